@@ -1,0 +1,25 @@
+"""Subjects and names of what is not an event: commands, signals and the streams that hold them."""
+
+EVENTS_STREAM = "EVENTS"
+COMMANDS_STREAM = "COMMANDS"
+SIGNALS_STREAM = "SIGNALS"
+PARKED_STREAM = "PARKED"
+"""Advisories about messages that a worker gave up on (a poison event is parked, promise 6)."""
+
+RECONCILER_DURABLE = "reconciler"
+COMMANDS_DURABLE = "api-commands"
+
+SUBMIT = "commands.*.deployment.submit"
+DELETE = "commands.*.deployment.delete"
+
+
+def heartbeat(service: str) -> str:
+    return f"signals.heartbeat.{service}"
+
+
+HEARTBEATS = "signals.heartbeat.*"
+
+
+def rejected(project_id: str) -> str:
+    """Where a command's refusal goes."""
+    return f"commands.{project_id}.rejected"

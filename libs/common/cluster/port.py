@@ -1,0 +1,169 @@
+"""The cluster as its users see it: what it is asked to run, and what it shows.
+
+`local/` and `memory.py` pass one contract suite; a Kubernetes adapter will pass the same one.
+A cluster starts a replica that ends unasked again by itself, with the kubelet's back-off: at once, then
+10 s, 20 s, 40 s ... 300 s, from the beginning after 10 minutes of running. So a replica survives and
+recovers while every service is away.
+"""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+from libs.common.spec.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class RunWorkload:
+    """`replicas` replicas of one template, besides those that are retiring.
+
+    spec_id: the newest spec that the run carries out.
+    """
+
+    run_id: str
+    spec_id: str
+    template: Template
+    replicas: int
+
+
+@dataclass(frozen=True, slots=True)
+class Workload:
+    """What a cluster is asked to run for a deployment, whole: a run that is not named here wants nothing.
+
+    retiring: replicas that do not count towards a run's number and go on running all the same.
+    stopping: those of the retiring that are to end now: SIGTERM, then SIGKILL after the grace period.
+    The cluster never picks a replica to stop: with more than `replicas` running and none stopping,
+    all of them go on.
+    traceparent: the trace of the change behind it; the cluster keeps it with each replica it creates.
+    """
+
+    project_id: str
+    deployment_id: str
+    runs: tuple[RunWorkload, ...]
+    retiring: frozenset[str] = frozenset()
+    stopping: frozenset[str] = frozenset()
+    traceparent: str | None = None
+
+
+class ReplicaPhase(StrEnum):
+    PENDING = "pending"
+    """Recorded; no process yet."""
+    RUNNING = "running"
+    EXITED = "exited"
+    """Its process ended unasked; the cluster will start it again."""
+    STOPPING = "stopping"
+    """Was told to end and has not ended yet."""
+
+
+@dataclass(frozen=True, slots=True)
+class Exit:
+    """How a process ended: `status` or `signal`; neither when nobody saw it (`unknown`)."""
+
+    status: int | None = None
+    signal: int | None = None
+    at: datetime | None = None
+
+    @property
+    def message(self) -> str:
+        if self.signal is not None:
+            return f"ended by signal {self.signal}"
+        if self.status is not None:
+            return f"exited with status {self.status}"
+        return "ended; exit status unknown"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedReplica:
+    """What the cluster shows of one replica.
+
+    ports: the replica's own port for each port of its template. attempt: how often it was started again.
+    started_at: when its present process started. last_exit: how the process before ended.
+    restart_at: when an exited one is started again. message: why it cannot start, where it cannot.
+    ready: the cluster's own verdict where `probes_natively`, else None.
+    """
+
+    replica_id: str
+    run_id: str
+    spec_id: str
+    template: Template
+    phase: ReplicaPhase
+    created_at: datetime
+    host: str | None = None
+    ports: Mapping[int, int] | None = None
+    attempt: int = 0
+    started_at: datetime | None = None
+    last_exit: Exit | None = None
+    restart_at: datetime | None = None
+    message: str | None = None
+    ready: bool | None = None
+    traceparent: str | None = None
+
+    @property
+    def address(self) -> str | None:
+        """`host:port` of the endpoint: the first of the template's ports."""
+        if self.host is None or not self.ports:
+            return None
+        return f"{self.host}:{self.ports[self.template.ports[0]]}"
+
+
+@dataclass(frozen=True, slots=True)
+class ObservedWorkload:
+    """What the cluster shows of one deployment. fence: the sequence of the newest plan applied."""
+
+    project_id: str
+    deployment_id: str
+    fence: int
+    replicas: tuple[ObservedReplica, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line that a replica wrote. `id` orders the lines of a deployment and never changes."""
+
+    id: str
+    replica_id: str
+    message: str
+    written_at: datetime
+
+
+class Cluster(Protocol):
+    """Every method raises ClusterUnavailable when the cluster cannot be asked."""
+
+    @property
+    def probes_natively(self) -> bool:
+        """Whether the cluster carries out the health checks itself and fills `ready`."""
+        ...
+
+    async def apply(self, workload: Workload, *, fence: int) -> None:
+        """Make it so; the same twice changes nothing. `fence` is the sequence that the plan rests on.
+
+        Raises Fenced when a plan with a higher sequence was applied before, CannotApply when this
+        cluster can never run it.
+        """
+        ...
+
+    async def restart(self, deployment_id: str, replica_id: str, *, attempt: int) -> None:
+        """End this process of the replica, so that it is started again; nothing at another attempt."""
+        ...
+
+    async def remove(self, deployment_id: str, *, fence: int) -> None:
+        """End every replica of the deployment and forget it with its logs; nothing if there is none.
+
+        Returns at once; `observe` shows it until it is gone. Raises Fenced.
+        """
+        ...
+
+    async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
+        """What there is, by deployment: of one deployment, or of all."""
+        ...
+
+    def logs(
+        self, deployment_id: str, *, replica_id: str | None = None, after: str | None = None
+    ) -> AsyncIterator[LogLine]:
+        """What the replicas of a deployment wrote, oldest first, the gone ones' last words too; then ends.
+
+        after: the id of a line; only what came later.
+        """
+        ...

@@ -1,0 +1,99 @@
+"""What can go wrong, as a tree. Each boundary translates what it catches into one of these.
+
+SpecstreamError
+├── Refused                  the caller asked for something that cannot be; the answer says why
+│   ├── BadRequest           400, with issues
+│   ├── NotFound             404
+│   └── Conflict             409
+├── Temporary                try again later, nothing is decided
+│   ├── AppendConflict       the aggregate moved on: reload and decide again
+│   ├── LogUnavailable       the broker cannot be reached; an append may or may not have happened
+│   └── ClusterUnavailable   the cluster does not answer: hold the present state
+└── Permanent                trying again gives the same
+    ├── Fenced               a newer plan has been applied already
+    └── CannotApply          the cluster can never run this workload; the message says why
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+
+class SpecstreamError(Exception):
+    """The root of every error that Specstream raises on purpose."""
+
+
+@dataclass(frozen=True, slots=True)
+class Issue:
+    """One mistake in an input: where it is, what is wrong, what was given, what would be right."""
+
+    path: tuple[str | int, ...]
+    message: str
+    value: Any = None
+    allowed: Any = None
+
+    def to_wire(self) -> dict[str, Any]:
+        wire: dict[str, Any] = {"path": list(self.path), "message": self.message, "value": self.value}
+        if self.allowed is not None:
+            wire["allowed"] = self.allowed
+        return wire
+
+
+MAX_ISSUES = 100
+"""An answer lists at most this many issues."""
+
+
+class Refused(SpecstreamError):
+    """The request was understood and is refused. `code` is one of the API's error codes."""
+
+    code = "BAD_REQUEST"
+    status = 400
+
+    def __init__(self, message: str, issues: Sequence[Issue] = ()) -> None:
+        super().__init__(message)
+        self.message = message
+        self.issues = tuple(issues)[:MAX_ISSUES]
+
+
+class BadRequest(Refused):
+    """The input itself is wrong."""
+
+
+class NotFound(Refused):
+    code = "NOT_FOUND"
+    status = 404
+
+
+class Conflict(Refused):
+    """The input is right, but the present state forbids it."""
+
+    code = "CONFLICT"
+    status = 409
+
+
+class Temporary(SpecstreamError):
+    """May succeed when tried again."""
+
+
+class AppendConflict(Temporary):
+    """A guard did not hold: somebody appended first."""
+
+
+class LogUnavailable(Temporary):
+    """The log cannot be reached. After an append this means *unknown*, not *failed*."""
+
+
+class ClusterUnavailable(Temporary):
+    """The cluster cannot be asked or told. Unknown is not zero: hold still."""
+
+
+class Permanent(SpecstreamError):
+    """Fails again however often it is tried."""
+
+
+class Fenced(Permanent):
+    """The plan is older than the one already applied; dropping it is correct."""
+
+
+class CannotApply(Permanent):
+    """This workload can never run on this cluster."""

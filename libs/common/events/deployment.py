@@ -1,0 +1,50 @@
+"""Facts of a `deployment`: what people and other systems asked for."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from libs.common.events.fact import Fact
+from libs.common.spec.model import Spec
+
+
+class DeploymentFact(Fact):
+    aggregate: ClassVar[str] = "deployment"
+    writer: ClassVar[str] = "api"
+
+
+class DeploymentCreated(DeploymentFact):
+    """The deployment exists under its first name; later names are in the specs."""
+
+    name: str
+
+
+class GitHeaders(BaseModel):
+    """Where a spec came from, as the `x-git-*` request headers told (behaviour.md 1.5)."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    actor: str | None = None
+    host: str | None = None
+    owner: str | None = None
+    ref: str | None = None
+    repo: str | None = None
+    sha: str | None = None
+
+
+class SpecRegistered(DeploymentFact):
+    """`spec` is the desired state from now on (rule 3).
+
+    run_id: the hash of its template; the same as before means that no replica restarts.
+    rolled_back_from: the earlier spec_id whose content this registers again, on a rollback.
+    """
+
+    spec_id: str
+    run_id: str
+    spec: Spec
+    git: GitHeaders | None = None
+    rolled_back_from: str | None = None
+
+
+class DeploymentDeleted(DeploymentFact):
+    name: str

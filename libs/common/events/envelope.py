@@ -1,0 +1,113 @@
+"""What surrounds a fact: where it belongs, what caused it, and what the log adds when it stores it."""
+
+import hashlib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from libs.common.events.fact import Fact
+from libs.common.ids import new_id
+
+TEAM = "_team"
+"""The project token of what belongs to no project."""
+
+ROOT = "events"
+
+
+@dataclass(frozen=True, slots=True)
+class Aggregate:
+    """The unit of consistency: its events form one linear history."""
+
+    project_id: str
+    kind: str
+    id: str
+
+    def subject(self, event_type: str) -> str:
+        return f"{ROOT}.{self.project_id}.{self.kind}.{self.id}.{event_type}"
+
+    @property
+    def filter(self) -> str:
+        """Selects every event of this aggregate; built from the same ids as `subject`, so that a guard on
+        it always covers what it guards (a filter that does not would be accepted and guard nothing)."""
+        return f"{ROOT}.{self.project_id}.{self.kind}.{self.id}.>"
+
+
+def parse_subject(subject: str) -> tuple[Aggregate, str]:
+    """`events.<project_id>.<kind>.<id>.<event_type>` into its aggregate and event type."""
+    root, project_id, kind, aggregate_id, event_type = subject.split(".")
+    if root != ROOT:
+        raise ValueError(f"not an event subject: {subject}")
+    return Aggregate(project_id, kind, aggregate_id), event_type
+
+
+def select(*, project_id: str = "*", kind: str = "*", aggregate_id: str = "*", event_type: str = "*") -> str:
+    """A subject filter; each argument left out selects everything in its place."""
+    return f"{ROOT}.{project_id}.{kind}.{aggregate_id}.{event_type}"
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an append happens; the same for every event of one append.
+
+    actor: who is answerable (`key:default`, `service:health`, the source of a command).
+    correlation_id: the id of the first request or command of the chain.
+    causation_id: the id of the event or command that led to this append directly; None at the start.
+    traceparent: W3C trace context of the span that appends, or None where nothing is traced.
+    """
+
+    actor: str
+    correlation_id: str
+    causation_id: str | None = None
+    traceparent: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Draft:
+    """A fact that wants to be appended. Its id is fixed here, so that sending it again sends the same."""
+
+    aggregate: Aggregate
+    fact: Fact
+    event_id: str = field(default_factory=new_id)
+
+    @property
+    def subject(self) -> str:
+        return self.aggregate.subject(self.fact.event_type())
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """A stored event.
+
+    sequence: its place in the log, counted over all aggregates; the version for guarded appends.
+    time: when the stream stored it, the only clock that `?at=` trusts.
+    data: the payload as stored. fact: the payload as this version understands it; None if it does not.
+    hash: sha256 of (previous hash of the aggregate, subject, event id, type, data), in hexadecimal.
+    """
+
+    sequence: int
+    time: datetime
+    aggregate: Aggregate
+    type: str
+    event_id: str
+    data: Mapping[str, Any]
+    fact: Fact | None
+    cause: Cause
+    hash: str
+
+    @property
+    def subject(self) -> str:
+        return self.aggregate.subject(self.type)
+
+
+GENESIS = ""
+"""The previous hash of an aggregate's first event."""
+
+
+def chain_hash(previous: str, subject: str, event_id: str, event_type: str, data: bytes) -> str:
+    """The hash that an event carries. A part's length precedes it, so that parts cannot run together."""
+    digest = hashlib.sha256()
+    for part in (previous.encode(), subject.encode(), event_id.encode(), event_type.encode(), data):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return digest.hexdigest()

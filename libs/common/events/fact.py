@@ -1,0 +1,28 @@
+"""What every fact has in common."""
+
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+
+class Fact(BaseModel):
+    """One thing that happened, past tense, frozen, flat and absolute: never a delta.
+
+    Folding only the newest fact of each type must give the same state as folding all of them, so a fact
+    says how things are after it (the whole roster, a restart count), not what changed.
+    Fields that a later version adds are ignored by this one.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+
+    aggregate: ClassVar[str]
+    """Kind of the aggregate it belongs to: the third token of its subject."""
+    writer: ClassVar[str]
+    """The one service that may append it."""
+    version: ClassVar[int] = 1
+    """Version of the payload's schema, named by the event's `dataschema`."""
+
+    @classmethod
+    def event_type(cls) -> str:
+        """The name in the catalogue and the last token of the subject."""
+        return cls.__name__

@@ -1,0 +1,98 @@
+"""Facts of a `rollout`: what the reconciler did about a deployment's spec. Its id is the deployment's."""
+
+from enum import StrEnum
+from typing import ClassVar
+
+from pydantic import BaseModel, ConfigDict
+
+from libs.common.events.fact import Fact
+
+
+class RolloutFact(Fact):
+    aggregate: ClassVar[str] = "rollout"
+    writer: ClassVar[str] = "reconciler"
+
+
+class LiveRun(BaseModel):
+    """A run that has or wants replicas, and the newest spec that it carries out."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    run_id: str
+    spec_id: str
+
+
+class SpecApplied(RolloutFact):
+    """The cluster has accepted the workload of `spec_id` (rule 12).
+
+    runs: every run that the cluster now holds for this deployment, the wanted one first.
+    """
+
+    spec_id: str
+    run_id: str
+    runs: tuple[LiveRun, ...]
+
+
+class SpecHealthy(RolloutFact):
+    """As many replicas of the spec's run as it asks for are ready (rule 13)."""
+
+    spec_id: str
+    run_id: str
+    replicas: int
+
+
+class SpecFailedReason(StrEnum):
+    NO_COMMAND = "no_command"
+    CANNOT_APPLY = "cannot_apply"
+
+
+class SpecFailed(RolloutFact):
+    """The whole configuration could not be applied (rule 14); a crashing replica is not this."""
+
+    spec_id: str
+    reason: SpecFailedReason
+    message: str
+
+
+class RolloutPhase(StrEnum):
+    WAITING_FOR_READY = "waiting_for_ready"
+    RETIRING = "retiring"
+    COMPLETE = "complete"
+    STOPPED = "stopped"
+
+
+class RolloutProgressed(RolloutFact):
+    """The rollout entered another phase; the numbers are those that led to it.
+
+    | phase             | the wanted run                       | replicas that must go |
+    |-------------------|--------------------------------------|-----------------------|
+    | waiting_for_ready | has fewer ready replicas than wanted | kept while they serve |
+    | retiring          | has enough                           | some are left         |
+    | complete          | has enough                           | none                  |
+    | stopped           | wants none                           | none                  |
+    """
+
+    spec_id: str
+    run_id: str
+    phase: RolloutPhase
+    replicas: int
+    ready_replicas: int
+    leaving_replicas: int
+
+
+class RetireReason(StrEnum):
+    SUPERSEDED = "superseded"
+    SCALED_DOWN = "scaled_down"
+    DISABLED = "disabled"
+    DELETED = "deleted"
+
+
+class ReplicasRetiring(RolloutFact):
+    """`replica_ids` are all replicas that are to leave: no new request, then SIGTERM. Final for each."""
+
+    replica_ids: tuple[str, ...]
+    reason: RetireReason
+
+
+class WorkloadRemoved(RolloutFact):
+    """Nothing is left on the cluster of a deleted deployment."""

@@ -1,0 +1,107 @@
+"""The event log as its users see it. `jetstream.py` and `memory.py` pass one contract suite."""
+
+from collections.abc import AsyncIterator, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Protocol
+
+from libs.common.events.envelope import GENESIS, Aggregate, Cause, Draft, Recorded
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of one aggregate's history: the sequence and the chain hash of its last event."""
+
+    sequence: int = 0
+    hash: str = GENESIS
+
+
+Heads = Mapping[Aggregate, Head]
+"""What an append rests on. An aggregate that is not in it is taken to have no events."""
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """A condition on what is not written: nothing that `filter` selects is newer than `sequence`."""
+
+    filter: str
+    sequence: int
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """The newest event of each subject that some filters select, in sequence order."""
+
+    events: tuple[Recorded, ...]
+
+    @property
+    def heads(self) -> Heads:
+        """The head of every aggregate met; right only where the filters cover whole aggregates."""
+        return {e.aggregate: Head(e.sequence, e.hash) for e in self.events}
+
+    @property
+    def sequence(self) -> int:
+        """Of the newest event; 0 when there is none."""
+        return self.events[-1].sequence if self.events else 0
+
+    def of(self, aggregate: Aggregate) -> tuple[Recorded, ...]:
+        return tuple(e for e in self.events if e.aggregate == aggregate)
+
+
+@dataclass(frozen=True, slots=True)
+class Appended:
+    """sequence: of the last event appended. heads: the new heads of the aggregates written."""
+
+    sequence: int
+    heads: Heads
+
+
+@dataclass(frozen=True, slots=True)
+class CaughtUp:
+    """A follower has seen all that was stored when it started; what comes now is news."""
+
+    sequence: int
+
+
+class EventLog(Protocol):
+    """Filters are NATS subject filters, made by `envelope.select` or `Aggregate.filter`."""
+
+    async def load(self, *filters: str) -> Loaded:
+        """The newest event of each subject that the filters select.
+
+        Raises LogUnavailable.
+        """
+        ...
+
+    async def append(
+        self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
+    ) -> Appended:
+        """Store all drafts, or none: atomic, in order, durable when it returns.
+
+        Every aggregate written is guarded by its head; `guards` adds conditions on others, at most
+        one for each draft whose own aggregate an earlier draft guards already.
+        An answer that never comes is asked for again with the same bytes until it is definite.
+
+        Raises AppendConflict when a guard does not hold, LogUnavailable when the outcome stays unknown,
+        ValueError for no drafts or more guards than can be carried.
+        """
+        ...
+
+    def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
+        """Every event with `after` < sequence <= `until` (now, if None), in order, then ends."""
+        ...
+
+    def follow(self, *filters: str, after: int | None = None) -> AsyncIterator[Recorded | CaughtUp]:
+        """Never ends. From the newest event of each subject, or from all after a sequence; then the tail.
+
+        `CaughtUp` comes once. A lost consumer is made again from the last event given: no gap, no repeat.
+        """
+        ...
+
+    async def last_sequence(self) -> int:
+        """Of the newest event in the log; 0 when it is empty."""
+        ...
+
+    async def sequence_at(self, moment: datetime) -> int:
+        """The last sequence stored at or before `moment`, never inside a batch; 0 before the first."""
+        ...

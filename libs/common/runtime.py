@@ -1,0 +1,74 @@
+"""What every service process does besides its work: run its tasks, stop on a signal, say how it is."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Coroutine
+from dataclasses import dataclass, field
+from typing import Any
+
+import structlog
+
+from libs.common.bus.heartbeat import HeartbeatPublisher
+
+logger = structlog.get_logger()
+
+
+@dataclass(slots=True)
+class Progress:
+    """What a service reports with each heartbeat.
+
+    applied_sequence: the last event it has taken in. is_ready: whether it does its work.
+    detail: service-specific facts for `/v1/health`, such as the router's last Envoy acknowledgement.
+    """
+
+    applied_sequence: int = 0
+    is_ready: bool = False
+    detail: dict[str, Any] = field(default_factory=dict)
+
+    def applied(self, sequence: int) -> None:
+        self.applied_sequence = max(self.applied_sequence, sequence)
+
+
+async def run_until_stopped(
+    tasks: Callable[[], list[Coroutine[Any, Any, None]]],
+    *,
+    heartbeat: HeartbeatPublisher,
+    progress: Progress,
+    on_stop: Callable[[], Awaitable[None]] | None = None,
+) -> None:
+    """Run the tasks and the heartbeat until SIGTERM or SIGINT.
+
+    A task that fails ends the process with its error: the supervisor starts it again, from the log.
+    """
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stop.set)
+
+    async def beat() -> None:
+        while True:
+            await heartbeat.publish(
+                applied_sequence=progress.applied_sequence, is_ready=progress.is_ready, detail=progress.detail
+            )
+            await asyncio.sleep(heartbeat.interval_s)
+
+    async def wait_for_stop(group: list[asyncio.Task[None]]) -> None:
+        await stop.wait()
+        for task in group:
+            task.cancel()
+
+    running = [asyncio.ensure_future(coroutine) for coroutine in [*tasks(), beat()]]
+    watcher = asyncio.ensure_future(wait_for_stop(running))
+    try:
+        await asyncio.gather(*running)
+    except asyncio.CancelledError:
+        if not stop.is_set():
+            raise
+    finally:
+        watcher.cancel()
+        for task in running:
+            task.cancel()
+        await asyncio.gather(*running, return_exceptions=True)
+        if on_stop:
+            await on_stop()
+        logger.info("stopped")

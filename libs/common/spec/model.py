@@ -1,0 +1,72 @@
+"""The spec: one immutable desired state, in its one stored version (behaviour.md 1.1 and 1.2).
+
+Here are the shapes. `parse.py` turns what a client sent into a `Spec`, or says everything that is wrong.
+"""
+
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+from pydantic.alias_generators import to_camel
+
+
+class SpecPart(BaseModel):
+    """Camel case on the wire as in the reference API, snake case in code; frozen."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+
+    def to_wire(self) -> dict[str, Any]:
+        """As the API shows it: every default filled in, what is unset left out."""
+        return self.model_dump(mode="json", by_alias=True, exclude_none=True)
+
+
+class NameValue(SpecPart):
+    """An environment variable or a header."""
+
+    name: str
+    value: str
+
+
+class HealthCheck(SpecPart):
+    """One HTTP probe (rules 25 to 33). `port` is one of the spec's ports; None means the first of them.
+
+    `host` sets the Host header only, never the address that is probed. Times in seconds.
+    """
+
+    path: str
+    port: int | None = None
+    host: str | None = None
+    headers: tuple[NameValue, ...] = ()
+    initial_delay_seconds: int = 0
+    period_seconds: int = 10
+    timeout_seconds: int = 1
+    failure_threshold: int = 3
+
+
+class HealthChecks(SpecPart):
+    startup: HealthCheck | None = None
+    readiness: HealthCheck | None = None
+    liveness: HealthCheck | None = None
+
+
+class Resources(SpecPart):
+    """`ports[0]` is the endpoint; further ones are reachable inside the cluster only."""
+
+    machine_type: str
+    ports: tuple[int, ...] = Field(min_length=1)
+    replicas: int = 1
+
+
+class Spec(SpecPart):
+    api_version: str = "v1"
+    name: str
+    image: str
+    enabled: bool = True
+    command: tuple[str, ...] | None = None
+    env: tuple[NameValue, ...] = ()
+    resources: Resources
+    health_checks: HealthChecks | None = None
+
+    @property
+    def wanted_replicas(self) -> int:
+        """How many replicas should run: none while disabled (rules 8 and 9)."""
+        return self.resources.replicas if self.enabled else 0

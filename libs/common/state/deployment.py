@@ -1,0 +1,59 @@
+"""What people asked for, now: the fold of a `deployment` aggregate. Pure."""
+
+from dataclasses import dataclass, replace
+
+from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
+from libs.common.events.envelope import Recorded
+from libs.common.spec.model import Spec
+
+
+@dataclass(frozen=True, slots=True)
+class DeploymentState:
+    """`spec`, `spec_id` and `run_id` are those of the newest registered spec.
+
+    spec_sequence and spec_traceparent: the event that registered it, and the trace of its request.
+    """
+
+    project_id: str
+    deployment_id: str
+    name: str = ""
+    spec: Spec | None = None
+    spec_id: str | None = None
+    run_id: str | None = None
+    spec_sequence: int = 0
+    spec_traceparent: str | None = None
+    correlation_id: str | None = None
+    is_created: bool = False
+    is_deleted: bool = False
+
+    @property
+    def exists(self) -> bool:
+        return self.is_created and not self.is_deleted
+
+    @property
+    def wanted_replicas(self) -> int:
+        return self.spec.wanted_replicas if self.spec and self.exists else 0
+
+
+def evolve(state: DeploymentState | None, event: Recorded) -> DeploymentState:
+    """Never fails; what it does not know changes nothing."""
+    if state is None:
+        state = DeploymentState(event.aggregate.project_id, event.aggregate.id)
+    match event.fact:
+        case DeploymentCreated(name=name):
+            return replace(state, is_created=True, name=name)
+        case SpecRegistered() as fact:
+            return replace(
+                state,
+                name=fact.spec.name,
+                spec=fact.spec,
+                spec_id=fact.spec_id,
+                run_id=fact.run_id,
+                spec_sequence=event.sequence,
+                spec_traceparent=event.cause.traceparent,
+                correlation_id=event.cause.correlation_id,
+            )
+        case DeploymentDeleted():
+            return replace(state, is_deleted=True)
+        case _:
+            return state

@@ -1,0 +1,55 @@
+"""What the reconciler has done about a deployment's spec: the fold of a `rollout` aggregate. Pure."""
+
+from dataclasses import dataclass, replace
+
+from libs.common.events.envelope import Recorded
+from libs.common.events.rollout import (
+    LiveRun,
+    ReplicasRetiring,
+    RolloutProgressed,
+    SpecApplied,
+    SpecFailed,
+    SpecHealthy,
+    WorkloadRemoved,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RolloutState:
+    """applied_spec_id, healthy_spec_id, failed_spec_id: the newest spec of which that was said.
+
+    runs: the runs that the cluster holds, each with the newest spec it carries out.
+    retiring: replicas that are to leave. progress: the newest RolloutProgressed.
+    """
+
+    applied_spec_id: str | None = None
+    healthy_spec_id: str | None = None
+    failed_spec_id: str | None = None
+    failure: str | None = None
+    runs: tuple[LiveRun, ...] = ()
+    retiring: frozenset[str] = frozenset()
+    progress: RolloutProgressed | None = None
+    is_removed: bool = False
+
+    def spec_of_run(self, run_id: str) -> str | None:
+        """The newest spec that this run carries out."""
+        return next((run.spec_id for run in self.runs if run.run_id == run_id), None)
+
+
+def evolve(state: RolloutState, event: Recorded) -> RolloutState:
+    """Never fails; what it does not know changes nothing."""
+    match event.fact:
+        case SpecApplied(spec_id=spec_id, runs=runs):
+            return replace(state, applied_spec_id=spec_id, runs=runs)
+        case SpecHealthy(spec_id=spec_id):
+            return replace(state, healthy_spec_id=spec_id)
+        case SpecFailed(spec_id=spec_id, message=message):
+            return replace(state, failed_spec_id=spec_id, failure=message)
+        case ReplicasRetiring(replica_ids=replica_ids):
+            return replace(state, retiring=frozenset(replica_ids))
+        case RolloutProgressed() as progress:
+            return replace(state, progress=progress)
+        case WorkloadRemoved():
+            return replace(state, is_removed=True, runs=(), retiring=frozenset())
+        case _:
+            return state
