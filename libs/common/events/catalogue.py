@@ -14,6 +14,7 @@ _FACTS: tuple[type[Fact], ...] = (
     name.NameClaimed,
     name.NameReleased,
     project.ProjectCreated,
+    project.ProjectClosed,
     project.ProjectDeleted,
     deployment.DeploymentCreated,
     deployment.SpecRegistered,

@@ -14,5 +14,11 @@ class ProjectCreated(ProjectFact):
     name: str
 
 
+class ProjectClosed(ProjectFact):
+    """It takes no deployment any more, and none was left in it: what its deletion rests on."""
+
+    name: str
+
+
 class ProjectDeleted(ProjectFact):
     name: str
