@@ -3,6 +3,7 @@
 SpecstreamError
 ├── Refused                  the caller asked for something that cannot be; the answer says why
 │   ├── BadRequest           400, with issues
+│   │   └── ParseFailed      400, the body is not JSON at all
 │   ├── NotFound             404
 │   └── Conflict             409
 ├── Temporary                try again later, nothing is decided
@@ -57,6 +58,12 @@ class Refused(SpecstreamError):
 
 class BadRequest(Refused):
     """The input itself is wrong."""
+
+
+class ParseFailed(BadRequest):
+    """The body is not JSON."""
+
+    code = "PARSE_ERROR"
 
 
 class NotFound(Refused):

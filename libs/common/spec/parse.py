@@ -1,0 +1,99 @@
+"""From what a client sent to a `Spec`, or to everything that is wrong with it."""
+
+from collections.abc import Sequence
+from itertools import chain, islice
+
+from pydantic import ValidationError
+
+from libs.common.errors import MAX_ISSUES, BadRequest, Issue
+from libs.common.spec import model
+from libs.common.spec.issues import issues_of
+from libs.common.spec.rules import broken_rules
+from libs.common.spec.schema import Check, Checks, SpecV1
+from libs.common.spec.shown import shown
+from libs.common.spec.unsupported import unsupported
+from libs.common.spec.versions import KNOWN_VERSIONS, STORED_VERSION, shape_of, to_v1
+
+
+def parse_spec(raw: object) -> model.Spec:
+    """A spec of any known version as the stored one, with every default filled in.
+
+    Raises BadRequest with an issue for each mistake, at most 100, whose paths begin inside the spec.
+    """
+    if not isinstance(raw, dict):
+        raise refused([Issue((), "must be an object", shown((), raw), "a deployment spec")])
+    shape = shape_of(raw)
+    parsed = None
+    mistakes: list[Issue] = []
+    try:
+        parsed = shape.model_validate(raw)
+    except ValidationError as error:
+        mistakes = [_with_versions(issue) for issue in issues_of(shape, error)]
+    mistakes += islice(chain(broken_rules(raw), unsupported(raw)), MAX_ISSUES)
+    if mistakes or parsed is None:
+        raise refused(mistakes)
+    return make_spec(to_v1(parsed))
+
+
+def make_spec(spec: SpecV1) -> model.Spec:
+    """The stored spec. A check without a port gets the endpoint's, and no checks at all are None, so that
+    two spellings of one desired state have one template."""
+    checks = spec.health_checks or spec.healthchecks
+    port = spec.resources.ports[0]
+    return model.Spec(
+        api_version=STORED_VERSION,
+        name=spec.name,
+        image=spec.image,
+        enabled=spec.enabled,
+        command=tuple(spec.command) if spec.command else None,
+        env=tuple(model.NameValue(name=env.name, value=env.value) for env in spec.env or ()),
+        resources=model.Resources(
+            machine_type=spec.resources.machine_type,
+            ports=tuple(spec.resources.ports),
+            replicas=spec.resources.replicas,
+        ),
+        health_checks=_make_checks(checks, port) if checks else None,
+    )
+
+
+def refused(issues: Sequence[Issue]) -> BadRequest:
+    """The first mistake in the message, all of them as issues."""
+    first = issues[0]
+    place = ".".join(str(step) for step in first.path)
+    message = f"{place}: {first.message}" if place else f"the spec {first.message}"
+    more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
+    return BadRequest(message + more, issues)
+
+
+def _make_checks(checks: Checks, port: int) -> model.HealthChecks | None:
+    if not (checks.startup or checks.readiness or checks.liveness):
+        return None
+    return model.HealthChecks(
+        startup=_make_check(checks.startup, port),
+        readiness=_make_check(checks.readiness, port),
+        liveness=_make_check(checks.liveness, port),
+    )
+
+
+def _make_check(check: Check | None, port: int) -> model.HealthCheck | None:
+    if check is None:
+        return None
+    return model.HealthCheck(
+        path=check.path,
+        port=check.port or port,
+        host=check.host,
+        headers=tuple(
+            model.NameValue(name=header.name, value=header.value) for header in check.headers or ()
+        ),
+        initial_delay_seconds=check.initial_delay_seconds,
+        period_seconds=check.period_seconds,
+        timeout_seconds=check.timeout_seconds,
+        failure_threshold=check.failure_threshold,
+    )
+
+
+def _with_versions(issue: Issue) -> Issue:
+    """No single shape knows every version."""
+    if issue.path != ("apiVersion",):
+        return issue
+    return Issue(issue.path, "is not a known version", issue.value, list(KNOWN_VERSIONS))

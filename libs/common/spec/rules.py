@@ -1,0 +1,145 @@
+"""What several fields of a spec must be together. Each rule reads the spec as sent and yields its issues."""
+
+import re
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from libs.common.errors import Issue
+from libs.common.spec.raw import CHECKS_SPELLINGS, arguments, checks, listing, mapping, text, whole
+from libs.common.spec.shown import shown
+
+Raw = Mapping[str, Any]
+
+MAX_ARGUMENT_BYTES = 131_071
+"""The longest argument or `NAME=value` with which Linux starts a process."""
+
+_RESERVED = re.compile(r"PORT(_[0-9]+)?|SPECSTREAM_.*", re.DOTALL)
+_HTTP_FIELDS = ("path", "port", "host", "headers")
+
+
+def broken_rules(raw: Raw) -> Iterator[Issue]:
+    for rule in (
+        one_spelling_of_health_checks,
+        ports_are_unique,
+        env_names_are_unique_and_free,
+        arguments_can_start_a_process,
+        checks_have_one_form,
+        checks_use_the_ports,
+        autoscaling_is_consistent,
+        integrations_are_consistent,
+    ):
+        yield from rule(raw)
+
+
+def one_spelling_of_health_checks(raw: Raw) -> Iterator[Issue]:
+    if all(spelling in raw for spelling in CHECKS_SPELLINGS):
+        yield Issue(
+            ("healthchecks",),
+            "is another spelling of healthChecks: give one of them",
+            None,
+            list(CHECKS_SPELLINGS),
+        )
+
+
+def ports_are_unique(raw: Raw) -> Iterator[Issue]:
+    seen: set[int] = set()
+    for index, entry in enumerate(listing(mapping(raw.get("resources")).get("ports"))):
+        port = whole(entry)
+        if port is None:
+            continue
+        if port in seen:
+            yield Issue(("resources", "ports", index), f"{port} is listed twice", port, "unique ports")
+        seen.add(port)
+
+
+def env_names_are_unique_and_free(raw: Raw) -> Iterator[Issue]:
+    first: dict[str, int] = {}
+    for index, entry in enumerate(listing(raw.get("env"))):
+        name = text(mapping(entry).get("name"))
+        if name is None:
+            continue
+        path = ("env", index, "name")
+        if _RESERVED.fullmatch(name):
+            message = f"{shown(path, name)} is set by the platform"
+            yield Issue(path, message, shown(path, name), "any name but PORT, PORT_<n> and SPECSTREAM_<...>")
+        if name in first:
+            message = f"{shown(path, name)} is set already by entry {first[name]}"
+            yield Issue(path, message, shown(path, name), "unique names")
+        first.setdefault(name, index)
+
+
+def arguments_can_start_a_process(raw: Raw) -> Iterator[Issue]:
+    for index, argument in arguments(raw.get("command")):
+        if index == 0 and not argument:
+            yield Issue(("command", 0), "must not be empty: it is the program to start", "")
+        if _bytes(argument) > MAX_ARGUMENT_BYTES:
+            yield _too_long(("command", index), argument)
+    for path, check in checks(raw):
+        command = listing(mapping(check.get("exec")).get("command"))
+        if command and command[0] == "":
+            yield Issue((*path, "exec", "command", 0), "must not be empty: it is the program to start", "")
+    for index, entry in enumerate(listing(raw.get("env"))):
+        name, value = text(mapping(entry).get("name")), text(mapping(entry).get("value"))
+        if name is not None and value is not None and _bytes(f"{name}={value}") > MAX_ARGUMENT_BYTES:
+            yield _too_long(("env", index, "value"), value)
+
+
+def checks_have_one_form(raw: Raw) -> Iterator[Issue]:
+    for path, check in checks(raw):
+        if "exec" in check:
+            for name in _HTTP_FIELDS:
+                if name in check:
+                    message = "belongs to an HTTP check, and this one is exec: give one of them"
+                    yield Issue((*path, name), message, shown((*path, name), check[name]))
+        elif "path" not in check:
+            yield Issue((*path, "path"), "is required (or exec, for a check that runs a command)")
+
+
+def checks_use_the_ports(raw: Raw) -> Iterator[Issue]:
+    ports = listing(mapping(raw.get("resources")).get("ports")) or [raw.get("port", 80)]
+    if any(whole(port) is None for port in ports):
+        return
+    for path, check in checks(raw):
+        port = whole(check.get("port"))
+        if port is not None and port not in ports:
+            yield Issue((*path, "port"), "is not one of the spec's ports", shown(path, port), ports[:100])
+
+
+def autoscaling_is_consistent(raw: Raw) -> Iterator[Issue]:
+    resources = mapping(raw.get("resources"))
+    autoscaling = mapping(resources.get("autoscaling"))
+    path = ("resources", "autoscaling")
+    replicas, most = whole(resources.get("replicas", 1)), whole(autoscaling.get("maxReplicas"))
+    if replicas is not None and most is not None and most < replicas:
+        message = f"must be at least replicas ({shown((), replicas)})"
+        yield Issue((*path, "maxReplicas"), message, shown((), most))
+    for index, metric in enumerate(listing(autoscaling.get("metrics"))):
+        name, value = mapping(metric).get("metric"), mapping(metric).get("value")
+        if name in ("cpu", "memory") and isinstance(value, int | float) and value > 100:
+            allowed = "a percentage from above 0 to 100"
+            yield Issue((*path, "metrics", index, "value"), "must be at most 100", shown((), value), allowed)
+
+
+def integrations_are_consistent(raw: Raw) -> Iterator[Issue]:
+    first: dict[str, int] = {}
+    for index, entry in enumerate(listing(raw.get("integrations"))):
+        integration = mapping(entry)
+        path = text(integration.get("path"))
+        if path is not None:
+            if path in first:
+                message = f"is the path of entry {first[path]} already"
+                yield Issue(("integrations", index, "path"), message, shown((), path), "unique paths")
+            first.setdefault(path, index)
+        for one, other in (("accessKeyId", "secretAccessKey"), ("username", "password")):
+            for given, lacking in ((one, other), (other, one)):
+                if given in integration and lacking not in integration:
+                    yield Issue(("integrations", index, lacking), f"is required together with {given}")
+
+
+def _bytes(argument: str) -> int:
+    return len(argument.encode("utf-8", "surrogatepass"))
+
+
+def _too_long(path: tuple[str | int, ...], value: str) -> Issue:
+    message = f"is too long to start a process with: at most {MAX_ARGUMENT_BYTES} bytes"
+    return Issue(path, message, shown(path, value), f"at most {MAX_ARGUMENT_BYTES} bytes, the name included")

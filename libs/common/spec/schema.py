@@ -1,0 +1,183 @@
+"""The spec as a client writes it: one strict model for each shape of it (behaviour.md 1.1, 1.2 and 1.4).
+
+A constraint that concerns one field stands here; what concerns several is in `rules.py`, and what is
+understood but not carried out yet in `unsupported.py`. `spec_json_schema` is what OpenAPI shows.
+"""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, ConfigDict, Field, WithJsonSchema
+from pydantic.json_schema import models_json_schema
+from pydantic_core import PydanticCustomError
+
+from libs.common.machine_types import MACHINE_TYPES
+from libs.common.spec.integrations import ABSENT, MAX_INTEGRATIONS, AnyIntegration, FolderPath, Input
+from libs.common.spec.text import (
+    ENV_NAME,
+    HEADER_NAME,
+    HEADER_VALUE,
+    HOST_NAME,
+    IMAGE,
+    PROBE_PATH,
+    TEXT,
+    Line,
+    Name,
+)
+
+MAX_INT = 2_147_483_647
+MAX_REPLICAS = 1000
+
+
+def _known_machine_type(name: str) -> str:
+    if name not in MACHINE_TYPES:
+        raise PydanticCustomError("machine_type", "is not a machine type")
+    return name
+
+
+MachineTypeName = Annotated[
+    str,
+    AfterValidator(_known_machine_type),
+    WithJsonSchema({"type": "string", "enum": list(MACHINE_TYPES)}),
+]
+Port = Annotated[int, Field(ge=1, le=65535)]
+Replicas = Annotated[int, Field(ge=0, le=MAX_REPLICAS)]
+Count = Annotated[int, Field(ge=1, le=MAX_INT)]
+Argument = Annotated[str, Field(pattern=TEXT)]
+Command = Annotated[list[Argument], Field(min_length=1)]
+
+
+class EnvVar(Input):
+    name: str = Field(
+        pattern=ENV_NAME, description="Unique; none of the platform's own (PORT, SPECSTREAM_...)."
+    )
+    value: Argument
+
+
+class Header(Input):
+    name: str = Field(pattern=HEADER_NAME)
+    value: str = Field(pattern=HEADER_VALUE)
+
+
+class ExecAction(Input):
+    command: Command = Field(description="Succeeds on exit status 0. Not supported yet.")
+
+
+class Check(Input):
+    """One health check: HTTP with `path`, or `exec`. Times in seconds."""
+
+    model_config = ConfigDict(json_schema_extra={"oneOf": [{"required": ["path"]}, {"required": ["exec"]}]})
+
+    path: str = Field(default=ABSENT, max_length=8192, pattern=PROBE_PATH, description="Fetched with GET.")
+    port: Port = Field(default=ABSENT, description="One of `resources.ports`; the first of them by default.")
+    host: str = Field(
+        default=ABSENT, max_length=253, pattern=HOST_NAME, description="The Host header; never the address."
+    )
+    headers: list[Header] = Field(default=ABSENT, description="Sent with the check.")
+    exec: ExecAction = Field(default=ABSENT)
+    initial_delay_seconds: Annotated[int, Field(ge=0, le=MAX_INT)] = 0
+    period_seconds: Count = 10
+    timeout_seconds: Count = 1
+    failure_threshold: Count = 3
+
+
+class Checks(Input):
+    startup: Check = Field(default=ABSENT, description="Until it succeeds the other two do not run.")
+    readiness: Check = Field(default=ABSENT, description="While it fails the replica gets no requests.")
+    liveness: Check = Field(default=ABSENT, description="When it fails the replica is restarted.")
+
+
+class Metric(Input):
+    metric: Literal["cpu", "memory", "requestDuration"]
+    summary: Literal["average"]
+    value: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
+        description="cpu and memory: percent, at most 100. requestDuration: seconds."
+    )
+
+
+class Autoscaling(Input):
+    enabled: bool = True
+    max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)]
+    metrics: list[Metric] = Field(min_length=1)
+
+
+class Scale(Input):
+    """What the resources of every version have in common."""
+
+    replicas: Replicas = Field(default=1, description="0 stops the deployment.")
+    autoscaling: Autoscaling = Field(default=ABSENT, description="Not supported yet.")
+
+
+class Resources(Scale):
+    machine_type: MachineTypeName
+    ports: list[Port] = Field(
+        min_length=1,
+        description="Unique. The first is the endpoint's.",
+        json_schema_extra={"uniqueItems": True},
+    )
+
+
+class OldResources(Scale):
+    instance_type: MachineTypeName
+
+
+class SpecInput(Input):
+    """What every version has in common."""
+
+    name: Name = Field(description="Unique within the project; what a submitted spec is matched by.")
+    image: str = Field(max_length=4096, pattern=IMAGE)
+    enabled: bool = Field(default=True, description="false stops the deployment and keeps its spec.")
+    command: Command = Field(default=ABSENT, description="Overrides what the image starts.")
+    env: list[EnvVar] = Field(default=ABSENT)
+    container_registry: Line = Field(default=ABSENT, description="Not supported yet.")
+    region: Line = Field(default=ABSENT, description="Not supported yet.")
+    health_checks: Checks = Field(default=ABSENT)
+
+
+class SpecV1(SpecInput):
+    """A deployment spec; `v0alpha1` and `latest` have the same shape as `v1`."""
+
+    api_version: Literal["v0alpha1", "v1", "latest"] = "v1"
+    basic_auth_key: Line = Field(default=ABSENT, description="Not supported yet.")
+    resources: Resources
+    integrations: list[AnyIntegration] = Field(
+        default=ABSENT, max_length=MAX_INTEGRATIONS, description="Not supported yet."
+    )
+    healthchecks: Checks = Field(
+        default=ABSENT, alias="healthchecks", description="Another spelling of healthChecks; not both."
+    )
+
+
+class OldModel(Input):
+    id: Line
+    path: FolderPath = "/opt/models"
+
+
+class SpecV0Alpha0(SpecInput):
+    """The oldest shape of a spec; it is converted to v1."""
+
+    api_version: Literal["v0alpha0"]
+    port: Port = 80
+    resources: OldResources
+    models: list[OldModel] = Field(default=ABSENT, description="Not supported yet.")
+    repositories: Any = Field(default=ABSENT, description="Refused.")
+
+
+def _without_null_defaults(node: Any) -> Any:
+    """A field that may be left out has no default to show: `null` is refused."""
+    if isinstance(node, dict):
+        return {
+            key: _without_null_defaults(value)
+            for key, value in node.items()
+            if not (key == "default" and value is None)
+        }
+    return [_without_null_defaults(item) for item in node] if isinstance(node, list) else node
+
+
+def spec_json_schema(ref_template: str = "#/$defs/{model}") -> dict[str, Any]:
+    """JSON schema of what `parse_spec` takes: `anyOf` the two shapes, every part under `$defs`."""
+    references, definitions = models_json_schema(
+        [(SpecV1, "validation"), (SpecV0Alpha0, "validation")], ref_template=ref_template
+    )
+    shapes = [references[(model, "validation")] for model in (SpecV1, SpecV0Alpha0)]
+    schema: dict[str, Any] = _without_null_defaults({"anyOf": shapes, **definitions})
+    return schema

@@ -1,0 +1,56 @@
+"""Which text may stand where: a pattern for each kind, and how to say in words what it admits.
+
+Lone surrogates are refused everywhere by pydantic itself. Nothing is normalised or stripped: what is
+accepted is kept code point by code point.
+"""
+
+from typing import Annotated
+
+from pydantic import Field
+
+_CONTROL = r"\x00-\x1f\x7f-\x9f"
+_LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+
+LINE = rf"^[^{_CONTROL}]*$"
+TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
+ENV_NAME = rf"^[^={_CONTROL}]+$"
+IMAGE = rf"^[^\s{_CONTROL}]+$"
+PROBE_PATH = rf"^/[^\s\\{_CONTROL}]*$"
+HOST_NAME = rf"^{_LABEL}(\.{_LABEL})*$"
+HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
+HEADER_VALUE = r"^[\x20-\x7e]*$"
+FOLDER_NAME = rf"^[^/{_CONTROL}]+$"
+FOLDER_PATH = rf"^/[^{_CONTROL}]*$"
+BUCKET_URL = rf"^s3://[^/\s{_CONTROL}]+(/[^\s{_CONTROL}]*)?$"
+HTTP_URL = rf"^https?://[^/\s{_CONTROL}]+(/[^\s{_CONTROL}]*)?$"
+REFERENCE = r"^[sS][eE][cC][rR][eE][tT]:[a-zA-Z][a-zA-Z0-9_]{0,127}$"
+
+IN_WORDS = {
+    LINE: "text without NUL or control characters",
+    TEXT: "text without NUL or control characters other than tab and newline",
+    ENV_NAME: "a name without `=`, NUL or control characters",
+    IMAGE: "an image reference: no whitespace, no control characters",
+    PROBE_PATH: "a path that starts with `/`, without whitespace, control characters or backslash",
+    HOST_NAME: "a host name without a port",
+    HEADER_NAME: "an HTTP token: letters, digits and !#$%&'*+.^_`|~-",
+    HEADER_VALUE: "printable ASCII on one line",
+    FOLDER_NAME: "a name without `/` or control characters",
+    FOLDER_PATH: "an absolute path without control characters",
+    BUCKET_URL: "an address like s3://bucket/",
+    HTTP_URL: "an address that starts with http:// or https://",
+    REFERENCE: "secret:NAME, where NAME is a letter, then up to 127 letters, digits or _",
+}
+"""What each pattern admits, for error messages."""
+
+Name = Annotated[str, Field(min_length=1, max_length=200, pattern=LINE)]
+"""The name of a deployment or a project: 1 to 200 code points, no control characters."""
+
+Line = Annotated[str, Field(min_length=1, max_length=8192, pattern=LINE)]
+"""One non-empty line."""
+
+SecretReference = Annotated[str, Field(pattern=REFERENCE)]
+
+
+def is_secret_reference(text: str) -> bool:
+    """Whether a value asks for a secret instead of being one; the prefix is case-insensitive."""
+    return text[:7].lower() == "secret:"
