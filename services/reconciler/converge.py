@@ -1,0 +1,153 @@
+"""One pass over a deployment: load, observe, plan, perform, append, until somebody else has to move."""
+
+import asyncio
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Final, Self
+from weakref import WeakValueDictionary
+
+import structlog
+
+from libs.common import telemetry
+from libs.common.cluster.port import Cluster
+from libs.common.errors import AppendConflict, CannotApply, Fenced, LogUnavailable, Temporary
+from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
+from libs.common.events.rollout import RolloutFact, SpecFailed, SpecFailedReason
+from libs.common.log.port import EventLog, Guard, Head, Loaded
+from libs.common.state.world import DeploymentWorld, fold
+from services.reconciler.apply import perform
+from services.reconciler.plan import Plan, plan
+
+logger = structlog.get_logger()
+
+MAX_STEPS: Final = 20
+"""A pass takes two or three; one that is overtaken again and again gives way and is tried again later."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wake:
+    """The event that gave reason to look; it becomes the cause of what is appended."""
+
+    deployment_id: str
+    sequence: int
+    event_id: str
+    correlation_id: str
+    traceparent: str | None = None
+
+    @classmethod
+    def by(cls, event: Recorded) -> Self:
+        return cls(
+            event.aggregate.id,
+            event.sequence,
+            event.event_id,
+            event.cause.correlation_id,
+            event.cause.traceparent,
+        )
+
+
+class Reconciler:
+    """Brings one deployment at a time to what the log says. Wakes may come twice, late, or all at once."""
+
+    def __init__(self, log: EventLog, cluster: Cluster) -> None:
+        self._log = log
+        self._cluster = cluster
+        self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
+        self._seen: dict[str, int] = {}
+        """By deployment: the newest event that a completed pass has loaded."""
+
+    async def on_event(self, wake: Wake) -> None:
+        """Converge, unless a completed pass has taken this event in already.
+
+        Raises Temporary when it has to be tried again.
+        """
+        async with self._lock(wake.deployment_id):
+            if self._seen.get(wake.deployment_id, 0) < wake.sequence:
+                await self._pass(wake)
+
+    async def look(self, deployment_id: str) -> bool:
+        """Converge without an event that says so; False if the log has never heard of the deployment.
+
+        What the log does not know is left alone: it may be another log's. Raises Temporary.
+        """
+        async with self._lock(deployment_id):
+            _, world = await self._load(deployment_id)
+            if world is None or world.last is None:
+                return False
+            await self._pass(Wake.by(world.last))
+            return True
+
+    def _lock(self, deployment_id: str) -> asyncio.Lock:
+        return self._locks.setdefault(deployment_id, asyncio.Lock())
+
+    async def _load(self, deployment_id: str) -> tuple[Loaded, DeploymentWorld | None]:
+        loaded = await self._log.load(select(aggregate_id=deployment_id))
+        return loaded, fold(loaded.events)
+
+    async def _pass(self, wake: Wake) -> None:
+        with telemetry.span("reconcile", wake.traceparent, deployment_id=wake.deployment_id):
+            previous: Plan | None = None
+            for _ in range(MAX_STEPS):
+                loaded, world = await self._load(wake.deployment_id)
+                if world is None or world.sequence < wake.sequence:
+                    raise LogUnavailable(f"the log does not show event {wake.sequence} yet")
+                observed = await self._cluster.observe(wake.deployment_id)
+                step = plan(world, observed.get(wake.deployment_id))
+                # The same step again: it is done, and the cluster takes its time.
+                if step.is_empty or step == previous:
+                    self._remember(world)
+                    return
+                try:
+                    await self._take(step, wake, world, loaded)
+                    previous = step
+                except AppendConflict:
+                    previous = None
+            raise Temporary(f"still changing after {MAX_STEPS} steps")
+
+    async def _take(self, step: Plan, wake: Wake, world: DeploymentWorld, loaded: Loaded) -> None:
+        facts: Sequence[RolloutFact] = step.facts
+        try:
+            await perform(step, self._cluster, deployment_id=world.deployment_id)
+        except Fenced:
+            logger.warning("plan is older than the cluster's", deployment_id=world.deployment_id)
+            return
+        except CannotApply as error:
+            facts = (_failed(world, error),)
+        if not facts:
+            return
+        rollout = Aggregate(world.project_id, "rollout", world.deployment_id)
+        roster = Aggregate(world.project_id, "replica", world.deployment_id)
+        guards = [Guard(roster.filter, loaded.heads.get(roster, Head()).sequence)] if step.retires else []
+        await self._log.append(
+            [Draft(rollout, fact) for fact in facts],
+            heads=loaded.heads,
+            cause=Cause(
+                actor="service:reconciler",
+                correlation_id=wake.correlation_id,
+                causation_id=wake.event_id,
+                traceparent=telemetry.current_traceparent(),
+            ),
+            guards=guards,
+        )
+        for fact in facts:
+            logger.info(
+                "rollout moved",
+                deployment_id=world.deployment_id,
+                fact=fact.event_type(),
+                **fact.model_dump(mode="json"),
+            )
+
+    def _remember(self, world: DeploymentWorld) -> None:
+        if world.rollout.is_removed:
+            self._seen.pop(world.deployment_id, None)
+        else:
+            self._seen[world.deployment_id] = world.sequence
+
+
+def _failed(world: DeploymentWorld, error: CannotApply) -> SpecFailed:
+    """Rule 14. Only a workload that carries the newest spec can be refused, so it is that spec's failure."""
+    deployment = world.deployment
+    if deployment is None or deployment.spec is None or deployment.spec_id is None:
+        raise error
+    has_command = deployment.spec.command is not None
+    reason = SpecFailedReason.CANNOT_APPLY if has_command else SpecFailedReason.NO_COMMAND
+    return SpecFailed(spec_id=deployment.spec_id, reason=reason, message=str(error))

@@ -1,0 +1,79 @@
+"""Which replicas have to leave. Pure."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from libs.common.cluster.port import ObservedReplica, ReplicaPhase
+from libs.common.events.replica import Replica, ReplicaState
+from libs.common.events.rollout import RetireReason
+
+
+@dataclass(frozen=True, slots=True)
+class Staying:
+    """A replica that exists and has not been told to leave. listed: its line in the roster, if it has one."""
+
+    observed: ObservedReplica
+    listed: Replica | None
+
+    @property
+    def is_ready(self) -> bool:
+        """Ready by the roster, and still the very process that the roster speaks of."""
+        return (
+            self.listed is not None
+            and self.listed.state is ReplicaState.RUNNING
+            and self.observed.phase is ReplicaPhase.RUNNING
+            and self.listed.attempt == self.observed.attempt
+        )
+
+    @property
+    def was_ready(self) -> bool:
+        return self.listed is not None and self.listed.ready_at is not None
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """What the newest spec asks for. stop_reason: why, where `replicas` is 0."""
+
+    run_id: str
+    replicas: int
+    stop_reason: RetireReason
+
+
+@dataclass(frozen=True, slots=True)
+class Retirement:
+    replica_ids: frozenset[str]
+    reason: RetireReason
+
+
+def decide_retirement(wanted: Wanted, staying: Sequence[Staying]) -> Retirement | None:
+    """Who leaves besides those told before; None when nobody does. `ready` counts the wanted run.
+
+    | wanted | ready     | of the wanted run        | of other runs           | reason               |
+    |--------|-----------|--------------------------|-------------------------|----------------------|
+    | 0      | -         | all                      | all                     | `wanted.stop_reason` |
+    | N      | >= wanted | the excess over `wanted` | all                     | superseded if any of |
+    | N      | < wanted  | the excess over `wanted` | those that never served | them is of another   |
+    |        |           |                          |                         | run, else scaled_down|
+
+    The excess is taken from the replicas that are not ready, then from those that are; of each kind the
+    youngest first. So the ready replicas of the wanted run never drop below the smaller of `wanted` and
+    what they were.
+    """
+    if wanted.replicas == 0:
+        everyone = frozenset(s.observed.replica_id for s in staying)
+        return Retirement(everyone, wanted.stop_reason) if everyone else None
+
+    ours = [s for s in staying if s.observed.run_id == wanted.run_id]
+    others = [s for s in staying if s.observed.run_id != wanted.run_id]
+    has_enough = sum(s.is_ready for s in ours) >= wanted.replicas
+    superseded = frozenset(s.observed.replica_id for s in others if has_enough or not s.was_ready)
+
+    excess = max(len(ours) - wanted.replicas, 0)
+    oldest_first = sorted(ours, key=lambda s: (s.observed.created_at, s.observed.replica_id))
+    most_useful_first = sorted(oldest_first, key=lambda s: (not s.is_ready, not s.was_ready))
+    surplus = frozenset(s.observed.replica_id for s in most_useful_first[len(ours) - excess :])
+
+    if not superseded and not surplus:
+        return None
+    reason = RetireReason.SUPERSEDED if superseded else RetireReason.SCALED_DOWN
+    return Retirement(superseded | surplus, reason)
