@@ -1,0 +1,57 @@
+"""Following the log into worlds: silent about the past, one call for each event after it."""
+
+import asyncio
+from collections.abc import Callable
+
+from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted
+from libs.common.events.envelope import Aggregate, Cause, Draft
+from libs.common.events.fact import Fact
+from libs.common.events.project import ProjectCreated
+from libs.common.events.rollout import WorkloadRemoved
+from libs.common.log.memory import MemoryLog
+from libs.common.log.worlds import follow_worlds
+from libs.common.state.world import Worlds
+
+CAUSE = Cause(actor="key:default", correlation_id="c")
+
+
+async def say(log: MemoryLog, fact: Fact, id_: str) -> int:
+    aggregate = Aggregate("default", fact.aggregate, id_)
+    heads = (await log.load(aggregate.filter)).heads
+    return (await log.append([Draft(aggregate, fact)], heads=heads, cause=CAUSE)).sequence
+
+
+async def wait_for(condition: Callable[[], bool]) -> None:
+    async with asyncio.timeout(5):
+        while not condition():
+            await asyncio.sleep(0)
+
+
+async def test_it_calls_once_when_caught_up_and_then_for_each_event() -> None:
+    log, worlds = MemoryLog(), Worlds()
+    await say(log, DeploymentCreated(name="one"), "d1")
+    end = await say(log, ProjectCreated(name="p"), "p1")
+    caught_up: list[int] = []
+    changes: list[tuple[str, str]] = []
+    task = asyncio.ensure_future(
+        follow_worlds(
+            log,
+            worlds,
+            on_caught_up=caught_up.append,
+            on_change=lambda world, event: changes.append((world.deployment_id, event.type)),
+        )
+    )
+    try:
+        await wait_for(lambda: bool(caught_up))
+        assert (caught_up, changes, worlds.sequence) == ([end], [], end)
+        assert set(worlds.by_id) == {"d1"}
+
+        await say(log, DeploymentDeleted(name="one"), "d1")
+        await say(log, ProjectCreated(name="q"), "q1")
+        await say(log, WorkloadRemoved(), "d1")
+        await wait_for(lambda: len(changes) == 2)
+        assert changes == [("d1", "DeploymentDeleted"), ("d1", "WorkloadRemoved")]
+        assert set(worlds.by_id) == set()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
