@@ -8,6 +8,7 @@ from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
 from libs.common.state.world import Worlds
 from services.autoscaler.follower import follow
+from tests.support.polling import eventually
 
 CAUSE = Cause(actor="key:default", correlation_id="c")
 
@@ -17,20 +18,16 @@ async def create(log: MemoryLog, deployment_id: str) -> int:
     return (await log.append([draft], heads={}, cause=CAUSE)).sequence
 
 
-async def reach(progress: Progress, sequence: int) -> None:
-    async with asyncio.timeout(5):
-        while progress.applied_sequence < sequence or not progress.is_ready:
-            await asyncio.sleep(0)
-
-
 async def test_it_is_ready_when_the_past_is_taken_in_and_goes_on_with_the_present() -> None:
     log, worlds, progress = MemoryLog(), Worlds(), Progress()
     before = await create(log, "d1")
     task = asyncio.ensure_future(follow(log, worlds, progress))
     try:
-        await reach(progress, before)
+        await eventually(lambda: progress.is_ready)
+        assert progress.applied_sequence == before
         assert set(worlds.by_id) == {"d1"}
-        await reach(progress, await create(log, "d2"))
+        after = await create(log, "d2")
+        await eventually(lambda: progress.applied_sequence == after)
         assert set(worlds.by_id) == {"d1", "d2"}
     finally:
         task.cancel()

@@ -1,7 +1,6 @@
 """Following the log into worlds: silent about the past, one call for each event after it."""
 
 import asyncio
-from collections.abc import Callable
 
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted
 from libs.common.events.envelope import Aggregate, Cause, Draft
@@ -11,6 +10,7 @@ from libs.common.events.rollout import WorkloadRemoved
 from libs.common.log.memory import MemoryLog
 from libs.common.log.worlds import follow_worlds
 from libs.common.state.world import Worlds
+from tests.support.polling import eventually
 
 CAUSE = Cause(actor="key:default", correlation_id="c")
 
@@ -19,12 +19,6 @@ async def say(log: MemoryLog, fact: Fact, id_: str) -> int:
     aggregate = Aggregate("default", fact.aggregate, id_)
     heads = (await log.load(aggregate.filter)).heads
     return (await log.append([Draft(aggregate, fact)], heads=heads, cause=CAUSE)).sequence
-
-
-async def wait_for(condition: Callable[[], bool]) -> None:
-    async with asyncio.timeout(5):
-        while not condition():
-            await asyncio.sleep(0)
 
 
 async def test_it_calls_once_when_caught_up_and_then_for_each_event() -> None:
@@ -42,14 +36,14 @@ async def test_it_calls_once_when_caught_up_and_then_for_each_event() -> None:
         )
     )
     try:
-        await wait_for(lambda: bool(caught_up))
+        await eventually(lambda: bool(caught_up))
         assert (caught_up, changes, worlds.sequence) == ([end], [], end)
         assert set(worlds.by_id) == {"d1"}
 
         await say(log, DeploymentDeleted(name="one"), "d1")
         await say(log, ProjectCreated(name="q"), "q1")
         await say(log, WorkloadRemoved(), "d1")
-        await wait_for(lambda: len(changes) == 2)
+        await eventually(lambda: len(changes) == 2)
         assert changes == [("d1", "DeploymentDeleted"), ("d1", "WorkloadRemoved")]
         assert set(worlds.by_id) == set()
     finally:

@@ -1,0 +1,26 @@
+"""Waiting for something to become true, with a deadline instead of a fixed sleep."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from inspect import isawaitable
+
+
+async def eventually(
+    condition: Callable[[], object | Awaitable[object]],
+    *,
+    within_s: float = 10.0,
+    every_s: float = 0.01,
+    because: str = "the condition never came true",
+) -> object:
+    """The first true value of `condition`, a plain or an async function; AssertionError after `within_s`."""
+    loop = asyncio.get_running_loop()
+    deadline = loop.time() + within_s
+    while True:
+        value = condition()
+        if isawaitable(value):
+            value = await value
+        if value:
+            return value
+        if loop.time() > deadline:
+            raise AssertionError(f"{because} (waited {within_s} s)")
+        await asyncio.sleep(every_s)
