@@ -1,0 +1,23 @@
+"""Logs, traces and metrics of a process. Nothing leaves it unless an OTLP endpoint is set.
+
+`setup` once at start, `shutdown` at the end; between them `span`, `counter`, `histogram`, and structlog.
+"""
+
+from libs.common.telemetry.logs import configure_logs
+from libs.common.telemetry.metrics import counter, histogram, start_metrics, stop_metrics
+from libs.common.telemetry.traces import current_traceparent, span, start_traces, stop_traces
+
+__all__ = ["counter", "current_traceparent", "histogram", "setup", "shutdown", "span"]
+
+
+def setup(service: str, *, otlp_endpoint: str | None, level: str = "INFO") -> None:
+    """service: its name, the `service.name` of all that it sends. otlp_endpoint: an OTLP/gRPC address."""
+    configure_logs(service, level=level)
+    start_traces(service, otlp_endpoint)
+    start_metrics(service, otlp_endpoint)
+
+
+def shutdown() -> None:
+    """Send what is still waiting."""
+    stop_traces()
+    stop_metrics()
