@@ -1,0 +1,40 @@
+# Each target sets up what it needs by itself; `make` alone says what there is.
+.DEFAULT_GOAL := help
+.PHONY: help setup demo test up down lint bench soak
+
+PYTHON := .venv/bin/python
+
+help: ## Say what there is
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+
+setup: ## Install the locked dependencies and the binaries; at once when nothing changed
+	@infra/setup/sync.sh
+
+demo: setup ## Watch a spec become an endpoint, change, roll back and go away
+	@exec $(PYTHON) -m libs.cli.demo
+
+up: setup ## Run the platform in the foreground until Ctrl-C
+	@exec bin/specstream up
+
+down: setup ## Stop everything of the home, replicas too
+	@exec bin/specstream down
+
+lint: setup ## Check format, lint, types and the architecture
+	@echo '== format'
+	@.venv/bin/ruff format --check .
+	@echo '== lint'
+	@.venv/bin/ruff check .
+	@echo '== types'
+	@.venv/bin/mypy
+	@echo '== architecture'
+	@.venv/bin/lint-imports
+
+test: lint ## All checks, then all tests; what CI runs
+	@echo '== tests'
+	@$(PYTHON) -m pytest -q
+
+bench: setup ## Measure it, each figure beside the limit from the same run
+	@exec $(PYTHON) -m benchmarks
+
+soak: setup ## The full matrix of kill tests, for SECONDS_LONG seconds (600)
+	@exec $(PYTHON) -m tests.soak --seconds $(or $(SECONDS_LONG),600)

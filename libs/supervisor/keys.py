@@ -1,0 +1,41 @@
+"""The home's secrets: one nkey for each NATS user, and the API key. Made on first start, then kept."""
+
+import os
+import secrets
+
+import nkeys
+
+from libs.supervisor.errors import CannotStart
+from libs.supervisor.home import Home, write_private
+from libs.supervisor.settings import SupervisorSettings
+
+
+def public_key(home: Home, user: str) -> str:
+    """The public nkey of a NATS user, whose seed lies in `nats/<user>.nk`; made if there is none yet.
+
+    Raises CannotStart when the file holds no seed.
+    """
+    path = home.seed(user)
+    if not path.exists():
+        seed = nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER)
+        write_private(path, seed.decode())
+    try:
+        pair = nkeys.from_seed(path.read_bytes().strip())
+        return str(pair.public_key.decode())
+    except (nkeys.NkeysError, ValueError) as error:
+        raise CannotStart(f"{path} holds no nkey seed; move it away to have a new one made") from error
+
+
+def api_key(home: Home, settings: SupervisorSettings) -> str:
+    """The key that REST clients present: the given one, or the home's own.
+
+    Raises CannotStart when the home's file is empty.
+    """
+    if settings.api_key is not None:
+        return settings.api_key
+    if not home.api_key.exists():
+        write_private(home.api_key, secrets.token_urlsafe(32) + "\n")
+    key = home.api_key.read_text().strip()
+    if not key:
+        raise CannotStart(f"{home.api_key} is empty; remove it to have a new key made")
+    return key

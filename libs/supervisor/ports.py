@@ -1,0 +1,133 @@
+"""The ports of a home. Two are given; the others are free ones, chosen once and kept over restarts."""
+
+import errno
+import json
+import random
+import socket
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from libs.supervisor.errors import CannotStart
+from libs.supervisor.home import Home, write_public
+
+HOST = "127.0.0.1"
+
+HOLDERS = {"api": "api", "edge": "envoy", "nats": "nats", "envoy_admin": "envoy", "xds": "router"}
+"""Which program listens on each port."""
+
+FIXED = {"api": "SPECSTREAM_API_PORT", "edge": "SPECSTREAM_EDGE_PORT"}
+"""The ports that a person chooses, each with its variable."""
+
+PUBLISHED = ("api", "edge", "nats", "envoy_admin")
+
+_LOWEST = 10240
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    api: int
+    edge: int
+    nats: int
+    envoy_admin: int
+    xds: int
+
+
+def choose(
+    fixed: Mapping[str, int],
+    *,
+    remembered: Mapping[str, int],
+    living: Collection[str],
+    is_free: Callable[[int], bool],
+    pick: Callable[[], int],
+) -> Ports:
+    """Every port of a home. `living` are the home's own programs that run already.
+
+    | port     | its program lives | free | answer                      |
+    |----------|-------------------|------|-----------------------------|
+    | fixed    | yes               | -    | as given                    |
+    | fixed    | no                | yes  | as given                    |
+    | fixed    | no                | no   | CannotStart                 |
+    | kept     | yes               | -    | as remembered               |
+    | kept     | no                | yes  | as remembered               |
+    | kept     | no                | no   | another one                 |
+
+    A fixed port that changed while its program lives must be free too: the program is started anew on it.
+    """
+    chosen: dict[str, int] = {}
+    problems = []
+    for name, variable in FIXED.items():
+        port = fixed[name]
+        is_ours = HOLDERS[name] in living and remembered.get(name, port) == port
+        if not is_ours and not is_free(port):
+            problems.append(f"port {port} is in use by another program; choose another one with {variable}")
+        chosen[name] = port
+    if problems:
+        raise CannotStart("\n".join(problems))
+    for name, holder in HOLDERS.items():
+        if name in FIXED:
+            continue
+        port = remembered.get(name, 0)
+        is_usable = 0 < port <= 65535 and port not in chosen.values()
+        if not (is_usable and (holder in living or is_free(port))):
+            port = pick()
+            while port in chosen.values():
+                port = pick()
+        chosen[name] = port
+    return Ports(**chosen)
+
+
+def load(home: Home) -> dict[str, int]:
+    """The ports of the last start; what is missing or unreadable is left out."""
+    remembered: dict[str, int] = {}
+    for path in (home.ports, home.internal_ports):
+        remembered |= _read(path)
+    return remembered
+
+
+def save(home: Home, ports: Ports) -> None:
+    every = asdict(ports)
+    published = {name: every.pop(name) for name in PUBLISHED}
+    write_public(home.ports, json.dumps(published) + "\n")
+    write_public(home.internal_ports, json.dumps(every) + "\n")
+
+
+def is_free(port: int) -> bool:
+    """Whether we could listen there. Connections that are just closing do not count.
+
+    Raises CannotStart when this user may not listen there at all.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+            probe.listen(1)
+        except OSError as error:
+            if error.errno == errno.EADDRINUSE:
+                return False
+            raise CannotStart(f"cannot listen on port {port}: {error.strerror}") from error
+    return True
+
+
+def pick() -> int:
+    """A free port below those that the kernel gives to outgoing connections: one of theirs could be taken
+    by any client while our program is being started again."""
+    lowest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[0])
+    candidates = list(range(_LOWEST, lowest_outgoing))
+    random.shuffle(candidates)
+    for port in candidates:
+        if is_free(port):
+            return port
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        probe.bind((HOST, 0))
+        return int(probe.getsockname()[1])
+
+
+def _read(path: Path) -> dict[str, int]:
+    try:
+        content = json.loads(path.read_text())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {name: port for name, port in content.items() if name in HOLDERS and isinstance(port, int)}

@@ -1,0 +1,50 @@
+"""Everything that is decided and written before the first process starts: keys, ports, configurations."""
+
+import string
+from collections.abc import Collection, Mapping
+
+from libs.supervisor import keys, nats_config, ports, programs
+from libs.supervisor.errors import CannotStart
+from libs.supervisor.home import Home, write_private, write_public
+from libs.supervisor.ports import Ports
+from libs.supervisor.programs import Program
+from libs.supervisor.settings import SERVICES, SupervisorSettings
+
+NODE_ID = "edge"
+
+
+def choose_ports(settings: SupervisorSettings, home: Home, *, living: Collection[str]) -> Ports:
+    """The home's ports; raises CannotStart when a given one is taken by somebody else."""
+    return ports.choose(
+        {"api": settings.api_port, "edge": settings.edge_port},
+        remembered=ports.load(home),
+        living=living,
+        is_free=ports.is_free,
+        pick=ports.pick,
+    )
+
+
+def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[str, Program]:
+    """Write what the programs read at start; the programs by name, in the order of their start.
+
+    The same settings and ports give the same files and the same programs. Raises CannotStart when a
+    key is damaged or a binary is not there.
+    """
+    public_keys = {user: keys.public_key(home, user) for user in nats_config.USERS}
+    api_key = keys.api_key(home, settings)
+    nats_text = nats_config.render(home.path, port=chosen.nats, public_keys=public_keys)
+    template = string.Template((settings.root / "infra" / "envoy" / "bootstrap.json").read_text())
+    envoy_text = template.substitute(ADMIN_PORT=chosen.envoy_admin, XDS_PORT=chosen.xds, NODE_ID=NODE_ID)
+    every = {
+        programs.NATS: programs.nats_server(settings, home, configuration=nats_text),
+        programs.ENVOY: programs.envoy(settings, home, configuration=envoy_text),
+        programs.PROVISION: programs.provision(settings, home, chosen),
+        **{name: programs.service(name, settings, home, chosen, api_key=api_key) for name in SERVICES},
+    }
+    if absent := programs.missing(every):
+        listed = ", ".join(str(path) for path in absent)
+        raise CannotStart(f"not there: {listed}; `make setup` puts it there")
+    write_private(home.nats_config, nats_text)
+    write_public(home.envoy_bootstrap, envoy_text)
+    ports.save(home, chosen)
+    return every

@@ -1,0 +1,156 @@
+"""Processes: start one, find those of a home again, wait for the end of one, send it a signal.
+
+A program is known by marks in its environment, which nobody else sets and which outlive the supervisor:
+its name, its home, its launch and its own pid. A child of a program inherits the marks, but not the pid,
+so it is never taken for the program itself. A bare pid file is never believed.
+"""
+
+import asyncio
+import os
+import signal
+import subprocess
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from libs.supervisor.home import Home
+from libs.supervisor.programs import Program
+
+HOME = "SPECSTREAM_HOME"
+PROGRAM = "SPECSTREAM_PROGRAM"
+LAUNCH = "SPECSTREAM_LAUNCH"
+PID = "SPECSTREAM_PID"
+
+_SECRETS = ("SPECSTREAM_API_KEY",)
+"""Never inherited: a program that needs one is given it."""
+
+SUCCEEDED = "exited with status 0"
+
+_MARK_AND_RUN = f'{PID}=$$; export {PID}; exec "$@"'
+
+
+@dataclass(frozen=True, slots=True)
+class Living:
+    """A process with our marks. is_program: it is the program itself, not something that it started.
+
+    is_starting: between fork and exec of its program, so that neither is known yet.
+    """
+
+    pid: int
+    name: str
+    launch: str
+    is_program: bool
+    is_starting: bool = False
+
+
+def living(home: Home) -> tuple[Living, ...]:
+    """Every living process that carries the marks of this home, by rising pid."""
+    found = (_read_marks(pid, home) for pid in _pids())
+    return tuple(process for process in found if process is not None)
+
+
+class Process:
+    """A running program of ours, whether this process started it or found it. Its pid cannot be reused
+    as long as this object is there."""
+
+    def __init__(
+        self, name: str, pid: int, pidfd: int, child: "subprocess.Popen[bytes] | None" = None
+    ) -> None:
+        self.name = name
+        self.pid = pid
+        self._pidfd = pidfd
+        self._child = child
+
+    async def ended(self) -> str:
+        """Wait for its end; how it ended, in words. To be awaited by one task at a time."""
+        loop = asyncio.get_running_loop()
+        is_over = loop.create_future()
+        loop.add_reader(self._pidfd, lambda: is_over.done() or is_over.set_result(None))
+        try:
+            await is_over
+        finally:
+            loop.remove_reader(self._pidfd)
+        return self._describe_end()
+
+    def send(self, number: signal.Signals) -> None:
+        """Send a signal; nothing happens if it has ended."""
+        try:
+            signal.pidfd_send_signal(self._pidfd, number)
+        except ProcessLookupError:
+            return
+
+    def close(self) -> None:
+        if self._pidfd >= 0:
+            os.close(self._pidfd)
+            self._pidfd = -1
+
+    def _describe_end(self) -> str:
+        if self._child is None:
+            return "ended"  # found, not started here: only its parent learns the status
+        status = self._child.wait()
+        if status < 0:
+            return f"ended by {signal.Signals(-status).name}"
+        return f"exited with status {status}"
+
+
+def spawn(program: Program, home: Home, *, root: Path) -> Process:
+    """Start a program in its own session, its output appended to its log file.
+
+    Raises OSError when the machine cannot start a process.
+    """
+    inherited = {name: value for name, value in os.environ.items() if name not in _SECRETS}
+    marks = {HOME: str(home.path), PROGRAM: program.name, LAUNCH: program.launch}
+    with home.log(program.name).open("ab") as log:
+        child = subprocess.Popen(
+            ["/bin/sh", "-c", _MARK_AND_RUN, program.name, *program.argv],
+            cwd=root,
+            env={**inherited, **program.environment, **marks},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    return Process(program.name, child.pid, os.pidfd_open(child.pid), child)
+
+
+def hold(pid: int, name: str) -> Process | None:
+    """Keep hold of a process that is known otherwise; None when it has ended."""
+    try:
+        return Process(name, pid, os.pidfd_open(pid))
+    except ProcessLookupError:
+        return None
+
+
+def adopt(found: Living, home: Home) -> Process | None:
+    """Take over a process that was found; None when it has ended since."""
+    process = hold(found.pid, found.name)
+    # Read again now that the pid is held: before, another process could have got it.
+    if process is not None and _read_marks(found.pid, home) != found:
+        process.close()
+        return None
+    return process
+
+
+def _pids() -> Iterator[int]:
+    own = os.getpid()
+    names = (entry.name for entry in Path("/proc").iterdir())
+    return iter(sorted(int(name) for name in names if name.isdigit() and int(name) != own))
+
+
+def _read_marks(pid: int, home: Home) -> Living | None:
+    try:
+        content = Path(f"/proc/{pid}/environ").read_bytes()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return None  # gone, or another user's
+    marks = dict(entry.partition(b"=")[::2] for entry in content.split(b"\0"))
+    name = marks.get(PROGRAM.encode())
+    if name is None or marks.get(HOME.encode()) != os.fsencode(home.path):
+        return None
+    own_pid = marks.get(PID.encode())
+    return Living(
+        pid=pid,
+        name=os.fsdecode(name),
+        launch=os.fsdecode(marks.get(LAUNCH.encode(), b"")),
+        is_program=own_pid == str(pid).encode(),
+        is_starting=own_pid is None,
+    )

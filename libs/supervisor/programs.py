@@ -1,0 +1,89 @@
+"""What each process of the platform is: its arguments, its environment, when it is stopped. Pure."""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from libs.supervisor.home import Home
+from libs.supervisor.ports import HOST, Ports
+from libs.supervisor.settings import SERVICES, SupervisorSettings
+
+NATS = "nats"
+ENVOY = "envoy"
+PROVISION = "provision"
+"""Runs once after each start of NATS, then ends."""
+
+STOP_ORDER: tuple[tuple[str, ...], ...] = ((PROVISION, *SERVICES), (ENVOY,), (NATS,))
+"""Who is stopped together, one group after the other. The replicas end after the first group: while
+services live they would be started again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """environment: what is set on top of the supervisor's own. configuration: the text it reads at start."""
+
+    name: str
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    configuration: str = ""
+
+    @property
+    def launch(self) -> str:
+        """Names exactly this way of starting it: a process with another one is out of date."""
+        content = json.dumps([self.argv, sorted(self.environment.items()), self.configuration])
+        return hashlib.sha256(content.encode()).hexdigest()[:32]
+
+
+def nats_server(settings: SupervisorSettings, home: Home, *, configuration: str) -> Program:
+    binary = settings.root / ".venv" / "bin" / "nats-server"
+    return Program(NATS, (str(binary), "--config", str(home.nats_config)), {}, configuration)
+
+
+def envoy(settings: SupervisorSettings, home: Home, *, configuration: str) -> Program:
+    # The script of the package replaces itself by the real binary, so the pid is Envoy's.
+    binary = settings.root / ".envoy" / "bin" / "envoy"
+    options = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
+    argv = (str(binary), "--config-path", str(home.envoy_bootstrap), *options)
+    return Program(ENVOY, argv, {}, configuration)
+
+
+def provision(settings: SupervisorSettings, home: Home, ports: Ports) -> Program:
+    argv = (_python(settings), "-m", "libs.common.log.provision")
+    return Program(PROVISION, argv, _common(settings, home, ports, user=PROVISION))
+
+
+def service(name: str, settings: SupervisorSettings, home: Home, ports: Ports, *, api_key: str) -> Program:
+    """One of `SERVICES`. The API key goes by environment, and to the api alone: arguments are public."""
+    environment = _common(settings, home, ports, user=name)
+    match name:
+        case "api":
+            environment["SPECSTREAM_API_PORT"] = str(ports.api)
+            environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
+            environment["SPECSTREAM_API_KEY"] = api_key
+        case "router":
+            environment["SPECSTREAM_XDS_PORT"] = str(ports.xds)
+            environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
+            environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
+    return Program(name, (_python(settings), "-m", settings.module(name)), environment)
+
+
+def _common(settings: SupervisorSettings, home: Home, ports: Ports, *, user: str) -> dict[str, str]:
+    return {
+        "SPECSTREAM_NATS_URL": f"nats://{HOST}:{ports.nats}",
+        "SPECSTREAM_NATS_SEED_FILE": str(home.seed(user)),
+        "SPECSTREAM_LOG_LEVEL": settings.log_level,
+        "SPECSTREAM_GRACE_SECONDS": str(settings.grace_seconds),
+        "PYTHONUNBUFFERED": "1",
+    }
+
+
+def _python(settings: SupervisorSettings) -> str:
+    return str(settings.root / ".venv" / "bin" / "python")
+
+
+def missing(programs: Mapping[str, Program]) -> tuple[Path, ...]:
+    """The binaries that are not there: the set-up has not been run."""
+    binaries = {Path(program.argv[0]) for program in programs.values()}
+    return tuple(sorted(path for path in binaries if not path.exists()))

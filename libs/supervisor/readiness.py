@@ -1,0 +1,66 @@
+"""Whether a program does its work yet, asked over the network. Waiting ends with it or is cancelled."""
+
+import asyncio
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from libs.supervisor.ports import HOST
+
+INTERVAL_S = 0.05
+PATIENT_INTERVAL_S = 1.0
+_ANSWER_WITHIN_S = 2.0
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What `GET /v1/health` says. waiting_for: in words, empty when is_ready."""
+
+    is_ready: bool
+    waiting_for: str = ""
+
+
+async def wait_for_nats(port: int) -> None:
+    """Return when the server greets clients: it opens its port after JetStream has recovered its streams."""
+    while not await _greets(port):  # noqa: ASYNC110  another process decides when
+        await asyncio.sleep(INTERVAL_S)
+
+
+async def _greets(port: int) -> bool:
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            try:
+                return (await reader.readline()).startswith(b"INFO ")
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return False
+
+
+async def read_health(port: int) -> Health:
+    """One look at the api's health; an api that does not answer is not ready."""
+    request = f"GET /v1/health HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n"
+    try:
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            reader, writer = await asyncio.open_connection(HOST, port)
+            try:
+                writer.write(request.encode())
+                answer = await reader.read()
+            finally:
+                writer.close()
+    except (OSError, TimeoutError):
+        return Health(is_ready=False, waiting_for="api")
+    head, _, body = answer.partition(b"\r\n\r\n")
+    status = head.split(b" ", 2)[1:2]
+    if status == [b"200"]:
+        return Health(is_ready=True)
+    return Health(is_ready=False, waiting_for=_not_ready(body) or "api")
+
+
+def _not_ready(body: bytes) -> str:
+    try:
+        content: Any = json.loads(body)
+        return ", ".join(str(name) for name in content["details"]["notReady"])
+    except (ValueError, KeyError, TypeError):
+        return ""

@@ -1,0 +1,126 @@
+"""What `up` and `down` are told: one frozen object, read from the environment and checked at once.
+
+Plain dataclass: the supervisor stays resident, so it imports nothing heavy.
+"""
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TypeVar
+
+from libs.supervisor.errors import CannotStart
+
+T = TypeVar("T")
+
+SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
+
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
+
+DEFAULT_HOME = "~/.specstream"
+
+ROOT = Path(__file__).resolve().parents[2]
+"""The checkout that this file belongs to."""
+
+
+@dataclass(frozen=True, slots=True)
+class SupervisorSettings:
+    """home: absolute, holds all state. api_key: None means the one kept in the home.
+
+    grace_seconds: between SIGTERM and SIGKILL. drain_deadline_seconds: how long a retiring replica may
+    finish its requests. modules: the module that is run for each service; a program that composes a
+    service differently takes its place by `SPECSTREAM_MODULE_<SERVICE>`. root: the checkout.
+    """
+
+    home: Path
+    api_port: int = 8080
+    edge_port: int = 8081
+    api_key: str | None = field(default=None, repr=False)
+    grace_seconds: float = 10.0
+    drain_deadline_seconds: float = 30.0
+    log_level: str = "INFO"
+    modules: Mapping[str, str] = field(default_factory=dict)
+    root: Path = ROOT
+
+    def module(self, service: str) -> str:
+        return self.modules.get(service, f"services.{service}")
+
+
+def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
+    """Settings from `SPECSTREAM_*`; a variable that is empty counts as not set.
+
+    Raises CannotStart naming every variable that is wrong, its value and what is allowed.
+    """
+    problems: list[str] = []
+
+    def read(name: str, default: T, parse: Callable[[str], T], allowed: str) -> T:
+        text = environment.get(name, "")
+        if not text:
+            return default
+        try:
+            return parse(text)
+        except ValueError:
+            shown = "its value" if name == "SPECSTREAM_API_KEY" else repr(text)
+            problems.append(f"{name}: {shown} is not {allowed}")
+            return default
+
+    settings = SupervisorSettings(
+        home=read("SPECSTREAM_HOME", _home(DEFAULT_HOME), _home, "a path"),
+        api_port=read("SPECSTREAM_API_PORT", 8080, _port, "a port from 1 to 65535"),
+        edge_port=read("SPECSTREAM_EDGE_PORT", 8081, _port, "a port from 1 to 65535"),
+        api_key=read("SPECSTREAM_API_KEY", None, _api_key, "printable ASCII without spaces"),
+        grace_seconds=read(
+            "SPECSTREAM_GRACE_SECONDS", 10.0, _seconds, "a number of seconds above 0, at most 3600"
+        ),
+        drain_deadline_seconds=read(
+            "SPECSTREAM_DRAIN_DEADLINE_SECONDS", 30.0, _seconds, "a number of seconds above 0, at most 3600"
+        ),
+        log_level=read("SPECSTREAM_LOG_LEVEL", "INFO", _log_level, "one of " + ", ".join(LOG_LEVELS)),
+        modules={
+            service: module
+            for service in SERVICES
+            if (module := environment.get(f"SPECSTREAM_MODULE_{service.upper()}"))
+        },
+    )
+    if settings.api_port == settings.edge_port:
+        problems.append(
+            f"SPECSTREAM_API_PORT and SPECSTREAM_EDGE_PORT: both are {settings.api_port}; they must differ"
+        )
+    if problems:
+        raise CannotStart("\n".join(problems))
+    return settings
+
+
+def _home(text: str) -> Path:
+    if "\0" in text or "\n" in text:
+        raise ValueError(text)
+    try:
+        return Path(text).expanduser().resolve()
+    except RuntimeError as error:  # no home directory to expand ~ to
+        raise ValueError(text) from error
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 1 <= port <= 65535:
+        raise ValueError(text)
+    return port
+
+
+def _seconds(text: str) -> float:
+    seconds = float(text)
+    if not (math.isfinite(seconds) and 0 < seconds <= 3600):
+        raise ValueError(text)
+    return seconds
+
+
+def _api_key(text: str) -> str:
+    if not all("!" <= character <= "~" for character in text):
+        raise ValueError
+    return text
+
+
+def _log_level(text: str) -> str:
+    if text.upper() not in LOG_LEVELS:
+        raise ValueError(text)
+    return text.upper()

@@ -1,0 +1,213 @@
+"""The supervisor: starts or adopts every program, starts again what ends, until it is told to stop."""
+
+import asyncio
+import signal
+from collections.abc import Awaitable, Callable, Mapping
+
+from libs.common.clock import Ticks, monotonic
+from libs.supervisor import adoption, processes, readiness, shutdown
+from libs.supervisor.backoff import Backoff
+from libs.supervisor.console import Console
+from libs.supervisor.home import Home, write_public
+from libs.supervisor.ports import Ports
+from libs.supervisor.preparation import choose_ports, prepare
+from libs.supervisor.processes import Living, Process
+from libs.supervisor.programs import ENVOY, NATS, PROVISION, Program
+from libs.supervisor.settings import SERVICES, SupervisorSettings
+
+_SAY_WAITING_AFTER_S = 8.0
+_STARTING_S = 2.0
+
+
+class Supervisor:
+    """One run of a platform. The home's lock is held by the caller.
+
+    Asleep unless a process ends: it waits on process descriptors and polls nothing once ready.
+    """
+
+    def __init__(
+        self, settings: SupervisorSettings, home: Home, console: Console, *, ticks: Ticks = monotonic
+    ) -> None:
+        self._settings = settings
+        self._home = home
+        self._console = console
+        self._ticks = ticks
+        self._stop = asyncio.Event()
+        self._hurry = asyncio.Event()
+        self._log_is_ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Until SIGINT, SIGTERM or SIGHUP; then everything is stopped. A second signal hurries.
+
+        Raises CannotStart before anything is started, CannotStop when something would not end.
+        """
+        loop = asyncio.get_running_loop()
+        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+            loop.add_signal_handler(number, self._on_signal)
+        found = await self._find()
+        ports = choose_ports(self._settings, self._home, living={p.name for p in found if p.is_program})
+        programs = prepare(self._settings, self._home, ports)
+        adopted = await self._take_over(programs, found)
+        self._introduce(ports)
+        await self._run_programs(programs, adopted, ports)
+
+    def _on_signal(self) -> None:
+        if self._stop.is_set():
+            self._hurry.set()
+        self._stop.set()
+
+    async def _find(self) -> tuple[Living, ...]:
+        """What lives of this home, once none of it is between fork and exec any more."""
+        deadline = self._ticks() + _STARTING_S
+        found = processes.living(self._home)
+        while any(process.is_starting for process in found) and self._ticks() < deadline:
+            await asyncio.sleep(readiness.INTERVAL_S)
+            found = processes.living(self._home)
+        return found
+
+    async def _take_over(
+        self, programs: Mapping[str, Program], found: tuple[Living, ...]
+    ) -> Mapping[str, Process]:
+        decision = adoption.decide(programs, found)
+        if decision.obsolete:
+            names = ", ".join(process.name for process in decision.obsolete)
+            self._console.say(f"stopping {names}: its settings changed")
+            await shutdown.stop(
+                decision.obsolete, self._home, grace_seconds=self._settings.grace_seconds, hurry=self._hurry
+            )
+        adopted = {}
+        for name, process in decision.kept.items():
+            taken = processes.adopt(process, self._home)
+            if taken is not None:
+                adopted[name] = taken
+                self._note_pid(taken)
+                self._console.say(f"adopted {name} (pid {taken.pid})")
+        return adopted
+
+    def _introduce(self, ports: Ports) -> None:
+        key = "SPECSTREAM_API_KEY" if self._settings.api_key else self._home.api_key
+        self._console.say(f"home       {self._home.path}")
+        self._console.say(f"api        http://127.0.0.1:{ports.api}  (key: {key})")
+        self._console.say(f"endpoints  http://d<deployment_id>.localhost:{ports.edge}")
+        self._console.say(f"events     nats://127.0.0.1:{ports.nats}  (seed: {self._home.seed('commands')})")
+
+    async def _run_programs(
+        self, programs: Mapping[str, Program], adopted: Mapping[str, Process], ports: Ports
+    ) -> None:
+        async def provision() -> None:
+            await readiness.wait_for_nats(ports.nats)
+            await self._provision(programs[PROVISION], adopted.get(PROVISION))
+            self._log_is_ready.set()
+
+        async def keep_service(name: str) -> None:
+            await self._log_is_ready.wait()
+            await self._keep(programs[name], adopted.get(name))
+
+        keepers = [
+            asyncio.ensure_future(self._keep(programs[NATS], adopted.get(NATS), after_start=provision)),
+            asyncio.ensure_future(self._keep(programs[ENVOY], adopted.get(ENVOY))),
+            *(asyncio.ensure_future(keep_service(name)) for name in SERVICES),
+        ]
+        herald = asyncio.ensure_future(self._say_when_ready(ports))
+        stopped = asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({*keepers, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            herald.cancel()
+            self._stop.set()
+            await shutdown.stop_everything(
+                self._home, self._console, grace_seconds=self._settings.grace_seconds, hurry=self._hurry
+            )
+            stopped.cancel()
+            self._log_is_ready.set()
+            await asyncio.gather(herald, stopped, return_exceptions=True)
+        await asyncio.gather(*keepers)
+
+    async def _keep(
+        self,
+        program: Program,
+        process: Process | None,
+        *,
+        after_start: Callable[[], Awaitable[None]] | None = None,
+    ) -> None:
+        """Keep a program running until the platform stops: from the process given, else a new one."""
+        backoff = Backoff()
+        while not self._stop.is_set():
+            started_at = self._ticks()
+            if process is None:
+                process = self._start(program)
+            if process is not None:
+                accompanying = asyncio.ensure_future(after_start()) if after_start else None
+                ending = await self._end_of(process, accompanying)
+                if self._stop.is_set():
+                    return
+                self._console.say(f"{program.name} (pid {process.pid}) {ending}")
+                process = None
+            delay_s, backoff = backoff.ended(lived_s=self._ticks() - started_at)
+            self._console.say(
+                f"starting {program.name} again in {delay_s:.1f} s, see {self._home.log(program.name)}"
+            )
+            await self._pause(delay_s)
+
+    def _start(self, program: Program) -> Process | None:
+        """A new process of the program; None when the machine could not start one."""
+        try:
+            process = processes.spawn(program, self._home, root=self._settings.root)
+        except OSError as error:
+            self._console.say(f"cannot start {program.name}: {error}")
+            return None
+        self._note_pid(process)
+        self._console.say(f"started {program.name} (pid {process.pid})")
+        return process
+
+    def _note_pid(self, process: Process) -> None:
+        """For people and scripts; we ourselves find processes by their marks."""
+        try:
+            write_public(self._home.pid(process.name), f"{process.pid}\n")
+        except OSError as error:
+            self._console.say(f"cannot note the pid of {process.name}: {error}")
+
+    async def _end_of(self, process: Process, accompanying: "asyncio.Future[None] | None") -> str:
+        """Wait for the end of a process; what goes along with its life ends with it."""
+        try:
+            return await process.ended()
+        finally:
+            process.close()
+            self._home.pid(process.name).unlink(missing_ok=True)
+            if accompanying is not None:
+                accompanying.cancel()
+                await asyncio.gather(accompanying, return_exceptions=True)
+
+    async def _provision(self, program: Program, process: Process | None) -> None:
+        """Bring streams and durables up to date, as often as it takes."""
+        backoff = Backoff()
+        while not self._stop.is_set():
+            started_at = self._ticks()
+            if process is None:
+                process = self._start(program)
+            if process is not None:
+                ending = await self._end_of(process, None)
+                if ending == processes.SUCCEEDED or self._stop.is_set():
+                    return
+                process = None
+                self._console.say(f"{program.name} {ending}, see {self._home.log(program.name)}")
+            delay_s, backoff = backoff.ended(lived_s=self._ticks() - started_at)
+            await self._pause(delay_s)
+
+    async def _pause(self, seconds: float) -> None:
+        try:
+            await asyncio.wait_for(self._stop.wait(), seconds)
+        except TimeoutError:
+            return
+
+    async def _say_when_ready(self, ports: Ports) -> None:
+        started_at = self._ticks()
+        said = ""
+        while not (health := await readiness.read_health(ports.api)).is_ready:
+            waited_s = self._ticks() - started_at
+            if waited_s > _SAY_WAITING_AFTER_S and health.waiting_for != said:
+                said = health.waiting_for
+                self._console.say(f"still waiting for {said}")
+            is_starting = waited_s < _SAY_WAITING_AFTER_S
+            await asyncio.sleep(readiness.INTERVAL_S if is_starting else readiness.PATIENT_INTERVAL_S)
+        self._console.say(f"ready in {self._ticks() - started_at:.1f} s")

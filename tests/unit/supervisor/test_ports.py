@@ -1,0 +1,89 @@
+import itertools
+
+import pytest
+
+from libs.supervisor.errors import CannotStart
+from libs.supervisor.ports import Ports, choose
+
+REMEMBERED = {"api": 8080, "edge": 8081, "nats": 11, "envoy_admin": 12, "xds": 13}
+ALL = {"api", "router", "envoy", "nats"}
+
+
+def chosen(*, fixed=None, remembered=None, living=(), taken=()):
+    numbers = itertools.count(100)
+    return choose(
+        fixed or {"api": 8080, "edge": 8081},
+        remembered=REMEMBERED if remembered is None else remembered,
+        living=set(living),
+        is_free=lambda port: port not in taken,
+        pick=lambda: next(numbers),
+    )
+
+
+@pytest.mark.parametrize(
+    ("case", "expected"),
+    [
+        pytest.param(
+            {"remembered": {}}, Ports(8080, 8081, 100, 101, 102), id="a first start picks free ones"
+        ),
+        pytest.param({}, Ports(8080, 8081, 11, 12, 13), id="a later start keeps them"),
+        pytest.param(
+            {"taken": {12}}, Ports(8080, 8081, 11, 100, 13), id="a kept one that is taken is replaced"
+        ),
+        pytest.param(
+            {"living": ALL, "taken": {8080, 8081, 11, 12, 13}},
+            Ports(8080, 8081, 11, 12, 13),
+            id="our own programs hold our own ports",
+        ),
+        pytest.param(
+            {"living": {"nats"}, "taken": {11, 13}},
+            Ports(8080, 8081, 11, 12, 100),
+            id="only those whose program lives",
+        ),
+        pytest.param(
+            {"remembered": REMEMBERED | {"nats": 8080}},
+            Ports(8080, 8081, 100, 12, 13),
+            id="a kept one that is now given to the api is replaced",
+        ),
+        pytest.param(
+            {"remembered": {"nats": 0, "envoy_admin": 70000, "xds": 13}},
+            Ports(8080, 8081, 100, 101, 13),
+            id="nonsense is replaced",
+        ),
+        pytest.param(
+            {"fixed": {"api": 9090, "edge": 8081}, "living": ALL},
+            Ports(9090, 8081, 11, 12, 13),
+            id="a changed port is taken up while the old api still lives",
+        ),
+    ],
+)
+def test_choice(case, expected):
+    assert chosen(**case) == expected
+
+
+@pytest.mark.parametrize(
+    ("case", "said"),
+    [
+        pytest.param({"taken": {8080}}, ["8080", "SPECSTREAM_API_PORT"], id="the api's"),
+        pytest.param({"taken": {8081}}, ["8081", "SPECSTREAM_EDGE_PORT"], id="the endpoints'"),
+        pytest.param(
+            {"taken": {8080, 8081}},
+            ["SPECSTREAM_API_PORT", "SPECSTREAM_EDGE_PORT"],
+            id="both are named at once",
+        ),
+        pytest.param(
+            {"taken": {8081}, "living": {"api", "nats", "router"}},
+            ["8081"],
+            id="Envoy is gone and another came",
+        ),
+        pytest.param(
+            {"fixed": {"api": 9090, "edge": 8081}, "living": ALL, "taken": {8080, 9090}},
+            ["9090"],
+            id="a changed port is not ours because the old one is",
+        ),
+    ],
+)
+def test_a_port_that_is_taken_is_an_error(case, said):
+    with pytest.raises(CannotStart) as refusal:
+        chosen(**case)
+    assert all(word in str(refusal.value) for word in said)

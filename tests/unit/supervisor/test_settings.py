@@ -1,0 +1,70 @@
+from pathlib import Path
+
+import pytest
+
+from libs.supervisor.errors import CannotStart
+from libs.supervisor.settings import from_environment
+
+
+def test_defaults(monkeypatch):
+    monkeypatch.setenv("HOME", "/somewhere")
+    settings = from_environment({})
+    assert settings.home == Path("/somewhere/.specstream")
+    assert (settings.api_port, settings.edge_port) == (8080, 8081)
+    assert (settings.grace_seconds, settings.drain_deadline_seconds) == (10, 30)
+    assert settings.api_key is None
+    assert settings.module("api") == "services.api"
+
+
+def test_what_is_set_is_taken():
+    settings = from_environment(
+        {
+            "SPECSTREAM_HOME": "/data/../home",
+            "SPECSTREAM_API_PORT": "1",
+            "SPECSTREAM_EDGE_PORT": "65535",
+            "SPECSTREAM_API_KEY": "k-1",
+            "SPECSTREAM_GRACE_SECONDS": "0.5",
+            "SPECSTREAM_DRAIN_DEADLINE_SECONDS": "3600",
+            "SPECSTREAM_LOG_LEVEL": "debug",
+            "SPECSTREAM_MODULE_HEALTH": "somewhere.health",
+        }
+    )
+    assert settings.home == Path("/home")
+    assert (settings.api_port, settings.edge_port) == (1, 65535)
+    assert settings.api_key == "k-1"
+    assert (settings.grace_seconds, settings.drain_deadline_seconds) == (0.5, 3600)
+    assert settings.log_level == "DEBUG"
+    assert settings.module("health") == "somewhere.health"
+    assert "k-1" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        pytest.param("SPECSTREAM_API_PORT", "0", id="no port"),
+        pytest.param("SPECSTREAM_API_PORT", "65536", id="beyond the last port"),
+        pytest.param("SPECSTREAM_EDGE_PORT", "http", id="not a number"),
+        pytest.param("SPECSTREAM_EDGE_PORT", "8080", id="the api's own"),
+        pytest.param("SPECSTREAM_GRACE_SECONDS", "0", id="no grace"),
+        pytest.param("SPECSTREAM_GRACE_SECONDS", "inf", id="for ever"),
+        pytest.param("SPECSTREAM_GRACE_SECONDS", "nan", id="not a number of seconds"),
+        pytest.param("SPECSTREAM_DRAIN_DEADLINE_SECONDS", "-1", id="negative"),
+        pytest.param("SPECSTREAM_LOG_LEVEL", "LOUD", id="no such level"),
+        pytest.param("SPECSTREAM_HOME", "a\nb", id="a path of two lines"),
+    ],
+)
+def test_a_wrong_value_is_named(name, value):
+    with pytest.raises(CannotStart, match=name):
+        from_environment({name: value})
+
+
+def test_every_mistake_is_said_at_once_and_no_secret_with_it():
+    with pytest.raises(CannotStart) as refusal:
+        from_environment({"SPECSTREAM_API_KEY": "two words", "SPECSTREAM_API_PORT": "x"})
+    assert "SPECSTREAM_API_KEY" in str(refusal.value)
+    assert "SPECSTREAM_API_PORT" in str(refusal.value)
+    assert "two words" not in str(refusal.value)
+
+
+def test_an_empty_variable_counts_as_not_set():
+    assert from_environment({"SPECSTREAM_API_KEY": "", "SPECSTREAM_API_PORT": ""}).api_key is None
