@@ -1,0 +1,56 @@
+"""Wiring of health: the only place that knows what is real."""
+
+import os
+from collections.abc import Callable
+from functools import partial
+from typing import TypeVar
+
+from libs.common import telemetry
+from libs.common.bus.broker import close, make_broker
+from libs.common.bus.heartbeat import HeartbeatPublisher
+from libs.common.clock import monotonic, utc_now
+from libs.common.cluster.local import LocalCluster
+from libs.common.cluster.port import Cluster
+from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.port import EventLog
+from libs.common.runtime import Progress, run_until_stopped
+from services.health.loop import watch_cluster
+from services.health.prober import Prober
+from services.health.settings import Settings
+
+SERVICE = "health"
+
+T = TypeVar("T")
+
+
+def identity(adapter: T) -> T:
+    return adapter
+
+
+async def run(
+    settings: Settings,
+    *,
+    adapt_log: Callable[[EventLog], EventLog] = identity,
+    adapt_cluster: Callable[[Cluster], Cluster] = identity,
+) -> None:
+    """Until SIGTERM. The two hooks let another composition wrap the adapters."""
+    telemetry.setup(SERVICE, otlp_endpoint=settings.otlp_endpoint, level=settings.log_level)
+    broker = make_broker(settings, service=SERVICE)
+    client = await broker.connect()
+    log = adapt_log(JetStreamLog(client, source=f"specstream/{SERVICE}"))
+    cluster = adapt_cluster(
+        LocalCluster(settings.home.expanduser() / "replicas", grace_seconds=settings.grace_seconds)
+    )
+    progress = Progress()
+    await broker.start()
+    try:
+        await run_until_stopped(
+            lambda: [
+                watch_cluster(log, cluster, Prober(), progress=progress, clock=utc_now, ticks=monotonic)
+            ],
+            heartbeat=HeartbeatPublisher(broker, service=SERVICE, pid=os.getpid()),
+            progress=progress,
+            on_stop=partial(close, broker),
+        )
+    finally:
+        telemetry.shutdown()

@@ -1,0 +1,38 @@
+"""Following the log: what is asked of deployments, so that their replicas are looked at at once."""
+
+from collections.abc import Callable
+
+from libs.common.events.envelope import Recorded
+from libs.common.log.worlds import follow_worlds
+from libs.common.runtime import Progress
+from libs.common.state.world import DeploymentWorld
+from services.health.records import Records
+
+TELLING = frozenset({"rollout", "traffic"})
+"""Kinds of events after which the cluster soon shows something else."""
+
+
+class Follower:
+    """Keeps `records.worlds` up and wakes the watch for what may have changed on the cluster."""
+
+    def __init__(self, records: Records, *, progress: Progress, wake_for: Callable[[str], None]) -> None:
+        self._records = records
+        self._progress = progress
+        self._wake_for = wake_for
+
+    async def run(self, on_caught_up: Callable[[], None]) -> None:
+        """Never returns. `on_caught_up` is called once, when all that is stored has been read."""
+
+        def caught_up(sequence: int) -> None:
+            self._progress.applied(sequence)
+            on_caught_up()
+
+        await follow_worlds(
+            self._records.log, self._records.worlds, on_caught_up=caught_up, on_change=self._on_change
+        )
+
+    def _on_change(self, world: DeploymentWorld, event: Recorded) -> None:
+        self._progress.applied(event.sequence)
+        self._records.note(world, event)
+        if event.aggregate.kind in TELLING:
+            self._wake_for(world.deployment_id)

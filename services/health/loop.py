@@ -1,0 +1,184 @@
+"""Watching: what the cluster shows and what the checks conclude become facts, several times a second."""
+
+import asyncio
+from contextlib import suppress
+from dataclasses import dataclass
+from datetime import timedelta
+
+import structlog
+
+from libs.common.clock import Clock, Ticks
+from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload
+from libs.common.errors import ClusterUnavailable, LogUnavailable
+from libs.common.events.replica import ReplicaReason, ReplicaState
+from libs.common.log.port import EventLog
+from libs.common.runtime import Progress
+from libs.common.state.world import Worlds
+from services.health import verdicts
+from services.health.examination import Conclusion, NotReady, Ready, Undecided
+from services.health.follower import Follower
+from services.health.prober import Prober
+from services.health.records import Records
+from services.health.rounds import Rounds
+from services.health.verdicts import Conclusions
+
+logger = structlog.get_logger()
+
+TICK_S = 0.25
+BRISK_TICK_S = 0.1
+"""While a replica comes up or goes: somebody waits for its first readiness, or for its end."""
+BRISK_FOR = timedelta(seconds=60)
+"""A replica that has not come up by then is not about to."""
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """What the last decision about a deployment rested on; the same again gives nothing new."""
+
+    workload: ObservedWorkload | None
+    conclusions: Conclusions
+
+
+class Watch:
+    """Looks at the cluster, has its processes examined, and records what changed."""
+
+    def __init__(
+        self,
+        cluster: Cluster,
+        records: Records,
+        prober: Prober,
+        *,
+        progress: Progress,
+        clock: Clock,
+        ticks: Ticks,
+    ) -> None:
+        self._cluster = cluster
+        self._records = records
+        self._progress = progress
+        self._clock = clock
+        self._rounds = Rounds(prober, clock=clock, ticks=ticks, on_verdict=self.wake_for)
+        self._woken_for: set[str] = set()
+        self._wake = asyncio.Event()
+        self._seen: dict[str, Seen] = {}
+
+    def wake_for(self, deployment_id: str) -> None:
+        """Look at this deployment at once: a check has concluded something, or something was asked of it."""
+        self._woken_for.add(deployment_id)
+        self._wake.set()
+
+    async def run(self) -> None:
+        """Never returns. A cluster or a log that cannot be reached is waited for: hold what is."""
+        async with asyncio.TaskGroup() as group:
+            if not self._cluster.probes_natively:
+                group.create_task(self._rounds.run())
+            group.create_task(self._watch())
+
+    async def _watch(self) -> None:
+        loop = asyncio.get_running_loop()
+        look_at = loop.time()
+        while True:
+            woken_for, self._woken_for = self._woken_for, set()
+            self._wake.clear()
+            is_whole = loop.time() >= look_at
+            try:
+                if is_whole:
+                    await self.look()
+                else:
+                    for deployment_id in woken_for:
+                        await self.look_at(deployment_id)
+                self._hold(None)
+            except (ClusterUnavailable, LogUnavailable) as error:
+                self._hold(error)
+                look_at = loop.time()
+                await asyncio.sleep(TICK_S)
+                continue
+            if is_whole:
+                look_at = loop.time() + self.tick_s()
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(look_at):
+                    await self._wake.wait()
+
+    async def look(self) -> None:
+        """Decide about every deployment that the cluster shows or that has replicas in the log."""
+        observed = await self._cluster.observe()
+        self._rounds.attend(observed, self._records.rosters)
+        for deployment_id in [*observed, *(self._records.rosters.keys() - observed.keys())]:
+            await self._settle(deployment_id, observed.get(deployment_id))
+
+    async def look_at(self, deployment_id: str) -> None:
+        """The same for one deployment."""
+        workload = (await self._cluster.observe(deployment_id)).get(deployment_id)
+        self._rounds.attend_one(deployment_id, workload, self._records.rosters.get(deployment_id))
+        await self._settle(deployment_id, workload)
+
+    async def _settle(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
+        conclusions = self._conclusions(deployment_id, workload)
+        seen = Seen(workload, conclusions)
+        if self._seen.get(deployment_id) == seen:
+            return
+        self._seen.pop(deployment_id, None)
+        replicas = workload.replicas if workload else ()
+        traceparents = {o.replica_id: o.traceparent for o in replicas if o.traceparent}
+        if workload is not None:
+            await self._records.open(workload.project_id, deployment_id)
+        while facts := verdicts.decide(
+            self._records.rosters[deployment_id],
+            replicas,
+            conclusions,
+            leaving=self._records.leaving(deployment_id),
+            now=self._clock(),
+        ):
+            await self._records.append(deployment_id, facts, traceparents)
+        if workload is not None:
+            self._seen[deployment_id] = seen
+        else:
+            self._records.close(deployment_id)
+
+    def _conclusions(self, deployment_id: str, workload: ObservedWorkload | None) -> Conclusions:
+        if not self._cluster.probes_natively:
+            return self._rounds.conclusions(deployment_id)
+        replicas = workload.replicas if workload else ()
+        return {(o.replica_id, o.attempt): _native(o) for o in replicas}
+
+    def tick_s(self) -> float:
+        """How long until the next look at the whole cluster."""
+        recently = self._clock() - BRISK_FOR
+        for roster in self._records.rosters.values():
+            for replica in roster.replicas:
+                is_coming_up = replica.state in (ReplicaState.PENDING, ReplicaState.STARTING)
+                is_recent = (replica.started_at or replica.created_at) > recently
+                if (is_coming_up and is_recent) or replica.state is ReplicaState.STOPPING:
+                    return BRISK_TICK_S
+        return TICK_S
+
+    def _hold(self, error: Exception | None) -> None:
+        """Log and report that we cannot see or write, and that we can again; once each."""
+        if error is not None and self._progress.is_ready:
+            logger.warning("holding the present state", error=str(error), error_type=type(error).__name__)
+        elif error is None and not self._progress.is_ready:
+            logger.info("watching the cluster")
+        self._progress.is_ready = error is None
+
+
+def _native(o: ObservedReplica) -> Conclusion:
+    """The verdict of a cluster that carries out the checks itself."""
+    if o.ready is None:
+        return Undecided()
+    if o.ready:
+        return Ready(ReplicaReason.PROBE_SUCCEEDED)
+    return NotReady(ReplicaReason.PROBE_FAILED, o.message or "not ready")
+
+
+async def watch_cluster(
+    log: EventLog, cluster: Cluster, prober: Prober, *, progress: Progress, clock: Clock, ticks: Ticks
+) -> None:
+    """All that this service does, over adapters; never returns. Nothing is decided before the log is read."""
+    records = Records(log, Worlds())
+    watch = Watch(cluster, records, prober, progress=progress, clock=clock, ticks=ticks)
+    follower = Follower(records, progress=progress, wake_for=watch.wake_for)
+    caught_up = asyncio.Event()
+    async with asyncio.TaskGroup() as group:
+        group.create_task(follower.run(caught_up.set))
+        await caught_up.wait()
+        await records.load()
+        group.create_task(watch.run())

@@ -1,0 +1,147 @@
+"""What the log says of every replica, and writing to it: the one place of this service that appends."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+import structlog
+
+from libs.common import telemetry
+from libs.common.errors import AppendConflict, LogUnavailable
+from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
+from libs.common.events.replica import ReplicaBecameReady, ReplicaFact, ReplicaStarted
+from libs.common.log.port import EventLog, Head
+from libs.common.state import replica
+from libs.common.state.replica import Roster
+from libs.common.state.world import DeploymentWorld, Worlds
+
+logger = structlog.get_logger()
+
+ACTOR = "service:health"
+
+
+@dataclass(slots=True)
+class Records:
+    """rosters: of every deployment that has an open record, as the log has them.
+
+    heads: the end of each of these histories; None after an append of which the outcome is unknown.
+    asked: the newest event of a deployment that somebody else wrote, the cause of what comes of it.
+    """
+
+    log: EventLog
+    worlds: Worlds
+    rosters: dict[str, Roster] = field(default_factory=dict)
+    _heads: dict[str, Head | None] = field(default_factory=dict)
+    _aggregates: dict[str, Aggregate] = field(default_factory=dict)
+    _asked: dict[str, str] = field(default_factory=dict)
+
+    async def load(self) -> None:
+        """Open the record of every deployment that has replicas. Raises LogUnavailable."""
+        loaded = await self.log.load(select(kind=ReplicaFact.aggregate))
+        for aggregate in loaded.heads:
+            self._take(aggregate, loaded.of(aggregate))
+        for world in self.worlds:
+            if world.last is not None:
+                self.note(world, world.last)
+
+    def note(self, world: DeploymentWorld, event: Recorded) -> None:
+        """An event was followed: what others write may be the cause of what replicas do."""
+        if event.aggregate.kind != ReplicaFact.aggregate:
+            self._asked[world.deployment_id] = event.event_id
+        if world.deployment_id not in self.worlds.by_id:
+            self._asked.pop(world.deployment_id, None)
+
+    async def open(self, project_id: str, deployment_id: str) -> None:
+        """Have the present roster of a deployment in `rosters`. Raises LogUnavailable."""
+        if self._heads.get(deployment_id) is not None:
+            return
+        aggregate = Aggregate(project_id, ReplicaFact.aggregate, deployment_id)
+        self._take(aggregate, (await self.log.load(aggregate.filter)).events)
+
+    def close(self, deployment_id: str) -> None:
+        """Forget a deployment that has no replicas any more; its history stays in the log."""
+        self.rosters.pop(deployment_id, None)
+        self._heads.pop(deployment_id, None)
+        self._aggregates.pop(deployment_id, None)
+
+    def leaving(self, deployment_id: str) -> frozenset[str]:
+        """The replicas that were asked to go."""
+        world = self.worlds.by_id.get(deployment_id)
+        return world.rollout.retiring if world else frozenset()
+
+    async def append(
+        self, deployment_id: str, facts: Sequence[ReplicaFact], traceparents: Mapping[str, str]
+    ) -> None:
+        """Append all of `facts` or none; on a conflict the record is read again, for another decision.
+
+        traceparents: the trace of the change behind each replica, which the first readiness continues.
+        Raises LogUnavailable: the record is read again before the next decision.
+        """
+        aggregate = self._aggregates[deployment_id]
+        if (head := self._heads[deployment_id]) is None:
+            await self._reload(aggregate)
+            return
+        parent = next((traceparents.get(f.replica_id) for f in facts if _continues_a_change(f)), None)
+        with telemetry.span("record replica facts", parent, deployment_id=deployment_id, facts=len(facts)):
+            try:
+                appended = await self.log.append(
+                    [Draft(aggregate, fact) for fact in facts],
+                    heads={aggregate: head},
+                    cause=self._cause(deployment_id, facts),
+                )
+            except AppendConflict:
+                logger.warning("replica record moved on", deployment_id=deployment_id)
+                await self._reload(aggregate)
+                return
+            except LogUnavailable:
+                self._heads[deployment_id] = None
+                raise
+            self._heads[deployment_id] = appended.heads[aggregate]
+            self.rosters[deployment_id] = Roster(facts[-1].roster)
+            for fact in facts:
+                _tell(deployment_id, fact)
+
+    def _cause(self, deployment_id: str, facts: Sequence[ReplicaFact]) -> Cause:
+        world = self.worlds.by_id.get(deployment_id)
+        deployment = world.deployment if world else None
+        return Cause(
+            actor=ACTOR,
+            correlation_id=(deployment.correlation_id if deployment else None) or deployment_id,
+            causation_id=self._asked.get(deployment_id) if any(map(_continues_a_change, facts)) else None,
+            traceparent=telemetry.current_traceparent(),
+        )
+
+    async def _reload(self, aggregate: Aggregate) -> None:
+        self._heads[aggregate.id] = None
+        self._take(aggregate, (await self.log.load(aggregate.filter)).events)
+
+    def _take(self, aggregate: Aggregate, events: Sequence[Recorded]) -> None:
+        roster = Roster()
+        for event in events:
+            roster = replica.evolve(roster, event)
+        last = events[-1] if events else None
+        self._aggregates[aggregate.id] = aggregate
+        self.rosters[aggregate.id] = roster
+        self._heads[aggregate.id] = Head(last.sequence, last.hash) if last else Head()
+
+
+def _continues_a_change(fact: ReplicaFact) -> bool:
+    """Whether somebody asked for what happened: a replica comes up, or is ready for the first time."""
+    match fact:
+        case ReplicaStarted():
+            return True
+        case ReplicaBecameReady(replica_id=replica_id, roster=roster):
+            after = next((r for r in roster if r.replica_id == replica_id), None)
+            return after is not None and after.attempt == 0
+        case _:
+            return False
+
+
+def _tell(deployment_id: str, fact: ReplicaFact) -> None:
+    logger.info(
+        "replica changed",
+        change=fact.event_type(),
+        deployment_id=deployment_id,
+        replica_id=fact.replica_id,
+        reason=getattr(fact, "reason", None),
+        message=getattr(fact, "message", None),
+    )

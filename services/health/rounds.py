@@ -1,0 +1,273 @@
+"""The rounds: every check of every running process when it is due, and what its outcomes conclude.
+
+One task for each attempt in flight, one heap for all that waits; nothing here writes to the log.
+"""
+
+import asyncio
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+import structlog
+
+from libs.common import telemetry
+from libs.common.clock import Clock, Ticks
+from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
+from libs.common.events.replica import Replica, ReplicaState
+from libs.common.state.replica import Roster
+from services.health import examination, schedule
+from services.health.examination import Conclusion, Examination
+from services.health.probe_request import Endpoint
+from services.health.prober import Prober
+from services.health.probing import CheckKind, Failure, Outcome, ProberError, Success
+from services.health.schedule import Schedule
+from services.health.verdicts import Conclusions
+
+logger = structlog.get_logger()
+
+IN_FLIGHT = 512
+"""Attempts at one time, each with one file; the rest waits its turn, and its time limit starts with it."""
+
+KNOCKABLE = frozenset({CheckKind.STARTUP, CheckKind.READINESS})
+
+
+@dataclass(slots=True, eq=False)
+class Patient:
+    """One process of a replica under examination.
+
+    started_at: on our ticks. knocks: how often a check's closed port was tried between its attempts.
+    """
+
+    deployment_id: str
+    replica_id: str
+    attempt: int
+    host: str
+    ports: Mapping[int, int]
+    first_port: int
+    started_at: float
+    exam: Examination
+    knocks: dict[CheckKind, int] = field(default_factory=dict)
+    busy: set[CheckKind] = field(default_factory=set)
+    is_gone: bool = False
+
+    def endpoint(self, kind: CheckKind) -> Endpoint:
+        """The replica's own address for the port that the check names."""
+        port = self.exam.checks[kind].port or self.first_port
+        return Endpoint(self.host, self.ports[port])
+
+
+class Visit(NamedTuple):
+    """is_knock: not an attempt of the check, only a look whether its port is open by now."""
+
+    patient: Patient
+    kind: CheckKind
+    is_knock: bool = False
+
+
+class Rounds:
+    """Follows the processes that a cluster shows and examines them until they are gone."""
+
+    def __init__(
+        self, prober: Prober, *, clock: Clock, ticks: Ticks, on_verdict: Callable[[str], None]
+    ) -> None:
+        """on_verdict: called with the deployment_id when a check of it has concluded something new."""
+        self._prober = prober
+        self._clock = clock
+        self._ticks = ticks
+        self._on_verdict = on_verdict
+        self._patients: dict[str, dict[str, Patient]] = defaultdict(dict)
+        self._schedule: Schedule[Visit] = Schedule()
+        self._poked = asyncio.Event()
+        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._probes = telemetry.counter(
+            "specstream.health.probes", unit="{probe}", description="Probe attempts by check and outcome"
+        )
+
+    def attend(self, observed: Mapping[str, ObservedWorkload], rosters: Mapping[str, Roster]) -> None:
+        """Examine exactly the processes that run in `observed`, the whole cluster.
+
+        A process that the roster knows already is examined from where it stood.
+        """
+        for deployment_id in self._patients.keys() - observed.keys():
+            self._dismiss(self._patients.pop(deployment_id).values())
+        for deployment_id, workload in observed.items():
+            self.attend_one(deployment_id, workload, rosters.get(deployment_id))
+
+    def attend_one(
+        self, deployment_id: str, workload: ObservedWorkload | None, roster: Roster | None
+    ) -> None:
+        """The same for one deployment."""
+        patients = self._patients[deployment_id]
+        replicas = workload.replicas if workload else ()
+        running = {o.replica_id: o for o in replicas if o.phase is ReplicaPhase.RUNNING and _has_address(o)}
+        for replica_id in patients.keys() - running.keys():
+            self._dismiss([patients.pop(replica_id)])
+        for replica_id, o in running.items():
+            patient = patients.get(replica_id)
+            if patient is not None and _is_same_process(patient, o):
+                continue
+            if patient is not None:
+                self._dismiss([patient])
+            known = roster.get(replica_id) if roster else None
+            patients[replica_id] = self._admit(deployment_id, o, known)
+
+    def conclusions(self, deployment_id: str) -> Conclusions:
+        """What the checks of a deployment's processes say now."""
+        patients = self._patients.get(deployment_id, {})
+        found: dict[tuple[str, int], Conclusion] = {}
+        for patient in patients.values():
+            found[patient.replica_id, patient.attempt] = examination.conclude(patient.exam)
+        return found
+
+    async def run(self) -> None:
+        """Never returns."""
+        async with asyncio.TaskGroup() as attempts:
+            while True:
+                now = self._ticks()
+                for visit, due_at in self._schedule.pop_due(now):
+                    if self._is_wanted(visit):
+                        visit.patient.busy.add(visit.kind)
+                        attempts.create_task(self._visit(visit, due_at))
+                next_at = self._schedule.next_at()
+                self._poked.clear()
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(None if next_at is None else max(0.0, next_at - now)):
+                        await self._poked.wait()
+
+    # One process of a replica comes and goes.
+
+    def _admit(self, deployment_id: str, o: ObservedReplica, known: Replica | None) -> Patient:
+        assert o.host is not None
+        assert o.ports is not None
+        is_known = known is not None and (known.attempt, known.address) == (o.attempt, o.address)
+        age_s = max(0.0, (self._clock() - o.started_at).total_seconds()) if o.started_at else 0.0
+        patient = Patient(
+            deployment_id=deployment_id,
+            replica_id=o.replica_id,
+            attempt=o.attempt,
+            host=o.host,
+            ports=o.ports,
+            first_port=o.template.ports[0],
+            started_at=self._ticks() - age_s,
+            exam=examination.resume(o.template, known)
+            if known is not None and is_known
+            else examination.begin(o.template),
+        )
+        was_ready = known is not None and is_known and known.state is ReplicaState.RUNNING
+        self._plan_first(patient, examination.active(patient.exam), is_urgent=not was_ready)
+        return patient
+
+    def _dismiss(self, patients: Iterable[Patient]) -> None:
+        for patient in patients:
+            patient.is_gone = True
+            for kind in patient.exam.checks:
+                self._schedule.drop(Visit(patient, kind))
+                self._schedule.drop(Visit(patient, kind, is_knock=True))
+
+    # When.
+
+    def _plan(self, visit: Visit, due_at: float) -> None:
+        next_at = self._schedule.next_at()
+        self._schedule.put(visit, due_at)
+        if next_at is None or due_at < next_at:
+            self._poked.set()
+
+    def _plan_first(self, patient: Patient, kinds: Iterable[CheckKind], *, is_urgent: bool) -> None:
+        for kind in kinds:
+            check = patient.exam.checks[kind]
+            due_at = schedule.first_due(
+                f"{patient.replica_id}/{kind}",
+                started_at=patient.started_at,
+                initial_delay_s=check.initial_delay_seconds,
+                period_s=check.period_seconds,
+                now=self._ticks(),
+                is_urgent=is_urgent,
+            )
+            self._plan(Visit(patient, kind), due_at)
+
+    def _plan_next(self, visit: Visit, due_at: float, outcome: Outcome) -> None:
+        """A port that stands in for readiness is tried often; an HTTP check keeps its period.
+
+        While nothing listens on the port of a check yet, its port is knocked at between the attempts, so
+        that a default period of ten seconds does not make every start take ten seconds.
+        """
+        patient, kind, _ = visit
+        now = self._ticks()
+        if kind is CheckKind.PORT:
+            self._plan(visit, now + self._count_knock(patient, kind))
+            return
+        period_s = patient.exam.checks[kind].period_seconds
+        self._plan(visit, schedule.next_due(due_at, period_s=period_s, now=now))
+        is_refused = isinstance(outcome, Failure) and outcome.is_refused
+        if is_refused and kind in KNOCKABLE and kind not in patient.knocks:
+            self._plan(Visit(patient, kind, is_knock=True), now + self._count_knock(patient, kind))
+
+    def _count_knock(self, patient: Patient, kind: CheckKind) -> float:
+        knocks = patient.knocks.get(kind, 0)
+        patient.knocks[kind] = knocks + 1
+        return schedule.knock_delay_s(knocks)
+
+    def _is_wanted(self, visit: Visit) -> bool:
+        patient, kind, is_knock = visit
+        if patient.is_gone or kind not in examination.active(patient.exam):
+            return False
+        if kind in patient.busy:
+            # One attempt of a check at a time. A knock is only for when nothing happens.
+            if not is_knock:
+                self._schedule.put(visit, self._ticks() + schedule.KNOCK_FIRST_S)
+            return False
+        return True
+
+    # What.
+
+    async def _visit(self, visit: Visit, due_at: float) -> None:
+        patient, kind, is_knock = visit
+        async with self._slots:
+            outcome = await (self._knock(patient, kind) if is_knock else self._attempt(patient, kind))
+        patient.busy.discard(kind)
+        if patient.is_gone or outcome is None:
+            return
+        self._count(kind, outcome)
+        before = examination.active(patient.exam)
+        patient.exam, is_news = examination.take(patient.exam, kind, outcome)
+        after = examination.active(patient.exam)
+        if kind in after and not is_knock:
+            self._plan_next(visit, due_at, outcome)
+        self._plan_first(patient, after - before, is_urgent=True)
+        if is_news:
+            self._on_verdict(patient.deployment_id)
+
+    async def _attempt(self, patient: Patient, kind: CheckKind) -> Outcome:
+        endpoint = patient.endpoint(kind)
+        if kind is CheckKind.PORT:
+            return await self._prober.connect(endpoint)
+        return await self._prober.get(endpoint, patient.exam.checks[kind])
+
+    async def _knock(self, patient: Patient, kind: CheckKind) -> Outcome | None:
+        """Only a success counts: an attempt that the period does not ask for must not use up the threshold.
+
+        The first time that the port is open the check is tried once, and the knocking ends.
+        """
+        endpoint = patient.endpoint(kind)
+        if isinstance(await self._prober.connect(endpoint), Success):
+            outcome = await self._prober.get(endpoint, patient.exam.checks[kind])
+            return outcome if isinstance(outcome, Success) else None
+        if not patient.is_gone:
+            knock = Visit(patient, kind, is_knock=True)
+            self._plan(knock, self._ticks() + self._count_knock(patient, kind))
+        return None
+
+    def _count(self, kind: CheckKind, outcome: Outcome) -> None:
+        if isinstance(outcome, ProberError):
+            logger.warning("probe could not be made", check=kind, error=outcome.message)
+        self._probes.add(1, {"check": str(kind), "outcome": type(outcome).__name__.lower()})
+
+
+def _has_address(o: ObservedReplica) -> bool:
+    return o.host is not None and bool(o.ports)
+
+
+def _is_same_process(patient: Patient, o: ObservedReplica) -> bool:
+    return (patient.attempt, patient.host, patient.ports) == (o.attempt, o.host, o.ports)
