@@ -1,0 +1,61 @@
+"""From the log to the cache: each event changes the routing of the one deployment it is about."""
+
+import asyncio
+
+import structlog
+
+from libs.common.events.envelope import Recorded
+from libs.common.log.port import EventLog
+from libs.common.log.worlds import follow_worlds
+from libs.common.runtime import Progress
+from libs.common.state.world import DeploymentWorld, Worlds
+from services.router.routing import Routing, make_leaving, make_routing
+from services.router.xds.cache import Cache
+
+logger = structlog.get_logger()
+
+
+class Follower:
+    """Keeps the cache and the set of draining deployments as the log says.
+
+    caught_up: set once, when the cache holds all there is. draining: ids of deployments with a replica that
+    waits to be withdrawn; has_draining is set while there are some.
+    """
+
+    def __init__(self, log: EventLog, cache: Cache, progress: Progress) -> None:
+        self._log = log
+        self._cache = cache
+        self._progress = progress
+        self.worlds = Worlds()
+        self.caught_up = asyncio.Event()
+        self.draining: set[str] = set()
+        self.has_draining = asyncio.Event()
+
+    async def run(self) -> None:
+        """Never returns."""
+        await follow_worlds(
+            self._log, self.worlds, on_caught_up=self._on_caught_up, on_change=self._on_change
+        )
+
+    def _on_caught_up(self, sequence: int) -> None:
+        for world in self.worlds:
+            self._take(world)
+        self._progress.applied(sequence)
+        self.caught_up.set()
+        logger.info("caught up", sequence=sequence, deployments=len(self.worlds.by_id))
+
+    def _on_change(self, world: DeploymentWorld, event: Recorded) -> None:
+        self._take(world)
+        self._progress.applied(event.sequence)
+
+    def _take(self, world: DeploymentWorld) -> None:
+        name = world.deployment_id
+        is_gone = name not in self.worlds.by_id
+        self._cache.put(Routing(name, None, None) if is_gone else make_routing(world))
+        if make_leaving(world) and not is_gone:
+            self.draining.add(name)
+            self.has_draining.set()
+        else:
+            self.draining.discard(name)
+            if not self.draining:
+                self.has_draining.clear()

@@ -1,0 +1,151 @@
+"""Where the requests of a deployment go, as values. Pure; `xds/resources.py` says it in Envoy's words."""
+
+from dataclasses import dataclass
+from enum import StrEnum
+
+from libs.common.events.replica import Replica, ReplicaState
+from libs.common.state.deployment import DeploymentState
+from libs.common.state.world import DeploymentWorld
+
+
+class Health(StrEnum):
+    """HEALTHY gets requests; the others get none, and what runs on them goes on."""
+
+    HEALTHY = "healthy"
+    UNHEALTHY = "unhealthy"
+    """Was ready and is not now."""
+    DRAINING = "draining"
+    """Is to leave."""
+
+
+class Refusal(StrEnum):
+    """Why a known deployment serves nothing; the `error_code` of its 404."""
+
+    DISABLED = "deployment_disabled"
+    STOPPED = "deployment_stopped"
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """One replica as a target. address: `host:port`. spec_id: the newest spec that its run carries out."""
+
+    address: str
+    replica_id: str
+    spec_id: str
+    health: Health
+
+
+@dataclass(frozen=True, slots=True)
+class Route:
+    """What the deployment's host answers. spec_id: the newest registered spec."""
+
+    spec_id: str
+    refusal: Refusal | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Routing:
+    """route: None when the host is unknown. endpoints: None when no cluster is needed, () when empty."""
+
+    deployment_id: str
+    route: Route | None
+    endpoints: tuple[Endpoint, ...] | None
+
+
+def make_routing(world: DeploymentWorld) -> Routing:
+    """Routes and endpoints of one deployment (rules 7, 8, 9, 21, 23).
+
+    | deployment         | route                        | cluster                          |
+    |--------------------|------------------------------|----------------------------------|
+    | unknown            | none: `deployment_not_found` | none                             |
+    | deleted            | none: `deployment_not_found` | while a replica is not withdrawn |
+    | disabled           | 404 `deployment_disabled`    | yes                              |
+    | wants 0 replicas   | 404 `deployment_stopped`     | yes                              |
+    | wants 1 or more    | its cluster                  | yes                              |
+
+    The cluster outlives a route that no longer leads to it, because requests are still running there, and
+    a deployment that is enabled again finds it in place.
+    """
+    endpoints = make_endpoints(world)
+    deployment = world.deployment
+    if deployment is None or not deployment.exists or deployment.spec is None or deployment.spec_id is None:
+        return Routing(world.deployment_id, None, endpoints or None)
+    return Routing(world.deployment_id, Route(deployment.spec_id, _refusal(deployment)), endpoints)
+
+
+def _refusal(deployment: DeploymentState) -> Refusal | None:
+    if deployment.wanted_replicas > 0:
+        return None
+    if deployment.spec and not deployment.spec.enabled:
+        return Refusal.DISABLED
+    return Refusal.STOPPED
+
+
+def make_endpoints(world: DeploymentWorld) -> tuple[Endpoint, ...]:
+    """The targets of a deployment, at most one for each address, ordered by replica id.
+
+    | replica                    | ready | ever ready | endpoint  |
+    |----------------------------|-------|------------|-----------|
+    | withdrawn, or no address   | any   | any        | none      |
+    | retiring                   | any   | yes        | draining  |
+    | retiring                   | no    | no         | none      |
+    | other                      | yes   | yes        | healthy   |
+    | other                      | no    | yes        | unhealthy |
+    | other                      | no    | no         | none      |
+
+    One that was ever ready stays an endpoint until it is withdrawn: Envoy forgets how many requests are
+    active on an address that leaves, and would then report a busy replica as idle.
+    A port that a dead replica had may be another's by now; then the one that serves has the address.
+    """
+    by_address: dict[str, Endpoint] = {}
+    for replica in sorted(world.roster.replicas, key=lambda r: r.replica_id):
+        endpoint = _endpoint(world, replica)
+        if endpoint is None:
+            continue
+        other = by_address.get(endpoint.address)
+        if other is None or endpoint.health is Health.HEALTHY:
+            by_address[endpoint.address] = endpoint
+    return tuple(sorted(by_address.values(), key=lambda e: e.replica_id))
+
+
+def _endpoint(world: DeploymentWorld, replica: Replica) -> Endpoint | None:
+    if replica.address is None or replica.replica_id in world.traffic.withdrawn:
+        return None
+    is_ready = replica.state is ReplicaState.RUNNING
+    if not is_ready and replica.ready_at is None:
+        return None
+    if replica.replica_id in world.rollout.retiring:
+        health = Health.DRAINING
+    else:
+        health = Health.HEALTHY if is_ready else Health.UNHEALTHY
+    return Endpoint(replica.address, replica.replica_id, _spec_id(world, replica), health)
+
+
+def _spec_id(world: DeploymentWorld, replica: Replica) -> str:
+    """The newest spec that the replica carries out: a spec that keeps the run is carried out by its
+    replicas without a restart, so the one it was created for is only the last resort."""
+    applied = world.rollout.spec_of_run(replica.run_id)
+    if applied is not None:
+        return applied
+    deployment = world.deployment
+    if deployment and deployment.spec_id and deployment.run_id == replica.run_id:
+        return deployment.spec_id
+    return replica.spec_id
+
+
+@dataclass(frozen=True, slots=True)
+class Leaving:
+    """A replica that is to leave and is not withdrawn. address: where requests may be running on it."""
+
+    replica_id: str
+    address: str | None
+
+
+def make_leaving(world: DeploymentWorld) -> tuple[Leaving, ...]:
+    """Who waits to be withdrawn, by replica id.
+
+    One that health has not listed yet is among them: it never gets a request, and the reconciler waits.
+    """
+    addresses = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(world)}
+    waiting = world.rollout.retiring - world.traffic.withdrawn
+    return tuple(Leaving(replica_id, addresses.get(replica_id)) for replica_id in sorted(waiting))

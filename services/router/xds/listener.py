@@ -1,0 +1,210 @@
+"""The one listener: where the requests of all deployments come in. Pure.
+
+It never changes while the platform runs, so that no connection is ever drained for a configuration change;
+everything that differs between deployments is in their routes, clusters and endpoints.
+"""
+
+from typing import Any, Final
+
+from envoy.config.accesslog.v3 import accesslog_pb2  # noqa: F401 - resolves packed extensions, as those below
+from envoy.config.listener.v3.listener_pb2 import Listener
+from envoy.extensions.filters.http.header_mutation.v3 import header_mutation_pb2  # noqa: F401
+from envoy.extensions.filters.http.lua.v3 import lua_pb2  # noqa: F401
+from envoy.extensions.filters.http.router.v3 import router_pb2  # noqa: F401
+from envoy.extensions.filters.http.upstream_codec.v3 import upstream_codec_pb2  # noqa: F401
+from envoy.extensions.filters.network.http_connection_manager.v3 import (  # noqa: F401
+    http_connection_manager_pb2,
+)
+from google.protobuf import json_format
+
+from services.router.xds.resources import ADS, LOWERCASE_HOST, METADATA
+
+LISTENER_NAME: Final = "edge"
+OUR_HEADERS: Final = "x-specstream-"
+"""What a client or a replica sends under this prefix is dropped."""
+RETRY_AFTER_S: Final = 1
+
+_TYPE = "type.googleapis.com/envoy.extensions."
+
+_LOWERCASE_HOST_LUA = """
+function envoy_on_request(request)
+  local host = request:headers():get(":authority") or ""
+  local lower = string.lower(host)
+  if lower ~= host then
+    request:headers():replace(":authority", lower)
+  end
+end
+"""
+
+
+def make_listener(port: int) -> Listener:
+    """Listens on 127.0.0.1:`port`."""
+    listener = {
+        "name": LISTENER_NAME,
+        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        # With it a second process could share the port unnoticed; without it that is a refused listener.
+        "enable_reuse_port": False,
+        "filter_chains": [
+            {
+                "filters": [
+                    {
+                        "name": "envoy.filters.network.http_connection_manager",
+                        "typed_config": _connection_manager(),
+                    }
+                ]
+            }
+        ],
+    }
+    return json_format.ParseDict(listener, Listener())
+
+
+def _connection_manager() -> dict[str, Any]:
+    return {
+        "@type": _TYPE + "filters.network.http_connection_manager.v3.HttpConnectionManager",
+        "stat_prefix": LISTENER_NAME,
+        "scoped_routes": {
+            "name": LISTENER_NAME,
+            # The host without its port, which differs between machines and is no part of its name.
+            "scope_key_builder": {
+                "fragments": [
+                    {
+                        "header_value_extractor": {
+                            "name": ":authority",
+                            "element_separator": ":",
+                            "index": 0,
+                        }
+                    }
+                ]
+            },
+            "rds_config_source": ADS,
+            "scoped_rds": {"scoped_rds_config_source": ADS},
+        },
+        "http_filters": [_lowercase_host(), _router()],
+        "strip_trailing_host_dot": True,
+        "upgrade_configs": [{"upgrade_type": "websocket"}],
+        "http_protocol_options": {"accept_http_10": True},
+        # The replica's own `server` header is its business.
+        "server_header_transformation": "PASS_THROUGH",
+        "use_remote_address": True,
+        # No client is trusted for its address: its x-envoy-* headers would steer retries and timeouts.
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
+        "preserve_external_request_id": True,
+        # No byte in either direction for an hour: the other side is gone. Below an hour a model may think.
+        "stream_idle_timeout": "3600s",
+        # A request has this long to send its headers; its body and the answer may take as they like.
+        "request_headers_timeout": "30s",
+        "common_http_protocol_options": {"idle_timeout": "3600s"},
+        "local_reply_config": _local_replies(),
+    }
+
+
+def _lowercase_host() -> dict[str, Any]:
+    """Hosts compare without regard to case, scope keys do not. Each route switches this filter off for the
+    requests that found it, so it runs only where no scope was found: once more in lower case."""
+    return {
+        "name": LOWERCASE_HOST,
+        "typed_config": {
+            "@type": _TYPE + "filters.http.lua.v3.Lua",
+            "default_source_code": {"inline_string": _LOWERCASE_HOST_LUA},
+        },
+    }
+
+
+def _router() -> dict[str, Any]:
+    """Our headers are set beside the upstream connection, because only there it is certain that a replica
+    answered: an error that Envoy makes after a failed try would name that replica too."""
+    drop = {"remove_on_match": {"key_matcher": {"prefix": OUR_HEADERS}}}
+    mutations = {
+        "request_mutations": [drop],
+        "response_mutations": [
+            drop,
+            *(
+                {
+                    "append": {
+                        "header": {
+                            "key": OUR_HEADERS + header,
+                            "value": f"%UPSTREAM_METADATA({METADATA}:{field})%",
+                        },
+                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                    }
+                }
+                for header, field in (("replica", "replica_id"), ("spec", "spec_id"))
+            ),
+        ],
+    }
+    return {
+        "name": "envoy.filters.http.router",
+        "typed_config": {
+            "@type": _TYPE + "filters.http.router.v3.Router",
+            "suppress_envoy_headers": True,
+            "upstream_http_filters": [
+                {
+                    "name": "specstream.headers",
+                    "typed_config": {
+                        "@type": _TYPE + "filters.http.header_mutation.v3.HeaderMutation",
+                        "mutations": mutations,
+                    },
+                },
+                {
+                    "name": "envoy.filters.http.upstream_codec",
+                    "typed_config": {"@type": _TYPE + "filters.http.upstream_codec.v3.UpstreamCodec"},
+                },
+            ],
+        },
+    }
+
+
+def _local_replies() -> dict[str, Any]:
+    """What Envoy answers by itself, as JSON.
+
+    | response flags               | status  | error_code            |
+    |------------------------------|---------|-----------------------|
+    | NR: no scope, no route       | 404     | deployment_not_found  |
+    | UH: no endpoint is healthy   | 503     | no_ready_replicas     |
+    | UF: none could be connected  | 503     | no_ready_replicas     |
+    | UC, UR, LR, UPE: broken off  | 503/502 | replica_failed        |
+    | none, 404: a refusing route  | 404     | in the route's body   |
+    | anything else                | as is   | request_failed        |
+    """
+    retry = {"retry-after": str(RETRY_AFTER_S)}
+    return {
+        "mappers": [
+            _on_flags(["NR"], "There is no deployment at this address.", "deployment_not_found", headers={}),
+            _on_flags(["UH", "UF"], "No replica is ready.", "no_ready_replicas", headers=retry),
+            _on_flags(
+                ["UC", "UR", "LR", "UPE"],
+                "The replica broke off before it answered.",
+                "replica_failed",
+                headers=retry,
+            ),
+            {
+                "filter": {
+                    "status_code_filter": {
+                        "comparison": {"op": "EQ", "value": {"default_value": 404, "runtime_key": "unused"}}
+                    }
+                },
+                "body_format_override": {
+                    "text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"},
+                    "content_type": "application/json",
+                },
+            },
+        ],
+        "body_format": {
+            "json_format": {
+                "error": "%LOCAL_REPLY_BODY%",
+                "error_code": "request_failed",
+                "details": "%RESPONSE_CODE_DETAILS%",
+            }
+        },
+    }
+
+
+def _on_flags(flags: list[str], message: str, error_code: str, *, headers: dict[str, str]) -> dict[str, Any]:
+    return {
+        "filter": {"response_flag_filter": {"flags": flags}},
+        "headers_to_add": [
+            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+            for key, value in headers.items()
+        ],
+        "body_format_override": {"json_format": {"error": message, "error_code": error_code}},
+    }
