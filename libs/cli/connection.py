@@ -1,0 +1,33 @@
+"""Which platform the command line talks to: the same environment variables as `make up`."""
+
+import os
+from pathlib import Path
+
+from libs.cli.errors import CommandFailed
+from libs.client import Client
+from libs.supervisor.errors import CannotStart
+from libs.supervisor.settings import SupervisorSettings, from_environment
+
+
+def platform_settings() -> SupervisorSettings:
+    """Home, ports and key as `make up` reads them."""
+    try:
+        return from_environment(os.environ)
+    except CannotStart as error:
+        raise CommandFailed(str(error)) from error
+
+
+def connect() -> Client:
+    """A client of the home's api. `SPECSTREAM_URL` points it at one elsewhere."""
+    settings = platform_settings()
+    url = os.environ.get("SPECSTREAM_URL") or f"http://127.0.0.1:{settings.api_port}"
+    return Client(url, settings.api_key or _stored_key(settings.home))
+
+
+def _stored_key(home: Path) -> str | None:
+    try:
+        return (home / "api-key").read_text().strip()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise CommandFailed(f"cannot read {home / 'api-key'}: {error.strerror}") from error

@@ -1,0 +1,32 @@
+"""The `specstream` command."""
+
+import typer
+
+from libs.cli import deploy, deployments, events, log, platform
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    help="Run containers and models from a declarative spec; every change is an event.",
+)
+
+app.command()(platform.up)
+app.command()(platform.down)
+app.command()(deploy.deploy)
+app.command(name="list")(deployments.list_)
+app.command()(deployments.get)
+app.command()(deployments.history)
+app.command()(deployments.diff)
+app.command()(deployments.rollback)
+app.command()(deployments.enable)
+app.command()(deployments.disable)
+app.command()(deployments.scale)
+app.command()(deployments.delete)
+app.command()(deployments.logs)
+app.command()(events.events)
+app.add_typer(log.app, name="log")
+
+
+def main() -> None:
+    app(prog_name="specstream")

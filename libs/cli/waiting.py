@@ -1,0 +1,102 @@
+"""Waiting until a spec is served, and telling how it goes."""
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from libs.cli.errors import CommandFailed
+from libs.client import ApiError, Client, Unreachable
+from libs.common.clock import monotonic
+
+POLL_S = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One replica as it is now, for the progress display."""
+
+    replica_id: str
+    run_id: str
+    state: str
+    message: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The deployment's newest spec and its replicas at one look."""
+
+    deployment: dict[str, Any]
+    lines: tuple[Line, ...]
+
+    @property
+    def spec(self) -> dict[str, Any]:
+        return self.deployment.get("latestSpec") or {}
+
+    @property
+    def is_wanted(self) -> bool:
+        data = self.spec.get("data") or {}
+        return bool(data.get("enabled", True)) and data.get("resources", {}).get("replicas", 1) > 0
+
+    @property
+    def is_done(self) -> bool:
+        """A wanted spec is done when it is healthy, a stopped one when it is applied and nothing is left."""
+        if self.is_wanted:
+            return bool(self.spec.get("dtHealthy"))
+        return bool(self.spec.get("externalApplied")) and not self.lines
+
+
+def look(client: Client, deployment_id: str) -> Seen:
+    deployment = client.deployment(deployment_id)
+    runs = client.runs(deployment_id)
+    lines = tuple(
+        Line(instance["id"], run["id"], instance["state"], instance.get("stateMessage"))
+        for run in runs
+        for instance in run["instances"]
+    )
+    return Seen(deployment, lines)
+
+
+def until_done(
+    client: Client, deployment_id: str, *, deadline_s: float, on_change: Callable[[Seen], None]
+) -> Seen:
+    """Look until the newest spec is done. Every wait has a deadline.
+
+    Raises CommandFailed when the spec failed as a whole, or with the replicas' own reasons when the
+    deadline has passed. A platform that is away for a moment is waited for.
+    """
+    give_up = monotonic() + deadline_s
+    last: Seen | None = None
+    while True:
+        try:
+            seen = look(client, deployment_id)
+        except Unreachable:
+            if monotonic() >= give_up:
+                raise
+            time.sleep(POLL_S)
+            continue
+        except ApiError as error:
+            if error.status < 500 or monotonic() >= give_up:
+                raise
+            time.sleep(POLL_S)
+            continue
+        if seen != last:
+            on_change(seen)
+            last = seen
+        if seen.is_done:
+            return seen
+        if seen.spec.get("error"):
+            raise CommandFailed(
+                f"the spec cannot be applied: {seen.spec['error']}", f"  deployment {deployment_id}"
+            )
+        if monotonic() >= give_up:
+            raise CommandFailed(*_reasons(seen, deadline_s))
+        time.sleep(POLL_S)
+
+
+def _reasons(seen: Seen, deadline_s: float) -> Iterator[str]:
+    ready = sum(line.state == "running" for line in seen.lines)
+    wanted = seen.spec.get("data", {}).get("resources", {}).get("replicas", 1) if seen.is_wanted else 0
+    yield f"not done after {deadline_s:g} s: {ready} replicas are ready, {wanted} are wanted"
+    for line in seen.lines:
+        yield f"  {line.replica_id}: {line.state}{f': {line.message}' if line.message else ''}"
