@@ -1,4 +1,4 @@
-"""The event log as its users see it. `jetstream.py` and `memory.py` pass one contract suite."""
+"""The event log as its users see it. `jetstream/` and `memory.py` pass one contract suite."""
 
 from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -104,4 +104,39 @@ class EventLog(Protocol):
 
     async def sequence_at(self, moment: datetime) -> int:
         """The last sequence stored at or before `moment`, never inside a batch; 0 before the first."""
+        ...
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """An event as its bytes lie in the log; what verifying, exporting and importing work on.
+
+    time: when it was stored first (an imported event keeps that time). headers: of the event itself,
+    without those that only spoke to the broker.
+    """
+
+    sequence: int
+    time: datetime
+    subject: str
+    headers: Mapping[str, str]
+    data: bytes
+
+
+class Archive(Protocol):
+    """The whole log as it is stored. Both adapters of `EventLog` are one too."""
+
+    def read_raw(self, *, after: int = 0, until: int | None = None) -> AsyncIterator[Stored]:
+        """Every stored event with `after` < sequence <= `until` (now, if None), in order, then ends."""
+        ...
+
+    async def restore(self, events: Sequence[Stored]) -> None:
+        """Store events of an export as they are, at the same sequences: all of them, or none.
+
+        Raises AppendConflict unless the log ends right before the first of them, LogUnavailable when the
+        outcome stays unknown, ValueError for none, more than 1,000, or sequences that do not follow.
+        """
+        ...
+
+    async def last_sequence(self) -> int:
+        """Of the newest event in the log; 0 when it is empty."""
         ...

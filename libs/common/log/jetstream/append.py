@@ -1,0 +1,259 @@
+"""Storing messages until the outcome is known (DESIGN 3, rules 1 and 2)."""
+
+import asyncio
+import json
+import random
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from nats.aio.msg import Msg
+
+from libs.common.errors import AppendConflict, LogUnavailable
+from libs.common.ids import new_id
+from libs.common.log import wire
+from libs.common.log.jetstream.direct_get import DirectGet
+from libs.common.log.jetstream.found import Found
+from libs.common.log.jetstream.link import Link, status
+from libs.common.log.port import Head, Stored
+from libs.common.log.sealing import Sealed
+
+EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
+EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
+EXPECTED_LAST = "Nats-Expected-Last-Sequence"
+
+WRONG_SEQUENCE = 10071
+WRONG_SEQUENCE_IN_FLIGHT = 10164
+"""Another message that the same guard watches is being stored right now (or in the same batch)."""
+BATCH_INCOMPLETE = 10176
+DUPLICATE_IN_BATCH = 10201
+TOO_MANY_BATCHES = 10210
+
+MAX_OPEN_BATCHES = 8
+"""Of one process: the broker takes 50 over all of them, and there are five services."""
+
+_FIRST_PAUSE_S = 0.005
+_LONGEST_PAUSE_S = 0.5
+
+
+class Outgoing(NamedTuple):
+    subject: str
+    headers: dict[str, str]
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Ack:
+    """sequence: of the last message. is_duplicate: its id was known, so nothing was stored now."""
+
+    sequence: int
+    is_duplicate: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    code: int
+    err_code: int
+    description: str
+
+
+Answer = Ack | Refusal | None
+"""None: none came, so the messages may be stored or not."""
+
+
+WhatIsStored = Callable[[Answer], Awaitable[list[Head] | None]]
+"""Where the messages of an append lie, if an earlier attempt stored them; given the answer that asks."""
+
+
+class Appender:
+    """Sends, and sends again, until there is a definite answer or `deadline_s` has passed."""
+
+    def __init__(self, link: Link, reader: DirectGet, *, deadline_s: float, attempt_s: float) -> None:
+        self._link = link
+        self._reader = reader
+        self._deadline_s = deadline_s
+        self._attempt_s = attempt_s
+        self._open_batches = asyncio.Semaphore(MAX_OPEN_BATCHES)
+
+    async def append(self, sealed: Sequence[Sealed]) -> list[Head]:
+        """Where each event is stored. Raises AppendConflict, LogUnavailable, ValueError for a taken id."""
+
+        async def what_is_stored(hint: Answer) -> list[Head] | None:
+            return await self._look_for(sealed, hint)
+
+        last = await self._until_definite([_outgoing(event) for event in sealed], what_is_stored)
+        if isinstance(last, list):
+            return last
+        first = last - len(sealed) + 1
+        return [Head(first + place, event.hash) for place, event in enumerate(sealed)]
+
+    async def restore(self, events: Sequence[Stored]) -> None:
+        """Store events of an export at the very same sequences. Raises AppendConflict, LogUnavailable."""
+        messages = [
+            Outgoing(
+                event.subject,
+                {**event.headers, wire.IMPORTED_TIME: event.time.isoformat()},
+                event.data,
+            )
+            for event in events
+        ]
+        messages[0].headers[EXPECTED_LAST] = str(events[0].sequence - 1)
+
+        async def what_is_stored(_: Answer) -> list[Head] | None:
+            heads = []
+            for event in (events[0], events[-1]):
+                found = await self._reader.from_leader({"seq": event.sequence})
+                if found is None or found.headers.get(wire.HASH) != event.headers.get(wire.HASH):
+                    return None
+                heads.append(Head(found.sequence, found.headers.get(wire.HASH, "")))
+            return heads
+
+        await self._until_definite(messages, what_is_stored)
+
+    async def _until_definite(
+        self, messages: Sequence[Outgoing], what_is_stored: WhatIsStored
+    ) -> int | list[Head]:
+        """The sequence of the last message, or where an earlier attempt had stored them.
+
+        | answer                            | stored by an earlier attempt | else                         |
+        |-----------------------------------|------------------------------|------------------------------|
+        | acknowledged                      | -                            | done                         |
+        | acknowledged as a duplicate       | done                         | ValueError: the id is taken  |
+        | 10201, a duplicate in the batch   | done                         | ValueError: the id is taken  |
+        | 10071, a guard did not hold       | done                         | AppendConflict               |
+        | 10164, a guard is being decided   | done                         | conflict, or again if one of |
+        |                                   |                              | our attempts may be the one  |
+        | 10210, 10176, 5xx                 | -                            | again, after a while         |
+        | none                              | -                            | again, at once               |
+        """
+        until = self._link.ticks() + self._deadline_s
+        pauses = _pauses()
+        may_be_under_way = False
+        while True:
+            await self._link.connected(until=until)
+            answer = await self._attempt(messages)
+            match answer:
+                case Ack(sequence, is_duplicate=False):
+                    return sequence
+                case Ack() | Refusal(err_code=10201):
+                    if (places := await what_is_stored(answer)) is not None:
+                        return places
+                    raise ValueError("an event id of this append is taken by another event")
+                case Refusal(err_code=10071 | 10164) as refusal:
+                    if (places := await what_is_stored(answer)) is not None:
+                        return places
+                    if refusal.err_code == WRONG_SEQUENCE or not may_be_under_way:
+                        raise AppendConflict(f"somebody appended first: {refusal.description}")
+                    problem = refusal.description
+                    await asyncio.sleep(next(pauses))
+                case Refusal(code, err_code, description):
+                    if err_code not in {BATCH_INCOMPLETE, TOO_MANY_BATCHES} and code < 500:
+                        raise LogUnavailable(f"the log refused an append: {err_code} {description}")
+                    may_be_under_way = may_be_under_way or code >= 500
+                    problem = description
+                    await asyncio.sleep(next(pauses))
+                case None:
+                    may_be_under_way = True
+                    problem = "no answer; a denied permission looks the same"
+            if self._link.ticks() >= until:
+                raise LogUnavailable(
+                    f"whether an append is stored stays unknown after {self._deadline_s} s: {problem}"
+                )
+
+    async def _attempt(self, messages: Sequence[Outgoing]) -> Answer:
+        done: asyncio.Future[Msg | None] = asyncio.get_running_loop().create_future()
+
+        def on_answer(message: Msg) -> None:
+            # The first message of a batch is answered too: with nothing when all is well so far.
+            is_empty = not message.data and status(message) is None
+            if not is_empty and not done.done():
+                done.set_result(message)
+
+        link = self._link
+        reply = await link.expect(on_answer)
+        try:
+            if len(messages) == 1:
+                subject, headers, data = messages[0]
+                await link.publish(subject, data, reply=reply, headers=headers)
+                return _answer(await link.wait(done, timeout_s=self._attempt_s))
+            async with self._open_batches:
+                await self._publish_batch(messages, reply)
+                return _answer(await link.wait(done, timeout_s=self._attempt_s))
+        except LogUnavailable:
+            if link.client.is_closed:
+                raise
+            return None
+        finally:
+            link.forget(reply)
+
+    async def _publish_batch(self, messages: Sequence[Outgoing], reply: str) -> None:
+        # A new id for each attempt: what is left of an earlier one must not mix with this one.
+        batch_id = new_id()
+        last = len(messages)
+        for place, (subject, headers, data) in enumerate(messages, 1):
+            batch = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(place)}
+            if place == last:
+                batch["Nats-Batch-Commit"] = "1"
+            await self._link.publish(
+                subject, data, reply=reply if place in {1, last} else "", headers=headers | batch
+            )
+
+    async def _look_for(self, sealed: Sequence[Sealed], hint: Answer) -> list[Head] | None:
+        first = sealed[0]
+        match hint:
+            case Ack(sequence):
+                found = await self._reader.from_leader({"seq": sequence})
+            case Refusal(err_code=10201):
+                found = await self._search(first, after=0)
+            case _:
+                found = await self._search(first, after=first.guard.sequence if first.guard else 0)
+        places = []
+        for event in sealed:
+            if found is None or not _is_same(found, event):
+                return None
+            places.append(Head(found.sequence, found.headers.get(wire.HASH, "")))
+            if len(places) < len(sealed):
+                found = await self._reader.from_leader({"seq": found.sequence + 1})
+        return places
+
+    async def _search(self, event: Sealed, *, after: int) -> Found | None:
+        """The event itself among all that have its subject, as the leader has them.
+
+        The newest is not enough: another writer may have appended since.
+        """
+        while True:
+            found = await self._reader.from_leader({"seq": after + 1, "next_by_subj": event.subject})
+            if found is None or _is_same(found, event):
+                return found
+            after = found.sequence
+
+
+def _is_same(found: Found, event: Sealed) -> bool:
+    return found.subject == event.subject and found.headers.get(wire.MESSAGE_ID) == event.event_id
+
+
+def _outgoing(event: Sealed) -> Outgoing:
+    guard = event.guard
+    if guard is None:
+        return Outgoing(event.subject, event.headers, event.data)
+    headers = {**event.headers, EXPECTED_SEQUENCE: str(guard.sequence), EXPECTED_SUBJECT: guard.filter}
+    return Outgoing(event.subject, headers, event.data)
+
+
+def _answer(message: Msg | None) -> Answer:
+    if message is None:
+        return None
+    if (code := status(message)) is not None:
+        return Refusal(int(code), 0, "nobody listens for events")
+    answer = json.loads(message.data)
+    if "error" in answer:
+        error = answer["error"]
+        return Refusal(error.get("code", 0), error.get("err_code", 0), error.get("description", ""))
+    return Ack(answer["seq"], answer.get("duplicate", False))
+
+
+def _pauses() -> Iterator[float]:
+    pause = _FIRST_PAUSE_S
+    while True:
+        yield pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries, guards nothing
+        pause = min(_LONGEST_PAUSE_S, pause * 2)

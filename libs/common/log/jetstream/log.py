@@ -1,0 +1,197 @@
+"""The event log's adapter on a JetStream stream that `provision` has made."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+import structlog
+from nats.aio.client import Client
+
+from libs.common.clock import Clock, Ticks, monotonic, utc_now
+from libs.common.errors import LogUnavailable
+from libs.common.events.envelope import Cause, Draft, Recorded
+from libs.common.log import wire
+from libs.common.log.filters import ALL, disjoint, matches_any
+from libs.common.log.jetstream.append import Appender
+from libs.common.log.jetstream.direct_get import DirectGet, TooManySubjects
+from libs.common.log.jetstream.found import Found
+from libs.common.log.jetstream.link import Link
+from libs.common.log.jetstream.tail import ConsumerLost, Tail
+from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Loaded, Stored
+from libs.common.log.sealing import appended, check_restorable, seal
+
+logger = structlog.get_logger()
+
+STREAM = "EVENTS"
+
+_PAGES = (100, 400)
+"""Short reads need no consumer, which is an object on the broker; long ones are faster with one."""
+
+
+class JetStreamLog:
+    """An `EventLog` and `Archive` over a connected client, which it shares and never closes.
+
+    source: the `ce-source` of its events, `specstream/<service>`.
+    deadline_s: how long an unknown outcome is cleared up, and a read tried, before LogUnavailable.
+    attempt_s: how long one answer is waited for.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        *,
+        source: str,
+        deadline_s: float = 30.0,
+        attempt_s: float = 2.0,
+        clock: Clock = utc_now,
+        ticks: Ticks = monotonic,
+    ) -> None:
+        self._link = Link(client, ticks=ticks)
+        self._source = source
+        self._deadline_s = deadline_s
+        self._clock = clock
+        self._direct = DirectGet(self._link, STREAM, deadline_s=deadline_s, attempt_s=attempt_s)
+        self._appender = Appender(self._link, self._direct, deadline_s=deadline_s, attempt_s=attempt_s)
+
+    async def append(
+        self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
+    ) -> Appended:
+        sealed = seal(drafts, heads=heads, guards=guards, cause=cause, source=self._source, now=self._clock())
+        return appended(sealed, await self._appender.append(sealed))
+
+    async def load(self, *filters: str) -> Loaded:
+        try:
+            found = await self._direct.newest(filters)
+        except TooManySubjects:
+            found = await self._load_many(filters)
+        return Loaded(tuple(wire.to_recorded(*one) for one in found))
+
+    async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
+        async for page in self._scan(filters, after=after, until=until):
+            for found in page:
+                yield wire.to_recorded(*found)
+
+    async def read_raw(self, *, after: int = 0, until: int | None = None) -> AsyncIterator[Stored]:
+        async for page in self._scan((ALL,), after=after, until=until):
+            for found in page:
+                yield wire.to_stored(*found)
+
+    async def follow(self, *filters: str, after: int | None = None) -> AsyncIterator[Recorded | CaughtUp]:
+        narrow = disjoint(filters)
+        is_exact = all(one in filters for one in narrow)
+        given = after
+        target: int | None = None
+        is_caught_up = False
+        while True:
+            try:
+                if target is None:
+                    target = max(await self.last_sequence(), after or 0)
+                async with Tail(self._link, STREAM, narrow, after=given) as tail:
+                    if not is_caught_up and tail.pending == 0:
+                        is_caught_up = True
+                        yield CaughtUp(max(target, given or 0))
+                    while True:
+                        for found, _, pending in await tail.next():
+                            given = found.sequence
+                            if is_exact or matches_any(filters, found.subject):
+                                yield wire.to_recorded(*found)
+                            if not is_caught_up and (pending == 0 or given >= target):
+                                is_caught_up = True
+                                yield CaughtUp(max(target, given))
+            except (ConsumerLost, LogUnavailable) as lost:
+                if self._link.client.is_closed:
+                    raise LogUnavailable("the connection to the broker is closed") from lost
+                logger.info("follower lost its consumer", after=given, reason=str(lost))
+                await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - spreads the returning followers
+
+    async def last_sequence(self) -> int:
+        newest = await self._direct.from_leader({"last_by_subj": ALL})
+        return newest.sequence if newest else 0
+
+    async def sequence_at(self, moment: datetime) -> int:
+        first_after = await self.last_sequence() + 1
+        at_or_before: Stored | None = None
+        low = 1
+        while low < first_after:
+            middle = (low + first_after) // 2
+            event = await self._stored(middle)
+            if event.time <= moment:
+                low, at_or_before = middle + 1, event
+            else:
+                first_after = middle
+        if at_or_before is None:
+            return 0
+        place, events = wire.batch_place(at_or_before.headers)
+        return at_or_before.sequence if place == events else at_or_before.sequence - place
+
+    async def restore(self, events: Sequence[Stored]) -> None:
+        check_restorable(events)
+        await self._appender.restore(events)
+
+    async def _stored(self, sequence: int) -> Stored:
+        found = await self._direct.at(sequence) or await self._direct.from_leader({"seq": sequence})
+        if found is None:
+            raise LogUnavailable(f"the log has no event {sequence}")
+        return wire.to_stored(*found)
+
+    async def _load_many(self, filters: tuple[str, ...]) -> list[Found]:
+        """As many subjects as there are: by a consumer, which knows no limit."""
+        narrow = disjoint(filters)
+        target = await self.last_sequence()
+        until = self._link.ticks() + self._deadline_s
+        while True:
+            newest: dict[str, Found] = {}
+            try:
+                async with Tail(self._link, STREAM, narrow, after=None) as tail:
+                    is_whole = tail.pending == 0
+                    while not is_whole:
+                        for found, _, pending in await tail.next():
+                            if matches_any(filters, found.subject):
+                                newest[found.subject] = found
+                            is_whole = is_whole or pending == 0 or found.sequence >= target
+                return sorted(newest.values())
+            except ConsumerLost as lost:
+                await self._retry(lost, until)
+
+    async def _scan(
+        self, filters: tuple[str, ...], *, after: int, until: int | None
+    ) -> AsyncIterator[list[Found]]:
+        """The events of a range in pages, none empty; lazily at first, then as fast as they come."""
+        last = await self.last_sequence() if until is None else until
+        if len(filters) == 1:
+            for size in _PAGES:
+                if after >= last:
+                    return
+                page = await self._direct.after(filters[0], after, at_most=size)
+                if found := [one for one in page.found if one.sequence <= last]:
+                    yield found
+                if page.pending == 0 or not page.found:
+                    return
+                after = page.found[-1].sequence
+        narrow = disjoint(filters)
+        deadline = self._link.ticks() + self._deadline_s
+        while after < last:
+            try:
+                async with Tail(self._link, STREAM, narrow, after=after) as tail:
+                    is_over = tail.pending == 0
+                    while not is_over:
+                        deliveries = await tail.next()
+                        after = deliveries[-1].found.sequence
+                        is_over = after >= last or deliveries[-1].pending == 0
+                        found = [
+                            one.found
+                            for one in deliveries
+                            if one.found.sequence <= last and matches_any(filters, one.found.subject)
+                        ]
+                        if found:
+                            yield found
+                return
+            except ConsumerLost as lost:
+                await self._retry(lost, deadline)
+
+    async def _retry(self, lost: ConsumerLost, until: float) -> None:
+        if self._link.ticks() >= until:
+            raise LogUnavailable(f"the log could not be read: {lost}") from lost
+        await self._link.connected(until=until)
+        await asyncio.sleep(0.05)

@@ -1,0 +1,160 @@
+"""One ephemeral consumer: everything it delivers in order, or the news that it is lost."""
+
+import asyncio
+import json
+from collections import deque
+from typing import Any, Self
+
+from nats.aio.msg import Msg
+from nats.aio.subscription import Subscription
+from nats.errors import Error as NatsError
+
+from libs.common.errors import LogUnavailable
+from libs.common.ids import new_id
+from libs.common.log.jetstream.found import Delivery, from_consumer
+from libs.common.log.jetstream.link import Link, status
+
+HEARTBEAT_S = 2.0
+"""How often the broker says that there is nothing new."""
+
+SILENCE_S = 5.0
+"""After this long without a word the consumer counts as lost."""
+
+LOOK_AGAIN_S = 1.0
+
+LEFT_BEHIND_S = 10.0
+"""The broker forgets a consumer that nobody listens to after this long."""
+
+MOST_AT_ONCE = 256
+
+
+class ConsumerLost(Exception):
+    """It has to be made again, from the last event that was taken from it."""
+
+
+class Tail:
+    """A push consumer without acknowledgements, paced by flow control: `async with` it, then `next`.
+
+    after: None starts with the newest message of each subject; a sequence starts right behind it.
+    pending: how many messages were waiting when it was made.
+    """
+
+    def __init__(self, link: Link, stream: str, filters: tuple[str, ...], *, after: int | None) -> None:
+        self._link = link
+        self._stream = stream
+        self._filters = filters
+        self._after = after
+        self._subscription: Subscription | None = None
+        self._queue: deque[Msg] = deque()
+        self._news = asyncio.Event()
+        self._delivered = 0
+        self._heard_at = link.ticks()
+        self._reconnects = link.reconnects
+        self.pending = 0
+
+    async def __aenter__(self) -> Self:
+        """Raises ConsumerLost when it cannot be made now."""
+        inbox = self._link.client.new_inbox()
+        try:
+            # No limits of the client's: flow control keeps what is under way small.
+            self._subscription = await self._link.client.subscribe(
+                inbox, cb=self._on_message, pending_msgs_limit=0, pending_bytes_limit=0
+            )
+        except NatsError as error:
+            raise LogUnavailable(f"cannot subscribe to a consumer's messages: {error!r}") from error
+        try:
+            self.pending = await self._create(inbox)
+        except BaseException:
+            await self._unsubscribe()
+            raise
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._unsubscribe()
+
+    async def next(self) -> list[Delivery]:
+        """At least one message, in order; waits for it. Raises ConsumerLost."""
+        # Replay never waits by itself, and others want to run too.
+        await asyncio.sleep(0)
+        deliveries: list[Delivery] = []
+        while True:
+            while self._queue and len(deliveries) < MOST_AT_ONCE:
+                message = self._queue[0]
+                if status(message) is not None:
+                    if deliveries:
+                        # Flow is answered only when what came before it has been taken in.
+                        return deliveries
+                    await self._control(self._queue.popleft())
+                    continue
+                self._queue.popleft()
+                delivery = from_consumer(message)
+                if delivery.number != self._delivered + 1:
+                    raise ConsumerLost(f"delivery {delivery.number} came after {self._delivered}")
+                self._delivered = delivery.number
+                deliveries.append(delivery)
+            if deliveries:
+                return deliveries
+            await self._wait()
+
+    async def _wait(self) -> None:
+        self._news.clear()
+        timer = asyncio.get_running_loop().call_later(LOOK_AGAIN_S, self._news.set)
+        try:
+            await self._news.wait()
+        finally:
+            timer.cancel()
+        if self._queue:
+            return
+        if self._link.reconnects != self._reconnects:
+            raise ConsumerLost("the connection was lost and is back")
+        if self._link.ticks() - self._heard_at > SILENCE_S:
+            raise ConsumerLost(f"not a word for {SILENCE_S} s")
+
+    async def _control(self, message: Msg) -> None:
+        headers = message.headers or {}
+        if status(message) != "100":
+            raise ConsumerLost(f"the broker ended it with status {status(message)}")
+        stalled = headers.get("Nats-Consumer-Stalled")
+        if message.reply or stalled:
+            await self._link.publish(message.reply or str(stalled), b"")
+        last = headers.get("Nats-Last-Consumer")
+        if last is not None and int(last) != self._delivered:
+            raise ConsumerLost(f"{last} messages were delivered, {self._delivered} came")
+
+    async def _on_message(self, message: Msg) -> None:
+        self._heard_at = self._link.ticks()
+        self._queue.append(message)
+        self._news.set()
+
+    async def _create(self, inbox: str) -> int:
+        name = new_id()
+        config: dict[str, Any] = {
+            "name": name,
+            "deliver_subject": inbox,
+            "deliver_policy": "last_per_subject",
+            "filter_subjects": list(self._filters),
+            "ack_policy": "none",
+            "max_deliver": 1,
+            "flow_control": True,
+            "idle_heartbeat": int(HEARTBEAT_S * 1e9),
+            "inactive_threshold": int(LEFT_BEHIND_S * 1e9),
+            "mem_storage": True,
+            "num_replicas": 1,
+        }
+        if self._after is not None:
+            config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self._after + 1}
+        request = json.dumps({"stream_name": self._stream, "config": config, "action": "create"}).encode()
+        subject = f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}"
+        message = await self._link.request(subject, request, timeout_s=5)
+        if message is None or status(message) is not None:
+            raise ConsumerLost("no answer to its creation; a denied permission looks the same")
+        answer = json.loads(message.data)
+        if "error" in answer:
+            raise ConsumerLost(f"its creation was refused: {answer['error'].get('description')}")
+        return int(answer["num_pending"])
+
+    async def _unsubscribe(self) -> None:
+        subscription, self._subscription = self._subscription, None
+        if subscription is None or self._link.client.is_closed or self._link.client.is_draining:
+            return
+        await subscription.unsubscribe()

@@ -1,0 +1,116 @@
+"""The event log in memory: the same contract without a broker, for unit tests and trials."""
+
+import asyncio
+from collections.abc import AsyncIterator, Sequence
+from datetime import datetime
+
+from libs.common.clock import Clock, utc_now
+from libs.common.errors import AppendConflict
+from libs.common.events.envelope import Cause, Draft, Recorded
+from libs.common.log import wire
+from libs.common.log.filters import covers, matches_any
+from libs.common.log.port import Appended, CaughtUp, Guard, Head, Heads, Loaded, Stored
+from libs.common.log.sealing import Sealed, appended, check_restorable, seal
+
+
+class MemoryLog:
+    """An `EventLog` and `Archive`; its sequences and times are those of a fresh stream."""
+
+    def __init__(self, clock: Clock = utc_now, *, source: str = "specstream/memory") -> None:
+        self._clock = clock
+        self._source = source
+        self._events: list[Stored] = []
+        self._by_id: dict[str, Stored] = {}
+        self._grown = asyncio.Condition()
+
+    async def load(self, *filters: str) -> Loaded:
+        return Loaded(tuple(_recorded(event) for event in self._newest(filters)))
+
+    async def append(
+        self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
+    ) -> Appended:
+        now = self._clock()
+        sealed = seal(drafts, heads=heads, guards=guards, cause=cause, source=self._source, now=now)
+        # A real log answers later: let others run here as they would there.
+        await asyncio.sleep(0)
+        stored = [self._by_id.get(event.event_id) for event in sealed]
+        if all(one and one.subject == event.subject for one, event in zip(stored, sealed, strict=True)):
+            return appended(sealed, [Head(one.sequence, one.headers[wire.HASH]) for one in stored if one])
+        self._check([event.guard for event in sealed if event.guard])
+        for event, one in zip(sealed, stored, strict=True):
+            if one:
+                raise ValueError(f"event id {event.event_id} is taken by {one.subject}")
+        places = [self._store(event, now) for event in sealed]
+        async with self._grown:
+            self._grown.notify_all()
+        return appended(sealed, places)
+
+    async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
+        for event in self._events[after : len(self._events) if until is None else until]:
+            if matches_any(filters, event.subject):
+                yield _recorded(event)
+
+    async def follow(self, *filters: str, after: int | None = None) -> AsyncIterator[Recorded | CaughtUp]:
+        given = len(self._events)
+        start = self._newest(filters) if after is None else self._events[after:given]
+        for event in start:
+            if matches_any(filters, event.subject):
+                yield _recorded(event)
+        given = max(given, after or 0)
+        yield CaughtUp(given)
+        while True:
+            async with self._grown:
+                await self._grown.wait_for(lambda: len(self._events) > given)  # noqa: B023 - awaited at once
+            for event in self._events[given:]:
+                given = event.sequence
+                if matches_any(filters, event.subject):
+                    yield _recorded(event)
+
+    async def last_sequence(self) -> int:
+        return len(self._events)
+
+    async def sequence_at(self, moment: datetime) -> int:
+        sequence = 0
+        for event in self._events:
+            if event.time > moment:
+                break
+            sequence = event.sequence
+        if sequence == 0:
+            return 0
+        place, events = wire.batch_place(self._events[sequence - 1].headers)
+        return sequence if place == events else sequence - place
+
+    async def read_raw(self, *, after: int = 0, until: int | None = None) -> AsyncIterator[Stored]:
+        for event in self._events[after : len(self._events) if until is None else until]:
+            yield event
+
+    async def restore(self, events: Sequence[Stored]) -> None:
+        check_restorable(events)
+        if events[0].sequence != len(self._events) + 1:
+            raise AppendConflict(f"the log ends at {len(self._events)}, not at {events[0].sequence - 1}")
+        for event in events:
+            self._events.append(event)
+            self._by_id[event.headers.get(wire.ID, "")] = event
+        async with self._grown:
+            self._grown.notify_all()
+
+    def _newest(self, filters: Sequence[str]) -> list[Stored]:
+        newest = {event.subject: event for event in self._events if matches_any(filters, event.subject)}
+        return sorted(newest.values(), key=lambda event: event.sequence)
+
+    def _check(self, guards: Sequence[Guard]) -> None:
+        for guard in guards:
+            matching = (event for event in reversed(self._events) if covers(guard.filter, event.subject))
+            last = next(matching, None)
+            if (last.sequence if last else 0) != guard.sequence:
+                raise AppendConflict(f"{guard.filter} has moved on from {guard.sequence}")
+
+    def _store(self, event: Sealed, now: datetime) -> Head:
+        stored = Stored(len(self._events) + 1, now, event.subject, event.headers, event.data)
+        self._events.append(stored)
+        self._by_id[event.event_id] = stored
+        return Head(stored.sequence, event.hash)
+
+
+def _recorded(event: Stored) -> Recorded:
+    return wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)

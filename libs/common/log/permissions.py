@@ -1,0 +1,58 @@
+"""What a NATS user must be allowed to do, by what its service does with the log. Pure data.
+
+The broker itself so enforces that each kind of fact has one writer. A denied request gets no answer.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from libs.common.bus.subjects import EVENTS_STREAM, heartbeat
+
+
+@dataclass(frozen=True, slots=True)
+class Permissions:
+    """Subjects that a user may publish to, and subscribe to; `+` joins two."""
+
+    publish: tuple[str, ...] = ()
+    subscribe: tuple[str, ...] = ()
+
+    def __add__(self, other: "Permissions") -> "Permissions":
+        return Permissions(
+            tuple(dict.fromkeys(self.publish + other.publish)),
+            tuple(dict.fromkeys(self.subscribe + other.subscribe)),
+        )
+
+
+def service(name: str) -> Permissions:
+    """Of every service: its own inbox, without which it gets no answer, and its heartbeat."""
+    return Permissions((heartbeat(name),), (f"_INBOX_{name}.>",))
+
+
+def reader(stream: str = EVENTS_STREAM) -> Permissions:
+    """Load, read and follow."""
+    return Permissions(
+        (
+            f"$JS.API.DIRECT.GET.{stream}",
+            f"$JS.API.STREAM.MSG.GET.{stream}",
+            f"$JS.API.CONSUMER.CREATE.{stream}.*",
+            f"$JS.FC.{stream}.>",
+            f"$JS.FC.*.*.{stream}.>",
+        )
+    )
+
+
+def appender(facts: Iterable[str]) -> Permissions:
+    """Append: facts are filters such as `events.*.replica.*.*`. Clearing up an unknown outcome reads too."""
+    return reader() + Permissions(tuple(facts))
+
+
+def worker(stream: str, durable: str) -> Permissions:
+    """Consume work from a provisioned durable. Both forms of the acknowledgement's subject."""
+    return Permissions(
+        (
+            f"$JS.API.CONSUMER.INFO.{stream}.{durable}",
+            f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}",
+            f"$JS.ACK.{stream}.{durable}.>",
+            f"$JS.ACK.*.*.{stream}.{durable}.>",
+        )
+    )

@@ -1,0 +1,249 @@
+"""The one step that makes streams and durables; services never declare them. `python -m` runs it.
+
+Safe to run at every start: what is there and right is left alone, harmless drift is put right, and a
+difference that could lose or hide events stops with an error that names it.
+"""
+
+import asyncio
+import sys
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import nats
+from nats.aio.client import Client
+from nats.js import JetStreamContext, api
+from nats.js.errors import APIError, NotFoundError
+
+from libs.common.bus import subjects
+from libs.common.bus.settings import ServiceSettings
+from libs.common.errors import SpecstreamError
+
+_MINUTE = 60.0
+_DAY = 24 * 60 * _MINUTE
+
+
+class CannotProvision(SpecstreamError):
+    """What the broker holds differs from what Specstream needs, and changing it could do harm."""
+
+
+@dataclass(frozen=True, slots=True)
+class StreamPlan:
+    """wanted: the configuration. updatable: the fields that may be changed on a stream with messages."""
+
+    wanted: api.StreamConfig
+    updatable: frozenset[str]
+
+
+@dataclass(frozen=True, slots=True)
+class DurablePlan:
+    stream: str
+    wanted: api.ConsumerConfig
+    updatable: frozenset[str] = frozenset({"ack_wait", "max_deliver", "filter_subjects", "max_ack_pending"})
+
+
+def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
+    droppable = frozenset(
+        {"subjects", "max_age", "max_bytes", "duplicate_window", "allow_direct", "num_replicas"}
+    )
+    return (
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.EVENTS_STREAM,
+                # Exactly the five tokens of an event, so that nothing else can ever get into the log.
+                subjects=["events.*.*.*.*"],
+                storage=api.StorageType.FILE,
+                retention=api.RetentionPolicy.LIMITS,
+                discard=api.DiscardPolicy.NEW,
+                num_replicas=replicas,
+                max_age=0,
+                max_msgs=-1,
+                max_bytes=-1,
+                max_msgs_per_subject=-1,
+                deny_delete=True,
+                deny_purge=True,
+                allow_direct=True,
+                allow_atomic=True,
+                # Neither of these: both let a publisher remove what is stored.
+                allow_rollup_hdrs=False,
+                allow_msg_ttl=False,
+                duplicate_window=10 * _MINUTE,
+            ),
+            # Turning a protection on is harmless; a limit that may have dropped events is not.
+            frozenset(
+                {
+                    "duplicate_window",
+                    "allow_direct",
+                    "allow_atomic",
+                    "num_replicas",
+                    "deny_delete",
+                    "deny_purge",
+                }
+            ),
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.COMMANDS_STREAM,
+                subjects=["commands.>"],
+                storage=api.StorageType.FILE,
+                num_replicas=replicas,
+                max_age=7 * _DAY,
+                allow_direct=True,
+                duplicate_window=10 * _MINUTE,
+            ),
+            droppable,
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.SIGNALS_STREAM,
+                subjects=["signals.>"],
+                storage=api.StorageType.MEMORY,
+                num_replicas=1,
+                max_age=10 * _MINUTE,
+                max_bytes=32 * 1024 * 1024,
+                allow_direct=True,
+                duplicate_window=1 * _MINUTE,
+            ),
+            droppable,
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.PARKED_STREAM,
+                subjects=[
+                    f"$JS.EVENT.ADVISORY.CONSUMER.{advisory}.{durable.stream}.{durable.wanted.durable_name}"
+                    for durable in make_durables()
+                    for advisory in ("MAX_DELIVERIES", "MSG_TERMINATED")
+                ],
+                storage=api.StorageType.FILE,
+                num_replicas=replicas,
+                max_age=30 * _DAY,
+                allow_direct=True,
+                duplicate_window=2 * _MINUTE,
+            ),
+            droppable,
+        ),
+    )
+
+
+def make_durables() -> tuple[DurablePlan, ...]:
+    return (
+        DurablePlan(
+            subjects.EVENTS_STREAM,
+            api.ConsumerConfig(
+                durable_name=subjects.RECONCILER_DURABLE,
+                deliver_policy=api.DeliverPolicy.ALL,
+                ack_policy=api.AckPolicy.EXPLICIT,
+                ack_wait=10,
+                max_deliver=20,
+                max_ack_pending=1000,
+                filter_subjects=["events.*.deployment.*.*", "events.*.replica.*.*", "events.*.traffic.*.*"],
+            ),
+        ),
+        DurablePlan(
+            subjects.COMMANDS_STREAM,
+            api.ConsumerConfig(
+                durable_name=subjects.COMMANDS_DURABLE,
+                deliver_policy=api.DeliverPolicy.ALL,
+                ack_policy=api.AckPolicy.EXPLICIT,
+                ack_wait=10,
+                max_deliver=20,
+                max_ack_pending=1000,
+                filter_subjects=[subjects.SUBMIT, subjects.DELETE],
+            ),
+        ),
+    )
+
+
+async def provision(client: Client, *, replicas: int = 1) -> None:
+    """Make every stream and durable, or assert that they are as they should be.
+
+    replicas: of the streams that must survive a server; 1 in development, 3 with three servers.
+    Raises CannotProvision.
+    """
+    jetstream = client.jetstream(timeout=10)
+    for stream in make_streams(replicas=replicas):
+        await _provision_stream(jetstream, stream)
+    for durable in make_durables():
+        await _provision_durable(jetstream, durable)
+
+
+async def _provision_stream(jetstream: JetStreamContext, plan: StreamPlan) -> None:
+    name = str(plan.wanted.name)
+    try:
+        present = (await jetstream.stream_info(name)).config
+    except NotFoundError:
+        await _call(jetstream.add_stream(plan.wanted), f"stream {name}")
+        return
+    changes = _drift(f"stream {name}", plan.wanted.as_dict(), present.as_dict(), plan.updatable)
+    if changes:
+        await _call(
+            jetstream.update_stream(present.evolve(**_fields(plan.wanted, changes))), f"stream {name}"
+        )
+
+
+async def _provision_durable(jetstream: JetStreamContext, plan: DurablePlan) -> None:
+    name = str(plan.wanted.durable_name)
+    what = f"durable {plan.stream}/{name}"
+    try:
+        present = (await jetstream.consumer_info(plan.stream, name)).config
+    except NotFoundError:
+        await _call(jetstream.add_consumer(plan.stream, plan.wanted), what)
+        return
+    changes = _drift(what, plan.wanted.as_dict(), present.as_dict(), plan.updatable)
+    if changes:
+        changed = present.evolve(**_fields(plan.wanted, changes))
+        await _call(jetstream.add_consumer(plan.stream, changed), what)
+
+
+def _drift(
+    what: str, wanted: Mapping[str, Any], present: Mapping[str, Any], updatable: frozenset[str]
+) -> frozenset[str]:
+    """The fields to change. Raises CannotProvision for one that must not be changed."""
+    different = frozenset(
+        field for field, value in wanted.items() if _plain(value) != _plain(present.get(field))
+    )
+    if harmful := sorted(different - updatable):
+        found = ", ".join(f"{one} is {present.get(one)!r}, not {wanted[one]!r}" for one in harmful)
+        raise CannotProvision(f"{what} exists with another configuration: {found}")
+    return different
+
+
+def _plain(value: Any) -> Any:
+    """An absent field, a False one and an unlimited one mean the same to the broker."""
+    if isinstance(value, list):
+        return sorted(value)
+    return None if value in (None, False, -1, "") else value
+
+
+def _fields(config: api.StreamConfig | api.ConsumerConfig, names: frozenset[str]) -> dict[str, Any]:
+    return {name: getattr(config, name) for name in names}
+
+
+async def _call(request: Any, what: str) -> None:
+    try:
+        await request
+    except APIError as error:
+        raise CannotProvision(f"{what}: {error.description}") from error
+
+
+async def main(settings: ServiceSettings) -> None:
+    seed = settings.nats_seed_file
+    client = await nats.connect(
+        settings.nats_url,
+        nkeys_seed=str(seed) if seed else None,
+        inbox_prefix=b"_INBOX_provision",
+        name="provision",
+        allow_reconnect=False,
+        connect_timeout=5,
+    )
+    try:
+        await provision(client)
+    finally:
+        await client.close()
+
+
+if __name__ == "__main__":
+    try:
+        asyncio.run(main(ServiceSettings()))
+    except CannotProvision as refused:
+        sys.exit(f"provision: {refused}")

