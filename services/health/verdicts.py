@@ -135,7 +135,7 @@ def _changes(
         known = _with(known, message=o.message)
         now_is(known, _fact(ReplicaStarted, known))
     if o.phase is ReplicaPhase.STOPPING and known.state is not ReplicaState.STOPPING:
-        now_is(*_told_to_stop(known))
+        now_is(*_told_to_stop(known, o))
     is_condemned = known.condemned_attempt == known.attempt
     if o.phase is ReplicaPhase.RUNNING and known.state in PROCESS_STATES and not is_condemned:
         _concluded(known, conclusions.get((o.replica_id, o.attempt)), now, now_is)
@@ -225,11 +225,11 @@ def _ended(known: Replica, o: ObservedReplica) -> tuple[Replica, MakeFact]:
     return after, _fact(ReplicaStopped, known, reason=reason, message=message)
 
 
-def _told_to_stop(known: Replica) -> tuple[Replica, MakeFact]:
+def _told_to_stop(known: Replica, o: ObservedReplica) -> tuple[Replica, MakeFact]:
     reason, message = ReplicaReason.STOPPED, "told to stop"
-    is_condemned = known.condemned_attempt == known.attempt
+    is_condemned = known.condemned_attempt == o.attempt
     after = _with(
-        known,
+        _process(known, o) if o.attempt > known.attempt else known,
         state=ReplicaState.STOPPING,
         reason=known.reason if is_condemned else reason,
         message=known.message if is_condemned else message,
