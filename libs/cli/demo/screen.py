@@ -1,0 +1,45 @@
+"""What the demo shows: numbered steps, facts under them, replicas as they come up."""
+
+from collections.abc import Sequence
+
+from rich.console import Console
+
+from libs.cli.waiting import Seen
+from libs.common.clock import monotonic
+
+
+class Screen:
+    """Prints as things happen. Without a terminal it prints the same lines, plain."""
+
+    def __init__(self) -> None:
+        self._console = Console(highlight=False, soft_wrap=True)
+        self._began = monotonic()
+        self._shown: dict[str, str] = {}
+
+    @property
+    def elapsed_s(self) -> float:
+        return monotonic() - self._began
+
+    def step(self, title: str) -> None:
+        self._console.print(f"\n[bold cyan]{self.elapsed_s:6.1f} s  {title}[/bold cyan]")
+
+    def fact(self, text: str) -> None:
+        self._console.print(f"          {text}", markup=False)
+
+    def replicas(self, seen: Seen) -> None:
+        """A line for each replica that changed since the last look."""
+        for line in seen.lines:
+            if self._shown.get(line.replica_id) != line.state:
+                self._shown[line.replica_id] = line.state
+                self._console.print(
+                    f"  {self.elapsed_s:6.1f} s  replica {line.replica_id[:12]}  run {line.run_id[:8]}"
+                    f"  [bold]{line.state}[/bold]{f'  {line.message}' if line.message else ''}"
+                )
+
+    def failure(self, reason: str, details: Sequence[str]) -> None:
+        self._console.print(f"\n[bold red]demo: failed: {reason}[/bold red]")
+        for line in details:
+            self._console.print(line, markup=False)
+
+    def done(self) -> None:
+        self._console.print(f"\ndemo: ok in {self.elapsed_s:.0f} s")
