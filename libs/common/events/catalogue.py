@@ -51,7 +51,7 @@ def decode(event_type: str, data: bytes) -> tuple[Mapping[str, Any], Fact | None
     """The payload as stored, and as this version understands it: None for what it does not know."""
     try:
         raw = json.loads(data)
-    except ValueError:
+    except (ValueError, RecursionError):
         return {}, None
     if not isinstance(raw, dict):
         return {}, None

@@ -37,13 +37,17 @@ _MESSAGES = {
     "union_tag_not_found": "is required",
 }
 
-_RENAMED = {
+_PLACES = {
     "port": "resources.ports",
     "instanceType": "machineType",
     "models": "integrations",
     "repositories": "integrations",
+    "ports": "resources.ports",
+    "replicas": "resources.replicas",
+    "machineType": "resources.machineType",
+    "autoscaling": "resources.autoscaling",
 }
-"""Fields of v0alpha0, and where their content belongs today."""
+"""Where the content of a field belongs that v0alpha0 had, or that is easily put one level too high."""
 
 
 def issues_of(shape: type[Input], error: ValidationError) -> Iterator[Issue]:
@@ -55,8 +59,8 @@ def issues_of(shape: type[Input], error: ValidationError) -> Iterator[Issue]:
 def unknown_field(path: Path, value: Any, fields: list[str]) -> Issue:
     name = str(path[-1])
     message = "is not a known field"
-    if name in _RENAMED and _RENAMED[name].split(".")[0] in fields:
-        message += f"; in this apiVersion `{_RENAMED[name]}` holds it"
+    if name in _PLACES and _PLACES[name].split(".")[0] in fields:
+        message += f"; its place is `{_PLACES[name]}`"
     elif close := get_close_matches(name[:100], fields, n=1):
         message += f"; did you mean `{close[0]}`?"
     return Issue(_clean(path), message, shown(path, value), fields)
@@ -78,7 +82,7 @@ def _issue(shape: type[Input], details: ErrorDetails) -> Issue:
 def _message(details: ErrorDetails) -> str:
     kind, context = details["type"], details.get("ctx", {})
     if details["input"] is None and kind.endswith("_type"):
-        return "must not be null: leave the field out, or give it a value"
+        return "must not be null: give it a value, or leave it out if it is optional"
     if kind == "string_pattern_mismatch":
         return f"must be {IN_WORDS[context['pattern']]}"
     return _MESSAGES.get(kind, details["msg"]).format(**context)

@@ -1,0 +1,105 @@
+"""The catalogue is a promise to every stored event: names, owners and payloads stay as they were."""
+
+import json
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from libs.common.events.catalogue import CATALOGUE, dataschema, decode, encode
+from tests.support.golden_facts import GOLDEN
+from tests.support.strategies import facts
+
+FOLDER = Path(__file__).parent / "golden"
+
+OWNERS = [
+    # event type, aggregate, writer
+    ("NameClaimed", "name", "api"),
+    ("NameReleased", "name", "api"),
+    ("ProjectCreated", "project", "api"),
+    ("ProjectClosed", "project", "api"),
+    ("ProjectDeleted", "project", "api"),
+    ("DeploymentCreated", "deployment", "api"),
+    ("SpecRegistered", "deployment", "api"),
+    ("DeploymentDeleted", "deployment", "api"),
+    ("SpecApplied", "rollout", "reconciler"),
+    ("SpecHealthy", "rollout", "reconciler"),
+    ("SpecFailed", "rollout", "reconciler"),
+    ("RolloutProgressed", "rollout", "reconciler"),
+    ("ReplicasRetiring", "rollout", "reconciler"),
+    ("WorkloadRemoved", "rollout", "reconciler"),
+    ("ReplicaStarted", "replica", "health"),
+    ("ReplicaBecameReady", "replica", "health"),
+    ("ReplicaBecameUnready", "replica", "health"),
+    ("ReplicaCondemned", "replica", "health"),
+    ("ReplicaRestarted", "replica", "health"),
+    ("ReplicaStopped", "replica", "health"),
+    ("EndpointsWithdrawn", "traffic", "router"),
+]
+
+
+def test_every_fact_has_exactly_one_owner():
+    assert [(name, fact.aggregate, fact.writer) for name, fact in CATALOGUE.items()] == OWNERS
+
+
+def test_an_aggregate_has_one_writer():
+    writers: dict[str, set[str]] = {}
+    for fact in CATALOGUE.values():
+        writers.setdefault(fact.aggregate, set()).add(fact.writer)
+    assert all(len(names) == 1 for names in writers.values())
+
+
+def test_every_published_version_has_a_golden_file_and_no_file_is_left_over():
+    published = {f"{name}.v{fact.version}.json" for name, fact in CATALOGUE.items()}
+    assert {path.name for path in FOLDER.iterdir()} == published
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_golden_file_is_what_encode_gives(name):
+    golden = (FOLDER / f"{name}.v{CATALOGUE[name].version}.json").read_bytes()
+    assert encode(GOLDEN[name]) + b"\n" == golden
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_golden_file_decodes_to_its_fact(name):
+    golden = (FOLDER / f"{name}.v{CATALOGUE[name].version}.json").read_bytes()
+    raw, fact = decode(name, golden)
+    assert raw == json.loads(golden)
+    assert fact == GOLDEN[name]
+
+
+@pytest.mark.parametrize("name", CATALOGUE)
+def test_a_field_that_a_later_version_adds_is_ignored(name):
+    golden = json.loads((FOLDER / f"{name}.v1.json").read_bytes())
+    _, fact = decode(name, json.dumps(golden | {"added_later": {"by": 2}}).encode())
+    assert fact == GOLDEN[name]
+
+
+def test_dataschema_names_the_event_and_its_version():
+    assert dataschema(CATALOGUE["SpecRegistered"]) == "urn:specstream:event:SpecRegistered:v1"
+
+
+@given(fact=facts())
+def test_any_fact_survives_its_encoding(fact):
+    assert decode(fact.event_type(), encode(fact))[1] == fact
+
+
+@pytest.mark.parametrize(
+    ("event_type", "data", "raw"),
+    [
+        pytest.param("NotInventedYet", b'{"a": 1}', {"a": 1}, id="an unknown type keeps its payload"),
+        pytest.param("NameClaimed", b'{"a": 1}', {"a": 1}, id="a payload that lacks fields is no fact"),
+        pytest.param("NameClaimed", b"[1]", {}, id="a list is no payload"),
+        pytest.param("NameClaimed", b"{", {}, id="broken JSON is no payload"),
+        pytest.param("NameClaimed", b"\xff\xfe\xff", {}, id="broken text is no payload"),
+        pytest.param("NameClaimed", b"[" * 100_000, {}, id="a bottomless payload is no payload"),
+    ],
+)
+def test_decode_never_fails_and_says_that_it_does_not_know(event_type, data, raw):
+    assert decode(event_type, data) == (raw, None)
+
+
+@given(event_type=st.sampled_from(list(CATALOGUE)), data=st.binary(max_size=50))
+def test_decode_takes_any_bytes(event_type, data):
+    decode(event_type, data)

@@ -1,0 +1,79 @@
+"""Subjects and the hash chain: other programs compute them too, so they are pinned by value."""
+
+import hashlib
+
+import pytest
+
+from libs.common.events.envelope import GENESIS, Aggregate, Draft, chain_hash, parse_subject, select
+from libs.common.events.project import ProjectCreated
+
+PROJECT = Aggregate("default", "project", "default")
+
+
+def test_a_subject_and_its_parts_are_the_same_thing():
+    subject = PROJECT.subject("ProjectCreated")
+    assert subject == "events.default.project.default.ProjectCreated"
+    assert parse_subject(subject) == (PROJECT, "ProjectCreated")
+
+
+@pytest.mark.parametrize("subject", ["events.a.b.c", "events.a.b.c.d.e", "commands.a.b.c.d", ""])
+def test_what_is_no_event_subject_is_refused(subject):
+    with pytest.raises(ValueError, match=r"subject|values to unpack"):
+        parse_subject(subject)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        pytest.param({}, "events.*.*.*.*", id="everything"),
+        pytest.param({"project_id": "p"}, "events.p.*.*.*", id="a tenant"),
+        pytest.param({"kind": "rollout"}, "events.*.rollout.*.*", id="a kind of aggregate"),
+        pytest.param({"aggregate_id": "d"}, "events.*.*.d.*", id="all about one deployment"),
+        pytest.param({"event_type": "SpecApplied"}, "events.*.*.*.SpecApplied", id="a type"),
+    ],
+)
+def test_select(arguments, expected):
+    assert select(**arguments) == expected
+
+
+def test_an_aggregates_filter_covers_its_subjects():
+    assert PROJECT.filter == "events.default.project.default.>"
+    assert PROJECT.subject("ProjectCreated").startswith(PROJECT.filter.removesuffix(">"))
+
+
+def test_a_draft_keeps_its_id_so_that_sending_it_again_sends_the_same():
+    draft = Draft(PROJECT, ProjectCreated(name="default"))
+    assert draft.event_id == draft.event_id
+    assert draft.event_id != Draft(PROJECT, ProjectCreated(name="default")).event_id
+    assert draft.subject == "events.default.project.default.ProjectCreated"
+
+
+def test_the_first_hash_of_a_chain_is_known():
+    subject = "events.default.project.default.ProjectCreated"
+    first = chain_hash(GENESIS, subject, "0" * 32, "ProjectCreated", b'{"name":"default"}')
+    assert first == "6bca0dbba62b5bff6038cdc5f735541004a3b4fdd27582e24d2164083eb0f1b4"
+    assert (
+        chain_hash(first, subject, "1" * 32, "ProjectCreated", b"{}")
+        == "8cac117051342b4dfb18fcfeb7be4c9b0f3fbf5c23c34f8e9b5f1998b7b64230"
+    )
+
+
+def test_a_hash_is_sha256_over_each_part_with_its_length_before_it():
+    parts = [b"previous", b"subject", b"id", b"Type", b"{}"]
+    by_hand = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
+    assert chain_hash("previous", "subject", "id", "Type", b"{}") == by_hand
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        pytest.param(("q", "s", "i", "t", b"d"), id="previous hash"),
+        pytest.param(("p", "q", "i", "t", b"d"), id="subject"),
+        pytest.param(("p", "s", "q", "t", b"d"), id="event id"),
+        pytest.param(("p", "s", "i", "q", b"d"), id="type"),
+        pytest.param(("p", "s", "i", "t", b"q"), id="data"),
+        pytest.param(("ps", "", "i", "t", b"d"), id="parts that run together"),
+    ],
+)
+def test_every_part_changes_the_hash(changed):
+    assert chain_hash(*changed) != chain_hash("p", "s", "i", "t", b"d")
