@@ -9,7 +9,7 @@ from libs.common import telemetry
 from libs.common.bus.broker import close, make_broker
 from libs.common.bus.heartbeat import HeartbeatPublisher
 from libs.common.clock import monotonic, utc_now
-from libs.common.cluster.local import LocalCluster
+from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog

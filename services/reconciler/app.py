@@ -8,7 +8,7 @@ from typing import TypeVar
 from libs.common import telemetry
 from libs.common.bus.broker import close, make_broker
 from libs.common.bus.heartbeat import HeartbeatPublisher
-from libs.common.cluster.local import LocalCluster
+from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog

@@ -1,0 +1,234 @@
+"""The cluster of one machine: each replica is a process of its own, looked after by a shim of its own.
+
+Everything there is to know is in files, so any number of processes may have a `LocalCluster` on one home, and
+none of them has to live: what runs goes on, and the next one to look finds it again.
+"""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+
+import structlog
+
+from libs.common.clock import Clock, utc_now
+from libs.common.cluster.counting import missing
+from libs.common.cluster.local import lines
+from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
+from libs.common.cluster.local.launch import launch
+from libs.common.cluster.local.observation import Observer
+from libs.common.cluster.local.record import Record, load_record
+from libs.common.cluster.local.shim import files, proc
+from libs.common.cluster.local.shim.process import kill
+from libs.common.cluster.local.shim.state import State
+from libs.common.cluster.port import LogLine, ObservedWorkload, Workload
+from libs.common.errors import CannotApply, ClusterUnavailable
+from libs.common.ids import new_id
+
+logger = structlog.get_logger()
+
+_LAUNCHES_AT_ONCE = 4
+_LAUNCH_AGAIN_AFTER_S = 2.0
+"""A shim that ends as soon as it is started is not started faster than this by one process."""
+_LINES_AT_ONCE = 500
+_OVERDUE_S = 5.0
+"""At a shutdown: so long after the grace period what is left is killed without its shim."""
+
+
+class LocalCluster:
+    """See the port. A replica's process gets SIGKILL `grace_seconds` after SIGTERM. python: runs the shims,
+    and the directory it is in comes first in the PATH of the replicas."""
+
+    def __init__(
+        self,
+        root: Path,
+        *,
+        grace_seconds: float = 10.0,
+        clock: Clock = utc_now,
+        python: str = sys.executable,
+    ) -> None:
+        self._home = Home(root)
+        self._grace_s = grace_seconds
+        self._clock = clock
+        self._python = python
+        self._path = f"{Path(python).parent}:{os.environ.get('PATH', os.defpath)}"
+        self._observer = Observer(self._home, clock)
+        self._launched_at: dict[Path, float] = {}
+
+    @property
+    def probes_natively(self) -> bool:
+        return False
+
+    async def apply(self, workload: Workload, *, fence: int) -> None:
+        for run in workload.runs:
+            if run.replicas and not run.template.command:
+                raise CannotApply(
+                    f"the image {run.template.image} needs a container runtime; this cluster runs processes: "
+                    "set `command`"
+                )
+        with _translated():
+            await self._attend(await asyncio.to_thread(self._write, workload, fence))
+
+    async def restart(self, deployment_id: str, replica_id: str, *, attempt: int) -> None:
+        with _translated():
+            directory = self._home.deployment(deployment_id) / replica_id
+            state = State(files.read_json(f"{directory}/{files.STATE}"))
+            if state.attempt == attempt and state.pid is not None and directory.exists():
+                files.write_json(f"{directory}/{files.RESTART}", {"attempt": attempt})
+                await self._attend([directory])
+
+    async def remove(self, deployment_id: str, *, fence: int) -> None:
+        with _translated():
+            await self._attend(await asyncio.to_thread(self._write_removal, deployment_id, fence))
+
+    async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
+        """Also starts a shim for each replica that has lost its own, and deletes what was removed and is
+        gone."""
+        with _translated():
+            asked = self._home.deployment_ids() if deployment_id is None else [deployment_id]
+            look = self._observer.look(asked)
+            for vacated in look.vacated:
+                await asyncio.to_thread(self._delete, vacated)
+            if unattended := [path for path in look.unattended if self._may_launch(path)]:
+                logger.info("shims_missing", replica_ids=[path.name for path in unattended])
+                await self._attend(unattended)
+                look = self._observer.look(asked)
+            return look.workloads
+
+    async def logs(
+        self, deployment_id: str, *, replica_id: str | None = None, after: str | None = None
+    ) -> AsyncIterator[LogLine]:
+        with _translated():
+            found = lines.read_lines(
+                self._home, deployment_id, replica_id=replica_id, after=after, now=self._clock()
+            )
+            while batch := await asyncio.to_thread(_batch, found):
+                for line in batch:
+                    yield line
+
+    async def shutdown(self, grace_seconds: float | None = None) -> None:
+        """End every replica of the home; returns when none is left. The workloads stay: the next `apply`
+        creates new replicas. Nobody may apply meanwhile."""
+        grace_s = self._grace_s if grace_seconds is None else grace_seconds
+        with _translated():
+            known = {path.name for path in self._replicas()} | {path.name[-32:] for path in self._gone()}
+            for directory in self._replicas():
+                self._home.order_stop(directory, grace_s)
+            waited_s, pause_s = 0.0, 0.02
+            while left := self._replicas():
+                await self._attend([path for path in left if not files.is_supervised(str(path))])
+                if waited_s > grace_s + _OVERDUE_S:
+                    _kill_all({path.name for path in left})
+                for directory in left:
+                    files.wake(str(directory))
+                await asyncio.sleep(pause_s)
+                waited_s += pause_s
+                pause_s = min(pause_s * 1.5, 0.2)
+            # The kernel sends no event for the end of another's process.
+            while await asyncio.to_thread(_kill_all, known) or self._are_shims_left():  # noqa: ASYNC110
+                await asyncio.sleep(0.02)
+
+    def _write(self, workload: Workload, fence: int) -> list[Path]:
+        """Put the intent on disk; returns the replicas whose shim has something to do."""
+        deployment_id = workload.deployment_id
+        home = self._home
+        with home.locked(deployment_id):
+            home.admit(deployment_id, fence)
+            home.discard_unfinished(deployment_id)
+            before = home.workload(deployment_id) or WorkloadRecord(workload.project_id, fence)
+            stopped = [path for path in home.replicas(deployment_id) if path.name in workload.stopping]
+            for directory in stopped:
+                home.order_stop(directory, self._grace_s)
+            staying = [path for path in home.replicas(deployment_id) if not is_stopping(path)]
+            records = [record for path in staying if (record := load_record(path)) is not None]
+            lacking = missing(workload, [(record.replica_id, record.run_id) for record in records])
+            after = WorkloadRecord(workload.project_id, fence, before.next_order + len(lacking))
+            if after != before or not before.next_order:
+                home.save_workload(deployment_id, after)
+            created = [
+                home.create(
+                    Record(
+                        replica_id=new_id(),
+                        deployment_id=deployment_id,
+                        run_id=run.run_id,
+                        spec_id=run.spec_id,
+                        template=run.template,
+                        order=before.next_order + number,
+                        created_at=self._clock(),
+                        traceparent=workload.traceparent,
+                        path=self._path,
+                        grace_s=self._grace_s,
+                    )
+                )
+                for number, run in enumerate(lacking)
+            ]
+        unattended = [path for path in staying if not files.is_supervised(str(path))]
+        return [*stopped, *unattended, *created]
+
+    def _write_removal(self, deployment_id: str, fence: int) -> list[Path]:
+        home = self._home
+        with home.locked(deployment_id):
+            home.admit(deployment_id, fence)
+            home.remember_removal(deployment_id, fence)
+            home.mark_removed(deployment_id, fence)
+            home.discard_unfinished(deployment_id)
+            left = home.replicas(deployment_id)
+            for directory in left:
+                home.order_stop(directory, self._grace_s)
+            home.delete(deployment_id)
+        return left
+
+    def _delete(self, deployment_id: str) -> None:
+        with self._home.locked(deployment_id):
+            self._home.delete(deployment_id)
+
+    async def _attend(self, directories: Iterable[Path]) -> None:
+        """Make each replica's shim look at its orders; start one where there is none."""
+        slots = asyncio.Semaphore(_LAUNCHES_AT_ONCE)
+
+        async def attend(directory: Path) -> None:
+            if not files.wake(str(directory)):
+                async with slots:
+                    await asyncio.to_thread(launch, self._python, directory)
+
+        await asyncio.gather(*(attend(directory) for directory in directories))
+
+    def _may_launch(self, directory: Path) -> bool:
+        now = self._clock().timestamp()
+        if now - self._launched_at.get(directory, 0.0) < _LAUNCH_AGAIN_AFTER_S:
+            return False
+        self._launched_at[directory] = now
+        return True
+
+    def _replicas(self) -> list[Path]:
+        return [path for each in self._home.deployment_ids() for path in self._home.replicas(each)]
+
+    def _are_shims_left(self) -> bool:
+        """Whether a shim that has nothing left to look after is still on its way out."""
+        return any(files.is_supervised(str(path)) for path in self._gone())
+
+    def _gone(self) -> list[Path]:
+        return [path for each in self._home.deployment_ids() for path in self._home.gone(each)]
+
+
+def _kill_all(replica_ids: set[str]) -> bool:
+    """SIGKILL whatever carries one of these ids; False when there is nothing."""
+    carriers = [pid for pid in proc.pids() if any(proc.carries(pid, each) for each in replica_ids)]
+    for pid in carriers:
+        kill(pid)
+    return any(proc.start_ticks(pid) is not None for pid in carriers)
+
+
+def _batch(found: Iterator[LogLine]) -> list[LogLine]:
+    return list(islice(found, _LINES_AT_ONCE))
+
+
+@contextmanager
+def _translated() -> Iterator[None]:
+    try:
+        yield
+    except OSError as error:
+        raise ClusterUnavailable(f"the local cluster's files: {error}") from error

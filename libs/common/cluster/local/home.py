@@ -1,0 +1,160 @@
+"""The directory that holds every replica of a home, and who may change what in it.
+
+root/
+├── deployments/<deployment_id>/
+│   ├── workload.json        the fence of the newest plan, whether it is being removed
+│   ├── <replica_id>/        see shim/files.py
+│   ├── gone/                the last replicas that ended for good, for their last words
+│   └── log.index            see shim/log_index.py
+├── fences/<deployment_id>   the lock on the deployment's workload; outlives it with the fence of its removal
+└── ports                    the next port to hand out
+"""
+
+import fcntl
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from libs.common.cluster.local.record import Record
+from libs.common.cluster.local.shim import files
+from libs.common.errors import Fenced
+
+WORKLOAD = "workload.json"
+_ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
+_UNFINISHED = ".new-"
+
+
+@dataclass(frozen=True, slots=True)
+class WorkloadRecord:
+    """fence: of the newest plan applied. next_order: the number of the next replica to be created."""
+
+    project_id: str
+    fence: int
+    next_order: int = 0
+    is_removed: bool = False
+
+
+class Home:
+    """Paths below `root`, and what is written there besides what shims write. Several processes have one at
+    the same time."""
+
+    def __init__(self, root: Path) -> None:
+        root.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self.root = root.resolve()
+        self._deployments = self.root / "deployments"
+        self._fences = self.root / "fences"
+        for directory in (self._deployments, self._fences):
+            directory.mkdir(mode=0o700, exist_ok=True)
+
+    def deployment_ids(self) -> list[str]:
+        return sorted(path.name for path in self._deployments.iterdir())
+
+    def deployment(self, deployment_id: str) -> Path:
+        if not _ID.fullmatch(deployment_id):
+            raise ValueError(f"not an id: {deployment_id!r}")
+        return self._deployments / deployment_id
+
+    def replicas(self, deployment_id: str) -> list[Path]:
+        """The directories of the replicas that exist."""
+        return [path for path in _entries(self.deployment(deployment_id)) if _ID.fullmatch(path.name)]
+
+    def gone(self, deployment_id: str) -> list[Path]:
+        """The directories of the replicas that ended for good and are still remembered."""
+        return _entries(self.deployment(deployment_id) / files.GONE)
+
+    def workload(self, deployment_id: str) -> WorkloadRecord | None:
+        stored = files.read_json(f"{self.deployment(deployment_id)}/{WORKLOAD}")
+        return None if stored is None else WorkloadRecord(**stored)
+
+    @contextmanager
+    def locked(self, deployment_id: str) -> Iterator[None]:
+        """Nobody else changes the deployment's workload meanwhile. Blocks the thread."""
+        with (self._fences / self.deployment(deployment_id).name).open("ab") as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
+            yield
+
+    def admit(self, deployment_id: str, fence: int) -> None:
+        """Under the lock: raises Fenced when a plan with a higher sequence came before, a removal's too."""
+        removal = (self._fences / deployment_id).read_bytes()
+        workload = self.workload(deployment_id)
+        newest = max(int(removal) if removal else 0, workload.fence if workload else 0)
+        if fence < newest:
+            raise Fenced(f"the plan rests on event {fence}; one that rests on {newest} was applied before")
+
+    def remember_removal(self, deployment_id: str, fence: int) -> None:
+        """Under the lock: what is left when everything else of the deployment is deleted."""
+        with (self._fences / deployment_id).open("r+b") as file:
+            file.write(b"%020d" % fence)
+            file.flush()
+            os.fsync(file.fileno())
+
+    def save_workload(self, deployment_id: str, workload: WorkloadRecord) -> None:
+        """Under the lock."""
+        directory = self.deployment(deployment_id)
+        if not directory.exists():
+            directory.mkdir(mode=0o700)
+            files.sync_directory(str(self._deployments))
+        stored = {
+            "project_id": workload.project_id,
+            "fence": workload.fence,
+            "next_order": workload.next_order,
+            "is_removed": workload.is_removed,
+        }
+        files.write_json(f"{directory}/{WORKLOAD}", stored, durable=True)
+
+    def create(self, record: Record) -> Path:
+        """Under the lock: a replica's directory, with its record on disk; it appears whole or not at all."""
+        parent = self.deployment(record.deployment_id)
+        directory = parent / record.replica_id
+        unfinished = parent / f"{_UNFINISHED}{record.replica_id}"
+        (unfinished / files.CWD).mkdir(mode=0o700, parents=True)
+        os.mkfifo(unfinished / files.CONTROL, 0o600)
+        files.write_json(f"{unfinished}/{files.RECORD}", record.to_json(), durable=True)
+        unfinished.rename(directory)
+        files.sync_directory(str(parent))
+        return directory
+
+    def discard_unfinished(self, deployment_id: str) -> None:
+        """Under the lock: what a process left that was killed while it created replicas."""
+        for path in _entries(self.deployment(deployment_id)):
+            if path.name.startswith(_UNFINISHED):
+                shutil.rmtree(path)
+
+    def order_stop(self, directory: Path, grace_s: float) -> None:
+        """The replica is to end for good. Stays so, whoever dies; nothing if it is gone."""
+        if not (directory / files.STOP).exists() and directory.exists():
+            try:
+                files.write_json(f"{directory}/{files.STOP}", {"grace_s": grace_s}, durable=True)
+            except FileNotFoundError:
+                return  # it went meanwhile
+
+    def delete(self, deployment_id: str) -> None:
+        """Under the lock: forget a removed deployment when its last replica is gone."""
+        workload = self.workload(deployment_id)
+        directory = self.deployment(deployment_id)
+        if (workload is None or workload.is_removed) and not self.replicas(deployment_id):
+            shutil.rmtree(directory, ignore_errors=not directory.exists())
+
+    def mark_removed(self, deployment_id: str, fence: int) -> None:
+        """Under the lock; nothing if there is none."""
+        workload = self.workload(deployment_id)
+        if workload is not None:
+            self.save_workload(deployment_id, replace(workload, fence=fence, is_removed=True))
+
+
+def is_stopping(directory: Path) -> bool:
+    return (directory / files.STOP).exists()
+
+
+def _entries(directory: Path) -> list[Path]:
+    try:
+        with os.scandir(directory) as entries:
+            return sorted(
+                Path(entry.path) for entry in entries if entry.is_dir() and entry.name != files.GONE
+            )
+    except FileNotFoundError:
+        return []

@@ -1,0 +1,54 @@
+"""What a replica is, as its `record.json` says: written before anything is started, never changed."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from libs.common.cluster.local.shim import files
+from libs.common.spec.template import Template
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """order: its number in its deployment, rising with creation. path: the PATH that its command sees and is
+    looked up in. grace_s: seconds between SIGTERM and SIGKILL."""
+
+    replica_id: str
+    deployment_id: str
+    run_id: str
+    spec_id: str
+    template: Template
+    order: int
+    created_at: datetime
+    traceparent: str | None
+    path: str
+    grace_s: float
+
+    def to_json(self) -> dict[str, Any]:
+        return {
+            "replica_id": self.replica_id,
+            "deployment_id": self.deployment_id,
+            "run_id": self.run_id,
+            "spec_id": self.spec_id,
+            "template": self.template.model_dump(mode="json"),
+            "order": self.order,
+            "created_at": self.created_at.timestamp(),
+            "traceparent": self.traceparent,
+            "path": self.path,
+            "grace_s": self.grace_s,
+        }
+
+
+def load_record(directory: Path) -> Record | None:
+    """None when the replica is gone."""
+    stored = files.read_json(f"{directory}/{files.RECORD}")
+    if stored is None:
+        return None
+    return Record(
+        **{
+            **stored,
+            "template": Template.model_validate(stored["template"]),
+            "created_at": datetime.fromtimestamp(stored["created_at"], UTC),
+        }
+    )

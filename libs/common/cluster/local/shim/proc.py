@@ -1,0 +1,57 @@
+"""Which process is whose, from /proc. A pid alone never says so: it may have been given to another."""
+
+import os
+
+ID_VARIABLE = "SPECSTREAM_REPLICA_ID"
+
+
+def start_ticks(pid: int) -> int | None:
+    """When the process started, in clock ticks since boot; None when it is not there or has ended."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except (FileNotFoundError, ProcessLookupError):
+        return None
+    return None if fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def carries(pid: int, replica_id: str) -> bool:
+    """Whether the process was started with this replica's id in its environment."""
+    try:
+        with open(f"/proc/{pid}/environ", "rb") as file:
+            environment = file.read()
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
+    return f"{ID_VARIABLE}={replica_id}".encode() in environment.split(b"\0")
+
+
+def pids() -> list[int]:
+    return [int(name) for name in os.listdir("/proc") if name.isdigit()]
+
+
+def carriers(replica_id: str) -> list[int]:
+    """Every living process that was started with this replica's id."""
+    return [pid for pid in pids() if carries(pid, replica_id) and start_ticks(pid) is not None]
+
+
+def children() -> list[int]:
+    """The children of this process: with a subreaper, also what its dead descendants left behind."""
+    own = os.getpid()
+    try:
+        with open(f"/proc/{own}/task/{own}/children", "rb") as file:
+            return [int(pid) for pid in file.read().split()]
+    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
+        return []
+
+
+def holders(path: str) -> list[int]:
+    """Every other process that has this file open."""
+    return [pid for pid in pids() if pid != os.getpid() and _has_open(pid, path)]
+
+
+def _has_open(pid: int, path: str) -> bool:
+    try:
+        with os.scandir(f"/proc/{pid}/fd") as descriptors:
+            return any(os.readlink(descriptor.path) == path for descriptor in descriptors)
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False

@@ -1,0 +1,258 @@
+"""The shim: the parent of one replica's process. It starts it, notes how it ends, and starts it again.
+
+It rests on nothing but its replica's directory: killed, its replica goes on, and the next shim takes over
+from the files. It does not stand between the replica and its log, its lock or its ports.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import select
+import time
+
+from libs.common.cluster.local.shim import back_off, expand, files, libc, log_index, ports, proc, process
+from libs.common.cluster.local.shim.state import State
+
+TYPE_CHECKING = False
+if TYPE_CHECKING:
+    from typing import Any
+
+    from libs.common.cluster.local.shim.process import Process
+
+SHORTEST_LOOK_S = 1.0
+LONGEST_LOOK_S = 8.0
+"""How often the log is looked at: while it grows, and when it has been quiet."""
+KEEP_GONE = 10
+"""How many ended replicas of a deployment keep their directory, for their last words."""
+
+
+class Shim:
+    """Looks after the replica in `directory`. Build it through `take_over`."""
+
+    def __init__(self, directory: str, record: dict[str, Any]) -> None:
+        self._directory = directory
+        self._record = record
+        self._template: dict[str, Any] = record["template"]
+        self._state = State(files.read_json(f"{directory}/{files.STATE}"))
+        self._deployment = os.path.dirname(directory)
+        self._log = f"{directory}/{files.LOG}"
+        self._index = log_index.LogIndex(self._deployment)
+        self._noted = 0
+        self._look_s = SHORTEST_LOOK_S
+        self._ports = ports.OwnPorts(os.path.dirname(os.path.dirname(self._deployment)))
+        self._control = os.open(f"{directory}/{files.CONTROL}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._process: Process | None = None
+
+    def run(self) -> None:
+        """Until the replica is stopped for good."""
+        self._resume()
+        while not os.path.exists(f"{self._directory}/{files.STOP}"):
+            if self._process is None:
+                wait_s = self._restart_wait_s()
+                if wait_s > 0:
+                    self._sleep(wait_s)
+                else:
+                    self._start()
+            elif self._process.has_ended():
+                self._note_end()
+            elif self._is_condemned():
+                self._process.end(self._record["grace_s"])
+            else:
+                self._sleep(self._look_s)
+                self._look_at_log()
+        self._finish()
+
+    def _resume(self) -> None:
+        """Adopt the process that an earlier shim started, or note that it ended unseen."""
+        state = self._state
+        if state.pid is None:
+            return
+        is_ours = state.start_ticks == proc.start_ticks(state.pid) or proc.carries(
+            state.pid, self._record["replica_id"]
+        )
+        if is_ours and self._is_lock_held_or_id_carried(state.pid):
+            self._process = process.adopt(state.pid)
+        if self._process is None:
+            self._note_end()
+
+    def _is_lock_held_or_id_carried(self, pid: int) -> bool:
+        lock = self._try_lock()
+        if lock is None:
+            return True
+        os.close(lock)
+        return proc.carries(pid, self._record["replica_id"])
+
+    def _try_lock(self) -> int | None:
+        lock = os.open(f"{self._directory}/{files.LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(lock)
+            return None
+        return lock
+
+    def _lock(self) -> int:
+        """The lock for the next process. What still holds it belongs to an earlier one, whatever it did to
+        its environment."""
+        while (lock := self._try_lock()) is None:
+            for pid in proc.holders(f"{self._directory}/{files.LOCK}"):
+                process.kill(pid)
+            process.reap()
+            time.sleep(0.02)
+        return lock
+
+    def _start(self) -> None:
+        state, now = self._state, time.time()
+        state.attempt = 0 if state.attempt is None else state.attempt + 1
+        state.restart_at = None
+        state.message = None
+        state.started_at = now
+        try:
+            self._process = self._spawn()
+        except process.CannotStart as error:
+            self._note_failure(error.message, error.status)
+        except (OSError, ValueError) as error:
+            self._note_failure(f"cannot start: {error}", 126)
+
+    def _spawn(self) -> Process:
+        cwd = f"{self._directory}/{files.CWD}"
+        os.makedirs(cwd, exist_ok=True)
+        self._state.ports = self._ports.settle(self._template["ports"], self._state.ports)
+        env = self._environment(cwd)
+        argv = [expand.expand(argument, env) for argument in self._template["command"]]
+        file = process.find_executable(argv[0], path=env["PATH"], cwd=cwd)
+        lock = self._lock()
+        log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            return process.spawn(
+                file,
+                argv,
+                env,
+                cwd=cwd,
+                log=log,
+                inherited=[lock, *self._ports.descriptors],
+                before_exec=self._note_start,
+            )
+        finally:
+            os.close(lock)
+            os.close(log)
+
+    def _environment(self, cwd: str) -> dict[str, str]:
+        """Ours, then the spec's; nothing else of the platform's own environment."""
+        record, own = self._record, self._state.ports
+        first, *further = self._template["ports"]
+        given = {
+            "PATH": record["path"],
+            "HOME": cwd,
+            "PORT": str(own[first]),
+            **{f"PORT_{port}": str(own[port]) for port in further},
+            "SPECSTREAM_DEPLOYMENT_ID": record["deployment_id"],
+            "SPECSTREAM_RUN_ID": record["run_id"],
+            proc.ID_VARIABLE: record["replica_id"],
+        }
+        return expand.expand_environment(
+            given, [(entry["name"], entry["value"]) for entry in self._template["env"]]
+        )
+
+    def _note_start(self, pid: int) -> None:
+        self._state.pid = pid
+        self._state.start_ticks = proc.start_ticks(pid)
+        self._save()
+
+    def _note_end(self) -> None:
+        status, signal = self._process.collect() if self._process else (None, None)
+        self._process = None
+        process.sweep(self._record["replica_id"])
+        self._note_exit(status, signal)
+
+    def _note_failure(self, message: str, status: int) -> None:
+        self._state.message = message
+        self._note_exit(status, None)
+
+    def _note_exit(self, status: int | None, signal: int | None) -> None:
+        state, now = self._state, time.time()
+        self._index.note(self._record["order"], self._log, now, has_ended=True)
+        state.pid = state.start_ticks = None
+        state.last_exit = {"status": status, "signal": signal, "at": now}
+        state.back_off_s = back_off.next_back_off_s(state.back_off_s, now - (state.started_at or now))
+        state.restart_at = now + state.back_off_s
+        self._save()
+
+    def _restart_wait_s(self) -> float:
+        state = self._state
+        if state.restart_at is None or state.back_off_s is None:
+            return 0.0
+        # Bounded, so that a clock that was set back does not keep it waiting.
+        return min(state.restart_at - time.time(), state.back_off_s)
+
+    def _is_condemned(self) -> bool:
+        order = files.read_json(f"{self._directory}/{files.RESTART}")
+        return order is not None and order["attempt"] == self._state.attempt
+
+    def _sleep(self, seconds: float) -> None:
+        """Until an order comes, the process ends, or the time is over."""
+        watched: list[int] = [self._control]
+        if self._process is not None:
+            watched.append(self._process.fileno())
+        ready, _, _ = select.select(watched, [], [], seconds)
+        if self._control in ready:
+            os.read(self._control, 4096)
+        process.reap(besides=self._process.pid if self._process else None)
+
+    def _look_at_log(self) -> None:
+        try:
+            log = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return
+        try:
+            noted = self._index.note(self._record["order"], self._log, time.time(), has_ended=False)
+            is_quiet = noted == self._noted
+            self._look_s = min(self._look_s * 2, LONGEST_LOOK_S) if is_quiet else SHORTEST_LOOK_S
+            self._noted = noted
+            if length := log_index.surplus(log, log_index.KEEP_LOG_BYTES):
+                self._state.log_start = length
+                self._save()
+                libc.free_front(log, length)
+        finally:
+            os.close(log)
+
+    def _finish(self) -> None:
+        order = files.read_json(f"{self._directory}/{files.STOP}") or {}
+        if self._process is not None:
+            self._process.end(order.get("grace_s", self._record["grace_s"]))
+            self._process.collect()
+        process.sweep(self._record["replica_id"])
+        os.close(self._lock())
+        self._index.note(self._record["order"], self._log, time.time(), has_ended=True)
+        gone = f"{self._deployment}/{files.GONE}"
+        os.makedirs(gone, exist_ok=True)
+        _forget_oldest(gone)
+        os.rename(self._directory, f"{gone}/{self._record['order']:010d}-{self._record['replica_id']}")
+
+    def _save(self) -> None:
+        files.write_json(f"{self._directory}/{files.STATE}", self._state.to_json())
+
+
+def _forget_oldest(gone: str) -> None:
+    """Make room for one more."""
+    import shutil  # noqa: PLC0415 - needed once, when its memory no longer matters
+
+    kept = sorted(os.scandir(gone), key=lambda entry: entry.stat().st_mtime_ns)
+    for entry in kept[: max(len(kept) - KEEP_GONE + 1, 0)]:
+        shutil.rmtree(entry.path, ignore_errors=True)  # another shim may be at it
+
+
+def take_over(directory: str) -> Shim | None:
+    """The shim of this replica; None if there is one already, or nothing to look after."""
+    record = files.read_json(f"{directory}/{files.RECORD}")
+    if record is None:
+        return None
+    lock = os.open(f"{directory}/{files.SHIM_LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    libc.become_subreaper()
+    return Shim(directory, record)

@@ -1,0 +1,204 @@
+"""A cluster in memory. Nothing happens by itself: a test says when a replica starts, writes and ends."""
+
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import timedelta
+
+from libs.common.clock import Clock
+from libs.common.cluster.counting import missing
+from libs.common.cluster.local.shim.back_off import next_back_off_s
+from libs.common.cluster.port import (
+    Exit,
+    LogLine,
+    ObservedReplica,
+    ObservedWorkload,
+    ReplicaPhase,
+    RunWorkload,
+    Workload,
+)
+from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable, Fenced
+from libs.common.ids import new_id
+
+HOST = "127.0.0.1"
+_FIRST_PORT = 20_000
+
+
+@dataclass(slots=True)
+class _Deployment:
+    project_id: str
+    replicas: dict[str, ObservedReplica] = field(default_factory=dict)
+    lines: list[LogLine] = field(default_factory=list)
+    is_removed: bool = False
+
+
+class MemoryCluster:
+    """Passes the contract suite of the port. is_available: set False to let every call fail."""
+
+    def __init__(self, clock: Clock) -> None:
+        self.is_available = True
+        self._clock = clock
+        self._fences: dict[str, int] = {}
+        self._deployments: dict[str, _Deployment] = {}
+        self._back_offs: dict[str, float] = {}
+        self._next_port = _FIRST_PORT
+
+    @property
+    def probes_natively(self) -> bool:
+        return False
+
+    async def apply(self, workload: Workload, *, fence: int) -> None:
+        self._ask()
+        if any(run.replicas and not run.template.command for run in workload.runs):
+            raise CannotApply(
+                "an image needs a container runtime; this cluster runs processes: set `command`"
+            )
+        self._admit(workload.deployment_id, fence)
+        deployment = self._deployments.setdefault(workload.deployment_id, _Deployment(workload.project_id))
+        deployment.is_removed = False
+        self._stop(deployment, workload.stopping)
+        staying = [r for r in deployment.replicas.values() if r.phase is not ReplicaPhase.STOPPING]
+        for run in missing(workload, [(replica.replica_id, replica.run_id) for replica in staying]):
+            created = self._create(run, workload.traceparent)
+            deployment.replicas[created.replica_id] = created
+
+    async def restart(self, deployment_id: str, replica_id: str, *, attempt: int) -> None:
+        self._ask()
+        deployment = self._deployments.get(deployment_id)
+        present = deployment.replicas.get(replica_id) if deployment else None
+        if present and present.phase is ReplicaPhase.RUNNING and present.attempt == attempt:
+            self.exit(replica_id, signal=15)
+
+    async def remove(self, deployment_id: str, *, fence: int) -> None:
+        self._ask()
+        self._admit(deployment_id, fence)
+        if deployment := self._deployments.get(deployment_id):
+            deployment.is_removed = True
+            self._stop(deployment, frozenset(deployment.replicas))
+            self._forget_if_vacated(deployment_id)
+
+    async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
+        self._ask()
+        return {
+            each: ObservedWorkload(
+                deployment.project_id, each, self._fences[each], tuple(deployment.replicas.values())
+            )
+            for each, deployment in self._deployments.items()
+            if deployment_id in (None, each)
+        }
+
+    async def logs(
+        self, deployment_id: str, *, replica_id: str | None = None, after: str | None = None
+    ) -> AsyncIterator[LogLine]:
+        self._ask()
+        if after is not None and not after.isdecimal():
+            raise BadRequest("after is not the id of a log line")
+        deployment = self._deployments.get(deployment_id)
+        for line in list(deployment.lines) if deployment else []:
+            if (after is None or line.id > after) and replica_id in (None, line.replica_id):
+                yield line
+
+    def start(self, replica_id: str) -> None:
+        """A pending or exited replica gets a process."""
+        present = self._replica(replica_id)
+        ports = present.ports or {port: self._take_port() for port in present.template.ports}
+        self._put(
+            replace(
+                present,
+                phase=ReplicaPhase.RUNNING,
+                host=HOST,
+                ports=ports,
+                attempt=present.attempt + (present.phase is ReplicaPhase.EXITED),
+                started_at=self._clock(),
+                restart_at=None,
+                message=None,
+            )
+        )
+
+    def exit(
+        self,
+        replica_id: str,
+        *,
+        status: int | None = None,
+        signal: int | None = None,
+        message: str | None = None,
+    ) -> None:
+        """Its process ends unasked; `start` starts it again."""
+        present = self._replica(replica_id)
+        now = self._clock()
+        ran_s = (now - (present.started_at or now)).total_seconds()
+        wait_s = next_back_off_s(self._back_offs.get(replica_id), ran_s)
+        self._back_offs[replica_id] = wait_s
+        self._put(
+            replace(
+                present,
+                phase=ReplicaPhase.EXITED,
+                last_exit=Exit(status=status, signal=signal, at=now),
+                restart_at=now + timedelta(seconds=wait_s),
+                message=message,
+            )
+        )
+
+    def end(self, replica_id: str) -> None:
+        """It is gone, as one is that was told to end."""
+        deployment_id = self._deployment_of(replica_id)
+        del self._deployments[deployment_id].replicas[replica_id]
+        self._forget_if_vacated(deployment_id)
+
+    def write(self, replica_id: str, message: str) -> None:
+        """It writes one line."""
+        lines = self._deployments[self._deployment_of(replica_id)].lines
+        lines.append(LogLine(f"{len(lines):010d}", replica_id, message, self._clock()))
+
+    def advance(self) -> None:
+        """Whatever a cluster would have done by now: start the pending and the due, end the stopping."""
+        now = self._clock()
+        for deployment in list(self._deployments.values()):
+            for replica in list(deployment.replicas.values()):
+                if replica.phase is ReplicaPhase.STOPPING:
+                    self.end(replica.replica_id)
+                elif replica.phase is not ReplicaPhase.RUNNING and (replica.restart_at or now) <= now:
+                    self.start(replica.replica_id)
+
+    def _ask(self) -> None:
+        if not self.is_available:
+            raise ClusterUnavailable("the cluster does not answer")
+
+    def _admit(self, deployment_id: str, fence: int) -> None:
+        newest = self._fences.get(deployment_id, 0)
+        if fence < newest:
+            raise Fenced(f"the plan rests on event {fence}; one that rests on {newest} was applied before")
+        self._fences[deployment_id] = fence
+
+    def _create(self, run: RunWorkload, traceparent: str | None) -> ObservedReplica:
+        return ObservedReplica(
+            replica_id=new_id(),
+            run_id=run.run_id,
+            spec_id=run.spec_id,
+            template=run.template,
+            phase=ReplicaPhase.PENDING,
+            created_at=self._clock(),
+            traceparent=traceparent,
+        )
+
+    def _stop(self, deployment: _Deployment, replica_ids: frozenset[str]) -> None:
+        for replica_id in replica_ids & deployment.replicas.keys():
+            present = deployment.replicas[replica_id]
+            deployment.replicas[replica_id] = replace(present, phase=ReplicaPhase.STOPPING)
+
+    def _forget_if_vacated(self, deployment_id: str) -> None:
+        deployment = self._deployments[deployment_id]
+        if deployment.is_removed and not deployment.replicas:
+            del self._deployments[deployment_id]
+
+    def _take_port(self) -> int:
+        self._next_port += 1
+        return self._next_port
+
+    def _deployment_of(self, replica_id: str) -> str:
+        return next(each for each, d in self._deployments.items() if replica_id in d.replicas)
+
+    def _replica(self, replica_id: str) -> ObservedReplica:
+        return self._deployments[self._deployment_of(replica_id)].replicas[replica_id]
+
+    def _put(self, replica: ObservedReplica) -> None:
+        self._deployments[self._deployment_of(replica.replica_id)].replicas[replica.replica_id] = replica
