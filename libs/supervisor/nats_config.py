@@ -4,12 +4,13 @@ So the broker itself holds the rule that each kind of fact has one writer.
 """
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from libs.common.bus import subjects
 from libs.common.log import permissions
+from libs.common.log.permissions import Permissions
 from libs.supervisor.ports import HOST
 
 COMMANDS_USER = "commands"
@@ -19,11 +20,11 @@ PROVISION_USER = "provision"
 """Owns streams and durables; nobody else may make, change or empty one."""
 
 WRITES: Mapping[str, tuple[str, ...]] = {
-    "api": ("events.*.name.>", "events.*.project.>", "events.*.deployment.>"),
-    "reconciler": ("events.*.rollout.>",),
-    "health": ("events.*.replica.>",),
+    "api": ("events.*.name.*.*", "events.*.project.*.*", "events.*.deployment.*.*"),
+    "reconciler": ("events.*.rollout.*.*",),
+    "health": ("events.*.replica.*.*",),
     "autoscaler": (),
-    "router": ("events.*.traffic.>",),
+    "router": ("events.*.traffic.*.*",),
 }
 """The facts that each service may append."""
 
@@ -37,6 +38,40 @@ USERS = (PROVISION_USER, *WRITES, COMMANDS_USER)
 
 _REJECTED = subjects.rejected("*")
 
+_OWN_CONSUMERS = tuple(
+    pattern.format(stream=subjects.EVENTS_STREAM)
+    for pattern in (
+        "$JS.API.INFO",
+        "$JS.API.STREAM.NAMES",
+        "$JS.API.STREAM.INFO.{stream}",
+        "$JS.API.STREAM.MSG.GET.{stream}",
+        "$JS.API.DIRECT.GET.{stream}",
+        "$JS.API.DIRECT.GET.{stream}.>",
+        "$JS.API.CONSUMER.CREATE.{stream}",
+        "$JS.API.CONSUMER.CREATE.{stream}.>",
+        "$JS.API.CONSUMER.DURABLE.CREATE.{stream}.*",
+        "$JS.API.CONSUMER.INFO.{stream}.*",
+        "$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
+        "$JS.ACK.{stream}.>",
+        "$JS.ACK.*.*.{stream}.>",
+        "$JS.FC.{stream}.>",
+        "$JS.FC.*.*.{stream}.>",
+    )
+)
+"""Another system reads the events resumably, by consumers of its own ..."""
+
+_RECONCILERS_DURABLE = tuple(
+    pattern.format(stream=subjects.EVENTS_STREAM, durable=subjects.RECONCILER_DURABLE)
+    for pattern in (
+        "$JS.API.CONSUMER.*.{stream}.{durable}",
+        "$JS.API.CONSUMER.*.{stream}.{durable}.>",
+        "$JS.API.CONSUMER.*.*.{stream}.{durable}",
+        "$JS.ACK.{stream}.{durable}.>",
+        "$JS.ACK.*.*.{stream}.{durable}.>",
+    )
+)
+"""... but not by ours."""
+
 
 def render(home: Path, *, port: int, public_keys: Mapping[str, str]) -> str:
     """The text of `nats.conf`. public_keys: the public nkey of each of `USERS`.
@@ -48,47 +83,35 @@ def render(home: Path, *, port: int, public_keys: Mapping[str, str]) -> str:
         "listen": f"{HOST}:{port}",
         "jetstream": {"store_dir": str(home / "nats" / "jetstream"), "sync_interval": "always"},
         "authorization": {
-            "users": [{"nkey": public_keys[user], "permissions": _permissions(user)} for user in USERS]
+            "users": [{"nkey": public_keys[user], "permissions": _rules(user)} for user in USERS]
         },
     }
     # NATS reads JSON, but knows no \u escapes.
     return json.dumps(configuration, indent=2, ensure_ascii=False) + "\n"
 
 
-def _permissions(user: str) -> dict[str, Any]:
+def permissions_of(user: str) -> Permissions:
+    """What a user may do; everything else is denied, and an answer to it never comes."""
     match user:
         case "provision":
-            return {"publish": {"allow": [">"]}, "subscribe": {"allow": [">"]}}
+            return Permissions((">",), (">",))
         case "commands":
-            # The replies to a plain client come under the common prefix, those to services never do.
-            return {
-                "publish": {
-                    "allow": ["commands.>", *permissions.reader()],
-                    "deny": list(_of_durable(*WORKS["reconciler"])),
-                },
-                "subscribe": {"allow": ["events.>", _REJECTED, "_INBOX.>"]},
-            }
+            # A plain client gets its answers under the common prefix, which no service uses.
+            return Permissions(("commands.>", *_OWN_CONSUMERS), ("events.>", _REJECTED, "_INBOX.>"))
+        case "api":
+            return _service(user) + Permissions((_REJECTED,), (subjects.HEARTBEATS,))
         case _:
             return _service(user)
 
 
-def _service(name: str) -> dict[str, Any]:
-    publish = [subjects.heartbeat(name), *permissions.reader(), *permissions.appender(WRITES[name])]
-    subscribe = [f"_INBOX_{name}.>"]
-    if name in WORKS:
-        publish += permissions.worker(*WORKS[name])
-    if name == "api":
-        publish.append(_REJECTED)
-        subscribe.append(subjects.HEARTBEATS)
-    return {"publish": {"allow": publish}, "subscribe": {"allow": subscribe}}
+def _service(name: str) -> Permissions:
+    allowed = permissions.service(name) + permissions.reader() + permissions.appender(WRITES[name])
+    return allowed + permissions.worker(*WORKS[name]) if name in WORKS else allowed
 
 
-def _of_durable(stream: str, durable: str) -> Iterable[str]:
-    """Everything that touches a durable of ours: an outsider may have consumers of his own, not this one."""
-    return (
-        f"$JS.API.CONSUMER.*.{stream}.{durable}",
-        f"$JS.API.CONSUMER.*.{stream}.{durable}.>",
-        f"$JS.API.CONSUMER.*.*.{stream}.{durable}",
-        f"$JS.ACK.{stream}.{durable}.>",
-        f"$JS.ACK.*.*.{stream}.{durable}.>",
-    )
+def _rules(user: str) -> dict[str, Any]:
+    allowed = permissions_of(user)
+    publish: dict[str, Any] = {"allow": allowed.publish}
+    if user == COMMANDS_USER:
+        publish["deny"] = _RECONCILERS_DURABLE
+    return {"publish": publish, "subscribe": {"allow": allowed.subscribe}}

@@ -64,10 +64,10 @@ class Process:
     async def ended(self) -> str:
         """Wait for its end; how it ended, in words. To be awaited by one task at a time."""
         loop = asyncio.get_running_loop()
-        is_over = loop.create_future()
-        loop.add_reader(self._pidfd, lambda: is_over.done() or is_over.set_result(None))
+        is_over = asyncio.Event()
+        loop.add_reader(self._pidfd, is_over.set)
         try:
-            await is_over
+            await is_over.wait()
         finally:
             loop.remove_reader(self._pidfd)
         return self._describe_end()

@@ -2,18 +2,23 @@
 
 from pathlib import Path
 
+from libs.common.errors import ClusterUnavailable
+from libs.supervisor.errors import CannotStop
 from libs.supervisor.home import Home
 
 
 async def stop(home: Home, *, grace_seconds: float) -> None:
     """End every replica: SIGTERM, SIGKILL after the grace period; returns when none is left.
 
-    Their records stay: the next start brings back what the log says.
+    The next start brings back what the log says. Raises CannotStop when the cluster cannot be told.
     """
-    # The supervisor stays resident and needs this once, at the very end.
+    # The supervisor stays resident and needs the cluster once, at the very end.
     from libs.common.cluster.local.cluster import LocalCluster  # noqa: PLC0415  see above
 
-    await LocalCluster(root=home.replicas, grace_seconds=grace_seconds).shutdown()
+    try:
+        await LocalCluster(home.replicas, grace_seconds=grace_seconds).shutdown(grace_seconds)
+    except ClusterUnavailable as error:
+        raise CannotStop(f"the replicas cannot be stopped: {error}") from error
 
 
 def left(home: Home) -> tuple[int, ...]:

@@ -75,6 +75,8 @@ class Supervisor:
             await shutdown.stop(
                 decision.obsolete, self._home, grace_seconds=self._settings.grace_seconds, hurry=self._hurry
             )
+        for name in programs:
+            self._home.pid(name).unlink(missing_ok=True)
         adopted = {}
         for name, process in decision.kept.items():
             taken = processes.adopt(process, self._home)

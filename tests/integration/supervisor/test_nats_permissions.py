@@ -1,0 +1,160 @@
+"""The broker itself enforces who may say what, under the configuration that `up` writes."""
+
+import asyncio
+import base64
+import json
+from contextlib import asynccontextmanager
+
+import nats
+import nkeys
+import pytest
+from nats.js.api import ConsumerConfig
+
+from libs.common.bus import subjects
+from libs.common.ids import new_id
+
+ID = "0" * 32
+FACTS = {
+    kind: f"events.default.{kind}.{ID}.Something"
+    for kind in ("name", "project", "deployment", "rollout", "replica", "traffic", "scaling")
+}
+WRITER = {
+    "name": "api",
+    "project": "api",
+    "deployment": "api",
+    "rollout": "reconciler",
+    "replica": "health",
+    "traffic": "router",
+}
+SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
+
+
+class Wire:
+    """A client that is nothing but the protocol: the broker's answer to each line is certain."""
+
+    def __init__(self, reader, writer):
+        self._reader, self._writer = reader, writer
+
+    async def login(self, seed):
+        greeting = json.loads((await self._reader.readline()).removeprefix(b"INFO "))
+        pair = nkeys.from_seed(seed)
+        signature = base64.urlsafe_b64encode(pair.sign(greeting["nonce"].encode())).rstrip(b"=").decode()
+        options = {"verbose": False, "nkey": pair.public_key.decode(), "sig": signature}
+        assert await self._is_accepted(f"CONNECT {json.dumps(options)}")
+
+    async def may_publish(self, subject):
+        return await self._is_accepted(f"PUB {subject} 2\r\n{{}}")
+
+    async def may_subscribe(self, subject):
+        return await self._is_accepted(f"SUB {subject} {new_id()}")
+
+    async def _is_accepted(self, command):
+        """A complaint about a line comes before the answer to the ping after it."""
+        self._writer.write(f"{command}\r\nPING\r\n".encode())
+        complaints = []
+        while (line := await asyncio.wait_for(self._reader.readline(), 5)) != b"PONG\r\n":
+            assert line, "the broker hung up"
+            if line.startswith(b"-ERR"):
+                complaints.append(line)
+        return not complaints
+
+
+@asynccontextmanager
+async def wire(platform, user):
+    reader, writer = await asyncio.open_connection("127.0.0.1", platform.ports()["nats"])
+    try:
+        client = Wire(reader, writer)
+        await client.login((platform.home / "nats" / f"{user}.nk").read_bytes())
+        yield client
+    finally:
+        writer.close()
+        await writer.wait_closed()
+
+
+@asynccontextmanager
+async def connected(platform, user):
+    """The client library, as that user."""
+    client = await nats.connect(
+        f"nats://127.0.0.1:{platform.ports()['nats']}",
+        nkeys_seed=str(platform.home / "nats" / f"{user}.nk"),
+        inbox_prefix=f"_INBOX_{user}" if user in SERVICES else "_INBOX",
+        allow_reconnect=False,
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+@pytest.mark.parametrize("user", [*SERVICES, "commands"])
+async def test_each_kind_of_fact_has_one_writer(platform, user):
+    async with wire(platform, user) as client:
+        allowed = {kind for kind, subject in FACTS.items() if await client.may_publish(subject)}
+    assert allowed == {kind for kind, writer in WRITER.items() if writer == user}
+
+
+@pytest.mark.parametrize("user", SERVICES)
+async def test_a_service_speaks_for_itself_alone(platform, user):
+    async with wire(platform, user) as client:
+        for other in SERVICES:
+            assert await client.may_publish(subjects.heartbeat(other)) == (other == user)
+        assert not await client.may_publish("$JS.API.STREAM.DELETE.EVENTS")
+        assert not await client.may_publish("$JS.API.STREAM.PURGE.EVENTS")
+        assert not await client.may_publish("$JS.API.STREAM.UPDATE.EVENTS")
+        assert not await client.may_publish("commands.default.deployment.submit")
+        assert await client.may_publish(subjects.rejected("default")) == (user == "api")
+
+
+@pytest.mark.parametrize(
+    ("subject", "is_allowed"),
+    [
+        pytest.param("events.>", True, id="events"),
+        pytest.param("commands.*.rejected", True, id="refusals"),
+        pytest.param("commands.default.rejected", True, id="one project's refusals"),
+        pytest.param("commands.>", False, id="not other systems' commands"),
+        pytest.param("signals.>", False, id="not signals"),
+        pytest.param("_INBOX_api.>", False, id="not the answers to a service"),
+        pytest.param(">", False, id="not everything"),
+    ],
+)
+async def test_what_another_system_hears(platform, subject, is_allowed):
+    async with wire(platform, "commands") as client:
+        assert await client.may_subscribe(subject) == is_allowed
+
+
+async def test_another_system_asks_with_a_plain_client(platform):
+    async with connected(platform, "commands") as client:
+        stored = await client.jetstream().publish("commands.default.deployment.submit", b"{}")
+        assert stored.stream == subjects.COMMANDS_STREAM
+
+
+async def test_another_system_reads_the_events_resumably(platform):
+    async with connected(platform, "api") as api:
+        first = await api.jetstream().publish(FACTS["deployment"], b"{}")
+    async with connected(platform, "commands") as client:
+        stream = client.jetstream()
+        ordered = await stream.subscribe("events.>", ordered_consumer=True)
+        assert (await ordered.next_msg(timeout=5)).metadata.sequence.stream == first.seq
+        pulled = await stream.pull_subscribe(
+            "events.>", durable="billing", stream=subjects.EVENTS_STREAM, config=ConsumerConfig(ack_wait=5)
+        )
+        (event,) = await pulled.fetch(1, timeout=5)
+        await event.ack_sync(timeout=5)
+
+
+async def test_another_system_cannot_touch_our_consumer(platform):
+    async with wire(platform, "commands") as client:
+        for verb in ("CREATE", "DURABLE.CREATE", "DELETE", "INFO", "MSG.NEXT"):
+            subject = f"$JS.API.CONSUMER.{verb}.{subjects.EVENTS_STREAM}.{subjects.RECONCILER_DURABLE}"
+            assert not await client.may_publish(subject), verb
+
+
+async def test_nobody_enters_without_a_key(platform):
+    reader, writer = await asyncio.open_connection("127.0.0.1", platform.ports()["nats"])
+    try:
+        assert (await reader.readline()).startswith(b"INFO ")
+        writer.write(b'CONNECT {"verbose":false}\r\nPING\r\n')
+        assert b"Authorization Violation" in await reader.readline()
+    finally:
+        writer.close()
+        await writer.wait_closed()

@@ -1,0 +1,125 @@
+"""What a home holds while it is up, and when `up` refuses."""
+
+import os
+import signal
+import socket
+import stat
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.support.platform_process import PROGRAMS
+from tests.support.polling import eventually
+
+
+async def test_a_home_tells_scripts_what_runs_where(platform):
+    assert set(platform.ports()) == {"api", "edge", "nats", "envoy_admin"}
+    assert platform.ports()["api"] == platform.api_port
+    assert platform.ports()["edge"] == platform.edge_port
+    for program in (*PROGRAMS, "supervisor"):
+        os.kill(platform.pid(program), 0)
+    for name in ("nats", "envoy"):
+        executable = _executable(platform.pid(name))
+        assert executable.startswith(name), f"the pid of {name} is that of {executable}"
+    async with httpx.AsyncClient() as client:
+        answer = await client.get(f"http://127.0.0.1:{platform.ports()['envoy_admin']}/server_info")
+    assert answer.status_code == 200
+    assert all((platform.home / "logs" / f"{program}.log").exists() for program in PROGRAMS)
+
+
+async def test_secrets_are_for_their_owner_alone(platform):
+    key = (platform.home / "api-key").read_text().strip()
+    assert len(key) >= 32
+    for path in (platform.home / "api-key", *(platform.home / "nats").glob("*.nk")):
+        assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
+    assert stat.S_IMODE(platform.home.stat().st_mode) == 0o700
+    arguments = [path.read_bytes() for path in _readable("cmdline")]
+    assert not [line for line in arguments if key.encode() in line]
+    knowing = [path.parent.name for path in _readable("environ") if key.encode() in path.read_bytes()]
+    assert knowing == [str(platform.pid("api"))], "only the api is given the key"
+
+
+def _executable(pid):
+    return Path(f"/proc/{pid}/exe").readlink().name
+
+
+def _readable(name):
+    for path in Path("/proc").glob(f"[0-9]*/{name}"):
+        try:
+            path.read_bytes()
+        except OSError:
+            continue
+        yield path
+
+
+async def test_a_given_key_is_not_written_down(make_platform):
+    platform = make_platform(SPECSTREAM_API_KEY="given-by-the-operator")
+    await platform.start_and_wait()
+    assert not (platform.home / "api-key").exists()
+    knowing = [path.parent.name for path in _readable("environ") if b"given-by-the" in path.read_bytes()]
+    assert str(platform.pid("api")) in knowing
+    assert not {str(platform.pid(name)) for name in PROGRAMS if name != "api"} & set(knowing)
+
+
+async def test_a_second_up_names_the_first(platform):
+    refused = await platform.run("up")
+    assert refused.returncode != 0
+    assert str(platform.pid("supervisor")) in refused.stderr
+    assert str(platform.home) in refused.stderr
+
+
+async def test_two_homes_run_side_by_side(make_platform):
+    one, other = make_platform("one"), make_platform("other")
+    await one.start_and_wait()
+    await other.start_and_wait()
+    assert not set(one.ports().values()) & set(other.ports().values())
+    assert (one.home / "api-key").read_text() != (other.home / "api-key").read_text()
+    await one.stop()
+    assert all(other.pids().values())
+
+
+@pytest.mark.parametrize("variable", ["SPECSTREAM_API_PORT", "SPECSTREAM_EDGE_PORT"])
+async def test_a_port_in_use_is_an_error_at_once(make_platform, variable):
+    platform = make_platform()
+    with socket.create_server(("127.0.0.1", int(platform.environment[variable]))):
+        platform.start()
+        assert await platform.wait(within_s=10) != 0
+    assert variable in platform.output
+    assert platform.environment[variable] in platform.output
+    assert not platform.left()
+
+
+async def test_wrong_settings_are_all_named(make_platform):
+    platform = make_platform(SPECSTREAM_GRACE_SECONDS="never", SPECSTREAM_LOG_LEVEL="loud")
+    platform.start()
+    assert await platform.wait(within_s=10) != 0
+    assert "SPECSTREAM_GRACE_SECONDS" in platform.output
+    assert "SPECSTREAM_LOG_LEVEL" in platform.output
+    platform.environment |= {"SPECSTREAM_GRACE_SECONDS": "5", "SPECSTREAM_LOG_LEVEL": "INFO"}
+
+
+async def test_ports_and_secrets_outlive_a_restart(platform):
+    before = platform.ports(), (platform.home / "api-key").read_text()
+    await platform.stop()
+    await platform.start_and_wait()
+    assert (platform.ports(), (platform.home / "api-key").read_text()) == before
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+async def test_a_signal_stops_everything(platform, number):
+    platform.send("supervisor", number)
+    assert await platform.wait() == 0
+    assert not platform.left()
+    assert not list((platform.home / "run").glob("*.pid"))
+
+
+async def test_a_second_signal_hurries(make_platform):
+    platform = make_platform(SPECSTREAM_GRACE_SECONDS="600")
+    await platform.start_and_wait()
+    os.kill(platform.pid("router"), signal.SIGSTOP)
+    platform.send("supervisor", signal.SIGINT)
+    await eventually(lambda: "stopping" in platform.output)
+    platform.send("supervisor", signal.SIGINT)
+    assert await platform.wait() == 0
+    assert not platform.left()

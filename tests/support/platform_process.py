@@ -1,0 +1,139 @@
+"""A platform as a person runs it: `up` in a process of its own, in a home of its own."""
+
+import asyncio
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+from libs.supervisor import ports
+from tests.support.polling import eventually
+
+ROOT = Path(__file__).resolve().parents[2]
+
+SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
+PROGRAMS = (*SERVICES, "nats", "envoy")
+
+STANDINS = {f"SPECSTREAM_MODULE_{name.upper()}": "tests.support.standin_service" for name in SERVICES}
+"""Settings under which only NATS and Envoy are themselves."""
+
+
+class PlatformProcess:
+    """home: exists or not. environment: further settings of the platform."""
+
+    def __init__(self, home: Path, **environment: str) -> None:
+        self.home = home.resolve()
+        self.api_port, self.edge_port = ports.pick(), ports.pick()
+        while self.edge_port == self.api_port:
+            self.edge_port = ports.pick()
+        self.environment = {
+            "SPECSTREAM_HOME": str(self.home),
+            "SPECSTREAM_API_PORT": str(self.api_port),
+            "SPECSTREAM_EDGE_PORT": str(self.edge_port),
+            "SPECSTREAM_GRACE_SECONDS": "5",
+            **environment,
+        }
+        self._ups: list[subprocess.Popen[bytes]] = []
+
+    @property
+    def _output_path(self) -> Path:
+        return self.home.with_name(f"{self.home.name}.output")
+
+    @property
+    def output(self) -> str:
+        """Everything that every `up` of this home has said."""
+        return self._output_path.read_text()
+
+    def start(self) -> None:
+        with self._output_path.open("ab") as output:
+            self._ups.append(
+                subprocess.Popen(
+                    [sys.executable, "-m", "libs.supervisor", "up"],
+                    cwd=ROOT,
+                    env=self._env(),
+                    stdin=subprocess.DEVNULL,
+                    stdout=output,
+                    stderr=subprocess.STDOUT,
+                    start_new_session=True,
+                )
+            )
+
+    async def start_and_wait(self, *, within_s: float = 60.0) -> None:
+        """Raises AssertionError, with what was said, when it is not ready in time."""
+        before = self.output.count("ready in") if self._output_path.exists() else 0
+        self.start()
+
+        def is_ready() -> bool:
+            assert self._ups[-1].poll() is None, f"up ended:\n{self.output}"
+            return self.output.count("ready in") > before
+
+        try:
+            await eventually(is_ready, within_s=within_s)
+        except AssertionError as error:
+            raise AssertionError(f"{error}\n{self.output}") from error
+
+    async def wait(self, *, within_s: float = 30.0) -> int:
+        """The exit status of the newest `up`."""
+        return await asyncio.wait_for(asyncio.to_thread(self._ups[-1].wait), within_s)
+
+    async def run(self, verb: str) -> subprocess.CompletedProcess[str]:
+        """Another supervisor command on this home, to its end."""
+        return await asyncio.to_thread(
+            subprocess.run,
+            [sys.executable, "-m", "libs.supervisor", verb],
+            cwd=ROOT,
+            env=self._env(),
+            capture_output=True,
+            text=True,
+            timeout=60,
+            check=False,
+        )
+
+    def ports(self) -> dict[str, int]:
+        return json.loads((self.home / "run" / "ports.json").read_text())
+
+    def pid(self, program: str) -> int | None:
+        """As scripts learn it; None while there is no such process."""
+        try:
+            return int((self.home / "run" / f"{program}.pid").read_text())
+        except FileNotFoundError:
+            return None
+
+    def pids(self) -> dict[str, int | None]:
+        return {program: self.pid(program) for program in PROGRAMS}
+
+    def send(self, program: str, number: signal.Signals = signal.SIGKILL) -> None:
+        pid = self.pid(program)
+        assert pid is not None, f"{program} is not running"
+        os.kill(pid, number)
+        if program == "supervisor" and number is signal.SIGKILL:
+            self._ups[-1].wait()
+
+    def left(self) -> dict[int, str]:
+        """Every living process that was started in this home or for it, by pid, with its arguments."""
+        found = {}
+        for entry in Path("/proc").iterdir():
+            if not entry.name.isdigit() or int(entry.name) == os.getpid():
+                continue
+            try:
+                environment = (entry / "environ").read_bytes().split(b"\0")
+                arguments = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+            if b"SPECSTREAM_HOME=" + bytes(self.home) in environment or str(self.home) in arguments:
+                found[int(entry.name)] = arguments
+        return found
+
+    async def stop(self) -> None:
+        """Whatever state it is in; raises AssertionError when something is left."""
+        ended = await self.run("down")
+        for up in self._ups:
+            up.wait(timeout=30)
+        assert ended.returncode == 0, ended.stderr
+        assert not self.left()
+
+    def _env(self) -> dict[str, str]:
+        inherited = {name: value for name, value in os.environ.items() if not name.startswith("SPECSTREAM_")}
+        return {**inherited, **self.environment}
