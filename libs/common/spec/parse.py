@@ -7,6 +7,7 @@ from pydantic import ValidationError
 
 from libs.common.errors import MAX_ISSUES, BadRequest, Issue
 from libs.common.spec import model
+from libs.common.spec.expected import known_fields
 from libs.common.spec.issues import issues_of
 from libs.common.spec.rules import broken_rules
 from libs.common.spec.schema import Check, Checks, SpecV1
@@ -29,7 +30,9 @@ def parse_spec(raw: object) -> model.Spec:
         parsed = shape.model_validate(raw)
     except ValidationError as error:
         mistakes = [_with_versions(issue) for issue in issues_of(shape, error)]
-    mistakes += islice(chain(broken_rules(raw), unsupported(raw)), MAX_ISSUES)
+    known = known_fields(shape, ())
+    not_yet = (issue for issue in unsupported(raw) if issue.path[0] in known)
+    mistakes += islice(chain(broken_rules(raw), not_yet), MAX_ISSUES)
     if mistakes or parsed is None:
         raise refused(mistakes)
     return make_spec(to_v1(parsed))

@@ -1,0 +1,187 @@
+"""What is understood and checked in full, and refused because nothing would come of it yet."""
+
+from typing import Any
+
+import pytest
+
+from libs.common.spec.schema import SpecV0Alpha0
+from libs.common.spec.versions import to_v1
+from tests.unit.spec.mistakes import READY, VALID, changed, dotted, issues
+
+CPU = {"metric": "cpu", "summary": "average", "value": 50}
+AUTOSCALING: dict[str, Any] = {"maxReplicas": 5, "metrics": [CPU]}
+S3: dict[str, Any] = {"type": "s3", "name": "data", "url": "s3://bucket/"}
+KEYS = {"accessKeyId": "AK", "secretAccessKey": "secret:S3_KEY"}
+OLD = {"apiVersion": "v0alpha0", "name": "a", "image": "b", "resources": {"instanceType": "C4"}}
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "message"),
+    [
+        ("basicAuthKey", "secret:TOKEN", "basicAuthKey is not supported yet"),
+        ("basicAuthKey", "a literal", "basicAuthKey is not supported yet"),
+        ("containerRegistry", "team-registry", "containerRegistry is not supported yet"),
+        ("region", "east", "region is not supported yet"),
+        ("resources.autoscaling", AUTOSCALING, "autoscaling is not supported yet"),
+        ("resources.autoscaling", {**AUTOSCALING, "enabled": False}, "autoscaling is not supported yet"),
+        ("integrations", [S3], "integrations is not supported yet"),
+        ("integrations", [{**S3, **KEYS, "path": "/d", "region": "r"}], "integrations is not supported yet"),
+        ("integrations", [{"type": "model", "id": "m", "name": "n"}], "integrations is not supported yet"),
+        (
+            "integrations",
+            [{"type": "do-spaces", "name": "n", "endpoint": "https://x"}],
+            "integrations is not supported yet",
+        ),
+        (
+            "integrations",
+            [{"type": "spaces", "name": "n", "endpoint": "https://x", **KEYS}],
+            "integrations is not supported yet",
+        ),
+        (
+            "integrations",
+            [{"type": "git-lfs", "name": "n", "url": "https://x/y", "path": "/models/"}],
+            "integrations is not supported yet",
+        ),
+        (
+            "integrations",
+            [{"type": "volume", "name": "n", "path": "/v", "readOnly": False}],
+            "integrations is not supported yet",
+        ),
+        ("env.0.value", "secret:NAME", "a secret reference is not supported yet"),
+        ("env.0.value", "SECRET:NAME", "a secret reference is not supported yet"),
+        ("env.0.value", "Secret:NAME", "a secret reference is not supported yet"),
+        ("command.0", "secret:NAME", "a secret reference is not supported yet"),
+        (f"{READY}.headers.0.value", "secret:NAME", "a secret reference is not supported yet"),
+    ],
+)
+def test_right_but_not_yet(path, value, message):
+    (issue,) = issues(changed(path, value))
+    assert (dotted(issue), issue.message) == (path, message)
+
+
+def test_an_exec_check_is_not_supported_yet():
+    (issue,) = issues(changed(READY, {"exec": {"command": ["true"]}, "periodSeconds": 5}))
+    assert (dotted(issue), issue.message) == (f"{READY}.exec", "an exec check is not supported yet")
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "wrong", "message"),
+    [
+        ("basicAuthKey", "", "basicAuthKey", "must not be empty"),
+        ("containerRegistry", 1, "containerRegistry", "must be a string"),
+        ("region", "a\nb", "region", "must be text without NUL"),
+        ("resources.autoscaling", {"metrics": [CPU]}, "resources.autoscaling.maxReplicas", "is required"),
+        ("resources.autoscaling", {"maxReplicas": 5}, "resources.autoscaling.metrics", "is required"),
+        (
+            "resources.autoscaling",
+            {**AUTOSCALING, "metrics": []},
+            "resources.autoscaling.metrics",
+            "must not be empty",
+        ),
+        (
+            "resources.autoscaling",
+            {**AUTOSCALING, "maxReplicas": 1},
+            "resources.autoscaling.maxReplicas",
+            "must be at least replicas (2)",
+        ),
+        (
+            "resources.autoscaling",
+            {**AUTOSCALING, "minReplicas": 1},
+            "resources.autoscaling.minReplicas",
+            "is not a known field",
+        ),
+        *(
+            (
+                "resources.autoscaling",
+                {**AUTOSCALING, "metrics": [{**CPU, **metric}]},
+                f"resources.autoscaling.metrics.0.{field}",
+                message,
+            )
+            for metric, field, message in (
+                ({"metric": "gpu"}, "metric", "is not one of the allowed values"),
+                ({"summary": "max"}, "summary", "is not one of the allowed values"),
+                ({"value": 0}, "value", "must be greater than 0"),
+                ({"value": True}, "value", "must be a number"),
+                ({"value": float("inf")}, "value", "must be a finite number"),
+                ({"value": 100.5}, "value", "must be at most 100"),
+                ({"metric": "memory", "value": 101}, "value", "must be at most 100"),
+            )
+        ),
+        ("integrations", {}, "integrations", "must be a list"),
+        ("integrations", [S3] * 6, "integrations", "must have at most 5 values"),
+        ("integrations", [{"name": "n"}], "integrations.0.type", "is required"),
+        ("integrations", [{**S3, "type": "nfs"}], "integrations.0.type", "is not one of the allowed"),
+        ("integrations", [{"type": "s3", "name": "n"}], "integrations.0.url", "is required"),
+        ("integrations", [{**S3, "url": "https://x"}], "integrations.0.url", "must be an address like s3"),
+        ("integrations", [{**S3, "name": "a/b"}], "integrations.0.name", "must be a name without `/`"),
+        ("integrations", [{**S3, "path": "d"}], "integrations.0.path", "must be an absolute path"),
+        ("integrations", [{**S3, "size": 1}], "integrations.0.size", "is not a known field"),
+        ("integrations", [{**S3, "accessKeyId": "A"}], "integrations.0.secretAccessKey", "is required toget"),
+        (
+            "integrations",
+            [{**S3, **KEYS, "secretAccessKey": "plain"}],
+            "integrations.0.secretAccessKey",
+            "must be secret:NAME",
+        ),
+        (
+            "integrations",
+            [{**S3, "path": "/d"}, {**S3, "path": "/d"}],
+            "integrations.1.path",
+            "is the path of entry 0 already",
+        ),
+        ("integrations", [{"type": "volume", "name": "n"}], "integrations.0.path", "is required"),
+        ("env.0.value", "secret:", "env.0.value", "must be secret:NAME"),
+        ("env.0.value", "secret:1st", "env.0.value", "must be secret:NAME"),
+        ("env.0.value", "secret:" + "n" * 129, "env.0.value", "must be secret:NAME"),
+        (READY, {"exec": {"command": []}}, f"{READY}.exec.command", "must not be empty"),
+        (READY, {"exec": {"command": [""]}}, f"{READY}.exec.command.0", "must not be empty"),
+        (READY, {"exec": {}}, f"{READY}.exec.command", "is required"),
+        (READY, {"exec": {"command": ["x"]}, "path": "/"}, f"{READY}.path", "belongs to an HTTP check"),
+    ],
+)
+def test_wrong_and_not_yet_are_both_said(path, value, wrong, message):
+    found = issues(changed(path, value))
+    assert any(dotted(issue) == wrong and message in issue.message for issue in found), found
+    # A value of the wrong kind altogether asks for nothing that is missing.
+    if isinstance(value, list | dict) and value != {}:
+        assert any("not supported yet" in issue.message for issue in found), found
+
+
+def test_fractional_seconds_are_right_for_request_duration():
+    metric = {"metric": "requestDuration", "summary": "average", "value": 0.15}
+    (issue,) = issues(changed("resources.autoscaling", {**AUTOSCALING, "metrics": [metric]}))
+    assert issue.message == "autoscaling is not supported yet"
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "message"),
+    [
+        ("models", [{"id": "m", "path": "/m"}], "models is not supported yet"),
+        ("repositories", {"dataset": "d"}, "repositories is not supported"),
+        ("healthchecks", {}, "is not a known field"),
+        ("basicAuthKey", "x", "is not a known field"),
+        ("integrations", [], "is not a known field"),
+    ],
+)
+def test_fields_of_the_oldest_version(field, value, message):
+    (issue,) = issues({**OLD, field: value})
+    assert dotted(issue) == field
+    assert message in issue.message
+
+
+def test_models_of_the_oldest_version_become_integrations():
+    converted = to_v1(
+        SpecV0Alpha0.model_validate({**OLD, "models": [{"id": "m"}, {"id": "n", "path": "/n"}]})
+    )
+    assert [(i.type, i.id, i.name, i.path) for i in converted.integrations] == [
+        ("model", "m", "m", "/opt/models"),
+        ("model", "n", "n", "/n"),
+    ]
+
+
+def test_a_literal_that_should_be_a_secret_is_never_shown_back():
+    raw = changed("basicAuthKey", "hunter2", VALID)
+    raw["integrations"] = [
+        {**S3, "accessKeyId": "hunter2", "secretAccessKey": "hunter2", "password": "hunter2"}
+    ]
+    assert "hunter2" not in repr(issues(raw))
