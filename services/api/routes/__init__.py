@@ -1,0 +1,1 @@
+"""The addresses of the API, by subject. Each handler reads its input, asks, and shapes the answer."""

@@ -1,0 +1,1 @@
+"""The shapes of answers and of queries, as OpenAPI shows them."""

@@ -1,0 +1,134 @@
+"""Wiring of the api: the only place that knows what is real."""
+
+import asyncio
+import os
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+
+import uvicorn
+
+from libs.common import telemetry
+from libs.common.bus.broker import close, make_broker
+from libs.common.bus.heartbeat import HeartbeatPublisher
+from libs.common.clock import utc_now
+from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.port import Archive, EventLog
+from libs.common.runtime import Progress, run_until_stopped
+from services.api.commands.carry_out import Commands
+from services.api.database import open_database
+from services.api.handlers import subscribe
+from services.api.health import Heartbeats
+from services.api.projector import Projector
+from services.api.queries import Queries
+from services.api.rest import make_rest
+from services.api.routes.context import Api
+from services.api.settings import Settings
+
+SERVICE = "api"
+
+HOST = "127.0.0.1"
+
+OWNER = "provision"
+"""The broker's user that may store every kind of event: an import brings those of all services."""
+
+SHUTDOWN_S = 3
+KEEP_ALIVE_S = 75
+
+
+def _identity(log: EventLog) -> EventLog:
+    return log
+
+
+async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] = _identity) -> None:
+    """Until SIGTERM or SIGINT. adapt_log: lets a test stand between the service and its log."""
+    telemetry.setup(SERVICE, otlp_endpoint=settings.otlp_endpoint, level=settings.log_level)
+    home = settings.home.expanduser()
+    broker = make_broker(settings, service=SERVICE)
+    client = await broker.connect()
+    archive = JetStreamLog(client, source=f"specstream/{SERVICE}")
+    log = adapt_log(archive)
+    engine = await open_database(home / "api" / "read.db")
+    progress = Progress()
+    projector = Projector(log, engine, progress, settings.visible_timeout_s)
+    api = Api(
+        log=log,
+        archive=archive,
+        open_archive=lambda: open_archive(settings),
+        exported_head=home / "api" / "exported-head.json",
+        engine=engine,
+        cluster=LocalCluster(home / "replicas", grace_seconds=settings.grace_seconds),
+        commands=Commands.over(log, projector),
+        queries=Queries(engine),
+        projector=projector,
+        heartbeats=Heartbeats(),
+        clock=utc_now,
+        edge_port=settings.edge_port,
+    )
+    subscribe(broker, api.commands, api.heartbeats, clock=utc_now, service=SERVICE)
+    await broker.start()
+
+    async def serve() -> None:
+        # What was acknowledged before a restart must be seen after it.
+        await projector.caught_up.wait()
+        progress.is_ready = not projector.is_log_short
+        await serve_rest(api, settings)
+
+    async def stop() -> None:
+        await close(broker)
+        await engine.dispose()
+
+    try:
+        await run_until_stopped(
+            lambda: [projector.run(), serve()],
+            heartbeat=HeartbeatPublisher(broker, service=SERVICE, pid=os.getpid()),
+            progress=progress,
+            on_stop=stop,
+        )
+    finally:
+        telemetry.shutdown()
+
+
+async def serve_rest(api: Api, settings: Settings) -> None:
+    """Until it is cancelled; then what runs is finished, for `SHUTDOWN_S` at most."""
+    server = _Server(
+        uvicorn.Config(
+            make_rest(api, api_key=settings.api_key.get_secret_value()),
+            host=HOST,
+            port=settings.api_port,
+            log_config=None,
+            access_log=False,
+            lifespan="off",
+            ws="none",
+            server_header=False,
+            timeout_keep_alive=KEEP_ALIVE_S,
+            timeout_graceful_shutdown=SHUTDOWN_S,
+        )
+    )
+    serving = asyncio.ensure_future(server.serve())
+    try:
+        await asyncio.shield(serving)
+    finally:
+        api.stopping.set()
+        server.should_exit = True
+        await serving
+
+
+@asynccontextmanager
+async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
+    """A connection of its own, as the owner of the streams, where the home has that user."""
+    seed = settings.home.expanduser() / "nats" / f"{OWNER}.nk"
+    owner = settings.model_copy(update={"nats_seed_file": seed}) if seed.exists() else settings
+    broker = make_broker(owner, service=OWNER if seed.exists() else SERVICE)
+    try:
+        yield JetStreamLog(await broker.connect(), source=f"specstream/{SERVICE}")
+    finally:
+        await close(broker)
+
+
+class _Server(uvicorn.Server):
+    """Leaves the signals to `run_until_stopped`."""
+
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield

@@ -1,0 +1,144 @@
+"""The bodies that clients send: read strictly, all mistakes at once. Pure."""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+from pydantic import Field, ValidationError
+
+from libs.common.errors import BadRequest, Issue
+from libs.common.events.deployment import GitHeaders
+from libs.common.spec.body import parse_json
+from libs.common.spec.integrations import Input
+from libs.common.spec.issues import issues_of
+from libs.common.spec.model import Spec
+from libs.common.spec.parse import parse_spec, refused
+from libs.common.spec.schema import spec_json_schema
+from libs.common.spec.text import Name
+
+B = TypeVar("B", bound=Input)
+
+MAX_GIT_HEADER = 1000
+_PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
+
+
+class SubmitBody(Input):
+    config: Any
+    project_id: str = Field(max_length=200, description="`default` is always there.")
+    deployment_id: str | None = Field(default=None, max_length=200)
+
+
+class SubmitCommandBody(Input):
+    config: Any
+    deployment_id: str | None = Field(default=None, max_length=200)
+
+
+class DeleteCommandBody(Input):
+    deployment_id: str = Field(max_length=200)
+
+
+class RollbackBody(Input):
+    spec_id: str = Field(max_length=200)
+
+
+class ProjectBody(Input):
+    name: Name
+
+
+@dataclass(frozen=True, slots=True)
+class Submission:
+    """project_id: empty for a command, whose subject names it."""
+
+    spec: Spec
+    project_id: str
+    deployment_id: str | None
+
+
+def parse_submit(body: bytes) -> Submission:
+    """Raises ParseFailed, or BadRequest with an issue for every mistake, in the spec and around it."""
+    parsed, spec = _with_spec(SubmitBody, parse_json(body))
+    return Submission(spec, parsed.project_id, parsed.deployment_id)
+
+
+def parse_submit_command(data: object) -> Submission:
+    """As `parse_submit`."""
+    parsed, spec = _with_spec(SubmitCommandBody, data)
+    return Submission(spec, "", parsed.deployment_id)
+
+
+def parse_delete_command(data: object) -> DeleteCommandBody:
+    return _parsed(DeleteCommandBody, data)
+
+
+def parse_rollback(body: bytes) -> RollbackBody:
+    return _parsed(RollbackBody, parse_json(body))
+
+
+def parse_project(body: bytes) -> ProjectBody:
+    return _parsed(ProjectBody, parse_json(body))
+
+
+def git_headers(headers: Mapping[str, str]) -> GitHeaders | None:
+    """What the `x-git-*` headers tell, cut to a bearable length; None when there are none."""
+    found = {}
+    for field in GitHeaders.model_fields:
+        value = _decoded(headers.get(f"x-git-{field}", ""))[:MAX_GIT_HEADER]
+        if _PRINTABLE.fullmatch(value):
+            found[field] = value
+    return GitHeaders(**found) if found else None
+
+
+def _decoded(header: str) -> str:
+    """Header bytes arrive as Latin-1; a name in UTF-8 is put right."""
+    try:
+        return header.encode("latin-1").decode()
+    except UnicodeError:
+        return header
+
+
+def _parsed(shape: type[B], raw: object) -> B:
+    try:
+        return shape.model_validate(raw)
+    except ValidationError as error:
+        raise refused(list(issues_of(shape, error))) from error
+
+
+def _with_spec(shape: type[SubmitBody] | type[SubmitCommandBody], raw: object) -> tuple[Any, Spec]:
+    issues: list[Issue] = []
+    parsed = spec = None
+    try:
+        parsed = shape.model_validate(raw)
+    except ValidationError as error:
+        issues += issues_of(shape, error)
+    if isinstance(raw, dict) and "config" in raw:
+        try:
+            spec = parse_spec(raw["config"])
+        except BadRequest as error:
+            issues += (Issue(("config", *i.path), i.message, i.value, i.allowed) for i in error.issues)
+    if issues or spec is None:
+        raise refused(issues)
+    return parsed, spec
+
+
+def _body(schema: dict[str, Any]) -> dict[str, Any]:
+    return {"requestBody": {"required": True, "content": {"application/json": {"schema": schema}}}}
+
+
+SPEC_SCHEMAS: dict[str, Any] = spec_json_schema("#/components/schemas/{model}")
+"""`anyOf` for the spec, its parts under `$defs`: `openapi.py` puts those among the components."""
+
+SUBMIT_BODY = _body(
+    {
+        "type": "object",
+        "required": ["config", "projectId"],
+        "additionalProperties": False,
+        "properties": {
+            "config": {"anyOf": SPEC_SCHEMAS["anyOf"]},
+            "projectId": {"type": "string"},
+            "deploymentId": {"type": "string"},
+        },
+    }
+)
+ROLLBACK_BODY = _body(RollbackBody.model_json_schema())
+PROJECT_BODY = _body(ProjectBody.model_json_schema())

@@ -1,0 +1,96 @@
+"""The commands that there are, each as load plus decide. REST and the command stream both come here."""
+
+from dataclasses import dataclass
+
+from libs.common.events.deployment import GitHeaders
+from libs.common.events.envelope import Cause
+from libs.common.ids import new_id
+from libs.common.log.port import EventLog
+from libs.common.spec.model import Spec
+from services.api.commands import loading
+from services.api.commands.deployment import (
+    Delete,
+    Rollback,
+    Submit,
+    Submitted,
+    decide_delete,
+    decide_rollback,
+    decide_submit,
+)
+from services.api.commands.project import CreateProject, DeleteProject, decide_create
+from services.api.commands.project import decide_delete as decide_delete_project
+from services.api.commands.shell import CommandShell, Visible
+
+
+@dataclass(frozen=True, slots=True)
+class Commands:
+    """Each method answers when its change is durable and visible, and raises what `CommandShell.run` raises.
+
+    With a causation id in the cause, a command that led to an event before is not carried out again.
+    """
+
+    log: EventLog
+    shell: CommandShell
+
+    @classmethod
+    def over(cls, log: EventLog, visible: Visible) -> "Commands":
+        return cls(log, CommandShell(log, visible))
+
+    async def submit(
+        self,
+        spec: Spec,
+        *,
+        project_id: str,
+        cause: Cause,
+        deployment_id: str | None = None,
+        git: GitHeaders | None = None,
+    ) -> Submitted | None:
+        command = Submit(project_id, spec, new_id(), new_id(), deployment_id, git)
+        return await self.shell.run(
+            lambda: loading.load_submit(
+                self.log,
+                project_id=project_id,
+                spec_name=spec.name,
+                deployment_id=deployment_id,
+                command_id=cause.causation_id,
+            ),
+            lambda state: decide_submit(state, command),
+            lane=f"name {project_id} {spec.name}",
+            cause=cause,
+        )
+
+    async def delete(self, deployment_id: str, *, cause: Cause, project_id: str | None = None) -> str | None:
+        return await self.shell.run(
+            lambda: loading.load_deployment(self.log, deployment_id, command_id=cause.causation_id),
+            lambda state: decide_delete(state, Delete(deployment_id, project_id)),
+            lane=f"deployment {deployment_id}",
+            cause=cause,
+        )
+
+    async def rollback(
+        self, deployment_id: str, spec_id: str, *, cause: Cause, git: GitHeaders | None = None
+    ) -> Submitted | None:
+        command = Rollback(deployment_id, spec_id, new_id(), git)
+        return await self.shell.run(
+            lambda: loading.load_history(self.log, deployment_id),
+            lambda state: decide_rollback(*state, command),
+            lane=f"deployment {deployment_id}",
+            cause=cause,
+        )
+
+    async def create_project(self, name: str, *, cause: Cause) -> str | None:
+        command = CreateProject(name, new_id())
+        return await self.shell.run(
+            lambda: loading.load_name(self.log, name),
+            lambda owner: decide_create(owner, command),
+            lane=f"project {name}",
+            cause=cause,
+        )
+
+    async def delete_project(self, project_id: str, *, cause: Cause) -> str | None:
+        return await self.shell.run(
+            lambda: loading.load_delete_project(self.log, project_id),
+            lambda state: decide_delete_project(state, DeleteProject(project_id)),
+            lane=f"project {project_id}",
+            cause=cause,
+        )

@@ -1,0 +1,153 @@
+"""What the decisions rest on, read from the log: `load_*` reads and folds, and hands the heads on."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from functools import reduce
+from typing import Generic, TypeVar
+
+from libs.common.events.deployment import SpecRegistered
+from libs.common.events.envelope import TEAM, Aggregate, Recorded, select
+from libs.common.log.port import EventLog, Guard, Head, Heads
+from libs.common.state import deployment, name, project
+from libs.common.state.deployment import DeploymentState
+from libs.common.state.name import NameState
+from libs.common.state.project import ProjectState
+from services.api.commands.decision import DEFAULT_PROJECT, name_aggregate, project_aggregate
+from services.api.commands.deployment import SubmitState
+from services.api.commands.project import DeleteProjectState
+
+S = TypeVar("S")
+
+
+@dataclass(frozen=True, slots=True)
+class Basis(Generic[S]):
+    """state: what a decision is made from. heads: of every aggregate it may write. sequence: the newest read.
+
+    answered: ids of the commands that led to the events read, where they were asked for.
+    """
+
+    state: S
+    heads: Heads
+    sequence: int
+    answered: frozenset[str] = frozenset()
+
+
+async def load_submit(
+    log: EventLog, *, project_id: str, spec_name: str, deployment_id: str | None, command_id: str | None
+) -> Basis[SubmitState]:
+    """command_id: of a command from another system; then whole histories are read, to know it again."""
+    wanted, home = name_aggregate(project_id, spec_name), project_aggregate(project_id)
+    filters = [wanted.filter, home.filter, *_deployment_filters(deployment_id)]
+    events = list((await log.load(*filters)).events)
+    holder = fold_name(events, wanted)
+    target_id = deployment_id or holder
+    if deployment_id is None and target_id is not None:
+        events += (await log.load(*_deployment_filters(target_id))).events
+    target = fold_deployment(events, target_id)
+    if target is not None and target.name != spec_name:
+        events += (await log.load(name_aggregate(target.project_id, target.name).filter)).events
+    answered: frozenset[str] = frozenset()
+    if command_id is not None:
+        answered = await _answered(log, wanted, [deployment_id] if deployment_id else [])
+    state = SubmitState(
+        project_exists=project_id == DEFAULT_PROJECT or fold_project(events, project_id).exists,
+        project_sequence=_sequence_of(events, home),
+        name_owner=holder,
+        target=target,
+    )
+    return _basis(state, events, answered)
+
+
+async def load_deployment(
+    log: EventLog, deployment_id: str, *, command_id: str | None = None
+) -> Basis[DeploymentState | None]:
+    """A deployment with the head of its name."""
+    events = list((await log.load(*_deployment_filters(deployment_id))).events)
+    target = fold_deployment(events, deployment_id)
+    if target is not None:
+        events += (await log.load(name_aggregate(target.project_id, target.name).filter)).events
+    answered: frozenset[str] = frozenset()
+    if command_id is not None:
+        answered = await _answered(log, None, [deployment_id])
+    return _basis(target, events, answered)
+
+
+async def load_history(
+    log: EventLog, deployment_id: str
+) -> Basis[tuple[DeploymentState | None, Sequence[SpecRegistered]]]:
+    """A deployment with every spec that was ever registered for it."""
+    events = [event async for event in log.read(*_deployment_filters(deployment_id))]
+    specs = [event.fact for event in events if isinstance(event.fact, SpecRegistered)]
+    return _basis((fold_deployment(events, deployment_id), specs), events, frozenset())
+
+
+async def load_name(log: EventLog, name: str) -> Basis[str | None]:
+    """Who holds the name of a project."""
+    aggregate = name_aggregate(TEAM, name)
+    events = (await log.load(aggregate.filter)).events
+    return _basis(fold_name(events, aggregate), events, frozenset())
+
+
+async def load_delete_project(log: EventLog, project_id: str) -> Basis[DeleteProjectState]:
+    """A project with the number of its deployments, and the guard that keeps that number true."""
+    of_deployments = f"events.{project_id}.deployment.>"
+    deployments = (await log.load(of_deployments)).events
+    events = list((await log.load(project_aggregate(project_id).filter)).events)
+    state = fold_project(events, project_id)
+    if state.name is not None:
+        events += (await log.load(name_aggregate(TEAM, state.name).filter)).events
+    ids = {event.aggregate.id for event in deployments}
+    existing = [d for d in (fold_deployment(deployments, i) for i in ids) if d is not None and d.exists]
+    guard = Guard(of_deployments, deployments[-1].sequence if deployments else 0)
+    return _basis(DeleteProjectState(state, len(existing), guard), events, frozenset())
+
+
+def fold_name(events: Sequence[Recorded], aggregate: Aggregate) -> str | None:
+    return reduce(name.evolve, _of(events, aggregate), NameState()).owner_id
+
+
+def fold_project(events: Sequence[Recorded], project_id: str) -> ProjectState:
+    return reduce(project.evolve, _of(events, project_aggregate(project_id)), ProjectState())
+
+
+def fold_deployment(events: Sequence[Recorded], deployment_id: str | None) -> DeploymentState | None:
+    """None when there are no events of it; its id names it in whatever project it is."""
+    state: DeploymentState | None = None
+    for event in events:
+        if event.aggregate.kind == "deployment" and event.aggregate.id == deployment_id:
+            state = deployment.evolve(state, event)
+    return state
+
+
+def _of(events: Sequence[Recorded], aggregate: Aggregate) -> list[Recorded]:
+    return [event for event in events if event.aggregate == aggregate]
+
+
+def _deployment_filters(deployment_id: str | None) -> list[str]:
+    return [select(kind="deployment", aggregate_id=deployment_id)] if deployment_id else []
+
+
+def _sequence_of(events: Sequence[Recorded], aggregate: Aggregate) -> int:
+    return max((event.sequence for event in _of(events, aggregate)), default=0)
+
+
+async def _answered(log: EventLog, wanted: Aggregate | None, deployment_ids: list[str]) -> frozenset[str]:
+    """The causes in the whole history of a name, of everybody who ever held it, and of some deployments."""
+    causes: set[str] = set()
+    owners = set(deployment_ids)
+    if wanted is not None:
+        async for event in log.read(wanted.filter):
+            causes.add(event.cause.causation_id or "")
+            owner = event.data.get("owner_id")
+            if isinstance(owner, str):
+                owners.add(owner)
+    for owner in owners:
+        async for event in log.read(*_deployment_filters(owner)):
+            causes.add(event.cause.causation_id or "")
+    return frozenset(causes - {""})
+
+
+def _basis(state: S, events: Sequence[Recorded], answered: frozenset[str]) -> Basis[S]:
+    """Heads fold in the order read: of one aggregate read twice the later reading counts."""
+    heads: Mapping[Aggregate, Head] = {e.aggregate: Head(e.sequence, e.hash) for e in events}
+    return Basis(state, heads, max((e.sequence for e in events), default=0), answered)

@@ -1,0 +1,103 @@
+"""Load, decide, append: and again, when somebody else appended first."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from typing import Protocol, TypeVar
+from weakref import WeakValueDictionary
+
+import structlog
+
+from libs.common.errors import AppendConflict, Temporary
+from libs.common.events.envelope import Cause
+from libs.common.log.port import EventLog
+from services.api.commands.decision import Decision
+from services.api.commands.loading import Basis
+
+logger = structlog.get_logger()
+
+S = TypeVar("S")
+T = TypeVar("T")
+
+MAX_ATTEMPTS = 60
+"""Each lost race is somebody's success, so this many in a row is a storm, not bad luck."""
+
+MAX_PAUSE_S = 0.05
+
+
+class Busy(Temporary):
+    """Others kept appending first. Nothing was changed."""
+
+
+class Visible(Protocol):
+    """Where reads come from."""
+
+    async def wait_for(self, sequence: int) -> None:
+        """Until reads show everything up to `sequence`. Raises Temporary when that takes too long."""
+        ...
+
+
+@dataclass(slots=True)
+class CommandShell:
+    """Carries out commands. One at a time for each `lane`, so that a stampede on one name does not collide
+    with itself; what other processes do is met by the guards."""
+
+    log: EventLog
+    visible: Visible
+    _lanes: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+
+    async def run(
+        self,
+        load: Callable[[], Awaitable[Basis[S]]],
+        decide: Callable[[S], Decision[T]],
+        *,
+        lane: str,
+        cause: Cause,
+    ) -> T | None:
+        """The answer, once the change is durable and reads show it; None for a command answered before.
+
+        Raises Refused as `decide` does, Busy, LogUnavailable when the outcome is unknown.
+        """
+        async with self._lane(lane):
+            answer, sequence = await self._attempt(load, decide, cause)
+        await self.visible.wait_for(sequence)
+        return answer
+
+    async def _attempt(
+        self, load: Callable[[], Awaitable[Basis[S]]], decide: Callable[[S], Decision[T]], cause: Cause
+    ) -> tuple[T | None, int]:
+        """The answer, and the sequence at which it is true."""
+        for attempt in range(1, MAX_ATTEMPTS + 1):
+            basis = await load()
+            if cause.causation_id is not None and cause.causation_id in basis.answered:
+                return None, basis.sequence
+            try:
+                decision = decide(basis.state)
+                if not decision.drafts:
+                    return decision.answer, basis.sequence
+                appended = await self.log.append(
+                    decision.drafts, heads=basis.heads, cause=cause, guards=decision.guards
+                )
+            except AppendConflict as conflict:
+                logger.debug("lost a race", attempt=attempt, conflict=str(conflict))
+                await asyncio.sleep(MAX_PAUSE_S * min(attempt, 10) / 10 * random.random())  # noqa: S311 - jitter
+                continue
+            logger.info(
+                "appended",
+                sequence=appended.sequence,
+                types=[draft.fact.event_type() for draft in decision.drafts],
+                correlation_id=cause.correlation_id,
+                causation_id=cause.causation_id,
+            )
+            return decision.answer, appended.sequence
+        raise Busy("others keep changing the same thing; try again")
+
+    @asynccontextmanager
+    async def _lane(self, name: str) -> AsyncIterator[None]:
+        lock = self._lanes.get(name)
+        if lock is None:
+            lock = self._lanes[name] = asyncio.Lock()
+        async with lock:
+            yield

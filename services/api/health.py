@@ -1,0 +1,78 @@
+"""Whether the whole platform is ready, judged from heartbeats. Pure."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from typing import Any
+
+from libs.common.bus.heartbeat import Heartbeat
+
+SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
+
+PATIENCE = timedelta(seconds=15)
+"""A service that has not moved for so long is not ready."""
+
+
+@dataclass(frozen=True, slots=True)
+class Heard:
+    """received_at: by the api's clock, the one that judges."""
+
+    beat: Heartbeat
+    received_at: datetime
+
+
+@dataclass(slots=True)
+class Heartbeats:
+    """The newest heartbeat of each service."""
+
+    by_service: dict[str, Heard] = field(default_factory=dict)
+
+    def take(self, beat: Heartbeat, now: datetime) -> None:
+        self.by_service[beat.service] = Heard(beat, now)
+
+
+@dataclass(frozen=True, slots=True)
+class LogView:
+    """What the log and the api itself show.
+
+    answers: whether the log could be asked. due_sequence: of the newest spec that was registered longer ago
+    than `PATIENCE`. is_projected: whether the api has taken in all that is older than that.
+    """
+
+    answers: bool
+    due_sequence: int = 0
+    is_projected: bool = True
+
+
+def not_ready(heard: Mapping[str, Heard], log: LogView, *, now: datetime) -> list[str]:
+    """Who is not ready, in a fixed order; empty when everybody is.
+
+    | what                                                       | named   |
+    |------------------------------------------------------------|---------|
+    | the log cannot be asked                                    | log     |
+    | no heartbeat, or none for 15 s                             | service |
+    | the heartbeat says that it is not ready                    | service |
+    | it has not taken in a spec registered more than 15 s ago   | service |
+    | the router does not know of an Envoy that has acknowledged | envoy   |
+    """
+    names = [] if log.answers else ["log"]
+    for service in SERVICES:
+        last = heard.get(service)
+        is_ready = (
+            last is not None
+            and now - last.received_at < PATIENCE
+            and last.beat.is_ready
+            and last.beat.applied_sequence >= log.due_sequence
+            and (log.is_projected or service != "api")
+        )
+        if not is_ready:
+            names.append(service)
+    router = heard.get("router")
+    if router is None or not envoy_acknowledged(router.beat.detail):
+        names.append("envoy")
+    return names
+
+
+def envoy_acknowledged(detail: Mapping[str, Any]) -> bool:
+    """Whether the router's heartbeat says that an Envoy is connected and has taken its configuration."""
+    return detail.get("envoy_acknowledged") is True

@@ -1,0 +1,127 @@
+"""From what went wrong to an answer in the API's one error shape (behaviour.md 1.5)."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import JSONResponse
+from starlette.exceptions import HTTPException
+
+from libs.common.errors import BadRequest, ClusterUnavailable, Issue, Refused, Temporary
+from services.api.settings import MAX_BODY_BYTES
+
+logger = structlog.get_logger()
+
+RETRY_AFTER_S = 1
+
+_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_SUPPORTED", 413: "PAYLOAD_TOO_LARGE", 401: "UNAUTHORIZED"}
+
+
+class Unauthorized(Refused):
+    code = "UNAUTHORIZED"
+    status = 401
+
+
+class PayloadTooLarge(Refused):
+    code = "PAYLOAD_TOO_LARGE"
+    status = 413
+
+    def __init__(self) -> None:
+        super().__init__(f"A body may have at most {MAX_BODY_BYTES} bytes")
+
+
+def error_answer(
+    status: int,
+    code: str,
+    message: str,
+    *,
+    issues: Sequence[Issue] = (),
+    details: Mapping[str, Any] | None = None,
+    headers: Mapping[str, str] | None = None,
+) -> JSONResponse:
+    """`issues` and `details` only where there are any: some clients refuse a shape with more fields."""
+    content: dict[str, Any] = {"code": code, "message": message}
+    if details is not None:
+        content["details"] = dict(details)
+    if issues:
+        content["issues"] = [issue.to_wire() for issue in issues]
+    return JSONResponse(content, status, headers=dict(headers) if headers else None)
+
+
+def refusal_answer(error: Refused) -> JSONResponse:
+    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
+    return error_answer(error.status, error.code, error.message, issues=error.issues, headers=headers)
+
+
+def temporary_answer(error: Temporary) -> JSONResponse:
+    """503: nothing is known to be wrong with the request, and to repeat it is safe."""
+    what = "cluster" if isinstance(error, ClusterUnavailable) else "platform"
+    logger.warning("answered 503", error=str(error), error_type=type(error).__name__)
+    return error_answer(
+        503,
+        "TIMEOUT",
+        f"The {what} cannot answer now: {error}",
+        headers={"Retry-After": str(RETRY_AFTER_S)},
+    )
+
+
+def install(app: FastAPI) -> None:
+    """Every refusal of this application, the framework's own too, gets the one shape."""
+
+    async def on_refused(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Refused)
+        return refusal_answer(error)
+
+    async def on_temporary(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, Temporary)
+        return temporary_answer(error)
+
+    async def on_invalid(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, RequestValidationError)
+        return refusal_answer(_bad_query(error))
+
+    async def on_http(_request: Request, error: Exception) -> JSONResponse:
+        assert isinstance(error, HTTPException)
+        code = _CODES.get(error.status_code, "BAD_REQUEST")
+        message = "There is nothing at this address" if error.status_code == 404 else str(error.detail)
+        return error_answer(error.status_code, code, message, headers=error.headers)
+
+    async def on_bug(_request: Request, error: Exception) -> JSONResponse:
+        logger.error("unexpected error", error=str(error), error_type=type(error).__name__)
+        return error_answer(500, "INTERNAL_SERVER_ERROR", "An unexpected error; the log of api tells more")
+
+    app.add_exception_handler(Refused, on_refused)
+    app.add_exception_handler(Temporary, on_temporary)
+    app.add_exception_handler(RequestValidationError, on_invalid)
+    app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(Exception, on_bug)
+
+
+def _bad_query(error: RequestValidationError) -> BadRequest:
+    issues = []
+    for details in error.errors():
+        _place, *path = details["loc"]
+        context = details.get("ctx", {})
+        message, value = str(details["msg"]), details.get("input")
+        allowed: Any = None
+        match details["type"]:
+            case "extra_forbidden":
+                message = "is not a known query parameter"
+            case "missing":
+                message, value = "is required", None
+            case "literal_error":
+                message, allowed = "is not one of the allowed values", context.get("expected")
+            case "greater_than_equal":
+                allowed = f"at least {context['ge']}"
+            case "less_than_equal":
+                allowed = f"at most {context['le']}"
+        shown = value[:100] if isinstance(value, str) else value
+        issues.append(Issue(tuple(path), message, _jsonable(shown), allowed))
+    first = issues[0]
+    return BadRequest(f"{'.'.join(map(str, first.path))}: {first.message}", issues)
+
+
+def _jsonable(value: Any) -> Any:
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)[:100]

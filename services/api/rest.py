@@ -1,0 +1,32 @@
+"""The REST application: routes, the boundary in front of them, one error shape, OpenAPI."""
+
+from functools import partial
+
+from fastapi import FastAPI
+from starlette.middleware import Middleware
+
+from services.api import refusals
+from services.api.boundary import Boundary
+from services.api.openapi import make_openapi
+from services.api.routes import deployments, events, health, history, log, projects
+from services.api.routes.context import Api
+
+
+def make_rest(api: Api, *, api_key: str) -> FastAPI:
+    """An ASGI application over what it is given; nothing is opened here."""
+    rest = FastAPI(
+        title="Specstream",
+        version="1",
+        description="Deployments from a declarative spec, every change an immutable event.",
+        # The pages that show OpenAPI load scripts from elsewhere.
+        docs_url=None,
+        redoc_url=None,
+        redirect_slashes=False,
+        middleware=[Middleware(Boundary, api_key=api_key)],
+    )
+    for module in (deployments, history, projects, events, log, health):
+        rest.include_router(module.router)
+    refusals.install(rest)
+    rest.openapi = partial(make_openapi, rest)  # type: ignore[method-assign]  # FastAPI's way to amend it
+    rest.state.api = api
+    return rest

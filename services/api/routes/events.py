@@ -1,0 +1,124 @@
+"""The log as other systems read it: by pages, or as a stream of server-sent events. Straight from the log."""
+
+import asyncio
+from collections.abc import AsyncGenerator, AsyncIterator
+from typing import Annotated
+
+import structlog
+from fastapi import APIRouter, Header, Request, Response
+from fastapi import Query as QueryParameters
+from fastapi.responses import StreamingResponse
+from pydantic import Field
+
+from libs.common.errors import LogUnavailable
+from libs.common.events.catalogue import CATALOGUE
+from libs.common.events.envelope import Recorded, select
+from libs.common.log.port import EventLog
+from services.api.commands.known_ids import is_id
+from services.api.routes.context import Api, ApiContext, ApiRoute, Query, refuse
+from services.api.schemas.event import EventAnswer, EventPage
+
+logger = structlog.get_logger()
+
+router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ApiRoute)
+
+KEEP_ALIVE_S = 10.0
+"""A comment after so much silence, so that neither side takes the stream for dead."""
+
+RETRY_S = 0.5
+
+MAX_SEQUENCE = 2**63 - 1
+
+
+class EventsQuery(Query):
+    """after: a sequence; what is newer comes. limit: of one page; a stream has none."""
+
+    deployment_id: str | None = Field(default=None, alias="deploymentId")
+    type: str | None = Field(default=None, description="A name in the catalogue of events.")
+    after: int = Field(default=0, ge=0, le=MAX_SEQUENCE)
+    limit: int = Field(default=100, ge=1, le=1000)
+
+
+@router.get(
+    "",
+    response_model=EventPage,
+    responses={200: {"content": {"text/event-stream": {"schema": {"type": "string"}}}}},
+)
+async def list_events(
+    request: Request,
+    query: Annotated[EventsQuery, QueryParameters()],
+    api: ApiContext,
+    last_event_id: Annotated[str | None, Header()] = None,
+) -> Response | EventPage:
+    """Events in the order of the log. With `Accept: text/event-stream` a stream that never ends."""
+    subjects = _filter(query)
+    if "text/event-stream" not in request.headers.get("accept", ""):
+        return await _page(api, subjects, query)
+    after = query.after
+    if last_event_id:
+        if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= 18):
+            raise refuse("Last-Event-ID", "is not a sequence", last_event_id[:100], "a sequence")
+        after = int(last_event_id)
+    return StreamingResponse(
+        _stream(api, subjects, after),
+        media_type="text/event-stream",
+        headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
+    )
+
+
+def _filter(query: EventsQuery) -> str:
+    if query.type is not None and query.type not in CATALOGUE:
+        raise refuse("type", "is not a type of event", query.type[:100], sorted(CATALOGUE))
+    if query.deployment_id is not None and not is_id(query.deployment_id):
+        raise refuse("deploymentId", "is not the id of a deployment", query.deployment_id[:100])
+    return select(aggregate_id=query.deployment_id or "*", event_type=query.type or "*")
+
+
+async def _page(api: Api, subjects: str, query: EventsQuery) -> EventPage:
+    found: list[Recorded] = []
+    async for event in api.log.read(subjects, after=query.after):
+        found.append(event)
+        if len(found) > query.limit:
+            break
+    items = [EventAnswer.of(event) for event in found[: query.limit]]
+    has_more = len(found) > query.limit
+    return EventPage(items=items, has_more=has_more, next_page=str(items[-1].sequence) if has_more else None)
+
+
+async def _stream(api: Api, subjects: str, after: int) -> AsyncIterator[bytes]:
+    """Until the client leaves or the process ends. What cuts it off is taken up by `Last-Event-ID`."""
+    yield b"retry: 1000\n\n"
+    stopping = asyncio.ensure_future(api.stopping.wait())
+    events = _events(api.log, subjects, after)
+    waiting = asyncio.ensure_future(anext(events))
+    try:
+        while not api.stopping.is_set():
+            await asyncio.wait({waiting, stopping}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
+            if waiting.done():
+                yield _message(waiting.result())
+                waiting = asyncio.ensure_future(anext(events))
+            else:
+                yield b": still here\n\n"
+    finally:
+        stopping.cancel()
+        waiting.cancel()
+        await asyncio.gather(waiting, stopping, return_exceptions=True)
+        await events.aclose()
+
+
+async def _events(log: EventLog, subjects: str, after: int) -> AsyncGenerator[Recorded, None]:
+    """Never ends: while the log is away it waits, and goes on after the last event given."""
+    while True:
+        try:
+            async for item in log.follow(subjects, after=after):
+                if isinstance(item, Recorded):
+                    after = item.sequence
+                    yield item
+        except LogUnavailable as error:
+            logger.warning("event stream has to wait", after=after, error=str(error))
+            await asyncio.sleep(RETRY_S)
+
+
+def _message(event: Recorded) -> bytes:
+    data = EventAnswer.of(event).model_dump_json(by_alias=True)
+    return f"id: {event.sequence}\nevent: {event.type}\ndata: {data}\n\n".encode()

@@ -1,0 +1,45 @@
+"""Events, as other systems read them."""
+
+from typing import Any
+
+from pydantic import Field
+
+from libs.common.clock import to_rfc3339
+from libs.common.events.envelope import Recorded
+from services.api.schemas.base import Answer
+
+
+class EventAnswer(Answer):
+    """type: the name in the catalogue, and the last token of `subject`. data: the payload as it is stored."""
+
+    sequence: int
+    id: str
+    type: str
+    subject: str
+    time: str
+    actor: str
+    data: dict[str, Any]
+    correlation_id: str
+    causation_id: str | None
+
+    @classmethod
+    def of(cls, event: Recorded) -> "EventAnswer":
+        return cls(
+            sequence=event.sequence,
+            id=event.event_id,
+            type=event.type,
+            subject=event.subject,
+            time=to_rfc3339(event.time),
+            actor=event.cause.actor,
+            data=dict(event.data),
+            correlation_id=event.cause.correlation_id,
+            causation_id=event.cause.causation_id,
+        )
+
+
+class EventPage(Answer):
+    """Oldest first. nextPage: the `after` of the next page, there only when there is one."""
+
+    items: list[EventAnswer]
+    has_more: bool
+    next_page: str | None = Field(default=None, exclude_if=lambda cursor: cursor is None)

@@ -1,0 +1,19 @@
+"""Answers about the log as a whole."""
+
+from pydantic import Field
+
+from services.api.schemas.base import Answer
+
+
+class VerifyAnswer(Answer):
+    """ok: whether all of it holds. sequence and reason: the first thing that does not."""
+
+    ok: bool
+    events: int | None = Field(default=None, exclude_if=lambda value: value is None)
+    aggregates: int | None = Field(default=None, exclude_if=lambda value: value is None)
+    sequence: int | None = Field(default=None, exclude_if=lambda value: value is None)
+    reason: str | None = Field(default=None, exclude_if=lambda value: value is None)
+
+
+class ImportAnswer(Answer):
+    events: int

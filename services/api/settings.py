@@ -1,0 +1,21 @@
+"""What the api process is told besides what every service is told."""
+
+from pydantic import Field, SecretStr
+
+from libs.common.bus.settings import ServiceSettings
+
+MAX_BODY_BYTES = 256 * 1024
+"""A larger request body is answered with 413."""
+
+
+class Settings(ServiceSettings):
+    """api_port: where REST listens, on 127.0.0.1. api_key: the bearer token.
+
+    edge_port: where Envoy listens, for the endpoints of deployments.
+    visible_timeout_s: how long a write waits until reads show it, after it is durable.
+    """
+
+    api_port: int = Field(default=8080, ge=1, le=65535)
+    api_key: SecretStr = Field(min_length=1)
+    edge_port: int = Field(default=8081, ge=1, le=65535)
+    visible_timeout_s: float = Field(default=10.0, gt=0)

@@ -1,0 +1,94 @@
+"""The read models: what the API shows, in SQL. Disposable; the log is the truth.
+
+Times are kept as the API spells them. `sequence` columns hold places in the log, which order everything:
+the stream gives each event a later place and never an earlier time.
+"""
+
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, MetaData, String, Table, Text
+
+metadata = MetaData()
+
+checkpoint = Table(
+    "checkpoint",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("fingerprint", String(64), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+)
+"""One row. sequence: of the last event taken in, written in the transaction that took it in."""
+
+projects = Table(
+    "projects",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sequence", BigInteger, nullable=False, unique=True),
+    Column("name", Text, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("deleted_at", String(32)),
+)
+
+deployments = Table(
+    "deployments",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sequence", BigInteger, nullable=False, unique=True),
+    Column("project_id", String(32), nullable=False),
+    Column("name", Text, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("deleted_at", String(32)),
+    Column("spec_id", String(32)),
+    Column("runs", JSON, nullable=False),
+    Column("retiring", JSON, nullable=False),
+    Index("deployments_by_project", "project_id", "sequence"),
+)
+"""spec_id: of the newest spec. runs: `[{run_id, spec_id}]`, what the cluster holds. retiring: replicas."""
+
+specs = Table(
+    "specs",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("sequence", BigInteger, nullable=False, unique=True),
+    Column("deployment_id", String(32), nullable=False),
+    Column("run_id", String(32), nullable=False),
+    Column("user_id", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Column("applied_at", String(32)),
+    Column("healthy_at", String(32)),
+    Column("error", Text),
+    Column("git", JSON),
+    Index("specs_by_deployment", "deployment_id", "sequence"),
+)
+
+instances = Table(
+    "instances",
+    metadata,
+    Column("id", String(32), primary_key=True),
+    Column("deployment_id", String(32), nullable=False),
+    Column("run_id", String(32), nullable=False),
+    Column("place", BigInteger, nullable=False),
+    Column("state", String(16), nullable=False),
+    Column("message", Text),
+    Column("created_at", String(32), nullable=False),
+    Column("finished_at", String(32)),
+    Column("history", JSON, nullable=False),
+    Index("instances_by_deployment", "deployment_id"),
+)
+"""The replicas that exist. place: in the roster, oldest first. history: `[{state, message, timestamp}]`."""
+
+activities = Table(
+    "activities",
+    metadata,
+    Column("id", BigInteger, primary_key=True, autoincrement=False),
+    Column("project_id", String(32), nullable=False),
+    Column("deployment_id", String(32), ForeignKey("deployments.id"), nullable=False),
+    Column("action", String(64), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("data", JSON),
+    Column("created_at", String(32), nullable=False),
+    Index("activities_by_project", "project_id", "id"),
+    Index("activities_by_deployment", "deployment_id", "id"),
+)
+
+COMPARED = (projects, deployments, specs, instances, activities)
+"""The tables that must equal a fresh replay of the log."""

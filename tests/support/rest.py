@@ -1,0 +1,100 @@
+"""The REST application of the api over any log, in this process, without a socket."""
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import httpx
+from fastapi import FastAPI
+
+from libs.common.clock import utc_now
+from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.log.memory import MemoryLog
+from services.api.commands.carry_out import Commands
+from services.api.database import open_database
+from services.api.health import Heartbeats
+from services.api.projector import Projector
+from services.api.queries import Queries
+from services.api.rest import make_rest
+from services.api.routes.context import Api
+
+KEY = "test-key"
+EDGE_PORT = 8081
+
+
+@dataclass
+class RunningApi:
+    """http: sends the key with every request."""
+
+    api: Api
+    rest: FastAPI
+    http: httpx.AsyncClient
+
+    async def submit(self, config: dict[str, Any], **more: Any) -> str:
+        answer = await self.http.post(
+            "/v1/deployments", json={"config": config, "projectId": "default", **more}
+        )
+        assert answer.status_code == 200, answer.text
+        return answer.json()["deploymentId"]
+
+    async def get(self, path: str, **params: Any) -> Any:
+        answer = await self.http.get(path, params=params)
+        assert answer.status_code == 200, answer.text
+        return answer.json()
+
+    async def status(self, method: str, path: str, **how: Any) -> tuple[int, str]:
+        """Status and error code of an answer."""
+        answer = await self.http.request(method, path, **how)
+        return answer.status_code, answer.json().get("code", "")
+
+
+@asynccontextmanager
+async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
+    """log: an EventLog and Archive; one in memory, if none is given."""
+    log = log or MemoryLog(source="specstream/api")
+    engine = await open_database(home / "api" / "read.db")
+    projector = Projector(log, engine)
+
+    @asynccontextmanager
+    async def open_archive() -> AsyncIterator[Any]:
+        yield log
+
+    api = Api(
+        log=log,
+        archive=log,
+        open_archive=open_archive,
+        exported_head=home / "api" / "exported-head.json",
+        engine=engine,
+        cluster=LocalCluster(home / "replicas"),
+        commands=Commands.over(log, projector),
+        queries=Queries(engine),
+        projector=projector,
+        heartbeats=Heartbeats(),
+        clock=utc_now,
+        edge_port=EDGE_PORT,
+    )
+    rest = make_rest(api, api_key=KEY)
+    projecting = asyncio.ensure_future(projector.run())
+    headers = {"authorization": f"Bearer {KEY}"}
+    transport = httpx.ASGITransport(rest)
+    try:
+        await projector.caught_up.wait()
+        async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as http:
+            yield RunningApi(api, rest, http)
+    finally:
+        projecting.cancel()
+        await asyncio.gather(projecting, return_exceptions=True)
+        await engine.dispose()
+
+
+def a_config(name: str = "demo", **resources: Any) -> dict[str, Any]:
+    """A spec as a client writes it."""
+    return {
+        "name": name,
+        "image": "example/app:1.0",
+        "command": ["serve"],
+        "resources": {"machineType": "C4", "ports": [8000], **resources},
+    }
