@@ -8,6 +8,7 @@
 | `/slow?seconds=2`               | the same as `/`, that much later                               |
 | `/stream?events=5&seconds=0.2`  | server-sent events, that far apart                             |
 | `/ready`, `/live`               | 200 while on, 503 while off; `?set=off` and `?set=on` turn it  |
+| `/running`                      | how many requests run, this one included                       |
 | `/crash?status=3`               | nothing: the process ends at once                              |
 
 `START_SECONDS` (0): how long it takes until `/ready` is on. SIGTERM: finishes what runs, then ends.
@@ -75,6 +76,8 @@ class Handler(BaseHTTPRequestHandler):
                     self.switches.on[url.path] = query["set"] == "on"
                 is_on = self.switches.on[url.path]
                 self.send_json({"on": is_on}, 200 if is_on or "set" in query else 503)
+            case "/running":
+                self.send_json({"running": self.switches.running})
             case "/crash":
                 os._exit(int(query.get("status", "3")))
             case _:

@@ -74,9 +74,9 @@ def _in_words(node: Node) -> list[str] | str | None:
         return [node["const"]]
     match node.get("type"):
         case "integer":
-            return f"a whole number from {node['minimum']} to {node['maximum']}"
+            return "a whole number" + _range_in_words(node)
         case "number":
-            return f"a number greater than {node['exclusiveMinimum']}"
+            return "a number" + _range_in_words(node)
         case "boolean":
             return "true or false"
         case "string":
@@ -85,14 +85,26 @@ def _in_words(node: Node) -> list[str] | str | None:
             least, most = node.get("minItems", 0), node.get("maxItems")
             return f"a list of {least} to {most} values" if most else f"a list of {least} or more values"
         case "object":
-            return f"an object with {', '.join(sorted(node['properties']))}"
+            return f"an object with {', '.join(sorted(node.get('properties', {})))}"
         case _:
             return None
+
+
+def _range_in_words(node: Node) -> str:
+    match node:
+        case {"minimum": least, "maximum": most}:
+            return f" from {least} to {most}"
+        case {"minimum": least}:
+            return f", at least {least}"
+        case {"exclusiveMinimum": limit}:
+            return f" greater than {limit}"
+        case _:
+            return ""
 
 
 def _string_in_words(node: Node) -> str:
     words = IN_WORDS.get(node.get("pattern", ""), "text")
     least, most = node.get("minLength"), node.get("maxLength")
-    if least is not None:
+    if least is not None and most is not None:
         return f"{words}, {least} to {most} characters"
     return f"{words}, at most {most} characters" if most else words

@@ -1,0 +1,137 @@
+"""The sample replicas do what their specs and tables say, started as a cluster starts them."""
+
+import asyncio
+import socket
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+import yaml
+
+from libs.common.spec.parse import parse_spec
+from tests.support.polling import eventually
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+
+
+class Running:
+    """One process of an example: its client and the process."""
+
+    def __init__(self, process: asyncio.subprocess.Process, client: httpx.AsyncClient):
+        self.process = process
+        self.client = client
+
+    async def status(self, path: str) -> int | None:
+        """None while nothing listens."""
+        try:
+            return (await self.client.get(path)).status_code
+        except httpx.ConnectError:
+            return None
+
+    async def answers(self, path: str) -> bool:
+        return await self.status(path) == 200
+
+    async def json(self, path: str) -> dict[str, object]:
+        return (await self.client.get(path)).json()
+
+
+@asynccontextmanager
+async def running(name: str, tmp_path: Path, **env: str) -> AsyncIterator[Running]:
+    spec = parse_spec(yaml.safe_load((EXAMPLES / name / "specstream.yaml").read_text()))
+    with socket.socket() as chosen:
+        chosen.bind(("127.0.0.1", 0))
+        port = chosen.getsockname()[1]
+    process = await asyncio.create_subprocess_exec(
+        *spec.command or (),
+        cwd=tmp_path,
+        env={
+            "PATH": f"{Path(sys.executable).parent}:/usr/bin:/bin",
+            "HOME": str(tmp_path),
+            "PORT": str(port),
+            "SPECSTREAM_REPLICA_ID": "replica-1",
+            **{entry.name: entry.value for entry in spec.env},
+            **env,
+        },
+    )
+    try:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+            yield Running(process, client)
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def test_hello_says_who_it_is_and_turns_its_checks_off_and_on(tmp_path):
+    async with running("hello", tmp_path, VERSION="7") as hello:
+        await eventually(lambda: hello.answers("/ready"))
+        me = await hello.json("/")
+        assert (me["replica_id"], me["version"], me["pid"]) == ("replica-1", "7", hello.process.pid)
+        assert (await hello.client.post("/echo", content="abc")).json()["body"] == "abc"
+        for check in ("/ready", "/live"):
+            await hello.client.get(check, params={"set": "off"})
+            assert await hello.status(check) == 503
+            await hello.client.get(check, params={"set": "on"})
+            assert await hello.status(check) == 200
+
+
+async def test_hello_takes_its_time_to_become_ready(tmp_path):
+    async with running("hello", tmp_path, START_SECONDS="0.5") as hello:
+        await eventually(lambda: hello.answers("/live"))
+        assert await hello.status("/ready") == 503
+        await eventually(lambda: hello.answers("/ready"))
+
+
+async def test_hello_streams(tmp_path):
+    async with running("hello", tmp_path) as hello:
+        await eventually(lambda: hello.answers("/ready"))
+        async with hello.client.stream("GET", "/stream", params={"events": 3, "seconds": 0}) as stream:
+            lines = [line async for line in stream.aiter_lines() if line.startswith("id:")]
+        assert lines == ["id: 0", "id: 1", "id: 2"]
+
+
+async def test_hello_crashes_with_the_status_it_is_given(tmp_path):
+    async with running("hello", tmp_path) as hello:
+        await eventually(lambda: hello.answers("/ready"))
+        with pytest.raises(httpx.TransportError):
+            await hello.client.get("/crash", params={"status": 9})
+        assert await hello.process.wait() == 9
+
+
+async def test_hello_finishes_what_runs_before_it_ends(tmp_path):
+    async with running("hello", tmp_path) as hello:
+        await eventually(lambda: hello.answers("/ready"))
+        slow = asyncio.ensure_future(hello.client.get("/slow", params={"seconds": 0.5}))
+        await eventually(lambda: _requests_running(hello, 2), because="the slow request never began")
+        hello.process.terminate()
+        assert (await slow).status_code == 200
+        assert await hello.process.wait() == 0
+
+
+async def _requests_running(hello: Running, count: int) -> bool:
+    """The one that asks counts too."""
+    return (await hello.json("/running"))["running"] == count
+
+
+async def test_the_model_is_loaded_before_the_checks_succeed(tmp_path):
+    async with running("health-checks", tmp_path, LOAD_SECONDS="1.5", MODEL_VERSION="2") as model:
+        await eventually(lambda: model.answers("/liveness/"), within_s=30)
+        assert await model.status("/startup/") == 503
+        assert await model.status("/readiness/") == 503
+        assert (await model.client.post("/predict/")).status_code == 503
+        await eventually(lambda: model.answers("/readiness/"))
+        assert await model.status("/startup/") == 200
+        answer = (await model.client.post("/predict/", json={"text": "great, thanks!"})).json()
+        assert answer["friendly"] is True
+        assert (answer["model_version"], answer["replica_id"]) == ("2", "replica-1")
+        assert (await model.client.post("/predict/", json={"text": "awful"})).json()["friendly"] is False
+
+
+async def test_the_model_server_ends_when_it_is_told_even_while_it_loads(tmp_path):
+    async with running("health-checks", tmp_path, LOAD_SECONDS="600") as model:
+        await eventually(lambda: model.answers("/liveness/"), within_s=30)
+        model.process.terminate()
+        await asyncio.wait_for(model.process.wait(), 10)

@@ -1,0 +1,39 @@
+"""What we tell newcomers about the spec is true: every field is in the reference, the examples are valid."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+
+from libs.common.spec.parse import parse_spec
+from libs.common.spec.schema import spec_json_schema
+
+ROOT = Path(__file__).parents[3]
+REFERENCE = (ROOT / "docs" / "reference" / "spec.md").read_text()
+EXAMPLES = sorted((ROOT / "examples").glob("*/specstream.yaml"))
+
+
+@pytest.mark.parametrize(
+    "part",
+    ["SpecV1", "SpecV0Alpha0", "Resources", "OldResources", "Check", "Checks", "Autoscaling", "Metric"],
+)
+def test_the_reference_names_every_field(part):
+    missing = [name for name in spec_json_schema()["$defs"][part]["properties"] if name not in REFERENCE]
+    assert missing == []
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=[path.parent.name for path in EXAMPLES])
+def test_examples_are_valid_and_need_no_path_of_this_machine(path):
+    spec = parse_spec(yaml.safe_load(path.read_text()))
+    assert spec.resources.replicas == 2
+    assert not any(argument.startswith("/") for argument in spec.command or ())
+
+
+def test_the_example_of_the_reference_page_has_all_three_checks():
+    spec = parse_spec(yaml.safe_load((ROOT / "examples" / "health-checks" / "specstream.yaml").read_text()))
+    assert spec.health_checks is not None
+    assert all([spec.health_checks.startup, spec.health_checks.readiness, spec.health_checks.liveness])
+
+
+def test_the_spec_in_the_reference_is_valid():
+    parse_spec(yaml.safe_load(REFERENCE.split("```yaml\n")[1].split("```")[0]))
