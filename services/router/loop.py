@@ -92,6 +92,10 @@ class DrainLoop:
         for world in worlds:
             await self._withdraw(world, make_leaving(world), now)
 
+    def progress(self, deployment_id: str, replica_id: str) -> Drain:
+        """How far a leaving replica was at the last look."""
+        return self._drains.get((deployment_id, replica_id), Drain())
+
     async def _read(self, session: Session, draining: list[str]) -> ActiveRequests | None:
         if session.admin_address is None:
             return None
@@ -101,7 +105,7 @@ class DrainLoop:
         ready: defaultdict[WithdrawReason, list[str]] = defaultdict(list)
         cut = 0
         for one in leaving:
-            drain = self._drains.get((world.deployment_id, one.replica_id), Drain())
+            drain = self.progress(world.deployment_id, one.replica_id)
             reason = decide(drain, now=now, deadline=self._deadline)
             if reason is not None:
                 ready[reason].append(one.replica_id)

@@ -100,6 +100,7 @@ class Session:
         self._nonces = count(1)
         self._dirty: set[str] = set()
         self._is_listener_dirty = False
+        self._given_clusters: set[str] = set()
         self.node_id = ""
         self.admin_address: str | None = None
         self.acknowledged_at: datetime | None = None
@@ -152,6 +153,8 @@ class Session:
         is_first = not channel.is_subscribed
         channel.is_subscribed = True
         for name, version in request.initial_resource_versions.items():
+            if type_ is ResourceType.ENDPOINTS and name in self._given_clusters:
+                continue
             channel.sent[name] = channel.settled[name] = channel.acknowledged[name] = version
         for name in request.resource_names_subscribe:
             channel.names.add(name)
@@ -232,6 +235,7 @@ class Session:
             if clusters.is_subscribed and not clusters.has_sent(name, wanted.cluster):
                 # A cluster that is given anew waits for its endpoints, also when they are the same.
                 endpoints.forget(name)
+                self._given_clusters.add(name)
                 yield ResourceType.CLUSTER, wanted.cluster
             if name in endpoints.names and not endpoints.has_sent(name, wanted.endpoints):
                 yield ResourceType.ENDPOINTS, wanted.endpoints

@@ -1,0 +1,30 @@
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from libs.common.log.memory import MemoryLog
+from tests.support.envoy import EnvoyProcess, free_port
+from tests.support.polling import eventually
+from tests.support.routed import Routed
+
+
+@pytest.fixture
+async def routed(envoy: EnvoyProcess) -> AsyncIterator[Routed]:
+    """A running router and Envoy without a deployment."""
+    setup = Routed(MemoryLog(), envoy, free_port())
+    await setup.start_router()
+    await envoy.start()
+    await eventually(setup.is_listening, within_s=20, because="Envoy never opened its listener")
+    yield setup
+    await envoy.stop()
+    await setup.stop_router()
+
+
+@pytest.fixture
+async def client(routed: Routed) -> AsyncIterator[httpx.AsyncClient]:
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    async with httpx.AsyncClient(
+        base_url=routed.base_url, trust_env=False, timeout=30, limits=limits
+    ) as client:
+        yield client

@@ -1,0 +1,87 @@
+import asyncio
+import json
+
+from tests.support.callers import callers
+from tests.support.polling import eventually
+from tests.support.routed import a_served
+from tests.support.upstream import Asked, Upstream, plain, upstreams
+
+
+async def test_the_death_of_a_replica_under_load_loses_no_call(routed):
+    async def late(upstream: Upstream, _: Asked, writer: asyncio.StreamWriter) -> None:
+        await asyncio.sleep(0.02)  # so that at its death there are requests it has not begun to answer
+        writer.write(plain("200 OK", upstream.name.encode()))
+
+    async with upstreams("r1", "r2", "r3") as three:
+        deployment = await a_served(routed, *three)
+        for upstream in three:
+            upstream.behaviour = late
+        async with callers(routed.base_url, deployment.host, clients=16) as calls:
+            for victim in three[:2]:
+                seen = calls.count
+                await eventually(lambda seen=seen: calls.count > seen + 100)
+                await victim.die()
+            seen = calls.count
+            await eventually(lambda: calls.count > seen + 100)
+    assert calls.failed == 0, (calls.answered, calls.broken)
+
+
+async def test_a_replica_that_closes_idle_connections_loses_no_call(routed):
+    async with upstreams("r1") as (upstream,):
+        upstream.idle_close_s = 0.001
+        deployment = await a_served(routed, upstream)
+        async with callers(routed.base_url, deployment.host, clients=8) as calls:
+            await eventually(lambda: calls.count > 1000, within_s=30)
+    assert calls.failed == 0, (calls.answered, calls.broken)
+
+
+async def test_what_a_replica_has_begun_to_answer_is_not_asked_again(routed):
+    async def half(_: Upstream, __: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 100\r\n\r\nhalf")
+        await writer.drain()
+        writer.close()
+
+    async with upstreams("r1", "r2") as both:
+        deployment = await a_served(routed, *both)
+        for upstream in both:
+            upstream.behaviour = half
+        async with callers(routed.base_url, deployment.host, clients=1) as calls:
+            await eventually(lambda: calls.count >= 5)
+        posts = sum(asked.method == "POST" for upstream in both for asked in upstream.asked)
+    assert (posts, len(calls.broken)) == (calls.count, calls.count)
+
+
+async def test_two_hundred_flips_between_runs_lose_no_call(routed):
+    async def answer(upstream: Upstream, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(plain("200 OK", json.dumps({"name": upstream.name, "path": asked.path}).encode()))
+
+    async with upstreams("r1", "r2") as both:
+        deployment = await a_served(routed, both[0])
+        for upstream in both:
+            upstream.behaviour = answer
+        async with callers(routed.base_url, deployment.host, clients=8) as calls:
+            for flip in range(200):
+                old, new = both[flip % 2], both[(flip + 1) % 2]
+                await deployment.ready(new.name, new.address, run_id=f"run-{flip}")
+                await deployment.unready(old.name)
+                await eventually(lambda: routed.is_current(deployment), every_s=0.001)
+    assert calls.count > 200
+    assert calls.failed == 0, (calls.answered, calls.broken)
+
+
+async def test_a_deployment_becomes_known_only_when_its_replicas_can_be_reached(routed, client):
+    """Cluster and endpoints before the route: a client sees 404 or 200, never an error between."""
+    async with upstreams("r1") as (upstream,):
+        for _ in range(50):
+            deployment = routed.deployment()
+            await deployment.create()
+            await deployment.ready("r1", upstream.address)
+            statuses = []
+
+            async def is_served(deployment=deployment, statuses=statuses):
+                response = await client.get("/", headers={"host": deployment.host})
+                statuses.append(response.status_code)
+                return response.status_code == 200
+
+            await eventually(is_served, every_s=0.0005)
+            assert set(statuses) <= {404, 200}

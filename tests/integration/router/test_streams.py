@@ -1,0 +1,78 @@
+import asyncio
+
+import httpx
+import websockets
+
+from tests.support.polling import eventually
+from tests.support.routed import a_served
+from tests.support.upstream import CRLF, Asked, Upstream, plain, upstreams
+
+
+async def test_server_sent_events_arrive_one_by_one(routed, client):
+    go_on = asyncio.Event()
+
+    async def events(_: Upstream, __: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(
+            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
+        )
+        for number in range(3):
+            write_chunk(writer, b"data: %d\n\n" % number)
+            await go_on.wait()
+            go_on.clear()
+        write_chunk(writer, b"")
+
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        upstream.behaviour = events
+        async with client.stream("GET", "/events", headers={"host": deployment.host}) as response:
+            assert response.headers["x-specstream-replica"] == "r1"
+            received = []
+            async for event in response.aiter_bytes():
+                received.append(event)
+                go_on.set()  # the next is sent only when this one has arrived
+    assert received == [b"data: 0\n\n", b"data: 1\n\n", b"data: 2\n\n"]
+
+
+async def test_a_long_request_body_passes(routed, client):
+    async def count(_: Upstream, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(plain("200 OK", str(len(asked.body)).encode()))
+
+    async def body():
+        for _ in range(64):
+            yield b"x" * 256 * 1024
+
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        upstream.behaviour = count
+        response = await client.post("/upload", headers={"host": deployment.host}, content=body())
+    assert (response.status_code, response.text) == (200, str(16 * 1024 * 1024))
+
+
+async def test_a_websocket_talks_both_ways(routed):
+    async def echo(connection):
+        async for message in connection:
+            await connection.send(f"echo {message}")
+
+    async with websockets.serve(echo, "127.0.0.1", 0) as server, upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        await deployment.ready("ws", f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
+        await deployment.unready("r1")
+        async with httpx.AsyncClient(base_url=routed.base_url, trust_env=False) as client:
+            await replaced_by_websocket(client, deployment.host)
+        uri = f"ws://{deployment.host}:{routed.edge_port}/"
+        async with websockets.connect(uri, host="127.0.0.1", port=routed.edge_port, proxy=None) as connection:
+            for word in ("one", "two"):
+                await connection.send(word)
+                assert await connection.recv() == f"echo {word}"
+            assert connection.response.headers["x-specstream-replica"] == "ws"
+
+
+async def replaced_by_websocket(client, host):
+    async def refuses_plain_http():
+        return (await client.get("/", headers={"host": host})).status_code == 426
+
+    await eventually(refuses_plain_http)
+
+
+def write_chunk(writer, data):
+    writer.write(b"%x" % len(data) + CRLF + data + CRLF)

@@ -1,0 +1,159 @@
+"""A deployment's history, told in a few words, for tests that stand on the log."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
+from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
+from libs.common.events.fact import Fact
+from libs.common.events.replica import (
+    Replica,
+    ReplicaBecameReady,
+    ReplicaBecameUnready,
+    ReplicaReason,
+    ReplicaStarted,
+    ReplicaState,
+    ReplicaStopped,
+)
+from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied, WorkloadRemoved
+from libs.common.ids import endpoint_host, new_id
+from libs.common.log.port import EventLog
+from libs.common.spec.model import Resources, Spec
+from libs.common.state.world import DeploymentWorld, fold
+
+BORN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+CAUSE = Cause(actor="test", correlation_id="test")
+
+
+def a_spec(*, name: str = "demo", replicas: int = 1, enabled: bool = True) -> Spec:
+    resources = Resources(machine_type="C4", ports=(8000,), replicas=replicas)
+    return Spec(name=name, image="example/app:1.0", enabled=enabled, resources=resources)
+
+
+def a_replica(
+    replica_id: str,
+    address: str | None,
+    *,
+    state: ReplicaState = ReplicaState.RUNNING,
+    run_id: str = "run-1",
+    spec_id: str = "spec-1",
+    was_ready: bool = True,
+) -> Replica:
+    return Replica(
+        replica_id=replica_id,
+        run_id=run_id,
+        spec_id=spec_id,
+        state=state,
+        address=address,
+        created_at=BORN,
+        started_at=BORN,
+        ready_at=BORN if was_ready else None,
+    )
+
+
+@dataclass
+class Storyteller:
+    """Appends the facts of one deployment, as its services would."""
+
+    log: EventLog
+    deployment_id: str = field(default_factory=new_id)
+    project_id: str = "default"
+    roster: dict[str, Replica] = field(default_factory=dict)
+
+    @property
+    def host(self) -> str:
+        return f"{endpoint_host(self.deployment_id)}.localhost"
+
+    async def tell(self, *facts: Fact) -> None:
+        drafts = [Draft(Aggregate(self.project_id, f.aggregate, self.deployment_id), f) for f in facts]
+        loaded = await self.log.load(*{draft.aggregate.filter for draft in drafts})
+        await self.log.append(drafts, heads=loaded.heads, cause=CAUSE)
+
+    async def world(self) -> DeploymentWorld | None:
+        return fold((await self.log.load(select(aggregate_id=self.deployment_id))).events)
+
+    async def create(self, *, replicas: int = 1, spec_id: str = "spec-1", run_id: str = "run-1") -> None:
+        await self.tell(
+            DeploymentCreated(name="demo"),
+            SpecRegistered(spec_id=spec_id, run_id=run_id, spec=a_spec(replicas=replicas)),
+        )
+        await self.apply(spec_id=spec_id, run_id=run_id)
+
+    async def register(
+        self, *, spec_id: str, run_id: str = "run-1", replicas: int = 1, enabled: bool = True
+    ) -> None:
+        spec = a_spec(replicas=replicas, enabled=enabled)
+        await self.tell(SpecRegistered(spec_id=spec_id, run_id=run_id, spec=spec))
+
+    async def apply(self, *, spec_id: str, run_id: str) -> None:
+        await self.tell(
+            SpecApplied(spec_id=spec_id, run_id=run_id, runs=(LiveRun(run_id=run_id, spec_id=spec_id),))
+        )
+
+    async def ready(
+        self, replica_id: str, address: str, *, run_id: str = "run-1", spec_id: str = "spec-1"
+    ) -> None:
+        self.roster[replica_id] = a_replica(replica_id, address, run_id=run_id, spec_id=spec_id)
+        reason = ReplicaReason.PROBE_SUCCEEDED
+        await self.tell(ReplicaBecameReady(replica_id=replica_id, roster=self._roster(), reason=reason))
+
+    async def starting(self, replica_id: str, address: str | None) -> None:
+        self.roster[replica_id] = a_replica(replica_id, address, state=ReplicaState.STARTING, was_ready=False)
+        await self.tell(ReplicaStarted(replica_id=replica_id, roster=self._roster()))
+
+    async def unready(self, replica_id: str) -> None:
+        old = self.roster[replica_id]
+        self.roster[replica_id] = old.model_copy(update={"state": ReplicaState.UNREADY})
+        await self.tell(
+            ReplicaBecameUnready(
+                replica_id=replica_id,
+                roster=self._roster(),
+                reason=ReplicaReason.PROBE_FAILED,
+                message="readiness: 503",
+            )
+        )
+
+    async def retire(self, *replica_ids: str, reason: RetireReason = RetireReason.SUPERSEDED) -> None:
+        await self.tell(ReplicasRetiring(replica_ids=replica_ids, reason=reason))
+
+    async def stopped(self, replica_id: str) -> None:
+        del self.roster[replica_id]
+        await self.tell(
+            ReplicaStopped(
+                replica_id=replica_id, roster=self._roster(), reason=ReplicaReason.STOPPED, message="exit 0"
+            )
+        )
+
+    async def delete(self) -> None:
+        await self.tell(DeploymentDeleted(name="demo"))
+
+    async def removed(self) -> None:
+        await self.tell(WorkloadRemoved())
+
+    async def withdrawn(self) -> frozenset[str]:
+        world = await self.world()
+        return world.traffic.withdrawn if world else frozenset()
+
+    def _roster(self) -> tuple[Replica, ...]:
+        return tuple(self.roster.values())
+
+
+def a_world(facts: Iterable[Fact], *, deployment_id: str = "d1") -> DeploymentWorld:
+    """The world after these facts, without a log."""
+    world = fold(
+        Recorded(
+            sequence=sequence,
+            time=BORN,
+            aggregate=Aggregate("default", fact.aggregate, deployment_id),
+            type=fact.event_type(),
+            event_id=f"e{sequence}",
+            data={},
+            fact=fact,
+            cause=CAUSE,
+            hash="",
+        )
+        for sequence, fact in enumerate(facts, start=1)
+    )
+    assert world is not None
+    return world

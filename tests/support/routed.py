@@ -1,0 +1,138 @@
+"""The router over a memory log, with a real Envoy in front of real upstreams."""
+
+import asyncio
+from dataclasses import dataclass
+from datetime import timedelta
+
+import httpx
+
+from libs.common.clock import utc_now
+from libs.common.log.memory import MemoryLog
+from libs.common.runtime import Progress
+from services.router.envoy_admin import EnvoyAdmin
+from services.router.follower import Follower
+from services.router.loop import DrainLoop, StatusLoop
+from services.router.xds.cache import Cache
+from services.router.xds.listener import make_listener
+from services.router.xds.server import DiscoveryServer
+from services.router.xds.types import Packed
+from tests.support.deployments import Storyteller
+from tests.support.envoy import EnvoyProcess
+from tests.support.polling import eventually
+from tests.support.upstream import Upstream
+
+
+class RouterUnderTest:
+    """The parts that `app.py` puts together, over a log in memory."""
+
+    def __init__(self, log: MemoryLog, *, xds_port: int, edge_port: int, deadline: timedelta) -> None:
+        self.progress = Progress()
+        self.cache = Cache(Packed.of(make_listener(edge_port)))
+        self.follower = Follower(log, self.cache, self.progress)
+        self.server = DiscoveryServer(self.cache, port=xds_port, clock=utc_now)
+        self.admin = EnvoyAdmin()
+        self.status = StatusLoop(self.cache, self.progress, clock=utc_now)
+        self.drains = DrainLoop(
+            log, self.follower, self.cache, self.server, self.admin, clock=utc_now, deadline=deadline
+        )
+        self._tasks: list[asyncio.Task[None]] = []
+
+    async def start(self) -> None:
+        self._tasks.append(asyncio.ensure_future(self.follower.run()))
+        await self.follower.caught_up.wait()
+        await self.server.start()
+        self._tasks.append(asyncio.ensure_future(self.drains.run()))
+
+    async def stop(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+        await self.server.stop()
+        await self.admin.__aexit__()
+
+
+@dataclass
+class Routed:
+    log: MemoryLog
+    envoy: EnvoyProcess
+    edge_port: int
+    deadline: timedelta = timedelta(seconds=30)
+    router: RouterUnderTest | None = None
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.edge_port}"
+
+    async def start_router(self) -> RouterUnderTest:
+        self.router = RouterUnderTest(
+            self.log, xds_port=self.envoy.xds_port, edge_port=self.edge_port, deadline=self.deadline
+        )
+        await self.router.start()
+        return self.router
+
+    async def stop_router(self) -> None:
+        if self.router is not None:
+            await self.router.stop()
+            self.router = None
+
+    async def with_deadline(self, *, seconds: float) -> None:
+        """Go on with another drain deadline, by a router that starts again."""
+        self.deadline = timedelta(seconds=seconds)
+        await self.stop_router()
+        await self.start_router()
+
+    async def is_listening(self) -> bool:
+        try:
+            async with httpx.AsyncClient(trust_env=False) as client:
+                return (await client.get(self.base_url)).status_code > 0
+        except httpx.HTTPError:
+            return False
+
+    def deployment(self) -> Storyteller:
+        return Storyteller(self.log)
+
+    def is_current(self, deployment: Storyteller) -> bool:
+        """Whether every Envoy has acknowledged all that it was sent, and routes by the present endpoints."""
+        assert self.router is not None
+        sessions = self.router.cache.sessions
+        return bool(sessions) and all(
+            s.has_acknowledged(deployment.deployment_id) and s.pending_since() is None for s in sessions
+        )
+
+
+async def a_served(routed: Routed, *upstreams: Upstream) -> Storyteller:
+    """A deployment whose ready replicas are these upstreams, and which answers."""
+    deployment = routed.deployment()
+    await deployment.create(replicas=len(upstreams))
+    for upstream in upstreams:
+        await deployment.ready(upstream.name, upstream.address)
+    await eventually(lambda: routed.is_current(deployment), because="Envoy never acknowledged the endpoints")
+    async with httpx.AsyncClient(base_url=routed.base_url, trust_env=False) as client:
+        await answer_with(client, deployment, 200)
+    return deployment
+
+
+async def answer_with(client: httpx.AsyncClient, deployment: Storyteller, status: int) -> httpx.Response:
+    """The first answer that has this status."""
+
+    async def ask() -> httpx.Response | None:
+        response = await client.get("/", headers={"host": deployment.host})
+        return response if response.status_code == status else None
+
+    answer = await eventually(ask, because=f"no answer ever had status {status}")
+    assert isinstance(answer, httpx.Response)
+    return answer
+
+
+async def answered_by(client: httpx.AsyncClient, deployment: Storyteller) -> str:
+    """The name of the upstream that answers now."""
+    response = await client.get("/", headers={"host": deployment.host})
+    assert response.status_code == 200, response.text
+    return str(response.json()["name"])
+
+
+def assert_error(response: httpx.Response, error_code: str) -> None:
+    assert response.headers["content-type"] == "application/json"
+    body = response.json()
+    assert body["error_code"] == error_code
+    assert body["error"]

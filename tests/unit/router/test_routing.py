@@ -1,0 +1,163 @@
+import pytest
+
+from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
+from libs.common.events.replica import ReplicaStarted, ReplicaState
+from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
+from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
+from services.router.routing import (
+    Endpoint,
+    Health,
+    Leaving,
+    Refusal,
+    Route,
+    make_endpoints,
+    make_leaving,
+    make_routing,
+)
+from tests.support.deployments import a_replica, a_spec, a_world
+
+CREATED = DeploymentCreated(name="demo")
+DELETED = DeploymentDeleted(name="demo")
+ADDRESS = "127.0.0.1:5001"
+
+
+def registered(**spec):
+    return SpecRegistered(spec_id="spec-1", run_id="run-1", spec=a_spec(**spec))
+
+
+def roster(*replicas):
+    return ReplicaStarted(replica_id=replicas[0].replica_id, roster=replicas)
+
+
+def retiring(*replica_ids):
+    return ReplicasRetiring(replica_ids=replica_ids, reason=RetireReason.SUPERSEDED)
+
+
+def withdrawn(*replica_ids):
+    return EndpointsWithdrawn(replica_ids=replica_ids, reason=WithdrawReason.IDLE)
+
+
+@pytest.mark.parametrize(
+    ("facts", "route", "endpoints"),
+    [
+        pytest.param([roster(a_replica("r1", None))], None, None, id="unknown"),
+        pytest.param([CREATED, registered()], Route("spec-1"), (), id="wants a replica and has none yet"),
+        pytest.param(
+            [CREATED, registered(enabled=False)], Route("spec-1", Refusal.DISABLED), (), id="disabled"
+        ),
+        pytest.param(
+            [CREATED, registered(replicas=0)], Route("spec-1", Refusal.STOPPED), (), id="wants 0 replicas"
+        ),
+        pytest.param(
+            [CREATED, registered(enabled=False, replicas=0)],
+            Route("spec-1", Refusal.DISABLED),
+            (),
+            id="disabled says more than 0 replicas",
+        ),
+        pytest.param([CREATED, registered(), DELETED], None, None, id="deleted and empty"),
+        pytest.param(
+            [CREATED, registered(), roster(a_replica("r1", ADDRESS)), DELETED],
+            None,
+            (Endpoint(ADDRESS, "r1", "spec-1", Health.HEALTHY),),
+            id="deleted while a replica may be answering",
+        ),
+        pytest.param(
+            [CREATED, registered(), roster(a_replica("r1", ADDRESS)), DELETED, withdrawn("r1")],
+            None,
+            None,
+            id="deleted and withdrawn",
+        ),
+    ],
+)
+def test_routing(facts, route, endpoints):
+    routing = make_routing(a_world(facts))
+    assert (routing.route, routing.endpoints) == (route, endpoints)
+
+
+@pytest.mark.parametrize(
+    ("replica", "facts", "health"),
+    [
+        pytest.param(a_replica("r1", ADDRESS), [], Health.HEALTHY, id="ready"),
+        pytest.param(
+            a_replica("r1", ADDRESS, state=ReplicaState.UNREADY), [], Health.UNHEALTHY, id="no longer ready"
+        ),
+        pytest.param(
+            a_replica("r1", ADDRESS, state=ReplicaState.FAILED),
+            [],
+            Health.UNHEALTHY,
+            id="crashed after it served",
+        ),
+        pytest.param(
+            a_replica("r1", ADDRESS, state=ReplicaState.STARTING, was_ready=False), [], None, id="never ready"
+        ),
+        pytest.param(a_replica("r1", None), [], None, id="without an address"),
+        pytest.param(a_replica("r1", ADDRESS), [retiring("r1")], Health.DRAINING, id="leaves while ready"),
+        pytest.param(
+            a_replica("r1", ADDRESS, state=ReplicaState.UNREADY),
+            [retiring("r1")],
+            Health.DRAINING,
+            id="leaves, not ready, with requests perhaps",
+        ),
+        pytest.param(
+            a_replica("r1", ADDRESS, state=ReplicaState.STARTING, was_ready=False),
+            [retiring("r1")],
+            None,
+            id="leaves before it was ever ready",
+        ),
+        pytest.param(
+            a_replica("r1", ADDRESS), [retiring("r1"), withdrawn("r1")], None, id="withdrawn, still listed"
+        ),
+        pytest.param(a_replica("r1", ADDRESS), [retiring("r2")], Health.HEALTHY, id="another one leaves"),
+    ],
+)
+def test_endpoints(replica, facts, health):
+    endpoints = make_endpoints(a_world([CREATED, registered(), roster(replica), *facts]))
+    assert [endpoint.health for endpoint in endpoints] == ([health] if health else [])
+
+
+def test_an_address_belongs_to_the_replica_that_serves():
+    """The port of a crashed replica was given to another one."""
+    dead = a_replica("r1", ADDRESS, state=ReplicaState.FAILED)
+    world = a_world([CREATED, registered(), roster(dead, a_replica("r2", ADDRESS))])
+    assert [endpoint.replica_id for endpoint in make_endpoints(world)] == ["r2"]
+
+
+def applied(*runs):
+    return SpecApplied(
+        spec_id=runs[0][1],
+        run_id=runs[0][0],
+        runs=tuple(LiveRun(run_id=run_id, spec_id=spec_id) for run_id, spec_id in runs),
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "spec_id"),
+    [
+        pytest.param([applied(("run-1", "spec-9"))], "spec-9", id="what its run carries out"),
+        pytest.param([applied(("run-2", "spec-9"))], "spec-2", id="the newest spec, when it is of its run"),
+        pytest.param([], "spec-2", id="before anything was applied"),
+    ],
+)
+def test_a_replica_names_the_newest_spec_of_its_run(facts, spec_id):
+    newest = SpecRegistered(spec_id="spec-2", run_id="run-1", spec=a_spec())
+    world = a_world([CREATED, registered(), newest, roster(a_replica("r1", ADDRESS)), *facts])
+    assert [endpoint.spec_id for endpoint in make_endpoints(world)] == [spec_id]
+
+
+def test_a_replica_of_a_forgotten_run_names_the_spec_it_was_made_for():
+    replica = a_replica("r1", ADDRESS, run_id="run-0", spec_id="spec-0")
+    assert make_endpoints(a_world([CREATED, registered(), roster(replica)]))[0].spec_id == "spec-0"
+
+
+@pytest.mark.parametrize(
+    ("facts", "leaving"),
+    [
+        pytest.param([], (), id="nobody is told to leave"),
+        pytest.param([retiring("r1")], (Leaving("r1", ADDRESS),), id="one that serves"),
+        pytest.param([retiring("r1"), withdrawn("r1")], (), id="withdrawn already"),
+        pytest.param([retiring("r9")], (Leaving("r9", None),), id="one that health has not listed yet"),
+    ],
+)
+def test_leaving(facts, leaving):
+    world = a_world([CREATED, registered(), roster(a_replica("r1", ADDRESS)), *facts])
+    assert make_leaving(world) == leaving
