@@ -8,7 +8,7 @@ import asyncio
 import errno
 from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 import httptools
 
@@ -121,8 +121,8 @@ class _Exchange(asyncio.BufferedProtocol):
         self._body_bytes = 0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.WriteTransport)
-        transport.write(self._request)
+        # Not asserted: uvloop's transports inherit from none of asyncio's.
+        cast("asyncio.WriteTransport", transport).write(self._request)
 
     def get_buffer(self, sizehint: int) -> bytearray:  # noqa: ARG002  a small buffer is the read limit
         return self._buffer
