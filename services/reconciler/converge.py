@@ -1,8 +1,7 @@
 """One pass over a deployment: load, observe, plan, perform, append, until somebody else has to move."""
 
 import asyncio
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, Self
 from weakref import WeakValueDictionary
 
@@ -12,7 +11,7 @@ from libs.common import telemetry
 from libs.common.cluster.port import Cluster
 from libs.common.errors import AppendConflict, CannotApply, Fenced, LogUnavailable, Temporary
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
-from libs.common.events.rollout import RolloutFact, SpecFailed, SpecFailedReason
+from libs.common.events.rollout import SpecFailed, SpecFailedReason
 from libs.common.log.port import EventLog, Guard, Head, Loaded
 from libs.common.state.world import DeploymentWorld, fold
 from services.reconciler.apply import perform
@@ -104,21 +103,20 @@ class Reconciler:
             raise Temporary(f"still changing after {MAX_STEPS} steps")
 
     async def _take(self, step: Plan, wake: Wake, world: DeploymentWorld, loaded: Loaded) -> None:
-        facts: Sequence[RolloutFact] = step.facts
         try:
             await perform(step, self._cluster, deployment_id=world.deployment_id)
         except Fenced:
             logger.warning("plan is older than the cluster's", deployment_id=world.deployment_id)
             return
         except CannotApply as error:
-            facts = (_failed(world, error),)
-        if not facts:
+            step = replace(step, facts=(_failed(world, error),))
+        if not step.facts:
             return
         rollout = Aggregate(world.project_id, "rollout", world.deployment_id)
         roster = Aggregate(world.project_id, "replica", world.deployment_id)
         guards = [Guard(roster.filter, loaded.heads.get(roster, Head()).sequence)] if step.retires else []
         await self._log.append(
-            [Draft(rollout, fact) for fact in facts],
+            [Draft(rollout, fact) for fact in step.facts],
             heads=loaded.heads,
             cause=Cause(
                 actor="service:reconciler",
@@ -128,7 +126,7 @@ class Reconciler:
             ),
             guards=guards,
         )
-        for fact in facts:
+        for fact in step.facts:
             logger.info(
                 "rollout moved",
                 deployment_id=world.deployment_id,
