@@ -24,7 +24,7 @@ def of_change(
     events: those of its deployment, ascending, with the change's and what came of it among them.
     """
     run_id: str | None = None
-    is_ready = False
+    is_applied = is_ready = False
     yield Span(0.0, "client", "POST /v1/deployments")
     for event in events:
         data = event["data"]
@@ -34,7 +34,8 @@ def of_change(
             yield Span(at, "api", f"SpecRegistered, sequence {event['sequence']}")
         elif run_id is None:
             continue
-        elif event["type"] == "SpecApplied" and data["spec_id"] == spec_id:
+        elif event["type"] == "SpecApplied" and not is_applied and data["spec_id"] == spec_id:
+            is_applied = True
             yield Span(at, "reconciler", "SpecApplied")
         elif event["type"] == "ReplicaBecameReady" and not is_ready and _is_of_run(data, run_id):
             is_ready = True
