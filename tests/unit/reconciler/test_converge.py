@@ -1,0 +1,193 @@
+"""One pass of the reconciler, held still at the instants that matter."""
+
+from collections.abc import AsyncIterator
+
+import pytest
+
+from libs.common.cluster.port import Workload
+from libs.common.errors import CannotApply, ClusterUnavailable, LogUnavailable
+from libs.common.events.envelope import Recorded
+from libs.common.events.rollout import ReplicasRetiring, RetireReason, SpecFailed, SpecFailedReason
+from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
+from libs.common.log.port import Loaded
+from services.reconciler.converge import Reconciler, Wake
+from tests.unit.reconciler.scene import DEPLOYMENT, TRACE, spec
+from tests.unit.reconciler.stage import REFUSED_IMAGE, Stage, WatchedCluster, spec_of
+
+
+@pytest.fixture
+async def stage() -> AsyncIterator[Stage]:
+    stage = Stage()
+    yield stage
+    for process in stage.processes:
+        await process.kill()
+
+
+async def newest(stage: Stage) -> Recorded:
+    return (await stage.events())[-1]
+
+
+async def at_rest(stage: Stage, image: str, replicas: int) -> None:
+    await stage.register(spec(image, replicas))
+    await stage.settle()
+
+
+async def test_a_plan_that_slept_never_overwrites_a_newer_one(stage: Stage) -> None:
+    sleeper = stage.processes[0]
+    await stage.register(spec("a", 3))
+    sleeper.wake(await newest(stage))
+    await sleeper.hold_at("apply")
+
+    stage.processes.append(stage.new_process())
+    await stage.register(spec("b", 1))
+    stage.processes[1].wake(await newest(stage))
+    await stage.processes[1].finish()
+    await sleeper.finish()
+
+    assert [replica.template.image for replica in await stage.observed()] == ["b"]
+
+
+async def test_a_death_between_effect_and_fact_doubles_nothing(stage: Stage) -> None:
+    mortal = stage.processes[0]
+    await stage.register(spec("a", 2))
+    mortal.wake(await newest(stage))
+    await mortal.hold_at("applied")
+    before = await stage.observed()
+    await mortal.kill()
+
+    stage.processes[0] = stage.new_process()
+    await stage.settle()
+    assert {r.replica_id for r in await stage.observed()} == {r.replica_id for r in before}
+    assert [e.type for e in await stage.events()].count("SpecApplied") == 1
+
+
+async def test_nobody_retires_on_a_readiness_that_has_passed(stage: Stage) -> None:
+    await at_rest(stage, "a", 1)
+    process = stage.processes[0]
+    await stage.register(spec("b", 1))
+    process.wake(await newest(stage))
+    await process.finish()
+    await stage.health_goes_on()
+    process.wake(await newest(stage))
+    await process.hold_at("append")
+
+    [candidate] = [r for r in await stage.observed() if r.template.image == "b"]
+    stage.cluster.exit(candidate.replica_id, status=1)
+    await stage.health()
+    await process.finish()
+
+    assert not any(isinstance(event.fact, ReplicasRetiring) for event in await stage.events())
+
+
+async def test_a_spec_without_a_command_is_told_once_and_costs_the_old_run_nothing(stage: Stage) -> None:
+    await at_rest(stage, "a", 1)
+    await stage.register(spec_of(REFUSED_IMAGE, 1))
+    await stage.settle()
+    assert [fact.reason for fact in await failures(stage)] == [SpecFailedReason.NO_COMMAND]
+    assert [r.template.image for r in await stage.observed()] == ["a"]
+
+
+class PickyCluster(WatchedCluster):
+    async def apply(self, workload: Workload, *, fence: int) -> None:
+        raise CannotApply(f"too big at {fence}: {len(workload.runs)} run")
+
+
+async def test_a_spec_that_the_cluster_can_never_run_says_why(stage: Stage) -> None:
+    await stage.register(spec("a", 1))
+    picky = Reconciler(stage.log, PickyCluster(lambda: stage.now))
+    await picky.on_event(Wake.by(await newest(stage)))
+    assert [(f.reason, f.message) for f in await failures(stage)] == [
+        (SpecFailedReason.CANNOT_APPLY, "too big at 2: 1 run")
+    ]
+
+
+async def failures(stage: Stage) -> list[SpecFailed]:
+    return [event.fact for event in await stage.events() if isinstance(event.fact, SpecFailed)]
+
+
+async def test_what_is_appended_names_the_event_that_led_to_it(stage: Stage) -> None:
+    await stage.register(spec("a", 1))
+    cause = await newest(stage)
+    stage.processes[0].wake(cause)
+    await stage.processes[0].finish()
+    for event in (await stage.events())[2:]:
+        assert event.aggregate.kind == "rollout"
+        assert event.cause.actor == "service:reconciler"
+        assert event.cause.causation_id == cause.event_id
+        assert event.cause.correlation_id == cause.cause.correlation_id
+
+
+async def test_replicas_belong_to_the_trace_of_their_spec_whatever_woke_us(stage: Stage) -> None:
+    await stage.register(spec("a", 1), traceparent=TRACE)
+    await stage.say(EndpointsWithdrawn(replica_ids=(), reason=WithdrawReason.IDLE))
+    woken_by = await newest(stage)
+    assert woken_by.cause.traceparent is None
+    stage.processes[0].wake(woken_by)
+    await stage.processes[0].finish()
+    [replica] = await stage.observed()
+    assert replica.traceparent is not None
+    assert replica.traceparent.split("-")[1] == TRACE.split("-")[1]
+
+
+class CountingLog:
+    def __init__(self, stage: Stage) -> None:
+        self._log = stage.log
+        self.loads = 0
+        self.append = stage.log.append
+
+    async def load(self, *filters: str) -> Loaded:
+        self.loads += 1
+        return await self._log.load(*filters)
+
+
+async def test_an_event_that_a_pass_has_taken_in_costs_nothing(stage: Stage) -> None:
+    await stage.register(spec("a", 1))
+    log = CountingLog(stage)
+    reconciler = Reconciler(log, stage.cluster)  # type: ignore[arg-type]  # the two methods it calls
+    for event in await stage.events():
+        await reconciler.on_event(Wake.by(event))
+    loads = log.loads
+    for event in await stage.events():
+        await reconciler.on_event(Wake.by(event))
+    assert log.loads == loads
+
+
+async def test_a_log_that_does_not_show_the_event_yet_is_asked_again_later(stage: Stage) -> None:
+    await stage.register(spec("a", 1))
+    ahead = Wake(DEPLOYMENT, 99, "e", "c")
+    with pytest.raises(LogUnavailable):
+        await Reconciler(stage.log, stage.cluster).on_event(ahead)
+    assert await stage.observed() == ()
+
+
+async def test_an_unknown_cluster_is_not_an_empty_one(stage: Stage) -> None:
+    await at_rest(stage, "a", 1)
+    await stage.register(spec("a", 0))
+    event = await newest(stage)
+    stage.cluster.is_available = False
+    with pytest.raises(ClusterUnavailable):
+        await stage.processes[0].reconciler.on_event(Wake.by(event))
+    assert (await newest(stage)) == event
+
+
+async def test_a_cluster_that_is_ahead_of_the_log_is_left_alone(stage: Stage) -> None:
+    await stage.register(spec("a", 1))
+    await stage.cluster.apply(Workload("default", DEPLOYMENT, ()), fence=1_000)
+    stage.processes[0].wake(await newest(stage))
+    await stage.processes[0].finish()
+    assert await stage.observed() == ()
+    assert {event.aggregate.kind for event in await stage.events()} == {"deployment"}
+
+
+async def test_a_deployment_that_the_log_does_not_know_is_not_touched(stage: Stage) -> None:
+    assert await stage.processes[0].reconciler.look("f" * 32) is False
+
+
+async def test_a_stop_names_its_reason_in_the_log(stage: Stage) -> None:
+    await at_rest(stage, "a", 2)
+    await stage.delete()
+    await stage.settle()
+    reasons = [
+        event.fact.reason for event in await stage.events() if isinstance(event.fact, ReplicasRetiring)
+    ]
+    assert reasons == [RetireReason.DELETED]

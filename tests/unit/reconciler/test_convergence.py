@@ -1,0 +1,193 @@
+"""Whatever happens in whatever order, it ends as the log says, and no promise is broken on the way."""
+
+import asyncio
+from collections import Counter
+from collections.abc import Sequence
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from libs.common.cluster.port import ReplicaPhase
+from libs.common.events.envelope import Recorded
+from libs.common.events.replica import ReplicaState
+from libs.common.events.rollout import ReplicasRetiring, RolloutPhase, RolloutProgressed
+from libs.common.state.world import DeploymentWorld, evolve
+from services.reconciler.plan import plan
+from tests.unit.reconciler.scene import DEPLOYMENT, spec
+from tests.unit.reconciler.stage import NEVER_READY_IMAGE, REFUSED_IMAGE, Stage, spec_of
+
+Action = tuple[str, int, int]
+
+images = st.sampled_from(["a", "a", "b", "b", NEVER_READY_IMAGE, REFUSED_IMAGE])
+numbers = st.integers(0, 3)
+
+
+def acts(*names: str) -> st.SearchStrategy[Action]:
+    return st.tuples(st.sampled_from(names), st.integers(0, 30), numbers)
+
+
+actions = st.one_of(
+    acts("step"),
+    acts("step", "wake newest"),
+    acts("health", "router", "end the stopping"),
+    acts("health goes on", "process goes on"),
+    acts("wake old", "kill", "second process", "crash", "start the dead", "condemn"),
+    st.tuples(st.just("spec"), images, numbers),
+    st.tuples(st.sampled_from(["disable", "delete"]), st.just("a"), numbers),
+)
+
+
+async def act(stage: Stage, name: str, what: int | str, number: int) -> None:  # noqa: PLR0912 - one case for each thing that can happen
+    events = await stage.events()
+    process = stage.processes[number % len(stage.processes)]
+    match name, what:
+        case "spec", str():
+            await stage.register(spec_of(what, number))
+        case "disable", str():
+            await stage.register(spec(what, number, enabled=False))
+        case "delete", _:
+            await stage.delete()
+        case "step", int():
+            await stage.let_go(what)
+        case "wake newest", _:
+            for event in events[-1:]:
+                process.wake(event)
+        case "wake old", int():
+            if events:
+                process.wake(events[what % len(events)])
+        case "kill", _:
+            await process.kill()
+            stage.processes[number % len(stage.processes)] = stage.new_process(is_held=True)
+        case "second process", _:
+            if len(stage.processes) == 1:
+                stage.processes.append(stage.new_process(is_held=True))
+        case "health", _:
+            await stage.health()
+        case "health goes on", _:
+            await stage.health_goes_on()
+        case "process goes on", _:
+            process.wake(events[-1])
+            await process.finish()
+            process.hold()
+        case "router", _:
+            await stage.router()
+        case "crash", int():
+            await stage.crash(what)
+        case "condemn", int():
+            await stage.condemn(what)
+        case "start the dead", _:
+            await stage.start_all()
+        case "end the stopping", _:
+            await stage.end_all()
+
+
+async def play(script: Sequence[tuple[str, int | str, int]], *, from_rest: bool) -> None:
+    stage = Stage()
+    await stage.register(spec("a", 2))
+    stage.processes[0].wake((await stage.events())[-1])
+    try:
+        if from_rest:
+            await stage.settle()
+        for process in stage.processes:
+            process.hold()
+        for name, what, number in script:
+            await act(stage, name, what, number)
+            await asyncio.sleep(0)
+        await stage.settle()
+        await check_end(stage)
+        events = await stage.events()
+        check_history(events)
+        if not any(name in {"crash", "condemn"} for name, _, _ in script):
+            check_capacity(events)
+    finally:
+        for process in stage.processes:
+            await process.kill()
+
+
+async def check_end(stage: Stage) -> None:
+    world = await stage.world()
+    assert world is not None
+    assert world.deployment is not None
+    observed = (await stage.cluster.observe()).get(DEPLOYMENT)
+    assert plan(world, observed).is_empty
+    if world.deployment.is_deleted:
+        assert world.rollout.is_removed
+        assert observed is None
+        return
+
+    wanted, rollout, replicas = world.deployment.spec, world.rollout, await stage.observed()
+    assert wanted is not None
+    assert all(replica.phase is ReplicaPhase.RUNNING for replica in replicas)
+    of_run = [r for r in replicas if r.run_id == world.deployment.run_id]
+    if wanted.image == REFUSED_IMAGE and wanted.wanted_replicas:
+        assert rollout.failed_spec_id == world.deployment.spec_id
+        assert not of_run
+        return
+    assert rollout.applied_spec_id == world.deployment.spec_id
+    assert len(of_run) == wanted.wanted_replicas
+    assert rollout.progress is not None
+    if wanted.image == NEVER_READY_IMAGE and wanted.wanted_replicas:
+        assert rollout.progress.phase is RolloutPhase.WAITING_FOR_READY
+        assert all(
+            line.ready_at is not None
+            for line in world.roster.replicas
+            if line.run_id != world.deployment.run_id
+        )
+        return
+    assert len(replicas) == wanted.wanted_replicas
+    assert len(world.roster.ready()) == wanted.wanted_replicas
+    assert [run.run_id for run in rollout.runs] == ([world.deployment.run_id] if of_run else [])
+    if of_run:
+        assert rollout.healthy_spec_id == world.deployment.spec_id
+        assert rollout.progress.phase is RolloutPhase.COMPLETE
+    else:
+        assert rollout.progress.phase is RolloutPhase.STOPPED
+
+
+def check_history(events: Sequence[Recorded]) -> None:
+    """What is said once is said once, and every fact has a cause that precedes it."""
+    ids = {event.event_id: event.sequence for event in events}
+    for event in events:
+        if event.aggregate.kind == "rollout":
+            assert event.cause.actor == "service:reconciler"
+            assert event.cause.causation_id is not None
+            assert ids[event.cause.causation_id] < event.sequence
+    said = Counter(
+        (event.type, event.data.get("spec_id"))
+        for event in events
+        if event.type in {"SpecHealthy", "SpecFailed", "WorkloadRemoved"}
+    )
+    assert all(count == 1 for count in said.values()), said
+
+
+def check_capacity(events: Sequence[Recorded]) -> None:
+    """A retirement leaves as many ready replicas as there were, or as many as are wanted."""
+    world: DeploymentWorld | None = None
+    for event, following in zip(events, [*events[1:], None], strict=True):
+        if isinstance(event.fact, ReplicasRetiring):
+            assert world is not None
+            assert following is not None
+            assert isinstance(following.fact, RolloutProgressed)
+            before = _ready(world)
+            after = _ready(evolve(world, event))
+            assert after >= min(before, following.fact.replicas)
+        world = evolve(world, event)
+
+
+def _ready(world: DeploymentWorld) -> int:
+    return sum(
+        line.state is ReplicaState.RUNNING and line.replica_id not in world.rollout.retiring
+        for line in world.roster.replicas
+    )
+
+
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.lists(actions, max_size=60), st.booleans())
+def test_any_interleaving_converges(script, from_rest) -> None:
+    asyncio.run(play(script, from_rest=from_rest))
+
+
+@pytest.mark.parametrize("script", [[], [("spec", "b", 2)], [("delete", "a", 0)], [("disable", "a", 1)]])
+def test_the_plain_course(script) -> None:
+    asyncio.run(play(script, from_rest=True))
