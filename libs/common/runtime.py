@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
+from itertools import count
 from typing import Any
 
 import structlog
@@ -11,6 +12,10 @@ import structlog
 from libs.common.bus.heartbeat import HeartbeatPublisher
 
 logger = structlog.get_logger()
+
+_YOUNG_INTERVAL_S = 0.2
+_YOUNG_BEATS = 50
+"""A process beats quickly in its first seconds, so that a platform is seen to be ready when it is."""
 
 
 @dataclass(slots=True)
@@ -46,11 +51,14 @@ async def run_until_stopped(
         loop.add_signal_handler(number, stop.set)
 
     async def beat() -> None:
-        while True:
+        for beats in count():
             await heartbeat.publish(
                 applied_sequence=progress.applied_sequence, is_ready=progress.is_ready, detail=progress.detail
             )
-            await asyncio.sleep(heartbeat.interval_s)
+            is_young = beats < _YOUNG_BEATS
+            await asyncio.sleep(
+                min(_YOUNG_INTERVAL_S, heartbeat.interval_s) if is_young else heartbeat.interval_s
+            )
 
     async def wait_for_stop(group: list[asyncio.Task[None]]) -> None:
         await stop.wait()
