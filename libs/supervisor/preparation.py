@@ -32,9 +32,12 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
     """
     public_keys = {user: keys.public_key(home, user) for user in nats_config.USERS}
     api_key = keys.api_key(home, settings)
-    nats_text = nats_config.render(home.path, port=chosen.nats, public_keys=public_keys)
-    template = string.Template((settings.root / "infra" / "envoy" / "bootstrap.json").read_text())
-    envoy_text = template.substitute(ADMIN_PORT=chosen.envoy_admin, XDS_PORT=chosen.xds, NODE_ID=NODE_ID)
+    infra = settings.root / "infra"
+    nats_text = nats_config.render(
+        (infra / "nats" / "nats.conf").read_text(), home.path, port=chosen.nats, public_keys=public_keys
+    )
+    bootstrap = string.Template((infra / "envoy" / "bootstrap.json").read_text())
+    envoy_text = bootstrap.substitute(ADMIN_PORT=chosen.envoy_admin, XDS_PORT=chosen.xds, NODE_ID=NODE_ID)
     every = {
         programs.NATS: programs.nats_server(settings, home, configuration=nats_text),
         programs.ENVOY: programs.envoy(settings, home, configuration=envoy_text),

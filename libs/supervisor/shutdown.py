@@ -61,9 +61,8 @@ async def _stop_programs(
 
 
 async def _stop_replicas(home: Home, console: Console, *, grace_seconds: float, hurry: asyncio.Event) -> None:
-    if not any(home.replicas.iterdir()):
-        return
-    console.say("stopping replicas")
+    if replicas.left(home):
+        console.say("stopping replicas")
     patient = asyncio.ensure_future(replicas.stop(home, grace_seconds=grace_seconds))
     hurried = asyncio.ensure_future(hurry.wait())
     await asyncio.wait({patient, hurried}, return_when=asyncio.FIRST_COMPLETED)

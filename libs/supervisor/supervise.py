@@ -124,6 +124,7 @@ class Supervisor:
             self._log_is_ready.set()
             await asyncio.gather(herald, stopped, return_exceptions=True)
         await asyncio.gather(*keepers)
+        self._console.say("stopped")
 
     async def _keep(
         self,

@@ -1,0 +1,32 @@
+from pathlib import Path
+
+import pytest
+
+from libs.supervisor import nats_config
+from libs.supervisor.settings import ROOT, SERVICES
+
+TEMPLATE = (ROOT / "infra" / "nats" / "nats.conf").read_text()
+KEYS = {user: f"U{user.upper()}" for user in nats_config.USERS}
+
+
+def test_every_user_is_in_the_configuration():
+    text = nats_config.render(TEMPLATE, Path("/home/of/it"), port=4222, public_keys=KEYS)
+    assert all(f'"{key}"' in text for key in KEYS.values())
+    assert 'listen: "127.0.0.1:4222"' in text
+    assert 'store_dir: "/home/of/it/nats/jetstream"' in text
+    assert "sync_interval: always" in text
+    assert set(SERVICES) < set(nats_config.USERS)
+
+
+@pytest.mark.parametrize("user", [user for user in nats_config.USERS if user != "provision"])
+def test_nobody_else_may_touch_streams(user):
+    allowed = nats_config.permissions_of(user)
+    for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "RESTORE"):
+        assert not [
+            s for s in allowed.publish if s.startswith(f"$JS.API.STREAM.{verb}") or s in {">", "$JS.>"}
+        ]
+
+
+def test_no_fact_has_two_writers():
+    every = [fact for facts in nats_config.WRITES.values() for fact in facts]
+    assert len(every) == len(set(every))
