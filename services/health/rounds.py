@@ -30,14 +30,15 @@ logger = structlog.get_logger()
 IN_FLIGHT = 512
 """Attempts at one time, each with one file; the rest waits its turn, and its time limit starts with it."""
 
-KNOCKABLE = frozenset({CheckKind.STARTUP, CheckKind.READINESS})
+EAGER = frozenset({CheckKind.STARTUP, CheckKind.READINESS})
+"""Checks whose first success somebody waits for."""
 
 
 @dataclass(slots=True, eq=False)
 class Patient:
     """One process of a replica under examination.
 
-    started_at: on our ticks. knocks: how often a check's closed port was tried between its attempts.
+    started_at: on our ticks. knocks: how often a check's port was found closed outside of its period.
     """
 
     deployment_id: str
@@ -59,11 +60,11 @@ class Patient:
 
 
 class Visit(NamedTuple):
-    """is_knock: not an attempt of the check, only a look whether its port is open by now."""
+    """One attempt of a check. is_eager: outside of its period, so that only a success counts."""
 
     patient: Patient
     kind: CheckKind
-    is_knock: bool = False
+    is_eager: bool = False
 
 
 class Rounds:
@@ -164,7 +165,7 @@ class Rounds:
             patient.is_gone = True
             for kind in patient.exam.checks:
                 self._schedule.drop(Visit(patient, kind))
-                self._schedule.drop(Visit(patient, kind, is_knock=True))
+                self._schedule.drop(Visit(patient, kind, is_eager=True))
 
     # When.
 
@@ -175,6 +176,13 @@ class Rounds:
             self._poked.set()
 
     def _plan_first(self, patient: Patient, kinds: Iterable[CheckKind], *, is_urgent: bool) -> None:
+        """The attempts that count begin one period after the start and the initial delay, as late as the
+        kubelet's: a process has the whole of delay + period x threshold before it is condemned (rule 28).
+
+        Before that a startup or readiness check is tried at once, and while nothing listens on its port
+        again and again, so that a default period of ten seconds does not delay each first readiness by it.
+        """
+        now = self._ticks()
         for kind in kinds:
             check = patient.exam.checks[kind]
             due_at = schedule.first_due(
@@ -182,27 +190,21 @@ class Rounds:
                 started_at=patient.started_at,
                 initial_delay_s=check.initial_delay_seconds,
                 period_s=check.period_seconds,
-                now=self._ticks(),
+                now=now,
                 is_urgent=is_urgent,
             )
-            self._plan(Visit(patient, kind), due_at)
+            if kind in EAGER and is_urgent:
+                self._plan(Visit(patient, kind, is_eager=True), due_at)
+            is_early = is_urgent and kind is not CheckKind.PORT
+            self._plan(Visit(patient, kind), due_at + check.period_seconds if is_early else due_at)
 
-    def _plan_next(self, visit: Visit, due_at: float, outcome: Outcome) -> None:
-        """A port that stands in for readiness is tried often; an HTTP check keeps its period.
-
-        While nothing listens on the port of a check yet, its port is knocked at between the attempts, so
-        that a default period of ten seconds does not make every start take ten seconds.
-        """
+    def _plan_next(self, visit: Visit, due_at: float) -> None:
         patient, kind, _ = visit
-        now = self._ticks()
         if kind is CheckKind.PORT:
-            self._plan(visit, now + self._count_knock(patient, kind))
+            self._plan(visit, self._ticks() + self._count_knock(patient, kind))
             return
         period_s = patient.exam.checks[kind].period_seconds
-        self._plan(visit, schedule.next_due(due_at, period_s=period_s, now=now))
-        is_refused = isinstance(outcome, Failure) and outcome.is_refused
-        if is_refused and kind in KNOCKABLE and kind not in patient.knocks:
-            self._plan(Visit(patient, kind, is_knock=True), now + self._count_knock(patient, kind))
+        self._plan(visit, schedule.next_due(due_at, period_s=period_s, now=self._ticks()))
 
     def _count_knock(self, patient: Patient, kind: CheckKind) -> float:
         knocks = patient.knocks.get(kind, 0)
@@ -210,12 +212,12 @@ class Rounds:
         return schedule.knock_delay_s(knocks)
 
     def _is_wanted(self, visit: Visit) -> bool:
-        patient, kind, is_knock = visit
+        """Whether to make this attempt now; one attempt of a check at a time."""
+        patient, kind, is_eager = visit
         if patient.is_gone or kind not in examination.active(patient.exam):
             return False
         if kind in patient.busy:
-            # One attempt of a check at a time. A knock is only for when nothing happens.
-            if not is_knock:
+            if not is_eager:
                 self._schedule.put(visit, self._ticks() + schedule.KNOCK_FIRST_S)
             return False
         return True
@@ -223,18 +225,22 @@ class Rounds:
     # What.
 
     async def _visit(self, visit: Visit, due_at: float) -> None:
-        patient, kind, is_knock = visit
+        patient, kind, is_eager = visit
         async with self._slots:
-            outcome = await (self._knock(patient, kind) if is_knock else self._attempt(patient, kind))
+            outcome = await self._attempt(patient, kind)
         patient.busy.discard(kind)
-        if patient.is_gone or outcome is None:
+        if patient.is_gone:
             return
         self._count(kind, outcome)
+        if is_eager and not isinstance(outcome, Success):
+            if isinstance(outcome, Failure) and outcome.is_refused:
+                self._plan(visit, self._ticks() + self._count_knock(patient, kind))
+            return
         before = examination.active(patient.exam)
         patient.exam, is_news = examination.take(patient.exam, kind, outcome)
         after = examination.active(patient.exam)
-        if kind in after and not is_knock:
-            self._plan_next(visit, due_at, outcome)
+        if kind in after and not is_eager:
+            self._plan_next(visit, due_at)
         self._plan_first(patient, after - before, is_urgent=True)
         if is_news:
             self._on_verdict(patient.deployment_id)
@@ -244,20 +250,6 @@ class Rounds:
         if kind is CheckKind.PORT:
             return await self._prober.connect(endpoint)
         return await self._prober.get(endpoint, patient.exam.checks[kind])
-
-    async def _knock(self, patient: Patient, kind: CheckKind) -> Outcome | None:
-        """Only a success counts: an attempt that the period does not ask for must not use up the threshold.
-
-        The first time that the port is open the check is tried once, and the knocking ends.
-        """
-        endpoint = patient.endpoint(kind)
-        if isinstance(await self._prober.connect(endpoint), Success):
-            outcome = await self._prober.get(endpoint, patient.exam.checks[kind])
-            return outcome if isinstance(outcome, Success) else None
-        if not patient.is_gone:
-            knock = Visit(patient, kind, is_knock=True)
-            self._plan(knock, self._ticks() + self._count_knock(patient, kind))
-        return None
 
     def _count(self, kind: CheckKind, outcome: Outcome) -> None:
         if isinstance(outcome, ProberError):

@@ -13,6 +13,7 @@ SPREAD_S = 10.0
 
 KNOCK_FIRST_S = 0.1
 KNOCK_LONGEST_S = 1.0
+"""Between two tries of a port that nothing listens on yet."""
 
 
 def first_due(

@@ -243,11 +243,12 @@ def _end_of(known: Replica, o: ObservedReplica) -> tuple[ReplicaReason, str]:
         return ReplicaReason.CONDEMNED, known.message
     if o.last_exit is None:
         return ReplicaReason.EXIT_UNKNOWN, o.message or UNKNOWN_END
+    message = o.message or o.last_exit.message  # one that could not start at all says why
     if o.last_exit.signal is not None:
-        return ReplicaReason.KILLED, o.last_exit.message
+        return ReplicaReason.KILLED, message
     if o.last_exit.status is not None:
-        return ReplicaReason.EXITED, o.last_exit.message
-    return ReplicaReason.EXIT_UNKNOWN, o.message or o.last_exit.message
+        return ReplicaReason.EXITED, message
+    return ReplicaReason.EXIT_UNKNOWN, message
 
 
 def _process(known: Replica, o: ObservedReplica) -> Replica:

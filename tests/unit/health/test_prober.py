@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
 import pytest
+import uvloop
 
 from libs.common.spec.model import HealthCheck
 from services.health.probe_request import Endpoint
@@ -127,6 +128,13 @@ async def test_statuses(code: int, outcome: Outcome) -> None:
 )
 async def test_shapes_of_answers(chunks: list[bytes], outcome: Outcome) -> None:
     assert await probe(saying(*chunks)) == outcome
+
+
+def test_the_services_own_event_loop_carries_it_too() -> None:
+    async def both() -> list[Outcome]:
+        return [await probe(saying(status(503))), await Prober().connect(closed_port())]
+
+    assert uvloop.run(both()) == [Failure("HTTP 503"), Failure("connection refused", is_refused=True)]
 
 
 async def test_what_is_not_http_is_a_failure() -> None:

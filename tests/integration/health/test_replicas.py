@@ -1,0 +1,250 @@
+"""Health over a real log and real replica processes: what happens to them becomes facts, and soon.
+
+The replicas are those of `examples/hello`; `/ready` and `/live` are turned on and off from here.
+"""
+
+import asyncio
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+import pytest
+
+from libs.common.clock import monotonic, utc_now
+from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.port import RunWorkload, Workload
+from libs.common.events.envelope import Recorded, select
+from libs.common.events.replica import Replica, ReplicaCondemned, ReplicaState
+from libs.common.ids import new_id
+from libs.common.log.jetstream import JetStreamLog
+from libs.common.runtime import Progress
+from libs.common.spec.model import HealthCheck, HealthChecks, NameValue
+from libs.common.spec.template import Template, run_id
+from libs.common.state.replica import Roster
+from libs.common.state.world import fold
+from services.health.loop import watch_cluster
+from services.health.prober import Prober
+from tests.support.deployments import Storyteller
+from tests.support.polling import eventually
+
+HELLO = Path(__file__).parents[3] / "examples" / "hello" / "app.py"
+
+QUICK = HealthCheck(path="/ready", period_seconds=1, failure_threshold=1)
+
+
+def template(
+    checks: HealthChecks | None = None, *, command: tuple[str, ...] | None = None, **env: str
+) -> Template:
+    return Template(
+        image="hello",
+        command=command or (sys.executable, str(HELLO)),
+        env=tuple(NameValue(name=name, value=value) for name, value in env.items()),
+        ports=(8000,),
+        machine_type="C4",
+        health_checks=checks,
+    )
+
+
+@dataclass
+class Stage:
+    """One deployment on a local cluster, and a health that can be started and killed."""
+
+    log: JetStreamLog
+    cluster: LocalCluster
+    deployment_id: str
+
+    @asynccontextmanager
+    async def watching(self) -> AsyncIterator[Progress]:
+        progress = Progress()
+        task = asyncio.ensure_future(
+            watch_cluster(self.log, self.cluster, Prober(), progress=progress, clock=utc_now, ticks=monotonic)
+        )
+        try:
+            yield progress
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def apply(self, of: Template, replicas: int = 1, *, stopping: frozenset[str] = frozenset()) -> None:
+        run = RunWorkload(run_id(of), "s", of, replicas)
+        await self.cluster.apply(
+            Workload("default", self.deployment_id, (run,), retiring=stopping, stopping=stopping), fence=1
+        )
+
+    async def events(self) -> list[Recorded]:
+        return [event async for event in self.log.read(select(aggregate_id=self.deployment_id))]
+
+    async def types(self) -> list[str]:
+        return [event.type for event in await self.events()]
+
+    async def roster(self) -> Roster:
+        world = fold((await self.log.load(select(aggregate_id=self.deployment_id))).events)
+        return world.roster if world else Roster()
+
+    async def until(self, state: ReplicaState, *, attempt: int = 0, within_s: float = 15) -> Replica:
+        """The one replica, as soon as it is so."""
+        found: list[Replica] = []
+
+        async def is_so() -> bool:
+            found[:] = [r for r in (await self.roster()).replicas if (r.state, r.attempt) == (state, attempt)]
+            return bool(found)
+
+        await eventually(is_so, within_s=within_s, because=f"the replica was never {state}")
+        return found[0]
+
+
+@pytest.fixture
+async def stage(jetstream_log: JetStreamLog, tmp_path: Path) -> AsyncIterator[Stage]:
+    cluster = LocalCluster(tmp_path / "replicas", grace_seconds=5)
+    yield Stage(jetstream_log, cluster, new_id())
+    await cluster.shutdown(grace_seconds=0)
+
+
+async def turn(replica: Replica, switch: str, to: str) -> None:
+    async with httpx.AsyncClient() as client:
+        (await client.get(f"http://{replica.address}/{switch}?set={to}")).raise_for_status()
+
+
+async def test_without_checks_it_is_ready_as_soon_as_its_port_accepts(stage: Stage) -> None:
+    async with stage.watching():
+        await stage.apply(template())
+        replica = await stage.until(ReplicaState.RUNNING)
+        assert replica.reason == "port_accepted"
+        assert replica.ready_at is not None
+        assert replica.started_at is not None
+        # An interpreter starts in that time too; what is ours is the wait for the next knock.
+        assert (replica.ready_at - replica.started_at).total_seconds() < 3
+
+
+async def test_a_default_period_does_not_delay_a_first_readiness(stage: Stage) -> None:
+    """Its port is closed at the first attempt, and the next is due ten seconds later."""
+    checks = HealthChecks(startup=HealthCheck(path="/live"), readiness=HealthCheck(path="/ready"))
+    async with stage.watching():
+        await stage.apply(template(checks))
+        await stage.until(ReplicaState.RUNNING, within_s=5)
+
+
+async def test_a_process_has_its_whole_budget_to_start(stage: Stage) -> None:
+    """Three failures, one a second: it is ready after two and a half, and must not be condemned before."""
+    slow = HealthCheck(path="/ready", period_seconds=1, failure_threshold=3)
+    async with stage.watching():
+        await stage.apply(template(HealthChecks(startup=slow), START_SECONDS="2.5"))
+        assert (await stage.until(ReplicaState.RUNNING)).attempt == 0
+
+
+async def test_readiness_comes_and_goes_and_restarts_nothing(stage: Stage) -> None:
+    async with stage.watching():
+        await stage.apply(template(HealthChecks(readiness=QUICK)))
+        first = await stage.until(ReplicaState.RUNNING)
+        await turn(first, "ready", "off")
+        unready = await stage.until(ReplicaState.UNREADY)
+        assert unready.message == "readiness probe: HTTP 503"
+        await turn(first, "ready", "on")
+        again = await stage.until(ReplicaState.RUNNING)
+        assert (again.attempt, again.address, again.started_at) == (0, first.address, first.started_at)
+        assert again.ready_at == first.ready_at
+
+
+async def test_one_that_is_never_ready_says_why(stage: Stage) -> None:
+    async with stage.watching():
+        await stage.apply(template(HealthChecks(readiness=QUICK), START_SECONDS="1000"))
+
+        async def has_said() -> bool:
+            return [r.message for r in (await stage.roster()).replicas] == ["readiness probe: HTTP 503"]
+
+        await eventually(has_said)
+        (replica,) = (await stage.roster()).replicas
+        assert replica.state is ReplicaState.STARTING
+
+
+@pytest.mark.parametrize(
+    ("checks", "message"),
+    [
+        pytest.param(
+            HealthChecks(liveness=HealthCheck(path="/live", period_seconds=1, failure_threshold=2)),
+            "liveness probe: HTTP 503",
+            id="liveness",
+        ),
+        pytest.param(
+            HealthChecks(startup=HealthCheck(path="/nothing", period_seconds=1, failure_threshold=2)),
+            "startup probe: HTTP 404",
+            id="startup",
+        ),
+    ],
+)
+async def test_a_condemned_process_is_restarted_when_it_is_asked_for(
+    stage: Stage, checks: HealthChecks, message: str
+) -> None:
+    async with stage.watching():
+        await stage.apply(template(checks))
+        if checks.liveness:
+            await turn(await stage.until(ReplicaState.RUNNING), "live", "off")
+        replica = await stage.until(ReplicaState.UNREADY)
+        assert (replica.condemned_attempt, replica.message) == (0, message)
+        await stage.cluster.restart(stage.deployment_id, replica.replica_id, attempt=0)
+
+        async def is_restarted() -> bool:
+            return "ReplicaRestarted" in await stage.types()
+
+        await eventually(is_restarted)
+        events = await stage.events()
+        condemned = next(e.fact for e in events if isinstance(e.fact, ReplicaCondemned))
+        assert condemned.message == message
+        restarted = next(e for e in events if e.type == "ReplicaRestarted")
+        assert (restarted.data["reason"], restarted.data["message"]) == ("condemned", message)
+
+
+async def test_a_crash_is_told_with_its_status_and_so_is_the_restart(stage: Stage) -> None:
+    async with stage.watching():
+        await stage.apply(template(HealthChecks(readiness=QUICK)))
+        first = await stage.until(ReplicaState.RUNNING)
+        async with httpx.AsyncClient() as client:
+            with pytest.raises(httpx.TransportError):
+                await client.get(f"http://{first.address}/crash?status=3")
+        await stage.until(ReplicaState.RUNNING, attempt=1)
+        told = [(e.type, e.data.get("message")) for e in await stage.events()]
+        crash = told.index(("ReplicaStopped", "exited with status 3"))
+        assert told[crash + 1] == ("ReplicaRestarted", "exited with status 3")
+        assert told[-1][0] == "ReplicaBecameReady"
+
+
+async def test_a_crash_loop_shows_failed_and_why(stage: Stage) -> None:
+    async with stage.watching():
+        await stage.apply(template(command=("sh", "-c", "exit 7")))
+        replica = await stage.until(ReplicaState.FAILED, attempt=1)
+        assert replica.message == "exited with status 7"
+
+
+async def test_a_restart_of_health_changes_nothing_of_what_is_ready(stage: Stage) -> None:
+    of = template(HealthChecks(readiness=QUICK, liveness=QUICK.model_copy(update={"path": "/live"})))
+    async with stage.watching():
+        await stage.apply(of)
+        first = await stage.until(ReplicaState.RUNNING)
+    told = await stage.types()
+    async with stage.watching() as progress:
+        await eventually(lambda: progress.is_ready)
+        await turn(first, "ready", "off")
+        await stage.until(ReplicaState.UNREADY)
+    assert await stage.types() == [*told, "ReplicaBecameUnready"]
+
+
+async def test_replicas_that_are_told_to_stop_leave_the_roster(stage: Stage) -> None:
+    async with stage.watching():
+        await stage.apply(template(), 2)
+
+        async def are_ready() -> bool:
+            return len((await stage.roster()).ready()) == 2
+
+        await eventually(are_ready)
+        leaving, staying = (await stage.roster()).replicas
+        await Storyteller(stage.log, stage.deployment_id).retire(leaving.replica_id)
+        await stage.apply(template(), stopping=frozenset({leaving.replica_id}))
+
+        async def is_gone() -> bool:
+            return (await stage.roster()).replicas == (staying,)
+
+        await eventually(is_gone)
+        assert (await stage.events())[-1].data["reason"] == "stopped"

@@ -1,0 +1,274 @@
+"""Watching over a memory log and a memory cluster: facts, their causes, and what happens when either is away.
+
+The cluster carries out the checks itself here, so that a test says when a replica is ready.
+"""
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from libs.common.cluster.memory import MemoryCluster
+from libs.common.cluster.port import RunWorkload, Workload
+from libs.common.errors import ClusterUnavailable, LogUnavailable
+from libs.common.events.deployment import DeploymentCreated, SpecRegistered
+from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
+from libs.common.events.replica import ReplicaState, ReplicaStopped
+from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
+from libs.common.log.memory import MemoryLog
+from libs.common.log.port import Appended, Guard, Heads
+from libs.common.log.worlds import WORLD_FILTERS
+from libs.common.runtime import Progress
+from libs.common.spec.model import Resources, Spec
+from libs.common.spec.template import make_template, run_id
+from libs.common.state.world import Worlds
+from services.health.loop import BRISK_TICK_S, TICK_S, Watch
+from services.health.prober import Prober
+from services.health.records import Records
+
+PROJECT, DEPLOYMENT = "default", "d" * 32
+TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
+SPEC = Spec(
+    name="demo",
+    image="i",
+    command=("serve",),
+    resources=Resources(machine_type="C4", ports=(8000,), replicas=1),
+)
+RUN = run_id(make_template(SPEC))
+
+
+class NativeCluster(MemoryCluster):
+    """A memory cluster that checks its replicas itself, as Kubernetes does."""
+
+    @property
+    def probes_natively(self) -> bool:
+        return True
+
+    def say(self, replica_id: str, *, ready: bool, message: str | None = None) -> None:
+        self._put(replace(self._replica(replica_id), ready=ready, message=message))
+
+
+class ForgetfulLog(MemoryLog):
+    """Stores what is appended and then, while `is_forgetful`, loses the answer."""
+
+    is_forgetful = False
+
+    async def append(
+        self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
+    ) -> Appended:
+        appended = await super().append(drafts, heads=heads, cause=cause, guards=guards)
+        if self.is_forgetful:
+            raise LogUnavailable("no answer")
+        return appended
+
+
+class Scene:
+    """One deployment, its cluster, its log, and a watch that a test lets look."""
+
+    def __init__(self) -> None:
+        self.now = datetime(2026, 1, 1, tzinfo=UTC)
+        self.log = ForgetfulLog(lambda: self.now)
+        self.cluster = NativeCluster(lambda: self.now)
+        self.progress = Progress()
+
+    async def begin(self, replicas: int = 1) -> None:
+        await self.tell(DeploymentCreated(name="demo"), SpecRegistered(spec_id="s", run_id=RUN, spec=SPEC))
+        await self.apply(replicas)
+        runs = (LiveRun(run_id=RUN, spec_id="s"),)
+        await self.tell(SpecApplied(spec_id="s", run_id=RUN, runs=runs))
+        await self.restart_health()
+
+    async def tell(self, *facts) -> None:
+        drafts = [Draft(Aggregate(PROJECT, fact.aggregate, DEPLOYMENT), fact) for fact in facts]
+        heads = (await self.log.load(drafts[0].aggregate.filter)).heads
+        await self.log.append(drafts, heads=heads, cause=Cause("test", "the request"))
+        if hasattr(self, "records"):
+            await self.follow()
+
+    async def apply(self, replicas: int, *, stopping: Sequence[str] = ()) -> None:
+        run = RunWorkload(RUN, "s", make_template(SPEC), replicas)
+        gone = frozenset(stopping)
+        await self.cluster.apply(
+            Workload(PROJECT, DEPLOYMENT, (run,), retiring=gone, stopping=gone, traceparent=TRACE), fence=1
+        )
+
+    async def restart_health(self) -> None:
+        self.records = Records(self.log, Worlds())
+        await self.follow()
+        await self.records.load()
+        self.watch = Watch(
+            self.cluster,
+            self.records,
+            Prober(),
+            progress=self.progress,
+            clock=lambda: self.now,
+            ticks=lambda: 0.0,
+        )
+
+    async def follow(self) -> None:
+        """What the follower does, without its task."""
+        worlds = self.records.worlds
+        async for event in self.log.read(*WORLD_FILTERS, after=worlds.sequence):
+            self.records.note(worlds.apply(event), event)
+
+    async def look(self) -> list[str]:
+        """The types of what one look appends."""
+        before = await self.log.last_sequence()
+        await self.watch.look()
+        await self.follow()
+        return [event.type for event in await self.events(after=before)]
+
+    async def events(self, after: int = 0) -> list[Recorded]:
+        return [event async for event in self.log.read(select(kind="replica"), after=after)]
+
+    async def replica_ids(self) -> list[str]:
+        shown = (await self.cluster.observe()).get(DEPLOYMENT)
+        return [o.replica_id for o in shown.replicas] if shown else []
+
+
+@pytest.fixture
+async def scene() -> Scene:
+    scene = Scene()
+    await scene.begin()
+    return scene
+
+
+async def test_the_life_of_a_replica(scene: Scene) -> None:
+    (replica_id,) = await scene.replica_ids()
+    assert await scene.look() == ["ReplicaStarted"]
+    scene.cluster.start(replica_id)
+    assert await scene.look() == ["ReplicaStarted"]
+    assert await scene.look() == []
+    scene.cluster.say(replica_id, ready=True)
+    assert await scene.look() == ["ReplicaBecameReady"]
+    scene.cluster.say(replica_id, ready=False, message="readiness probe: HTTP 503")
+    assert await scene.look() == ["ReplicaBecameUnready"]
+    scene.cluster.exit(replica_id, status=1)
+    assert await scene.look() == ["ReplicaStopped"]
+    scene.cluster.start(replica_id)
+    assert await scene.look() == ["ReplicaRestarted", "ReplicaBecameUnready"]
+    scene.cluster.say(replica_id, ready=True)
+    assert await scene.look() == ["ReplicaBecameReady"]
+    await scene.apply(0, stopping=[replica_id])
+    assert await scene.look() == ["ReplicaBecameUnready"]
+    scene.cluster.end(replica_id)
+    assert await scene.look() == ["ReplicaStopped"]
+    assert scene.records.rosters[DEPLOYMENT].replicas == ()
+
+
+async def test_a_first_readiness_continues_the_change_that_asked_for_it(scene: Scene) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    scene.cluster.say(replica_id, ready=True)
+    await scene.look()
+    (applied,) = [event async for event in scene.log.read(select(event_type="SpecApplied"))]
+    for event in await scene.events():
+        assert event.cause.actor == "service:health"
+        assert event.cause.correlation_id == "the request"
+        assert event.cause.causation_id == applied.event_id
+        assert event.cause.traceparent is not None
+        assert event.cause.traceparent.split("-")[1] == TRACE.split("-")[1]
+
+
+async def test_a_crash_was_asked_for_by_nobody(scene: Scene) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    await scene.look()
+    scene.cluster.exit(replica_id, signal=9)
+    await scene.look()
+    crash = (await scene.events())[-1]
+    assert crash.type == "ReplicaStopped"
+    assert crash.cause.correlation_id == "the request"
+    assert crash.cause.causation_id is None
+
+
+async def test_a_cluster_that_does_not_answer_changes_nothing(scene: Scene) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    scene.cluster.say(replica_id, ready=True)
+    await scene.look()
+    scene.cluster.is_available = False
+    with pytest.raises(ClusterUnavailable):
+        await scene.watch.look()
+    assert len(scene.records.rosters[DEPLOYMENT].ready()) == 1
+    scene.cluster.is_available = True
+    assert await scene.look() == []
+
+
+async def test_a_restart_of_health_holds_what_was_ready(scene: Scene) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    scene.cluster.say(replica_id, ready=True)
+    await scene.look()
+    await scene.restart_health()
+    assert await scene.look() == []
+    assert len(scene.records.rosters[DEPLOYMENT].ready()) == 1
+
+
+async def test_what_happened_while_health_was_away_is_told_once(scene: Scene) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    scene.cluster.say(replica_id, ready=True)
+    await scene.look()
+    scene.cluster.exit(replica_id, status=3)
+    scene.cluster.start(replica_id)
+    await scene.restart_health()
+    assert await scene.look() == ["ReplicaStopped", "ReplicaRestarted", "ReplicaBecameReady"]
+    assert await scene.look() == []
+
+
+async def test_an_append_without_an_answer_is_not_repeated(scene: Scene) -> None:
+    scene.log.is_forgetful = True
+    with pytest.raises(LogUnavailable):
+        await scene.watch.look()
+    scene.log.is_forgetful = False
+    assert await scene.look() == []
+    assert [event.type for event in await scene.events()] == ["ReplicaStarted"]
+
+
+async def test_a_conflict_makes_it_decide_again_on_what_is_there(scene: Scene) -> None:
+    """As two copies would: what the other has written already is not written again."""
+    other, mine = scene.watch, scene.records
+    await scene.restart_health()
+    assert await scene.look() == ["ReplicaStarted"]
+    scene.records = mine
+    await other.look()
+    assert [event.type for event in await scene.events()] == ["ReplicaStarted"]
+    assert len(mine.rosters[DEPLOYMENT].replicas) == 1
+
+
+async def test_a_retired_replica_that_ends_between_two_looks_was_stopped_not_lost(scene: Scene) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    await scene.look()
+    await scene.tell(ReplicasRetiring(replica_ids=(replica_id,), reason=RetireReason.DISABLED))
+    await scene.apply(0, stopping=[replica_id])
+    scene.cluster.end(replica_id)
+    assert await scene.look() == ["ReplicaStopped"]
+    fact = (await scene.events())[-1].fact
+    assert isinstance(fact, ReplicaStopped)
+    assert fact.reason == "stopped"
+
+
+async def test_a_deployment_that_is_gone_from_the_cluster_loses_its_replicas(scene: Scene) -> None:
+    await scene.look()
+    await scene.cluster.remove(DEPLOYMENT, fence=2)
+    scene.cluster.advance()
+    assert await scene.look() == ["ReplicaStopped"]
+    assert DEPLOYMENT not in scene.records.rosters
+    assert await scene.look() == []
+
+
+async def test_it_looks_more_often_while_a_replica_comes_up_or_goes(scene: Scene) -> None:
+    assert scene.watch.tick_s() == TICK_S
+    await scene.look()
+    assert scene.watch.tick_s() == BRISK_TICK_S
+    scene.now += timedelta(minutes=2)
+    assert scene.watch.tick_s() == TICK_S
+    (replica_id,) = await scene.replica_ids()
+    await scene.apply(0, stopping=[replica_id])
+    await scene.look()
+    (replica,) = scene.records.rosters[DEPLOYMENT].replicas
+    assert replica.state is ReplicaState.STOPPING
+    assert scene.watch.tick_s() == BRISK_TICK_S
