@@ -16,7 +16,8 @@ from services.api.tables import COMPARED
 async def difference(log: EventLog, engine: AsyncEngine) -> str | None:
     """What the read models show otherwise than a replay up to their checkpoint; None when they are equal."""
     async with engine.connect() as connection:
-        # One transaction, so that all tables are of one moment.
+        # One transaction, so that all tables are of one moment; SQLite's driver begins none for reads alone.
+        await connection.exec_driver_sql("BEGIN")
         checkpoint = await read_checkpoint(connection)
         shown = {table.name: await _rows(connection, table) for table in COMPARED}
     fresh = await memory_database()
