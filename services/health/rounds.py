@@ -49,6 +49,7 @@ class Patient:
     first_port: int
     started_at: float
     exam: Examination
+    conclusion: Conclusion
     knocks: dict[CheckKind, int] = field(default_factory=dict)
     busy: set[CheckKind] = field(default_factory=set)
     is_gone: bool = False
@@ -105,22 +106,21 @@ class Rounds:
         running = {o.replica_id: o for o in replicas if o.phase is ReplicaPhase.RUNNING and _has_address(o)}
         for replica_id in patients.keys() - running.keys():
             self._dismiss([patients.pop(replica_id)])
+        known: dict[str, Replica] | None = None
         for replica_id, o in running.items():
             patient = patients.get(replica_id)
             if patient is not None and _is_same_process(patient, o):
                 continue
             if patient is not None:
                 self._dismiss([patient])
-            known = roster.get(replica_id) if roster else None
-            patients[replica_id] = self._admit(deployment_id, o, known)
+            if known is None:
+                known = {replica.replica_id: replica for replica in roster.replicas} if roster else {}
+            patients[replica_id] = self._admit(deployment_id, o, known.get(replica_id))
 
     def conclusions(self, deployment_id: str) -> Conclusions:
         """What the checks of a deployment's processes say now."""
         patients = self._patients.get(deployment_id, {})
-        found: dict[tuple[str, int], Conclusion] = {}
-        for patient in patients.values():
-            found[patient.replica_id, patient.attempt] = examination.conclude(patient.exam)
-        return found
+        return {(patient.replica_id, patient.attempt): patient.conclusion for patient in patients.values()}
 
     async def run(self) -> None:
         """Never returns."""
@@ -142,7 +142,9 @@ class Rounds:
     def _admit(self, deployment_id: str, o: ObservedReplica, known: Replica | None) -> Patient:
         assert o.host is not None
         assert o.ports is not None
-        is_known = known is not None and (known.attempt, known.address) == (o.attempt, o.address)
+        if known is not None and (known.attempt, known.address) != (o.attempt, o.address):
+            known = None
+        exam = examination.resume(o.template, known) if known else examination.begin(o.template)
         age_s = max(0.0, (self._clock() - o.started_at).total_seconds()) if o.started_at else 0.0
         patient = Patient(
             deployment_id=deployment_id,
@@ -152,11 +154,10 @@ class Rounds:
             ports=o.ports,
             first_port=o.template.ports[0],
             started_at=self._ticks() - age_s,
-            exam=examination.resume(o.template, known)
-            if known is not None and is_known
-            else examination.begin(o.template),
+            exam=exam,
+            conclusion=examination.conclude(exam),
         )
-        was_ready = known is not None and is_known and known.state is ReplicaState.RUNNING
+        was_ready = known is not None and known.state is ReplicaState.RUNNING
         self._plan_first(patient, examination.active(patient.exam), is_urgent=not was_ready)
         return patient
 
@@ -243,6 +244,7 @@ class Rounds:
             self._plan_next(visit, due_at)
         self._plan_first(patient, after - before, is_urgent=True)
         if is_news:
+            patient.conclusion = examination.conclude(patient.exam)
             self._on_verdict(patient.deployment_id)
 
     async def _attempt(self, patient: Patient, kind: CheckKind) -> Outcome:
