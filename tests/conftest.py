@@ -3,6 +3,7 @@
 pytest_plugins = [
     "tests.support.clusters",
     "tests.support.envoy",
+    "tests.support.live_platform",
     "tests.support.nats_server",
     "tests.support.nats_cluster",
 ]

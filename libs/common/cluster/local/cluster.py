@@ -89,6 +89,8 @@ class LocalCluster:
         gone."""
         with _translated():
             asked = self._home.deployment_ids() if deployment_id is None else [deployment_id]
+            if deployment_id is None:
+                self._observer.forget_all_but(asked)
             look = self._observer.look(asked)
             for vacated in look.vacated:
                 await asyncio.to_thread(self._delete, vacated)
@@ -216,7 +218,7 @@ class LocalCluster:
 
 def _kill_all(replica_ids: set[str]) -> bool:
     """SIGKILL whatever carries one of these ids; False when there is nothing."""
-    carriers = [pid for pid in proc.pids() if any(proc.carries(pid, each) for each in replica_ids)]
+    carriers = [pid for pid in proc.pids() if proc.carried_id(pid) in replica_ids]
     for pid in carriers:
         kill(pid)
     return any(proc.start_ticks(pid) is not None for pid in carriers)

@@ -90,6 +90,12 @@ class Observer:
             )
         return look
 
+    def forget_all_but(self, deployment_ids: list[str]) -> None:
+        """Drop what was seen of deployments that are no more."""
+        for deployment_id in self._deployments.keys() - set(deployment_ids):
+            for directory in self._deployments.pop(deployment_id).directories:
+                self._replicas.pop(directory, None)
+
     def _look_at_deployment(self, deployment_id: str, now: datetime) -> _Deployment | None:
         known = self._deployments.get(deployment_id)
         changed_ns = _changed_ns(self._home.deployment(deployment_id))

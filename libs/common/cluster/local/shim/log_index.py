@@ -39,8 +39,9 @@ class Stretch:
 class LogIndex:
     """The index of one deployment, as one process knows it; several processes write it at the same time."""
 
-    def __init__(self, deployment: str) -> None:
+    def __init__(self, deployment: str, *, keep_bytes: int = KEEP_INDEX_BYTES) -> None:
         self._path = f"{deployment}/{INDEX}"
+        self._keep_bytes = keep_bytes
         self._seen = 0
         self._ends: dict[int, int] = {}
 
@@ -92,7 +93,7 @@ class LogIndex:
 
     def _bound(self, descriptor: int) -> None:
         """Give the oldest entries back to the disk. An empty stretch says how far each log is entered."""
-        length = surplus(descriptor, KEEP_INDEX_BYTES)
+        length = surplus(descriptor, self._keep_bytes)
         if length:
             for order, end in self._ends.items():
                 os.pwrite(descriptor, _ENTRY.pack(order, end, end, 0.0), self._seen)

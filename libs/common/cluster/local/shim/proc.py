@@ -15,14 +15,21 @@ def start_ticks(pid: int) -> int | None:
     return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
-def carries(pid: int, replica_id: str) -> bool:
-    """Whether the process was started with this replica's id in its environment."""
+def carried_id(pid: int) -> str | None:
+    """The id of the replica in whose environment the process was started."""
     try:
         with open(f"/proc/{pid}/environ", "rb") as file:
             environment = file.read()
     except (FileNotFoundError, ProcessLookupError, PermissionError):
-        return False
-    return f"{ID_VARIABLE}={replica_id}".encode() in environment.split(b"\0")
+        return None
+    prefix = f"{ID_VARIABLE}=".encode()
+    found = next((entry for entry in environment.split(b"\0") if entry.startswith(prefix)), None)
+    return None if found is None else found[len(prefix) :].decode(errors="replace")
+
+
+def carries(pid: int, replica_id: str) -> bool:
+    """Whether the process was started with this replica's id in its environment."""
+    return carried_id(pid) == replica_id
 
 
 def pids() -> list[int]:

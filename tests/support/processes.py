@@ -1,0 +1,70 @@
+"""What runs on this machine, by /proc. A zombie has ended."""
+
+import os
+import signal
+from pathlib import Path
+
+from libs.common.cluster.local.shim import proc
+from tests.support.polling import eventually
+
+
+def is_alive(pid: int) -> bool:
+    return proc.start_ticks(pid) is not None
+
+
+def replica_pids(replica_id: str) -> list[int]:
+    """Every process that was started as this replica, or by it."""
+    return proc.carriers(replica_id)
+
+
+async def main_pid(replica_id: str) -> int:
+    """The replica's one process that leads its session, as soon as it runs its command."""
+
+    def leaders() -> list[int]:
+        return [pid for pid in replica_pids(replica_id) if os.getsid(pid) == pid]
+
+    await eventually(leaders, because=f"replica {replica_id} has no process")
+    found = leaders()
+    assert len(found) == 1, f"replica {replica_id} has the processes {found}"
+    return found[0]
+
+
+def shim_pids(below: Path) -> list[int]:
+    """Every shim of a replica in this directory."""
+    return [pid for pid in proc.pids() if _is_shim(pid, below) and is_alive(pid)]
+
+
+def pids_below(directory: Path) -> list[int]:
+    """Every process that belongs to a replica in this directory: shims, and what works there."""
+    return sorted({*shim_pids(directory), *(pid for pid in proc.pids() if _works_in(pid, directory))})
+
+
+def parent(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def pss_kib(pid: int) -> int:
+    """Its proportional share of the machine's memory."""
+    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
+
+
+def kill(pid: int, number: int = signal.SIGKILL) -> None:
+    os.kill(pid, number)
+
+
+def _is_shim(pid: int, below: Path) -> bool:
+    try:
+        arguments = Path(f"/proc/{pid}/cmdline").read_bytes().decode(errors="replace").split("\0")
+    except (FileNotFoundError, ProcessLookupError):
+        return False
+    return any(argument.endswith("/shim/main.py") for argument in arguments) and any(
+        argument.startswith(f"{below.resolve()}/") for argument in arguments
+    )
+
+
+def _works_in(pid: int, directory: Path) -> bool:
+    try:
+        return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(directory.resolve())
+    except (FileNotFoundError, ProcessLookupError, PermissionError):
+        return False
