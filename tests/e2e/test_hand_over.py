@@ -1,0 +1,114 @@
+"""No request is lost when replicas leave: neither with the router held for seconds, nor one that is slow."""
+
+import asyncio
+import signal
+
+import pytest
+
+from tests.support.live_platform import LivePlatform, hello
+from tests.support.polling import eventually
+
+HELD_S = 5
+SLOW_S = 10
+
+CHANGES = {
+    "update": (200, None),
+    "scale-down": (200, None),
+    "disable": (404, "deployment_disabled"),
+    "delete": (404, "deployment_not_found"),
+}
+"""What a call is answered in the end."""
+
+
+@pytest.fixture
+async def platform(own_platform):
+    await own_platform.start_and_wait()
+    return own_platform
+
+
+async def test_nothing_is_lost_while_the_router_is_held(platform: LivePlatform):
+    deployments = await _deploy_all(platform)
+    callers = {change: platform.caller(deployments[change]) for change in CHANGES}
+    for caller in callers.values():
+        await caller.__aenter__()
+    try:
+        for caller in callers.values():
+            await eventually(lambda caller=caller: caller.served, within_s=20)
+        router = platform.pid("router")
+        platform.send("router", signal.SIGSTOP)
+        asked_at = await _change_all(platform, deployments)
+        await asyncio.sleep(HELD_S)  # the wait itself is the trial
+        platform.send("router", signal.SIGCONT)
+        await _done(platform, deployments)
+        for change, caller in callers.items():
+            await eventually(
+                lambda change=change, caller=caller: _is_final(change, caller.calls[-1]), within_s=30
+            )
+    finally:
+        for caller in callers.values():
+            await caller.__aexit__(None, None, None)
+    assert platform.pid("router") == router
+    for change, caller in callers.items():
+        lost = [call for call in caller.failures() if call.sent < asked_at or not _is_final(change, call)]
+        assert not lost, f"{change}: {lost[:3]}"
+    await platform.verified()
+
+
+async def test_a_slow_response_survives_all_of_it(platform: LivePlatform):
+    deployments = await _deploy_all(platform)
+    slow = {
+        change: [
+            asyncio.create_task(platform.caller(deployments[change]).once(f"/slow?seconds={SLOW_S}"))
+            for _ in range(4)
+        ]
+        for change in CHANGES
+    }
+    for deployment_id in deployments.values():
+        await _all_run(platform, deployment_id, 4)
+    await _change_all(platform, deployments)
+    for change, tasks in slow.items():
+        statuses = [answer.status_code for answer in await asyncio.gather(*tasks)]
+        assert statuses == [200] * 4, change
+    await _done(platform, deployments)
+
+
+async def _deploy_all(platform: LivePlatform) -> dict[str, str]:
+    return dict(
+        zip(
+            CHANGES,
+            await asyncio.gather(*(platform.deploy(hello(change, replicas=2)) for change in CHANGES)),
+            strict=True,
+        )
+    )
+
+
+async def _change_all(platform: LivePlatform, deployments: dict[str, str]) -> float:
+    asked_at = asyncio.get_running_loop().time()
+    await platform.submit(hello("update", replicas=2, VERSION="2"))
+    await platform.submit(hello("scale-down", replicas=1))
+    await platform.submit({**hello("disable", replicas=2), "enabled": False})
+    await platform.delete(deployments["delete"])
+    return asked_at
+
+
+async def _done(platform: LivePlatform, deployments: dict[str, str]) -> None:
+    for change, replicas in (("update", 2), ("scale-down", 1), ("disable", 0)):
+        await platform.settled(deployments[change])
+        assert len(await platform.pids(deployments[change])) == replicas
+    await platform.gone(deployments["delete"])
+
+
+async def _all_run(platform: LivePlatform, deployment_id: str, requests: int) -> None:
+    """Wait until that many slow requests are at work in the replicas, by their own count."""
+    counts: dict[str, int] = {}
+
+    async def is_so() -> bool:
+        answer = await platform.caller(deployment_id).once("/running")
+        counts[answer.headers["x-specstream-replica"]] = answer.json()["running"] - 1
+        return sum(counts.values()) >= requests
+
+    await eventually(is_so, within_s=8, because=f"not all requests are at work: {counts}")
+
+
+def _is_final(change: str, call) -> bool:
+    return (call.status, call.error_code) == CHANGES[change]

@@ -1,0 +1,196 @@
+"""One part of a running platform is killed during one operation, with a client calling throughout."""
+
+import asyncio
+import os
+import random
+from dataclasses import dataclass
+from itertools import product
+from typing import Any
+
+from tests.support.live_platform import SETTLES_WITHIN_S, LivePlatform, hello
+from tests.support.polling import eventually
+from tests.support.recorded_calls import Call, Caller
+
+PARTS = ("api", "reconciler", "health", "autoscaler", "router", "supervisor", "nats", "envoy")
+OPERATIONS = ("create", "update", "rollback", "delete")
+MATRIX = tuple(product(PARTS, OPERATIONS))
+
+WINDOW_S = 1.5
+"""Some more than an operation takes on an idle machine: a kill may come before it, in it or after it."""
+
+SEED_VARIABLE = "SPECSTREAM_SEED"
+
+
+def choose_seed() -> int:
+    """From the environment, to do a failed run again; else a new one."""
+    given = os.environ.get(SEED_VARIABLE)
+    return int(given) if given else random.SystemRandom().randrange(1_000_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """What is killed, during what, and how long after it began."""
+
+    part: str
+    operation: str
+    delay_s: float
+
+    def __str__(self) -> str:
+        return f"{self.part} killed {self.delay_s:.3f} s into {self.operation}"
+
+
+@dataclass
+class Killing:
+    """One cell, from an untouched deployment to the proof that nothing was lost. name: of the deployment."""
+
+    platform: LivePlatform
+    cell: Cell
+    name: str
+    deployment_id: str = ""
+    killed_at: float = 0.0
+    asked_at: float = 0.0
+
+    async def run(self) -> None:
+        """Raises AssertionError telling the cell."""
+        try:
+            await self._run()
+        except Exception as error:
+            raise AssertionError(f"{self.cell}, deployment {self.deployment_id}: {error}") from error
+
+    async def _run(self) -> None:
+        await self.platform.healthy()
+        operation = getattr(self, f"_{self.cell.operation}")
+        await operation()
+        await self._alive_again()
+        if self.cell.operation == "delete":
+            await self.platform.gone(self.deployment_id)
+        else:
+            await self.platform.delete(self.deployment_id)
+
+    async def _create(self) -> None:
+        self.asked_at = self._now()
+        killing = asyncio.create_task(self._kill())
+        self.deployment_id = await self.platform.submit(self._config(1))
+        async with self.platform.calling(self.deployment_id) as caller:
+            await killing
+            await self._is_true(version=1, specs=1, caller=caller)
+        self._judge(caller)
+
+    async def _update(self) -> None:
+        self.deployment_id = await self.platform.deploy(self._config(1))
+        async with self.platform.calling(self.deployment_id) as caller:
+            killing = asyncio.create_task(self._kill())
+            self.asked_at = self._now()
+            await self.platform.submit(self._config(2))
+            await killing
+            await self._is_true(version=2, specs=2, caller=caller)
+        self._judge(caller)
+
+    async def _rollback(self) -> None:
+        self.deployment_id = await self.platform.deploy(self._config(1))
+        first = await self.platform.spec(self.deployment_id)
+        await self.platform.deploy(self._config(2))
+        async with self.platform.calling(self.deployment_id) as caller:
+            killing = asyncio.create_task(self._kill())
+            self.asked_at = self._now()
+            # Safe to be asked twice, as a submission is: what is in force already registers nothing.
+            answer = await self.platform.ask(
+                "POST", f"/deployments/{self.deployment_id}/rollback", json={"specId": first["id"]}
+            )
+            assert answer.status_code == 200, answer.text
+            await killing
+            spec = await self._is_true(version=1, specs=3, caller=caller)
+            assert spec["id"] == answer.json()["specId"]
+        self._judge(caller)
+
+    async def _delete(self) -> None:
+        self.deployment_id = await self.platform.deploy(self._config(1))
+        async with self.platform.calling(self.deployment_id) as caller:
+            killing = asyncio.create_task(self._kill())
+            self.asked_at = self._now()
+            await self.platform.delete(self.deployment_id)
+            await killing
+            await self.platform.gone(self.deployment_id)
+
+            async def is_refused() -> bool:
+                last = caller.calls[-1]
+                return last.error_code == "deployment_not_found"
+
+            await eventually(is_refused, within_s=SETTLES_WITHIN_S, because="calls are not refused")
+        types = [event["type"] for event in await self.platform.events(self.deployment_id)]
+        assert types.count("DeploymentDeleted") == 1
+        self._judge(caller)
+
+    async def _kill(self) -> None:
+        await asyncio.sleep(self.cell.delay_s)
+        self.killed_at = self._now()
+        self.platform.send(self.cell.part)
+        if self.cell.part == "supervisor":
+            await self.platform.start_and_wait()
+
+    async def _is_true(self, *, version: int, specs: int, caller: Caller) -> dict[str, Any]:
+        """What was acknowledged is in the log, once, and in the cluster; the newest spec."""
+        spec = await self.platform.settled(self.deployment_id)
+        registered = await self.platform.events(self.deployment_id, type="SpecRegistered")
+        assert len(registered) == specs, f"{len(registered)} specs are registered"
+        await self.platform.pids(self.deployment_id)
+        await eventually(
+            lambda: caller.calls[-1].spec_id == spec["id"],
+            within_s=SETTLES_WITHIN_S,
+            because=f"calls are not answered by {spec['id']}",
+        )
+        assert (await caller.once()).json()["version"] == str(version)
+        return spec
+
+    async def _alive_again(self) -> None:
+        await eventually(
+            lambda: self.platform.pid(self.cell.part), because=f"{self.cell.part} was not started again"
+        )
+        await self.platform.healthy()
+
+    def _judge(self, caller: Caller) -> None:
+        first = caller.served[0]
+        outage_ends = next(
+            (call.ended for call in caller.calls if call.sent > self.killed_at and call.is_served),
+            self._now(),
+        )
+        lost = [
+            call
+            for call in caller.failures(since=first.ended)
+            if not self._is_excused(call, outage_ends=outage_ends)
+        ]
+        assert not lost, (
+            f"{len(lost)} of {len(caller.calls)} calls are lost; killed at {self.killed_at:.3f}, asked at"
+            f" {self.asked_at:.3f}: {lost[:3]}"
+        )
+
+    def _is_excused(self, call: Call, *, outage_ends: float) -> bool:
+        if call.error is not None:
+            overlaps = call.ended >= self.killed_at and call.sent <= outage_ends
+            return self.cell.part == "envoy" and overlaps
+        is_refused = call.status == 404 and call.error_code == "deployment_not_found"
+        return self.cell.operation == "delete" and call.sent >= self.asked_at and is_refused
+
+    def _config(self, version: int) -> dict[str, Any]:
+        return hello(self.name, replicas=2, VERSION=str(version))
+
+    def _now(self) -> float:
+        return asyncio.get_running_loop().time()
+
+
+def deal(seed: int) -> list[Cell]:
+    """One cell for each part, with the operations dealt round: every run has each operation twice."""
+    rng = random.Random(seed)
+    operations = [operation for operation in OPERATIONS for _ in range(len(PARTS) // len(OPERATIONS))]
+    rng.shuffle(operations)
+    return [
+        Cell(part, operation, rng.uniform(0, WINDOW_S))
+        for part, operation in zip(PARTS, operations, strict=True)
+    ]
+
+
+def whole_matrix(rng: random.Random) -> list[Cell]:
+    """Every cell once, in an order of its own."""
+    cells = [Cell(part, operation, rng.uniform(0, WINDOW_S)) for part, operation in MATRIX]
+    rng.shuffle(cells)
+    return cells

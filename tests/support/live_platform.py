@@ -1,0 +1,261 @@
+"""The whole platform, as its users meet it: REST, endpoints, and the replicas as processes."""
+
+import asyncio
+import os
+import subprocess
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from libs.common.cluster.local.shim import proc
+from tests.support.platform_process import ROOT, PlatformProcess
+from tests.support.polling import eventually
+from tests.support.recorded_calls import Caller
+
+SETTLES_WITHIN_S = 60.0
+"""For anything that takes a second or two on a machine with nothing else to do."""
+
+HELLO = ROOT / "examples" / "hello" / "app.py"
+
+RETRIED = {500, 502, 503, 504}
+
+Json = dict[str, Any]
+
+
+def hello(name: str, *, replicas: int = 1, checks: Json | None = None, **env: str) -> Json:
+    """A spec whose replica is up at once: examples/hello. env: its environment."""
+    return {
+        "apiVersion": "v1",
+        "name": name,
+        "image": "specstream/hello",
+        "command": [sys.executable, "-I", str(HELLO)],
+        "env": [{"name": key, "value": value} for key, value in env.items()],
+        "resources": {"machineType": "C4", "ports": [8000], "replicas": replicas},
+        "healthChecks": checks or {"readiness": {"path": "/ready", "periodSeconds": 1, "timeoutSeconds": 5}},
+    }
+
+
+class LivePlatform(PlatformProcess):
+    """A platform in a home of its own. `http` sends the API key and has no retry."""
+
+    _http: httpx.AsyncClient | None = None
+
+    async def start_and_wait(self, *, within_s: float = 90.0) -> None:
+        await super().start_and_wait(within_s=within_s)
+
+    @property
+    def http(self) -> httpx.AsyncClient:
+        if self._http is None:
+            self._http = self._connect()
+        return self._http
+
+    def _connect(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            base_url=f"http://127.0.0.1:{self.api_port}/v1",
+            headers={"authorization": f"Bearer {self.key}"},
+            timeout=30,
+            trust_env=False,
+        )
+
+    @property
+    def key(self) -> str:
+        return self.environment.get("SPECSTREAM_API_KEY") or (self.home / "api-key").read_text().strip()
+
+    # What a client asks
+
+    async def ask(self, method: str, path: str, *, patience_s: float = 60.0, **how: Any) -> httpx.Response:
+        """An answer; asked for again while nobody answers, or what answers cannot do it now."""
+        clock = asyncio.get_running_loop().time
+        give_up = clock() + patience_s
+        while True:
+            try:
+                answer = await self.http.request(method, path, **how)
+                if answer.status_code not in RETRIED or clock() > give_up:
+                    return answer
+            except httpx.TransportError:
+                if clock() > give_up:
+                    raise
+            await asyncio.sleep(0.1)
+
+    async def get(self, path: str, **params: Any) -> Any:
+        answer = await self.ask("GET", path, params=params)
+        assert answer.status_code == 200, f"GET {path}: {answer.status_code} {answer.text}"
+        return answer.json()
+
+    async def submit(self, config: Json, **more: Any) -> str:
+        """Safe to be asked twice: the same spec registers nothing."""
+        body = {"config": config, "projectId": "default", **more}
+        answer = await self.ask("POST", "/deployments", json=body)
+        assert answer.status_code == 200, answer.text
+        return str(answer.json()["deploymentId"])
+
+    async def deploy(self, config: Json, **more: Any) -> str:
+        """Submit it and wait until it is as the spec says."""
+        deployment_id = await self.submit(config, **more)
+        await self.settled(deployment_id)
+        return deployment_id
+
+    async def delete(self, deployment_id: str) -> None:
+        answer = await self.ask("DELETE", f"/deployments/{deployment_id}")
+        assert answer.status_code in {200, 404}, answer.text
+
+    async def spec(self, deployment_id: str) -> Json:
+        return (await self.get(f"/deployments/{deployment_id}"))["latestSpec"]
+
+    async def runs(self, deployment_id: str) -> list[Json]:
+        return await self.get(f"/deployments/{deployment_id}/runs")
+
+    async def instances(self, deployment_id: str) -> list[Json]:
+        return [one for run in await self.runs(deployment_id) for one in run["instances"]]
+
+    async def events(self, deployment_id: str | None = None, **params: Any) -> list[Json]:
+        """All of them, in order."""
+        if deployment_id:
+            params["deploymentId"] = deployment_id
+        found: list[Json] = []
+        while True:
+            page = await self.get(
+                "/events", **params, after=found[-1]["sequence"] if found else 0, limit=1000
+            )
+            found += page["items"]
+            if not page["hasMore"]:
+                return found
+
+    async def settled(self, deployment_id: str, *, within_s: float = SETTLES_WITHIN_S) -> Json:
+        """Wait until the newest spec is healthy and nothing but it runs; that spec."""
+        seen: list[Any] = []
+
+        async def is_settled() -> Json | None:
+            spec = await self.spec(deployment_id)
+            runs = await self.runs(deployment_id)
+            seen[:] = [spec, runs]
+            wanted = spec["data"]["resources"]["replicas"] if spec["data"]["enabled"] else 0
+            if not wanted:
+                return spec if spec["externalApplied"] and not runs else None
+            states = [one["state"] for run in runs for one in run["instances"]]
+            is_so = spec["dtHealthy"] and [run["id"] for run in runs] == [spec["runId"]]
+            return spec if is_so and states == ["running"] * wanted else None
+
+        try:
+            return await eventually(is_settled, within_s=within_s, every_s=0.05)
+        except AssertionError as error:
+            raise AssertionError(f"{deployment_id} did not settle: {error}\n{seen}") from error
+
+    async def gone(self, deployment_id: str, *, within_s: float = SETTLES_WITHIN_S) -> None:
+        """Wait until nothing is left of a deleted deployment."""
+        await eventually(
+            lambda: not self.replica_processes(deployment_id),
+            within_s=within_s,
+            every_s=0.1,
+            because=f"replicas of {deployment_id} are left",
+        )
+        await eventually(
+            lambda: self._is_removed(deployment_id),
+            within_s=within_s,
+            every_s=0.1,
+            because=f"no WorkloadRemoved of {deployment_id}",
+        )
+
+    async def _is_removed(self, deployment_id: str) -> bool:
+        return bool((await self.get("/events", deploymentId=deployment_id, type="WorkloadRemoved"))["items"])
+
+    async def healthy(self, *, within_s: float = SETTLES_WITHIN_S) -> None:
+        async def is_healthy() -> bool:
+            try:
+                return (await self.http.get("/health")).status_code == 200
+            except httpx.TransportError:
+                return False
+
+        await eventually(is_healthy, within_s=within_s, every_s=0.1, because="the platform is not healthy")
+
+    async def verified(self) -> Json:
+        """The log is sound."""
+        result = await self.get("/log/verify")
+        assert result["ok"], result
+        return result
+
+    # The endpoint, and what answers
+
+    def endpoint(self, deployment_id: str) -> str:
+        return f"d{deployment_id}.localhost:{self.edge_port}"
+
+    def caller(self, deployment_id: str, path: str = "/", **how: Any) -> Caller:
+        return Caller(self.endpoint(deployment_id), path, **how)
+
+    @asynccontextmanager
+    async def calling(self, deployment_id: str, path: str = "/", **how: Any) -> AsyncIterator[Caller]:
+        """A caller that has been served once, and so has to be served from then on."""
+        async with self.caller(deployment_id, path, **how) as caller:
+            await eventually(lambda: caller.served, within_s=SETTLES_WITHIN_S, because="no call is served")
+            yield caller
+
+    def replica_processes(self, deployment_id: str) -> dict[str, list[int]]:
+        """The processes that lead a replica, by replica: one each, if all is well."""
+        found: dict[str, list[int]] = {}
+        mark = f"SPECSTREAM_DEPLOYMENT_ID={deployment_id}".encode()
+        for pid in proc.pids():
+            try:
+                environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                is_leader = os.getsid(pid) == pid
+            except (FileNotFoundError, ProcessLookupError, PermissionError):
+                continue
+            if mark not in environment or not is_leader or proc.start_ticks(pid) is None:
+                continue
+            found.setdefault(str(proc.carried_id(pid)), []).append(pid)
+        return found
+
+    async def pids(self, deployment_id: str) -> dict[str, int]:
+        """The one process of each replica; fails when a replica has none or two, or is nobody's."""
+        processes = self.replica_processes(deployment_id)
+        instances = {one["id"] for one in await self.instances(deployment_id)}
+        assert processes.keys() == instances, f"orphaned or lost: {processes} are not {instances}"
+        assert all(len(pids) == 1 for pids in processes.values()), f"doubled: {processes}"
+        return {replica_id: pids[0] for replica_id, pids in processes.items()}
+
+    # The command line
+
+    async def cli(self, *arguments: str, stdin: str | None = None) -> subprocess.CompletedProcess[str]:
+        """`bin/specstream` to its end."""
+        return await asyncio.to_thread(
+            subprocess.run,
+            [str(ROOT / "bin" / "specstream"), *arguments],
+            cwd=self.home,
+            env=self._env(),
+            capture_output=True,
+            text=True,
+            input=stdin,
+            timeout=120,
+            check=False,
+        )
+
+    async def close(self) -> None:
+        """Stop it, and fail if anything is left."""
+        if self._http is not None:
+            await self._http.aclose()
+        await self.stop()
+
+
+@pytest.fixture(scope="session")
+async def shared_platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LivePlatform]:
+    """One for all tests that kill nothing; each brings deployments of its own."""
+    platform = LivePlatform(tmp_path_factory.mktemp("platform") / "home")
+    try:
+        await platform.start_and_wait()
+        yield platform
+    finally:
+        await platform.close()
+
+
+@pytest.fixture
+async def own_platform(tmp_path: Path) -> AsyncIterator[LivePlatform]:
+    """One that the test may do anything to; not started yet."""
+    platform = LivePlatform(tmp_path / "home")
+    try:
+        yield platform
+    finally:
+        await platform.close()

@@ -1,0 +1,109 @@
+"""A client that keeps calling an endpoint and remembers every call."""
+
+import asyncio
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+import httpx
+
+PAUSE_S = 0.02
+"""Between two calls of a lane: often enough to fall into every hand-over."""
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """sent, ended: by the loop's clock. status: None where the connection broke, which `error` then tells."""
+
+    method: str
+    sent: float
+    ended: float
+    status: int | None
+    replica_id: str | None = None
+    spec_id: str | None = None
+    error_code: str | None = None
+    error: str | None = None
+
+    @property
+    def is_served(self) -> bool:
+        return self.status == 200
+
+
+@dataclass
+class Caller:
+    """Calls an endpoint from `async with` to its end, GET and POST by turns of its lanes.
+
+    The connection goes to the edge port and the host into the header: no resolver needs to know it. The
+    last call of each lane is let finish.
+    """
+
+    endpoint: str
+    path: str = "/"
+    lanes: int = 2
+    timeout_s: float = 30.0
+    calls: list[Call] = field(default_factory=list)
+    _stop: asyncio.Event = field(default_factory=asyncio.Event)
+    _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+
+    @property
+    def base_url(self) -> str:
+        return f"http://127.0.0.1:{self.endpoint.rpartition(':')[2]}"
+
+    async def __aenter__(self) -> Self:
+        self._tasks = [
+            asyncio.create_task(self._lane("GET" if lane % 2 == 0 else "POST")) for lane in range(self.lanes)
+        ]
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._stop.set()
+        await asyncio.gather(*self._tasks)
+
+    @property
+    def served(self) -> list[Call]:
+        return [call for call in self.calls if call.is_served]
+
+    def failures(self, *, since: float = 0.0) -> list[Call]:
+        """What was not answered 200 of what was sent after `since`."""
+        return [call for call in self.calls if not call.is_served and call.sent >= since]
+
+    async def once(self, path: str | None = None, **how: object) -> httpx.Response:
+        """One call apart from the record, on a connection of its own."""
+        async with httpx.AsyncClient(timeout=self.timeout_s, trust_env=False) as http:
+            headers = {"host": self.endpoint, **how.pop("headers", {})}
+            return await http.request(
+                how.pop("method", "GET"), f"{self.base_url}{path or self.path}", headers=headers, **how
+            )
+
+    async def _lane(self, method: str) -> None:
+        async with httpx.AsyncClient(base_url=self.base_url, timeout=self.timeout_s, trust_env=False) as http:
+            while not self._stop.is_set():
+                self.calls.append(await self._call(http, method))
+                await asyncio.sleep(PAUSE_S)
+
+    async def _call(self, http: httpx.AsyncClient, method: str) -> Call:
+        clock = asyncio.get_running_loop().time
+        sent = clock()
+        try:
+            response = await http.request(
+                method, self.path, headers={"host": self.endpoint}, content=b"x" if method == "POST" else None
+            )
+        except httpx.HTTPError as error:
+            return Call(method, sent, clock(), None, error=repr(error))
+        code = None
+        if response.status_code != 200:
+            try:
+                code = str(response.json().get("error_code"))
+            except ValueError:
+                code = response.text[:200]
+        return Call(
+            method,
+            sent,
+            clock(),
+            response.status_code,
+            response.headers.get("x-specstream-replica"),
+            response.headers.get("x-specstream-spec"),
+            code,
+        )
