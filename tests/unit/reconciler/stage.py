@@ -6,35 +6,19 @@ Real: the reconciler, the log. Played: health and the router, as far as the reco
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import timedelta
 from typing import Any
 
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload, ReplicaPhase, Workload
 from libs.common.errors import Temporary
-from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
-from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
-from libs.common.events.fact import Fact
-from libs.common.events.replica import (
-    ProbeKind,
-    Replica,
-    ReplicaBecameReady,
-    ReplicaCondemned,
-    ReplicaFact,
-    ReplicaReason,
-    ReplicaRestarted,
-    ReplicaStarted,
-    ReplicaState,
-    ReplicaStopped,
-)
-from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
+from libs.common.events.envelope import Cause, Draft, Recorded, select
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Appended, EventLog, Guard, Heads, Loaded
 from libs.common.spec.model import Spec
-from libs.common.spec.template import make_template, run_id
-from libs.common.state.world import DeploymentWorld, fold
+from libs.common.state.world import fold
 from services.reconciler.converge import Reconciler, Wake
-from tests.unit.reconciler.scene import DEPLOYMENT, PROJECT, START, spec
+from tests.support.players import Players
+from tests.unit.reconciler.scene import DEPLOYMENT, spec
 
 NEVER_READY_IMAGE = "c"
 REFUSED_IMAGE = "x"
@@ -199,107 +183,23 @@ class WatchedCluster(MemoryCluster):
         await super().apply(workload, fence=fence)
 
 
-class Stage:
+class Stage(Players):
+    """The players, the reconciler processes, and a hand on the cluster."""
+
+    cluster: WatchedCluster
+
     def __init__(self) -> None:
-        self.now = START
-        self.log = MemoryLog(lambda: self.now)
-        self.cluster = WatchedCluster(lambda: self.now)
-        self.cluster.log = self.log
+        log = MemoryLog(lambda: self.now)
+        cluster = WatchedCluster(lambda: self.now)
+        cluster.log = log
+        super().__init__(
+            log, cluster, DEPLOYMENT, is_fit=lambda replica: replica.template.image != NEVER_READY_IMAGE
+        )
         self.processes = [self.new_process()]
-        self.specs = 0
 
     def new_process(self, *, is_held: bool = False) -> Process:
         pace = Pace(is_free=not is_held)
         return Process(Reconciler(PacedLog(self.log, pace), PacedCluster(self.cluster, pace)), pace)
-
-    async def events(self) -> list[Recorded]:
-        return [event async for event in self.log.read(select())]
-
-    async def world(self) -> DeploymentWorld | None:
-        return fold((await self.log.load(select(aggregate_id=DEPLOYMENT))).events)
-
-    async def observed(self) -> tuple[ObservedReplica, ...]:
-        workload = (await self.cluster.observe()).get(DEPLOYMENT)
-        return workload.replicas if workload else ()
-
-    async def say(self, *facts: Fact, traceparent: str | None = None) -> None:
-        aggregate = Aggregate(PROJECT, facts[0].aggregate, DEPLOYMENT)
-        heads = (await self.log.load(aggregate.filter)).heads
-        self.specs += 1
-        self.now += timedelta(milliseconds=1)
-        cause = Cause("test", correlation_id=f"request-{self.specs}", traceparent=traceparent)
-        await self.log.append([Draft(aggregate, fact) for fact in facts], heads=heads, cause=cause)
-
-    async def register(self, wanted: Spec, *, traceparent: str | None = None) -> None:
-        world = await self.world()
-        if world and world.deployment and world.deployment.is_deleted:
-            return
-        created = [DeploymentCreated(name=wanted.name)] if world is None else []
-        registered = SpecRegistered(
-            spec_id=f"s{self.specs}", run_id=run_id(make_template(wanted)), spec=wanted
-        )
-        await self.say(*created, registered, traceparent=traceparent)
-
-    async def delete(self) -> None:
-        world = await self.world()
-        if world and world.deployment and not world.deployment.is_deleted:
-            await self.say(DeploymentDeleted(name="demo"))
-
-    async def health(self) -> bool:
-        """One look of health at the cluster: the first difference to the roster becomes a fact."""
-        world = await self.world()
-        if world is None:
-            return False
-        roster = {replica.replica_id: replica for replica in world.roster.replicas}
-        seen = {replica.replica_id: replica for replica in await self.observed()}
-        for id_, line in roster.items():
-            fact = _difference(line, seen.get(id_), roster)
-            if fact:
-                await self.say(fact)
-                return True
-        for id_, replica in seen.items():
-            if id_ not in roster:
-                line = Replica(
-                    replica_id=id_,
-                    run_id=replica.run_id,
-                    spec_id=replica.spec_id,
-                    state=ReplicaState.STARTING,
-                    address=replica.address,
-                    attempt=replica.attempt,
-                    created_at=replica.created_at,
-                )
-                await self.say(ReplicaStarted(replica_id=id_, roster=(*roster.values(), line)))
-                return True
-        return False
-
-    async def condemn(self, number: int) -> None:
-        world = await self.world()
-        ready = world.roster.ready() if world else ()
-        if world and ready:
-            line = ready[number % len(ready)]
-            sentenced = line.model_copy(
-                update={"state": ReplicaState.UNREADY, "condemned_attempt": line.attempt}
-            )
-            roster = tuple(sentenced if r == line else r for r in world.roster.replicas)
-            await self.say(
-                ReplicaCondemned(
-                    replica_id=line.replica_id,
-                    roster=roster,
-                    probe=ProbeKind.LIVENESS,
-                    reason=ReplicaReason.PROBE_FAILED,
-                    message="status 500",
-                )
-            )
-
-    async def router(self) -> bool:
-        """The router has drained all that are to leave."""
-        world = await self.world()
-        if world is None or world.rollout.retiring <= world.traffic.withdrawn:
-            return False
-        await self.say(
-            EndpointsWithdrawn(replica_ids=tuple(sorted(world.rollout.retiring)), reason=WithdrawReason.IDLE)
-        )
-        return True
 
     async def crash(self, number: int) -> None:
         running = await self.in_phase(ReplicaPhase.RUNNING)
@@ -350,38 +250,3 @@ class Stage:
                 if len(await self.events()) == delivered and not await self.health():
                     return
         raise AssertionError("it never came to rest")
-
-
-def _difference(
-    line: Replica, replica: ObservedReplica | None, roster: Mapping[str, Replica]
-) -> ReplicaFact | None:
-    def with_line(**changes: Any) -> tuple[Replica, ...]:
-        changed = line.model_copy(update=changes)
-        return tuple(changed if r.replica_id == line.replica_id else r for r in roster.values())
-
-    id_ = line.replica_id
-    if replica is None:
-        rest = tuple(r for r in roster.values() if r.replica_id != id_)
-        return ReplicaStopped(replica_id=id_, roster=rest, reason=ReplicaReason.STOPPED, message="ended")
-    if replica.attempt > line.attempt:
-        return ReplicaRestarted(
-            replica_id=id_,
-            roster=with_line(state=ReplicaState.STARTING, attempt=replica.attempt, condemned_attempt=None),
-            reason=ReplicaReason.EXITED,
-            message="started again",
-        )
-    if replica.phase is ReplicaPhase.EXITED and line.state is not ReplicaState.FAILED:
-        return ReplicaStopped(
-            replica_id=id_,
-            roster=with_line(state=ReplicaState.FAILED),
-            reason=ReplicaReason.EXITED,
-            message="exited",
-        )
-    is_fit = replica.template.image != NEVER_READY_IMAGE and replica.phase is ReplicaPhase.RUNNING
-    if line.state is ReplicaState.STARTING and is_fit:
-        return ReplicaBecameReady(
-            replica_id=id_,
-            roster=with_line(state=ReplicaState.RUNNING, ready_at=line.ready_at or START),
-            reason=ReplicaReason.PROBE_SUCCEEDED,
-        )
-    return None

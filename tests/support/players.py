@@ -1,0 +1,174 @@
+"""The services around the reconciler, played by hand: what api, health and the router would say next."""
+
+from collections.abc import Callable, Mapping
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+from libs.common.cluster.port import Cluster, ObservedReplica, ReplicaPhase
+from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
+from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
+from libs.common.events.fact import Fact
+from libs.common.events.replica import (
+    ProbeKind,
+    Replica,
+    ReplicaBecameReady,
+    ReplicaCondemned,
+    ReplicaFact,
+    ReplicaReason,
+    ReplicaRestarted,
+    ReplicaStarted,
+    ReplicaState,
+    ReplicaStopped,
+)
+from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
+from libs.common.log.port import EventLog
+from libs.common.spec.model import Spec
+from libs.common.spec.template import make_template, run_id
+from libs.common.state.world import DeploymentWorld, fold
+
+PROJECT = "default"
+START = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class Players:
+    """They speak of one deployment. is_fit: whether a running replica would pass its probes."""
+
+    def __init__(
+        self,
+        log: EventLog,
+        cluster: Cluster,
+        deployment_id: str,
+        *,
+        is_fit: Callable[[ObservedReplica], bool] = lambda _: True,
+    ) -> None:
+        self.log = log
+        self.cluster = cluster
+        self.deployment_id = deployment_id
+        self.is_fit = is_fit
+        self.now = START
+        self.said = 0
+
+    async def events(self) -> list[Recorded]:
+        return [event async for event in self.log.read(select())]
+
+    async def world(self) -> DeploymentWorld | None:
+        return fold((await self.log.load(select(aggregate_id=self.deployment_id))).events)
+
+    async def observed(self) -> tuple[ObservedReplica, ...]:
+        workload = (await self.cluster.observe(self.deployment_id)).get(self.deployment_id)
+        return workload.replicas if workload else ()
+
+    async def say(self, *facts: Fact, traceparent: str | None = None) -> None:
+        aggregate = Aggregate(PROJECT, facts[0].aggregate, self.deployment_id)
+        heads = (await self.log.load(aggregate.filter)).heads
+        self.said += 1
+        self.now += timedelta(milliseconds=1)
+        cause = Cause("test", correlation_id=f"request-{self.said}", traceparent=traceparent)
+        await self.log.append([Draft(aggregate, fact) for fact in facts], heads=heads, cause=cause)
+
+    async def register(self, wanted: Spec, *, traceparent: str | None = None) -> None:
+        world = await self.world()
+        if world and world.deployment and world.deployment.is_deleted:
+            return
+        created = [DeploymentCreated(name=wanted.name)] if world is None else []
+        registered = SpecRegistered(
+            spec_id=f"s{self.said}", run_id=run_id(make_template(wanted)), spec=wanted
+        )
+        await self.say(*created, registered, traceparent=traceparent)
+
+    async def delete(self) -> None:
+        world = await self.world()
+        if world and world.deployment and not world.deployment.is_deleted:
+            await self.say(DeploymentDeleted(name="demo"))
+
+    async def health(self) -> bool:
+        """One look of health at the cluster: the first difference to the roster becomes a fact."""
+        world = await self.world()
+        if world is None:
+            return False
+        roster = {replica.replica_id: replica for replica in world.roster.replicas}
+        seen = {replica.replica_id: replica for replica in await self.observed()}
+        for id_, line in roster.items():
+            fact = self._difference(line, seen.get(id_), roster)
+            if fact:
+                await self.say(fact)
+                return True
+        for id_, replica in seen.items():
+            if id_ not in roster:
+                line = Replica(
+                    replica_id=id_,
+                    run_id=replica.run_id,
+                    spec_id=replica.spec_id,
+                    state=ReplicaState.STARTING,
+                    address=replica.address,
+                    attempt=replica.attempt,
+                    created_at=replica.created_at,
+                )
+                await self.say(ReplicaStarted(replica_id=id_, roster=(*roster.values(), line)))
+                return True
+        return False
+
+    async def condemn(self, number: int) -> None:
+        world = await self.world()
+        ready = world.roster.ready() if world else ()
+        if world and ready:
+            line = ready[number % len(ready)]
+            sentenced = line.model_copy(
+                update={"state": ReplicaState.UNREADY, "condemned_attempt": line.attempt}
+            )
+            roster = tuple(sentenced if r == line else r for r in world.roster.replicas)
+            await self.say(
+                ReplicaCondemned(
+                    replica_id=line.replica_id,
+                    roster=roster,
+                    probe=ProbeKind.LIVENESS,
+                    reason=ReplicaReason.PROBE_FAILED,
+                    message="status 500",
+                )
+            )
+
+    async def router(self) -> bool:
+        """The router has drained all that are to leave."""
+        world = await self.world()
+        if world is None or world.rollout.retiring <= world.traffic.withdrawn:
+            return False
+        await self.say(
+            EndpointsWithdrawn(replica_ids=tuple(sorted(world.rollout.retiring)), reason=WithdrawReason.IDLE)
+        )
+        return True
+
+    def _difference(
+        self, line: Replica, replica: ObservedReplica | None, roster: Mapping[str, Replica]
+    ) -> ReplicaFact | None:
+        def with_line(**changes: Any) -> tuple[Replica, ...]:
+            changed = line.model_copy(update=changes)
+            return tuple(changed if r.replica_id == line.replica_id else r for r in roster.values())
+
+        id_ = line.replica_id
+        if replica is None:
+            rest = tuple(r for r in roster.values() if r.replica_id != id_)
+            return ReplicaStopped(replica_id=id_, roster=rest, reason=ReplicaReason.STOPPED, message="ended")
+        if replica.attempt > line.attempt:
+            return ReplicaRestarted(
+                replica_id=id_,
+                roster=with_line(
+                    state=ReplicaState.STARTING, attempt=replica.attempt, condemned_attempt=None
+                ),
+                reason=ReplicaReason.EXITED,
+                message="started again",
+            )
+        if replica.phase is ReplicaPhase.EXITED and line.state is not ReplicaState.FAILED:
+            return ReplicaStopped(
+                replica_id=id_,
+                roster=with_line(state=ReplicaState.FAILED),
+                reason=ReplicaReason.EXITED,
+                message="exited",
+            )
+        is_fit = replica.phase is ReplicaPhase.RUNNING and self.is_fit(replica)
+        if line.state is ReplicaState.STARTING and is_fit:
+            return ReplicaBecameReady(
+                replica_id=id_,
+                roster=with_line(state=ReplicaState.RUNNING, ready_at=line.ready_at or START),
+                reason=ReplicaReason.PROBE_SUCCEEDED,
+            )
+        return None

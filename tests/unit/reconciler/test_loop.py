@@ -1,0 +1,107 @@
+"""The resync finds what no event tells, and leaves alone what is right or unknown."""
+
+import asyncio
+from collections.abc import AsyncIterator
+
+import pytest
+import structlog
+
+from libs.common.cluster.memory import MemoryCluster
+from libs.common.cluster.port import Workload
+from libs.common.errors import ClusterUnavailable
+from libs.common.runtime import Progress
+from services.reconciler.converge import Reconciler
+from services.reconciler.loop import Resync
+from tests.support.polling import eventually
+from tests.unit.reconciler.scene import DEPLOYMENT, PROJECT, spec
+from tests.unit.reconciler.stage import Stage
+
+STRANGER = "f" * 32
+
+
+class Scene(Stage):
+    """A stage with a resync that follows its log."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.progress = Progress()
+        self.resync = Resync(
+            self.log, self.cluster, Reconciler(self.log, self.cluster), self.progress, interval_s=0.01
+        )
+
+    async def caught_up(self) -> None:
+        """The follower has taken in everything that is in the log."""
+        last = await self.log.last_sequence()
+        await eventually(lambda: self.progress.applied_sequence >= last)
+
+
+@pytest.fixture
+async def scene() -> AsyncIterator[Scene]:
+    scene = Scene()
+    await scene.register(spec("a", 2))
+    await scene.settle()
+    follower = asyncio.ensure_future(scene.resync.follow())
+    await scene.caught_up()
+    yield scene
+    follower.cancel()
+    await asyncio.gather(follower, return_exceptions=True)
+
+
+async def test_a_round_over_what_is_right_says_nothing(scene: Scene) -> None:
+    before = await scene.events()
+    await scene.resync.round()
+    assert await scene.events() == before
+
+
+async def test_a_replica_that_vanished_is_made_anew(scene: Scene) -> None:
+    vanished, kept = await scene.observed()
+    scene.cluster.end(vanished.replica_id)
+    await scene.resync.round()
+    after = {replica.replica_id for replica in await scene.observed()}
+    assert len(after) == 2
+    assert kept.replica_id in after
+
+
+async def test_a_spec_that_nobody_was_woken_for_is_applied(scene: Scene) -> None:
+    await scene.register(spec("b", 1))
+    await scene.caught_up()
+    await scene.resync.round()
+    assert {replica.template.image for replica in await scene.observed()} == {"a", "b"}
+
+
+async def test_what_the_log_does_not_know_is_left_alone_and_told_once(scene: Scene) -> None:
+    await MemoryCluster.apply(scene.cluster, Workload(PROJECT, STRANGER, ()), fence=1)
+    with structlog.testing.capture_logs() as told:
+        await scene.resync.round()
+        await scene.resync.round()
+    assert [line["deployment_id"] for line in told] == [STRANGER]
+    assert STRANGER in await scene.cluster.observe()
+
+
+async def test_what_is_left_of_a_removed_deployment_is_removed(scene: Scene) -> None:
+    await scene.delete()
+    await scene.settle()
+    await scene.caught_up()
+    late = await scene.log.last_sequence() - 1
+    await MemoryCluster.apply(scene.cluster, Workload(PROJECT, DEPLOYMENT, ()), fence=late)
+    await scene.resync.round()
+    assert DEPLOYMENT not in await scene.cluster.observe()
+
+
+async def test_a_cluster_that_is_away_holds_everything(scene: Scene) -> None:
+    scene.cluster.is_available = False
+    with pytest.raises(ClusterUnavailable):
+        await scene.resync.round()
+
+
+async def test_it_is_ready_only_while_the_cluster_answers(scene: Scene) -> None:
+    loop = asyncio.ensure_future(scene.resync.run())
+    try:
+        await eventually(lambda: scene.progress.is_ready)
+        scene.cluster.is_available = False
+        await eventually(lambda: not scene.progress.is_ready)
+        scene.cluster.is_available = True
+        await eventually(lambda: scene.progress.is_ready)
+    finally:
+        loop.cancel()
+        await asyncio.gather(loop, return_exceptions=True)
