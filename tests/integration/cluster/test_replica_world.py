@@ -5,9 +5,8 @@ import socket
 
 import pytest
 
-from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.port import ReplicaPhase
-from tests.support.clusters import DEPLOYMENT, all_run, run_of, template, workload
+from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, run_of, template, workload
 from tests.support.polling import eventually
 from tests.support.processes import main_pid
 
@@ -113,16 +112,17 @@ async def test_a_file_that_is_no_program_says_why(local_world, tmp_path):
 
 
 async def test_fifty_replicas_of_two_homes_have_a_hundred_ports(local_world, tmp_path):
-    other = LocalCluster(tmp_path / "other")
+    other = LocalWorld(tmp_path / "other")
     try:
-        await local_world.cluster.apply(workload(run_of(25, of=template("sleep", "1000"))), fence=1)
-        await other.apply(workload(run_of(25, of=template("sleep", "1000", ports=(1, 2, 3)))), fence=1)
-        shown = [*await local_world.until(all_run(25)), *(await other.observe())[DEPLOYMENT].replicas]
+        shown = [
+            *await started(local_world, 25, of=template("sleep", "1000")),
+            *await started(other, 25, of=template("sleep", "1000", ports=(1, 2, 3))),
+        ]
         ports = [port for replica in shown for port in replica.ports.values()]
         assert len(ports) == len(set(ports)) == 100
         assert len({await main_pid(replica.replica_id) for replica in shown}) == 50
     finally:
-        await other.shutdown(grace_seconds=0)
+        await other.cluster.shutdown(grace_seconds=0)
 
 
 async def test_a_port_that_was_taken_meanwhile_is_exchanged_at_the_restart(local_world):
