@@ -66,15 +66,17 @@ class Players:
         cause = Cause("test", correlation_id=f"request-{self.said}", traceparent=traceparent)
         await self.log.append([Draft(aggregate, fact) for fact in facts], heads=heads, cause=cause)
 
-    async def register(self, wanted: Spec, *, traceparent: str | None = None) -> None:
+    async def register(self, wanted: Spec, *, traceparent: str | None = None) -> str | None:
+        """The new spec's id; None for a deployment that is deleted."""
         world = await self.world()
         if world and world.deployment and world.deployment.is_deleted:
-            return
+            return None
         created = [DeploymentCreated(name=wanted.name)] if world is None else []
         registered = SpecRegistered(
             spec_id=f"s{self.said}", run_id=run_id(make_template(wanted)), spec=wanted
         )
         await self.say(*created, registered, traceparent=traceparent)
+        return registered.spec_id
 
     async def delete(self) -> None:
         world = await self.world()

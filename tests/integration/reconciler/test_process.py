@@ -1,0 +1,198 @@
+"""The reconciler as a process, on a real broker and real replica processes; the services around it played."""
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import AsyncIterator, Awaitable, Callable
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from libs.common.bus import subjects
+from libs.common.bus.heartbeat import Heartbeat
+from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.events.rollout import RolloutPhase, SpecFailedReason
+from libs.common.ids import new_id
+from libs.common.log.jetstream import JetStreamLog
+from libs.common.spec.model import Resources, Spec
+from tests.support.nats_server import NatsEndpoint
+from tests.support.players import Players
+from tests.support.polling import eventually
+
+SLEEPER = ("sh", "-c", "while :; do sleep 1; done")
+
+
+def spec(image: str = "a", replicas: int = 2, *, command: tuple[str, ...] | None = SLEEPER) -> Spec:
+    resources = Resources(machine_type="C4", ports=(8000,), replicas=replicas)
+    return Spec(name="demo", image=image, command=command, resources=resources)
+
+
+class Service:
+    """`python -m services.<name>` with a home; what it logs goes to a file."""
+
+    def __init__(self, name: str, home: Path, nats_url: str) -> None:
+        self._name = name
+        self._home = home
+        self._environment = {
+            **os.environ,
+            "SPECSTREAM_HOME": str(home),
+            "SPECSTREAM_NATS_URL": nats_url,
+            "SPECSTREAM_GRACE_SECONDS": "2",
+            "SPECSTREAM_RESYNC_SECONDS": "1",
+        }
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def start(self) -> None:
+        with (self._home / f"{self._name}.log").open("ab") as output:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", f"services.{self._name}"],
+                env=self._environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+            )
+
+    def end(self, number: int) -> int:
+        """Sends the signal and returns the exit status."""
+        assert self._process is not None
+        self._process.send_signal(number)
+        return self._process.wait(timeout=20)
+
+    @property
+    def is_running(self) -> bool:
+        return self._process is not None and self._process.poll() is None
+
+
+class Play(Players):
+    """Health and the router speak until something is true."""
+
+    async def until(self, condition: Callable[[], Awaitable[object]]) -> None:
+        async def holds() -> object:
+            while await self.health():
+                pass
+            await self.router()
+            return await condition()
+
+        await eventually(holds, within_s=30, every_s=0.05)
+
+    async def settles(self, spec_id: str, phase: RolloutPhase) -> None:
+        async def is_there() -> bool:
+            world = await self.world()
+            progress = world.rollout.progress if world else None
+            return progress is not None and (progress.spec_id, progress.phase) == (spec_id, phase)
+
+        await self.until(is_there)
+
+    async def pids(self) -> set[str]:
+        return {replica.replica_id for replica in await self.observed()}
+
+
+@pytest.fixture
+async def reconciler(
+    tmp_path: Path, nats_endpoint: NatsEndpoint, log_client: Client
+) -> AsyncIterator[Service]:
+    assert log_client.is_connected
+    service = Service("reconciler", tmp_path, nats_endpoint.url)
+    service.start()
+    yield service
+    if service.is_running:
+        assert service.end(signal.SIGTERM) == 0
+
+
+@pytest.fixture
+async def play(tmp_path: Path, jetstream_log: JetStreamLog, reconciler: Service) -> AsyncIterator[Play]:
+    assert reconciler.is_running
+    cluster = LocalCluster(tmp_path / "replicas", grace_seconds=2)
+    yield Play(jetstream_log, cluster, new_id())
+    if reconciler.is_running:
+        assert reconciler.end(signal.SIGTERM) == 0
+    await cluster.shutdown(grace_seconds=0)
+
+
+async def test_a_deployment_comes_changes_scales_and_goes(play: Play) -> None:
+    first = await play.register(spec("a"))
+    await play.settles(first, RolloutPhase.COMPLETE)
+    old = await play.pids()
+
+    second = await play.register(spec("b"))
+    await play.settles(second, RolloutPhase.COMPLETE)
+    new = await play.pids()
+    assert len(new) == 2
+    assert not new & old
+
+    third = await play.register(spec("b", 3))
+    await play.settles(third, RolloutPhase.COMPLETE)
+    assert new < await play.pids()
+
+    fourth = await play.register(spec("b", 1))
+    await play.settles(fourth, RolloutPhase.COMPLETE)
+    assert await play.pids() < new
+
+    await play.delete()
+
+    async def is_removed() -> bool:
+        world = await play.world()
+        return world is not None and world.rollout.is_removed
+
+    await play.until(is_removed)
+    assert play.deployment_id not in await play.cluster.observe()
+
+
+async def test_a_spec_without_a_command_leaves_the_old_run_alone(play: Play) -> None:
+    await play.settles(await play.register(spec("a", 1)), RolloutPhase.COMPLETE)
+    before = await play.pids()
+    failed = await play.register(spec("b", 1, command=None))
+
+    async def has_failed() -> bool:
+        world = await play.world()
+        return world is not None and world.rollout.failed_spec_id == failed
+
+    await play.until(has_failed)
+    [failure] = [event.data for event in await play.events() if event.type == "SpecFailed"]
+    assert failure["reason"] == SpecFailedReason.NO_COMMAND
+    assert await play.pids() == before
+
+
+async def test_a_killed_reconciler_goes_on_where_it_was(play: Play, reconciler: Service) -> None:
+    await play.settles(await play.register(spec("a")), RolloutPhase.COMPLETE)
+    assert reconciler.end(signal.SIGKILL) == -signal.SIGKILL
+    meanwhile = await play.register(spec("b"))
+    reconciler.start()
+    await play.settles(meanwhile, RolloutPhase.COMPLETE)
+    assert len(await play.pids()) == 2
+
+
+async def test_the_services_say_how_far_they_are(
+    play: Play, log_client: Client, tmp_path: Path, nats_endpoint: NatsEndpoint
+) -> None:
+    autoscaler = Service("autoscaler", tmp_path, nats_endpoint.url)
+    autoscaler.start()
+    beats: dict[str, Heartbeat] = {}
+
+    async def on_beat(message) -> None:
+        beat = Heartbeat.model_validate_json(message.data)
+        beats[beat.service] = beat
+
+    subscription = await log_client.subscribe(subjects.HEARTBEATS, cb=on_beat)
+    try:
+        await play.settles(await play.register(spec("a", 1)), RolloutPhase.COMPLETE)
+        last = await play.log.last_sequence()
+        await eventually(
+            lambda: (
+                {beat.service for beat in beats.values() if beat.is_ready and beat.applied_sequence >= last}
+                == {"reconciler", "autoscaler"}
+            ),
+            within_s=20,
+        )
+    finally:
+        await subscription.unsubscribe()
+        assert autoscaler.end(signal.SIGTERM) == 0
+
+
+async def test_it_stops_on_a_signal_and_leaves_the_replicas(play: Play, reconciler: Service) -> None:
+    await play.settles(await play.register(spec("a", 1)), RolloutPhase.COMPLETE)
+    before = await play.pids()
+    assert reconciler.end(signal.SIGTERM) == 0
+    assert await asyncio.wait_for(play.pids(), 5) == before
