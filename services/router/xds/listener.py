@@ -137,6 +137,9 @@ def _router() -> dict[str, Any]:
         "typed_config": {
             "@type": _TYPE + "filters.http.router.v3.Router",
             "suppress_envoy_headers": True,
+            # Statistics for each cluster are not kept (`infra/envoy/bootstrap.json`); without this their
+            # names would still be put together for every request, 1.5 us of 40.
+            "dynamic_stats": False,
             "upstream_http_filters": [
                 {
                     "name": "specstream.headers",

@@ -1,0 +1,76 @@
+"""Requests per second and latency through a deployment's endpoint, beside a bare Envoy of the same run."""
+
+import asyncio
+import json
+import statistics
+import sys
+from dataclasses import dataclass
+
+from benchmarks.envoys import bare_envoy, cpu_seconds, load_server, platform_envoy, pss_mib
+from benchmarks.figure import Figure
+from tests.support.polling import eventually
+
+SECONDS = 3.0
+CONNECTIONS = 32
+ROUNDS = 5
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """cpu_us: what Envoy used for one request."""
+
+    per_second: float
+    p50_ms: float
+    p99_ms: float
+    cpu_us: float
+
+
+async def call(host: str, port: int, envoy_pid: int) -> Run:
+    before = cpu_seconds(envoy_pid)
+    arguments = ("call", host, str(port), str(SECONDS), str(CONNECTIONS))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "benchmarks.load", *arguments, stdout=asyncio.subprocess.PIPE
+    )
+    out, _ = await process.communicate()
+    result = json.loads(out)
+    used = cpu_seconds(envoy_pid) - before
+    return Run(result["per_second"], result["p50_ms"], result["p99_ms"], used / result["requests"] * 1e6)
+
+
+async def measure() -> list[Figure]:
+    """Endpoint and bare Envoy in turns, so that both meet the same machine; medians."""
+    async with load_server() as upstream, bare_envoy(upstream) as (port, pid), platform_envoy() as platform:
+        deployment = platform.deployment()
+        await deployment.create()
+        await deployment.ready("r1", f"127.0.0.1:{upstream}")
+        await eventually(lambda: platform.is_current(deployment))
+        assert platform.envoy.process is not None
+        envoy_pid = platform.envoy.process.pid
+        bare, endpoint = [], []
+        for _ in range(ROUNDS):
+            bare.append(await call("bare", port, pid))
+            endpoint.append(await call(deployment.host, platform.edge_port, envoy_pid))
+        memory = pss_mib(envoy_pid)
+
+    def median(runs: list[Run], field: str) -> float:
+        return statistics.median(getattr(run, field) for run in runs)
+
+    ratio = median(endpoint, "per_second") / median(bare, "per_second")
+    return [
+        *(
+            Figure(f"endpoint {name}", median(endpoint, field), unit, median(bare, field), "bare Envoy")
+            for name, field, unit in (
+                ("requests", "per_second", "1/s"),
+                ("latency p50", "p50_ms", "ms"),
+                ("latency p99", "p99_ms", "ms"),
+                ("Envoy's CPU for a request", "cpu_us", "us"),
+            )
+        ),
+        Figure("endpoint requests, share of bare Envoy", ratio, "", 1.0, "bare Envoy", ">= 0.95"),
+        Figure("Envoy's memory (PSS)", memory, "MiB"),
+    ]
+
+
+if __name__ == "__main__":
+    for figure in asyncio.run(measure()):
+        print(figure)
