@@ -1,6 +1,6 @@
 # Each target sets up what it needs by itself; `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test up down lint bench soak
+.PHONY: help setup demo test up down lint docs bench soak
 
 PYTHON := .venv/bin/python
 
@@ -32,6 +32,9 @@ lint: setup ## Check format, lint, types and the architecture
 test: lint ## All checks, then all tests; what CI runs
 	@echo '== tests'
 	@$(PYTHON) -m pytest -q
+
+docs: setup ## Write the parts of docs/reference that the code knows best
+	@exec $(PYTHON) -m docs.generate
 
 bench: setup ## Measure it, each figure beside the limit from the same run
 	@exec $(PYTHON) -m benchmarks

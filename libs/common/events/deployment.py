@@ -47,4 +47,6 @@ class SpecRegistered(DeploymentFact):
 
 
 class DeploymentDeleted(DeploymentFact):
+    """The deployment wants nothing any more, and its `name` is free. Its history stays."""
+
     name: str

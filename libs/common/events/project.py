@@ -11,6 +11,8 @@ class ProjectFact(Fact):
 
 
 class ProjectCreated(ProjectFact):
+    """The project exists. `default` needs no such fact."""
+
     name: str
 
 
@@ -21,4 +23,6 @@ class ProjectClosed(ProjectFact):
 
 
 class ProjectDeleted(ProjectFact):
+    """The project is gone; it had no deployment."""
+
     name: str

@@ -1,0 +1,114 @@
+"""Writes the parts of the reference that the code knows best: `make docs`. A test holds them to it."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import typer
+from typer.cli import get_docs_for_click
+
+from libs.cli.main import app
+from libs.common.events.catalogue import CATALOGUE, dataschema
+from libs.common.events.fact import Fact
+
+REFERENCE = Path(__file__).parent / "reference"
+
+EVENTS_HEAD = """# Events
+
+Made by `make docs` from the catalogue; do not edit.
+
+Every event is a CloudEvent in binary mode on the stream `EVENTS`, subject
+`events.<project_id>.<aggregate>.<aggregate_id>.<type>`. The payload is JSON. Headers:
+
+| header | says |
+|---|---|
+| `ce-id` | the event's id; also `Nats-Msg-Id` |
+| `ce-type` | its type, the last token of the subject |
+| `ce-source` | `specstream/<service>`: who appended it |
+| `ce-subject` | the aggregate's id |
+| `ce-time` | when it was appended |
+| `ce-dataschema` | type and version of the payload |
+| `ce-actor` | who is answerable: `key:default`, `service:health`, the source of a command |
+| `ce-correlationid` | the request or command that the whole chain goes back to |
+| `ce-causationid` | the event or command that led to this one directly |
+| `ce-hash` | sha256 over the previous hash of the aggregate, subject, id, type and payload |
+| `traceparent` | W3C trace context |
+
+A consumer follows with its own ordered consumer and remembers the stream sequence; REST does the same by
+`GET /v1/events?after=<sequence>`. A payload is absolute: the newest event of a subject says how things are.
+"""
+
+
+def events() -> str:
+    """The reference of every event, by aggregate."""
+    return "\n".join([EVENTS_HEAD, *_events()])
+
+
+def _events() -> Iterator[str]:
+    kinds = dict.fromkeys(fact.aggregate for fact in CATALOGUE.values())
+    for kind in kinds:
+        facts = [fact for fact in CATALOGUE.values() if fact.aggregate == kind]
+        yield f"## `{kind}`, written by {facts[0].writer}\n"
+        for fact in facts:
+            yield from _event(fact)
+
+
+def _event(fact: type[Fact]) -> Iterator[str]:
+    yield f"### {fact.event_type()}\n"
+    yield f"{_paragraph(fact.__doc__)}\n"
+    yield f"`dataschema`: `{dataschema(fact)}`\n"
+    schema = fact.model_json_schema()
+    if not schema.get("properties"):
+        yield "No fields.\n"
+        return
+    yield "| field | type |\n|---|---|"
+    for name, field in schema["properties"].items():
+        yield f"| `{name}` | {_type(field, schema.get('$defs', {}))} |"
+    yield ""
+
+
+def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
+    if "anyOf" in field:
+        return ", or ".join(_type(option, definitions) for option in field["anyOf"])
+    if "$ref" in field:
+        name = field["$ref"].rsplit("/", 1)[-1]
+        values = definitions[name].get("enum")
+        return f"one of {', '.join(f'`{value}`' for value in values)}" if values else f"a {name}"
+    if field.get("type") == "array":
+        return f"list of {_type(field['items'], definitions)}"
+    if field.get("type") == "null":
+        return "absent"
+    return str(field.get("format", field.get("type", "any")))
+
+
+def _paragraph(docstring: str | None) -> str:
+    return "\n".join(line.strip() for line in (docstring or "").strip().splitlines())
+
+
+def cli() -> str:
+    """The reference of the `specstream` command."""
+    command = typer.main.get_command(app)
+    context = typer.Context(command)
+    text = get_docs_for_click(obj=command, ctx=context, name="specstream", title="CLI")
+    return f"{text.replace('# CLI', CLI_HEAD, 1).rstrip()}\n"
+
+
+CLI_HEAD = """# CLI
+
+Made by `make docs` from the commands; do not edit.
+
+`bin/specstream` in the clone runs without activating anything and reads the same environment variables as
+`make up`. A deployment is named by its name or its id. Exit status: 0 done, 1 the outcome is not what was
+asked, 2 usage, 3 the key is refused, 4 not found, 5 refused for another reason, 6 the platform failed,
+130 interrupted."""
+
+PAGES = {"events.md": events, "cli.md": cli}
+
+
+def main() -> None:
+    for name, make in PAGES.items():
+        (REFERENCE / name).write_text(make())
+
+
+if __name__ == "__main__":
+    main()
