@@ -137,12 +137,16 @@ _ROUTES_TEMPLATE: Final = json_format.ParseDict(
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """One deployment for Envoy. Scope and route come and go together, and so do cluster and endpoints."""
+    """One deployment for Envoy. Scope and route come and go together, and so do cluster and endpoints.
+
+    is_served: whether the route leads to the cluster.
+    """
 
     cluster: Packed | None = None
     endpoints: Packed | None = None
     scope: Packed | None = None
     route: Packed | None = None
+    is_served: bool = False
 
 
 def make_resources(routing: Routing) -> Resources:
@@ -154,6 +158,7 @@ def make_resources(routing: Routing) -> Resources:
         endpoints=Packed.of(make_load_assignment(name, routing.endpoints or ())) if has_cluster else None,
         scope=Packed.of(make_scope(name)) if routing.route else None,
         route=Packed.of(make_route_configuration(name, routing.route)) if routing.route else None,
+        is_served=routing.route is not None and routing.route.refusal is None,
     )
 
 

@@ -80,9 +80,12 @@ class Session:
     | the deployment               | is sent             | once acknowledged   |
     |------------------------------|---------------------|---------------------|
     | has a cluster                | cluster, endpoints  |                     |
-    | has a route                  |                     | scope, route        |
-    | has no route any more        | removal of scope    |                     |
+    | has a route to its cluster   |                     | scope, route        |
+    | has a route that refuses     | scope, route        | endpoints           |
+    | has no route any more        | removal of scope    | endpoints           |
     | has no cluster any more      |                     | removal of cluster  |
+
+    So who is no longer served is refused at once, and never told that no replica is ready.
 
     Routes and endpoints need no removal: Envoy itself unsubscribes from what nothing points to any more.
     """
@@ -215,7 +218,8 @@ class Session:
     def _plan(self, *, is_opening: bool) -> dict[ResourceType, list[_Offer]]:
         names, self._dirty = self._dirty, set()
         if is_opening:
-            names |= self._resources.keys()
+            # What had to wait before: first scopes, and the removal of those that a reconnected Envoy has.
+            names |= self._resources.keys() | self._channels[ResourceType.SCOPE].sent.keys()
         offers: dict[ResourceType, list[_Offer]] = {}
         for name in names:
             for type_, packed in self._next(name):
@@ -237,10 +241,11 @@ class Session:
                 endpoints.forget(name)
                 self._given_clusters.add(name)
                 yield ResourceType.CLUSTER, wanted.cluster
-            if name in endpoints.names and not endpoints.has_sent(name, wanted.endpoints):
+            is_due = name in endpoints.names and not endpoints.has_sent(name, wanted.endpoints)
+            if is_due and not self._is_served_still(name, wanted):
                 yield ResourceType.ENDPOINTS, wanted.endpoints
         if wanted.scope and wanted.route:
-            if self._is_made(name, wanted):
+            if not wanted.is_served or self._is_made(name, wanted):
                 if scopes.is_subscribed and not scopes.has_sent(name, wanted.scope):
                     yield ResourceType.SCOPE, wanted.scope
                 if name in routes.names and not routes.has_sent(name, wanted.route):
@@ -255,6 +260,15 @@ class Session:
             and scopes.is_subscribed
         ):
             yield ResourceType.CLUSTER, None
+
+    def _is_served_still(self, name: str, wanted: Resources) -> bool:
+        """Whether Envoy may go on sending requests to what is not to be served any more."""
+        if wanted.is_served:
+            return False
+        if wanted.route is None:
+            return name in self._channels[ResourceType.SCOPE].acknowledged
+        routes = self._channels[ResourceType.ROUTE]
+        return name in routes.acknowledged and not routes.has_settled(name, wanted.route)
 
     def _is_made(self, name: str, wanted: Resources) -> bool:
         """Whether what the route points to is in place, or refused, which waiting would not mend."""

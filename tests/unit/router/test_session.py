@@ -3,7 +3,7 @@
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 from google.rpc.status_pb2 import Status
 
-from services.router.routing import Endpoint, Health, Route, Routing
+from services.router.routing import Endpoint, Health, Refusal, Route, Routing
 from services.router.xds.cache import Cache
 from services.router.xds.listener import make_listener
 from services.router.xds.types import Packed, ResourceType
@@ -123,6 +123,33 @@ def test_a_deployment_that_goes_loses_its_scope_before_its_cluster():
     assert player.session.has_acknowledged("a")
 
 
+def test_a_deployment_is_refused_before_its_replicas_drain():
+    cache = a_cache("a")
+    player = booted(cache)
+    cache.put(Routing("a", Route("spec-2", Refusal.DISABLED), DRAINED))
+    assert player.take() == ["+route a"]
+    assert not player.session.has_acknowledged("a")
+    assert player.answer() == ["+endpoints a"]
+    player.answer()
+    assert player.session.has_acknowledged("a")
+
+
+def test_a_deleted_deployment_is_unknown_before_its_replicas_drain():
+    cache = a_cache("a")
+    player = booted(cache)
+    cache.put(Routing("a", None, DRAINED))
+    assert player.take() == ["-scope a"]
+    assert player.answer() == ["+endpoints a"]
+    player.answer()
+    assert player.session.has_acknowledged("a")
+
+
+def test_a_fresh_envoy_is_told_of_what_is_refused_too():
+    cache = a_cache()
+    cache.put(Routing("a", Route("spec-1", Refusal.DISABLED), DRAINED))
+    assert booted(cache).session.has_acknowledged("a")
+
+
 def test_a_change_of_one_deployment_is_all_that_is_told():
     cache = a_cache("a", "b")
     player = booted(cache)
@@ -160,6 +187,24 @@ def test_a_reconnected_envoy_gets_only_what_differs_and_loses_what_is_gone():
     assert again.subscribe(SCOPE, initial=had(SCOPE)) == ["-scope gone"]
     assert again.subscribe(ROUTE, "a", "b", initial=had(ROUTE)) == ["+route b"]
     assert again.answer() == ["-cluster gone"]
+
+
+def test_a_reconnected_envoy_loses_what_is_gone_also_when_something_else_is_new():
+    cache = a_cache("a", "gone")
+    old = booted(cache)
+    cache.put(Routing("gone", None, None))
+    cache.put(Routing("a", Route("spec-1"), DRAINED))
+
+    def had(type_):
+        kind = type_.name.lower()
+        return {name: version for (k, name), version in old.versions.items() if k == kind}
+
+    again = Player(cache)
+    again.subscribe(CLUSTER, initial=had(CLUSTER))
+    again.subscribe(LISTENER, initial=had(LISTENER))
+    assert again.subscribe(ENDPOINTS, "a", "gone", initial=had(ENDPOINTS)) == ["+endpoints a"]
+    assert again.subscribe(SCOPE, initial=had(SCOPE)) == []
+    assert "-scope gone" in again.answer()
 
 
 def test_a_rejection_is_reported_and_not_repeated():
