@@ -56,16 +56,17 @@ class NatsProcess:
         configuration = self._directory / "nats.conf"
         configuration.write_text(
             f"host: 127.0.0.1\nport: {self.port}\nports_file_dir: {json.dumps(str(self._directory))}\n"
-            f"jetstream {{ store_dir: {json.dumps(str(self._directory / 'store'))}, sync_interval: always }}\n"
-            f"{self._config}\n"
+            f"jetstream {{ store_dir: {json.dumps(str(self._directory / 'store'))}, sync_interval: always }}"
+            f"\n{self._config}\n"
         )
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen([binary, "-c", configuration], stdout=log, stderr=log)
 
     def wait_until_ready(self) -> None:
         deadline = monotonic() + READY_S
+        assert self._process
         while not self._is_ready():
-            assert self._process and self._process.poll() is None, f"nats-server ended:\n{self.log}"
+            assert self._process.poll() is None, f"nats-server ended:\n{self.log}"
             assert monotonic() < deadline, f"nats-server is not ready after {READY_S} s:\n{self.log}"
             sleep(0.01)
 

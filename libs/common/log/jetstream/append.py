@@ -245,7 +245,7 @@ def _answer(message: Msg | None) -> Answer:
         return None
     if (code := status(message)) is not None:
         return Refusal(int(code), 0, "nobody listens for events")
-    answer = json.loads(message.data)
+    answer = json.loads(message.data.decode())
     if "error" in answer:
         error = answer["error"]
         return Refusal(error.get("code", 0), error.get("err_code", 0), error.get("description", ""))

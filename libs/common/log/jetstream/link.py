@@ -1,7 +1,7 @@
 """The connection as this adapter uses it: one inbox for every answer, and whether it is really there."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from itertools import count
 from typing import TypeVar
 
@@ -9,6 +9,7 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import Error as NatsError
 from nats.errors import MaxPayloadError
+from nats.protocol.command import hpub_cmd
 
 from libs.common.clock import Ticks
 from libs.common.errors import LogUnavailable
@@ -55,10 +56,23 @@ class Link:
         self, subject: str, data: bytes, *, reply: str = "", headers: dict[str, str] | None = None
     ) -> None:
         """Raises LogUnavailable when the client cannot even try, ValueError for too large a message."""
+        client = self.client
         try:
-            await self.client.publish(subject, data, reply=reply, headers=headers)
+            if headers is None:
+                await client.publish(subject, data, reply=reply)
+                return
+            if not client.is_connected or client.is_draining:
+                raise LogUnavailable(f"cannot publish to {subject}: not connected")
+            block = _encode(headers)
+            if len(block) + len(data) > client.max_payload:
+                raise _too_large(subject, data)
+            # An event has fifteen headers, and the client's own way of writing them is a quarter of the
+            # CPU time of an append (95 us with it, 71 us without).
+            await client._send_command(hpub_cmd(subject, reply, block, data))  # noqa: SLF001 - see above
+            if not client._flush_queue or client._flush_queue.empty():  # noqa: SLF001 - see above
+                await client._flush_pending()  # noqa: SLF001 - see above
         except MaxPayloadError as error:
-            raise ValueError(f"{len(data)} bytes for {subject} are more than the broker takes") from error
+            raise _too_large(subject, data) from error
         except NatsError as error:
             raise LogUnavailable(f"cannot publish to {subject}: {error!r}") from error
 
@@ -127,6 +141,18 @@ class Link:
         on_answer = self._waiting.get(message.subject[len(self._prefix) :])
         if on_answer is not None:
             on_answer(message)
+
+
+def _too_large(subject: str, data: bytes) -> ValueError:
+    return ValueError(f"{len(data)} bytes for {subject} are more than the broker takes")
+
+
+def _encode(headers: Mapping[str, str]) -> bytes:
+    block = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
+    if block.count("\n") != len(headers) or block.count("\r") != len(headers):
+        one_line = {name: " ".join(value.splitlines()) for name, value in headers.items()}
+        block = "".join([f"{name}: {value}\r\n" for name, value in one_line.items()])
+    return f"NATS/1.0\r\n{block}\r\n".encode()
 
 
 def status(message: Msg) -> str | None:

@@ -22,7 +22,7 @@ SILENCE_S = 5.0
 
 LOOK_AGAIN_S = 1.0
 
-LEFT_BEHIND_S = 10.0
+LEFT_BEHIND_S = 5.0
 """The broker forgets a consumer that nobody listens to after this long."""
 
 MOST_AT_ONCE = 256

@@ -1,0 +1,177 @@
+"""What a service may do to the log, held by a real server with the users of `permissions`."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing
+from pathlib import Path
+
+import nkeys
+import pytest
+from nats.aio.client import Client
+from nats.errors import TimeoutError as NoAnswer
+
+from libs.common.bus.settings import ServiceSettings
+from libs.common.errors import LogUnavailable
+from libs.common.events.envelope import Aggregate, Cause, Draft, select
+from libs.common.events.name import NameClaimed, NameReleased
+from libs.common.log import permissions
+from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.permissions import Permissions
+from libs.common.log.port import CaughtUp
+from libs.common.log.provision import main
+from tests.support.nats_process import NatsProcess
+from tests.support.nats_server import connected, make_fresh
+
+CAUSE = Cause("key:default", "c1")
+
+USERS = {
+    "provision": Permissions((">",), (">",)),
+    "writer": permissions.service("writer") + permissions.appender(["events.*.name.*.*"]),
+    "reader": permissions.service("reader") + permissions.reader(),
+    "worker": permissions.service("worker") + permissions.worker("EVENTS", "reconciler"),
+}
+
+Connect = Callable[[str], AbstractAsyncContextManager[Client]]
+
+
+def claim(aggregate: Aggregate) -> Draft:
+    return Draft(aggregate, NameClaimed(parent="default", name="web", owner_id="d1"))
+
+
+def name(key: str) -> Aggregate:
+    return Aggregate("default", "name", key)
+
+
+@pytest.fixture(scope="module")
+def seeds(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    directory = tmp_path_factory.mktemp("seeds")
+    paths = {}
+    for number, user in enumerate(USERS):
+        paths[user] = directory / f"{user}.nk"
+        paths[user].write_bytes(nkeys.encode_seed(bytes([number]) * 32, nkeys.PREFIX_BYTE_USER))
+    return paths
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory: pytest.TempPathFactory, seeds: dict[str, Path]) -> Iterator[NatsProcess]:
+    users = [
+        {
+            "nkey": nkeys.from_seed(seeds[user].read_bytes()).public_key.decode(),
+            "permissions": {
+                "publish": {"allow": allowed.publish},
+                "subscribe": {"allow": allowed.subscribe},
+            },
+        }
+        for user, allowed in USERS.items()
+    ]
+    config = f"authorization {json.dumps({'users': users})}"
+    server = NatsProcess(tmp_path_factory.mktemp("nats"), config=config)
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+async def connect(server: NatsProcess, seeds: dict[str, Path]) -> Connect:
+    """Connects as a user, to an empty provisioned log."""
+
+    def connect_as(user: str) -> AbstractAsyncContextManager[Client]:
+        return connected(server.url, nkeys_seed=str(seeds[user]), inbox_prefix=f"_INBOX_{user}".encode())
+
+    async with connect_as("provision") as client:
+        await make_fresh(client)
+    return connect_as
+
+
+async def test_an_appender_can_do_all_that_the_log_promises(connect: Connect):
+    async with connect("writer") as client:
+        log = JetStreamLog(client, source="specstream/writer", deadline_s=5)
+        draft = claim(name("a"))
+        first = await log.append([draft], heads={}, cause=CAUSE)
+        assert await log.append([draft], heads={}, cause=CAUSE) == first
+        await log.append([claim(name("b")), claim(name("c"))], heads={}, cause=CAUSE)
+        assert await log.last_sequence() == 3
+
+
+async def test_a_reader_can_load_read_and_follow(connect: Connect):
+    async with connect("writer") as client:
+        log = JetStreamLog(client, source="specstream/writer", deadline_s=5)
+        for start in range(0, 1500, 500):
+            drafts = [claim(name(f"n{n}")) for n in range(start, start + 500)]
+            await log.append(drafts, heads={}, cause=CAUSE)
+    async with connect("reader") as client:
+        log = JetStreamLog(client, source="specstream/reader", deadline_s=5)
+        assert len((await log.load(select(kind="name"))).events) == 1500
+        assert len([event async for event in log.read(">")]) == 1500
+        assert await log.sequence_at((await log.load(name("n1499").filter)).events[0].time) == 1500
+        async with asyncio.timeout(10), aclosing(log.follow(select(kind="name"))) as events:
+            async for event in events:
+                if isinstance(event, CaughtUp):
+                    break
+        assert event.sequence == 1500
+
+
+async def test_a_foreign_fact_is_denied(connect: Connect):
+    """It shows as an answer that never comes."""
+    async with connect("writer") as client, connect("reader") as reading:
+        log = JetStreamLog(client, source="specstream/writer", deadline_s=0.6, attempt_s=0.2)
+        foreign = Aggregate("default", "replica", "d1")
+        for drafts in (
+            [claim(foreign)],
+            [claim(name("a")), claim(foreign)],
+            [claim(name("a")), claim(foreign), claim(name("b"))],
+        ):
+            with pytest.raises(LogUnavailable):
+                await log.append(drafts, heads={}, cause=CAUSE)
+        assert await JetStreamLog(reading, source="x").last_sequence() == 0
+
+
+async def test_a_reader_writes_nothing(connect: Connect):
+    async with connect("reader") as client:
+        log = JetStreamLog(client, source="specstream/reader", deadline_s=0.6, attempt_s=0.2)
+        with pytest.raises(LogUnavailable, match="permission"):
+            await log.append([claim(name("a"))], heads={}, cause=CAUSE)
+        assert await log.last_sequence() == 0
+
+
+@pytest.mark.parametrize("user", ["writer", "reader", "worker"])
+@pytest.mark.parametrize(
+    "request_",
+    [
+        "STREAM.DELETE.EVENTS",
+        "STREAM.PURGE.EVENTS",
+        "STREAM.UPDATE.EVENTS",
+        "STREAM.CREATE.OTHER",
+        "CONSUMER.DELETE.EVENTS.reconciler",
+    ],
+)
+async def test_nobody_but_provision_touches_streams_and_durables(connect: Connect, user: str, request_: str):
+    async with connect(user) as client:
+        with pytest.raises(NoAnswer):
+            await client.request(f"$JS.API.{request_}", b"{}", timeout=0.2)
+
+
+async def test_a_worker_consumes_its_durable(connect: Connect):
+    async with connect("provision") as client:
+        log = JetStreamLog(client, source="specstream/api")
+        deployment = Aggregate("default", "deployment", "d1")
+        drafts = [
+            claim(name("a")),
+            claim(deployment),
+            Draft(deployment, NameReleased(parent="p", name="n", owner_id="o")),
+        ]
+        await log.append(drafts, heads={}, cause=CAUSE)
+    async with connect("worker") as client:
+        subscription = await client.jetstream().pull_subscribe_bind(durable="reconciler", stream="EVENTS")
+        messages = await subscription.fetch(10, timeout=1)
+        assert [message.metadata.sequence.stream for message in messages] == [2, 3]
+        for message in messages:
+            await message.ack_sync()
+
+
+@pytest.mark.usefixtures("connect")
+async def test_provisioning_runs_as_its_user(server: NatsProcess, seeds: dict[str, Path], monkeypatch):
+    monkeypatch.setenv("SPECSTREAM_NATS_URL", server.url)
+    monkeypatch.setenv("SPECSTREAM_NATS_SEED_FILE", str(seeds["provision"]))
+    await main(ServiceSettings())
