@@ -24,3 +24,9 @@ async def eventually(
         if loop.time() > deadline:
             raise AssertionError(f"{because} (waited {within_s} s)")
         await asyncio.sleep(every_s)
+
+
+async def let_others_run(turns: int = 10) -> None:
+    """Give every task that can go on this many turns of the event loop; no time has to pass."""
+    for _ in range(turns):
+        await asyncio.sleep(0)

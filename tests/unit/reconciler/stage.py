@@ -18,6 +18,7 @@ from libs.common.spec.model import Spec
 from libs.common.state.world import fold
 from services.reconciler.converge import Reconciler, Wake
 from tests.support.players import Players
+from tests.support.polling import let_others_run
 from tests.unit.reconciler.scene import DEPLOYMENT, spec
 
 NEVER_READY_IMAGE = "c"
@@ -144,7 +145,7 @@ class Process:
         """Go on, one step at a time, until it waits at the port call `name`."""
         self.hold()
         for _ in range(100):
-            await breathe()
+            await let_others_run()
             if any(turn.name == name for turn in self.pace.waiting):
                 return
             for turn in tuple(self.pace.waiting):
@@ -162,12 +163,6 @@ class Process:
             task.cancel()
         await asyncio.gather(*self.tasks, return_exceptions=True)
         self.tasks.clear()
-
-
-async def breathe() -> None:
-    """Until every task waits for us again: no call below a pace yields more often than this."""
-    for _ in range(10):
-        await asyncio.sleep(0)
 
 
 class WatchedCluster(MemoryCluster):
@@ -227,7 +222,7 @@ class Stage(Players):
         waiting = [turn for process in self.processes for turn in process.pace.waiting]
         if waiting:
             waiting[number % len(waiting)].go.set_result(None)
-        await breathe()
+        await let_others_run()
 
     async def settle(self) -> None:
         """Everybody goes on until nothing moves; then what the resync would do; until that moves nothing."""

@@ -14,6 +14,7 @@ from libs.common.events.replica import ReplicaState
 from libs.common.events.rollout import ReplicasRetiring, RolloutPhase, RolloutProgressed
 from libs.common.state.world import DeploymentWorld, evolve
 from services.reconciler.plan import plan
+from tests.support.polling import let_others_run
 from tests.unit.reconciler.scene import DEPLOYMENT, spec
 from tests.unit.reconciler.stage import NEVER_READY_IMAGE, REFUSED_IMAGE, Stage, spec_of
 
@@ -93,7 +94,7 @@ async def play(script: Sequence[tuple[str, int | str, int]], *, from_rest: bool)
             process.hold()
         for name, what, number in script:
             await act(stage, name, what, number)
-            await asyncio.sleep(0)
+            await let_others_run(1)
         await stage.settle()
         await check_end(stage)
         events = await stage.events()
