@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from functools import cache
+from pathlib import Path
 from urllib.parse import urlsplit
 
 import nats
@@ -144,6 +145,9 @@ def _engine_listens() -> bool:
 def _has_image() -> bool:
     """Whether a container engine answers and has the image; none is ever pulled."""
     if not _engine_listens():
+        return False
+    if "DOCKER_HOST" not in os.environ and not Path("/var/run/docker.sock").exists():
+        # The client would leave an open socket behind when it cannot connect.
         return False
     import docker  # noqa: PLC0415 - slow, and only needed when no URL is given
     from docker.errors import DockerException  # noqa: PLC0415 - same
