@@ -12,6 +12,8 @@ async def stop(home: Home, *, grace_seconds: float) -> None:
 
     The next start brings back what the log says. Raises CannotStop when the cluster cannot be told.
     """
+    if not any(home.replicas.iterdir()):
+        return
     # The supervisor stays resident and needs the cluster once, at the very end.
     from libs.common.cluster.local.cluster import LocalCluster  # noqa: PLC0415  see above
 

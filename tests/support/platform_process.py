@@ -73,6 +73,17 @@ class PlatformProcess:
             await eventually(is_ready, within_s=within_s)
         except AssertionError as error:
             raise AssertionError(f"{error}\n{self.output}") from error
+        await self.wait_for_all()
+
+    async def start_until(self, said: str) -> None:
+        """Start, and return in the middle of it: as soon as that is said."""
+        before = self.output.count(said) if self._output_path.exists() else 0
+        self.start()
+        await eventually(lambda: self.output.count(said) > before, every_s=0.001)
+
+    async def wait_for_all(self) -> None:
+        """Every program has a process."""
+        await eventually(lambda: all(self.pids().values()), within_s=30)
 
     async def wait(self, *, within_s: float = 30.0) -> int:
         """The exit status of the newest `up`."""

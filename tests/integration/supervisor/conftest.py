@@ -21,7 +21,23 @@ async def make_platform(tmp_path):
 
 @pytest.fixture
 async def platform(make_platform: Callable[..., PlatformProcess]) -> PlatformProcess:
-    """One that is up."""
+    """One that is up, for this test alone."""
     platform = make_platform()
     await platform.start_and_wait()
     return platform
+
+
+@pytest.fixture(scope="module")
+async def _lasting_platform(tmp_path_factory):
+    platform = PlatformProcess(tmp_path_factory.mktemp("lasting") / "home", **STANDINS)
+    yield platform
+    await platform.stop()
+
+
+@pytest.fixture
+async def lasting_platform(_lasting_platform: PlatformProcess) -> PlatformProcess:
+    """One that is up with all its programs, shared by the tests of a module; each leaves it up."""
+    if _lasting_platform.pid("supervisor") is None:
+        await _lasting_platform.start_and_wait()
+    await _lasting_platform.wait_for_all()
+    return _lasting_platform

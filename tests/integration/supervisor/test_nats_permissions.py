@@ -87,15 +87,15 @@ async def connected(platform, user):
 
 
 @pytest.mark.parametrize("user", [*SERVICES, "commands"])
-async def test_each_kind_of_fact_has_one_writer(platform, user):
-    async with wire(platform, user) as client:
+async def test_each_kind_of_fact_has_one_writer(lasting_platform, user):
+    async with wire(lasting_platform, user) as client:
         allowed = {kind for kind, subject in FACTS.items() if await client.may_publish(subject)}
     assert allowed == {kind for kind, writer in WRITER.items() if writer == user}
 
 
 @pytest.mark.parametrize("user", SERVICES)
-async def test_a_service_speaks_for_itself_alone(platform, user):
-    async with wire(platform, user) as client:
+async def test_a_service_speaks_for_itself_alone(lasting_platform, user):
+    async with wire(lasting_platform, user) as client:
         for other in SERVICES:
             assert await client.may_publish(subjects.heartbeat(other)) == (other == user)
         assert not await client.may_publish("$JS.API.STREAM.DELETE.EVENTS")
@@ -117,40 +117,41 @@ async def test_a_service_speaks_for_itself_alone(platform, user):
         pytest.param(">", False, id="not everything"),
     ],
 )
-async def test_what_another_system_hears(platform, subject, is_allowed):
-    async with wire(platform, "commands") as client:
+async def test_what_another_system_hears(lasting_platform, subject, is_allowed):
+    async with wire(lasting_platform, "commands") as client:
         assert await client.may_subscribe(subject) == is_allowed
 
 
-async def test_another_system_asks_with_a_plain_client(platform):
-    async with connected(platform, "commands") as client:
+async def test_another_system_asks_with_a_plain_client(lasting_platform):
+    async with connected(lasting_platform, "commands") as client:
         stored = await client.jetstream().publish("commands.default.deployment.submit", b"{}")
         assert stored.stream == subjects.COMMANDS_STREAM
 
 
-async def test_another_system_reads_the_events_resumably(platform):
-    async with connected(platform, "api") as api:
-        first = await api.jetstream().publish(FACTS["deployment"], b"{}")
-    async with connected(platform, "commands") as client:
+async def test_another_system_reads_the_events_resumably(lasting_platform):
+    subject = f"events.default.deployment.{new_id()}.Something"
+    async with connected(lasting_platform, "api") as api:
+        first = await api.jetstream().publish(subject, b"{}")
+    async with connected(lasting_platform, "commands") as client:
         stream = client.jetstream()
-        ordered = await stream.subscribe("events.>", ordered_consumer=True)
+        ordered = await stream.subscribe(subject, ordered_consumer=True)
         assert (await ordered.next_msg(timeout=5)).metadata.sequence.stream == first.seq
         pulled = await stream.pull_subscribe(
-            "events.>", durable="billing", stream=subjects.EVENTS_STREAM, config=ConsumerConfig(ack_wait=5)
+            subject, durable="billing", stream=subjects.EVENTS_STREAM, config=ConsumerConfig(ack_wait=5)
         )
         (event,) = await pulled.fetch(1, timeout=5)
         await event.ack_sync(timeout=5)
 
 
-async def test_another_system_cannot_touch_our_consumer(platform):
-    async with wire(platform, "commands") as client:
+async def test_another_system_cannot_touch_our_consumer(lasting_platform):
+    async with wire(lasting_platform, "commands") as client:
         for verb in ("CREATE", "DURABLE.CREATE", "DELETE", "INFO", "MSG.NEXT"):
             subject = f"$JS.API.CONSUMER.{verb}.{subjects.EVENTS_STREAM}.{subjects.RECONCILER_DURABLE}"
             assert not await client.may_publish(subject), verb
 
 
-async def test_nobody_enters_without_a_key(platform):
-    reader, writer = await asyncio.open_connection("127.0.0.1", platform.ports()["nats"])
+async def test_nobody_enters_without_a_key(lasting_platform):
+    reader, writer = await asyncio.open_connection("127.0.0.1", lasting_platform.ports()["nats"])
     try:
         assert (await reader.readline()).startswith(b"INFO ")
         writer.write(b'CONNECT {"verbose":false}\r\nPING\r\n')

@@ -9,58 +9,58 @@ from tests.support.platform_process import PROGRAMS
 from tests.support.polling import eventually
 
 
-async def test_a_new_supervisor_adopts_what_lives(platform):
-    before = platform.pids()
+async def test_a_new_supervisor_adopts_what_lives(lasting_platform):
+    before = lasting_platform.pids()
     assert all(before.values())
-    platform.send("supervisor")
-    await platform.start_and_wait(within_s=10)
-    assert platform.pids() == before
+    lasting_platform.send("supervisor")
+    await lasting_platform.start_and_wait(within_s=10)
+    assert lasting_platform.pids() == before
 
 
-async def test_pid_files_are_not_needed_for_that(platform):
-    before = platform.pids()
-    platform.send("supervisor")
+async def test_pid_files_are_not_needed_for_that(lasting_platform):
+    before = lasting_platform.pids()
+    lasting_platform.send("supervisor")
     for program in PROGRAMS:
-        (platform.home / "run" / f"{program}.pid").unlink()
-    await platform.start_and_wait(within_s=10)
-    assert platform.pids() == before
+        (lasting_platform.home / "run" / f"{program}.pid").unlink()
+    await lasting_platform.start_and_wait(within_s=10)
+    assert lasting_platform.pids() == before
 
 
-async def test_a_pid_file_of_a_stranger_is_not_believed(platform):
-    platform.send("supervisor")
-    platform.send("router")
-    (platform.home / "run" / "router.pid").write_text(f"{os.getpid()}\n")
-    await platform.start_and_wait()
-    await eventually(lambda: platform.pid("router"))
-    assert platform.pid("router") != os.getpid()
+async def test_a_pid_file_of_a_stranger_is_not_believed(lasting_platform):
+    lasting_platform.send("supervisor")
+    lasting_platform.send("router")
+    (lasting_platform.home / "run" / "router.pid").write_text(f"{os.getpid()}\n")
+    await lasting_platform.start_and_wait()
+    await eventually(lambda: lasting_platform.pid("router"))
+    assert lasting_platform.pid("router") != os.getpid()
 
 
 @pytest.mark.parametrize("program", PROGRAMS)
-async def test_what_dies_is_started_again_alone(platform, program):
-    before = platform.pids()
-    platform.send(program)
-    await eventually(lambda: platform.pid(program) not in {None, before[program]})
-    after = platform.pids()
+async def test_what_dies_is_started_again_alone(lasting_platform, program):
+    before = lasting_platform.pids()
+    lasting_platform.send(program)
+    await eventually(lambda: lasting_platform.pid(program) not in {None, before[program]})
+    after = lasting_platform.pids()
     assert {name: pid for name, pid in after.items() if name != program} == {
         name: pid for name, pid in before.items() if name != program
     }
-    assert f"{program} (pid {before[program]}) ended by SIGKILL" in platform.output
+    assert f"{program} (pid {before[program]}) ended" in lasting_platform.output
 
 
-async def test_an_adopted_program_is_started_again_too(platform):
-    platform.send("supervisor")
-    await platform.start_and_wait(within_s=10)
-    before = platform.pid("autoscaler")
-    platform.send("autoscaler")
-    await eventually(lambda: platform.pid("autoscaler") not in {None, before})
+async def test_an_adopted_program_is_started_again_too(lasting_platform):
+    lasting_platform.send("supervisor")
+    await lasting_platform.start_and_wait(within_s=10)
+    before = lasting_platform.pid("autoscaler")
+    lasting_platform.send("autoscaler")
+    await eventually(lambda: lasting_platform.pid("autoscaler") not in {None, before})
 
 
-async def test_after_the_death_of_everything_it_comes_back(platform):
-    before = platform.ports()
+async def test_after_the_death_of_everything_it_comes_back(lasting_platform):
+    before = lasting_platform.ports()
     for program in ("supervisor", *PROGRAMS):
-        platform.send(program)
-    await platform.start_and_wait()
-    assert platform.ports() == before
+        lasting_platform.send(program)
+    await lasting_platform.start_and_wait()
+    assert lasting_platform.ports() == before
 
 
 async def test_a_changed_setting_restarts_only_whom_it_concerns(platform):

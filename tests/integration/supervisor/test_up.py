@@ -13,31 +13,31 @@ from tests.support.platform_process import PROGRAMS
 from tests.support.polling import eventually
 
 
-async def test_a_home_tells_scripts_what_runs_where(platform):
-    assert set(platform.ports()) == {"api", "edge", "nats", "envoy_admin"}
-    assert platform.ports()["api"] == platform.api_port
-    assert platform.ports()["edge"] == platform.edge_port
+async def test_a_home_tells_scripts_what_runs_where(lasting_platform):
+    assert set(lasting_platform.ports()) == {"api", "edge", "nats", "envoy_admin"}
+    assert lasting_platform.ports()["api"] == lasting_platform.api_port
+    assert lasting_platform.ports()["edge"] == lasting_platform.edge_port
     for program in (*PROGRAMS, "supervisor"):
-        os.kill(platform.pid(program), 0)
+        os.kill(lasting_platform.pid(program), 0)
     for name in ("nats", "envoy"):
-        executable = _executable(platform.pid(name))
+        executable = _executable(lasting_platform.pid(name))
         assert executable.startswith(name), f"the pid of {name} is that of {executable}"
     async with httpx.AsyncClient() as client:
-        answer = await client.get(f"http://127.0.0.1:{platform.ports()['envoy_admin']}/server_info")
+        answer = await client.get(f"http://127.0.0.1:{lasting_platform.ports()['envoy_admin']}/server_info")
     assert answer.status_code == 200
-    assert all((platform.home / "logs" / f"{program}.log").exists() for program in PROGRAMS)
+    assert all((lasting_platform.home / "logs" / f"{program}.log").exists() for program in PROGRAMS)
 
 
-async def test_secrets_are_for_their_owner_alone(platform):
-    key = (platform.home / "api-key").read_text().strip()
+async def test_secrets_are_for_their_owner_alone(lasting_platform):
+    key = (lasting_platform.home / "api-key").read_text().strip()
     assert len(key) >= 32
-    for path in (platform.home / "api-key", *(platform.home / "nats").glob("*.nk")):
+    for path in (lasting_platform.home / "api-key", *(lasting_platform.home / "nats").glob("*.nk")):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
-    assert stat.S_IMODE(platform.home.stat().st_mode) == 0o700
+    assert stat.S_IMODE(lasting_platform.home.stat().st_mode) == 0o700
     arguments = [path.read_bytes() for path in _readable("cmdline")]
     assert not [line for line in arguments if key.encode() in line]
     knowing = [path.parent.name for path in _readable("environ") if key.encode() in path.read_bytes()]
-    assert knowing == [str(platform.pid("api"))], "only the api is given the key"
+    assert knowing == [str(lasting_platform.pid("api"))], "only the api is given the key"
 
 
 def _executable(pid):
@@ -62,11 +62,11 @@ async def test_a_given_key_is_not_written_down(make_platform):
     assert not {str(platform.pid(name)) for name in PROGRAMS if name != "api"} & set(knowing)
 
 
-async def test_a_second_up_names_the_first(platform):
-    refused = await platform.run("up")
+async def test_a_second_up_names_the_first(lasting_platform):
+    refused = await lasting_platform.run("up")
     assert refused.returncode != 0
-    assert str(platform.pid("supervisor")) in refused.stderr
-    assert str(platform.home) in refused.stderr
+    assert str(lasting_platform.pid("supervisor")) in refused.stderr
+    assert str(lasting_platform.home) in refused.stderr
 
 
 async def test_two_homes_run_side_by_side(make_platform):
@@ -99,11 +99,11 @@ async def test_wrong_settings_are_all_named(make_platform):
     platform.environment |= {"SPECSTREAM_GRACE_SECONDS": "5", "SPECSTREAM_LOG_LEVEL": "INFO"}
 
 
-async def test_ports_and_secrets_outlive_a_restart(platform):
-    before = platform.ports(), (platform.home / "api-key").read_text()
-    await platform.stop()
-    await platform.start_and_wait()
-    assert (platform.ports(), (platform.home / "api-key").read_text()) == before
+async def test_ports_and_secrets_outlive_a_restart(lasting_platform):
+    before = lasting_platform.ports(), (lasting_platform.home / "api-key").read_text()
+    await lasting_platform.stop()
+    await lasting_platform.start_and_wait()
+    assert (lasting_platform.ports(), (lasting_platform.home / "api-key").read_text()) == before
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
