@@ -42,8 +42,10 @@ class Supervisor:
         Raises CannotStart before anything is started, CannotStop when something would not end.
         """
         loop = asyncio.get_running_loop()
-        for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        for number in (signal.SIGINT, signal.SIGTERM):
             loop.add_signal_handler(number, self._on_signal)
+        if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` means to outlive the terminal
+            loop.add_signal_handler(signal.SIGHUP, self._on_signal)
         found = await self._find()
         ports = choose_ports(self._settings, self._home, living={p.name for p in found if p.is_program})
         programs = prepare(self._settings, self._home, ports)
