@@ -51,7 +51,7 @@ async def test_a_death_between_effects_loses_nothing(platform, service, point):
     async with platform.calling(deployment_id) as caller:
         await platform.submit(hello(name, VERSION="2"))
         spec = await platform.settled(deployment_id)
-        assert len(await platform.pids(deployment_id)) == 1
+        assert len(await platform.replica_pids(deployment_id)) == 1
         await eventually(lambda: caller.calls[-1].spec_id == spec["id"], within_s=30)
     assert not caller.failures()
     assert len(await platform.events(deployment_id, type="SpecRegistered")) == 2

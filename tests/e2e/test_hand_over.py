@@ -94,7 +94,7 @@ async def _change_all(platform: LivePlatform, deployments: dict[str, str]) -> fl
 async def _done(platform: LivePlatform, deployments: dict[str, str]) -> None:
     for change, replicas in (("update", 2), ("scale-down", 1), ("disable", 0)):
         await platform.settled(deployments[change])
-        assert len(await platform.pids(deployments[change])) == replicas
+        assert len(await platform.replica_pids(deployments[change])) == replicas
     await platform.gone(deployments["delete"])
 
 

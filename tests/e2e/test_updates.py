@@ -15,7 +15,7 @@ async def test_a_spec_becomes_an_endpoint(shared_platform):
     assert answer.headers["x-specstream-deployment"] == deployment_id
     assert answer.headers["x-specstream-spec"] == spec["id"]
     assert answer.headers["x-specstream-replica"] == answer.json()["replica_id"]
-    assert answer.json()["pid"] == (await shared_platform.pids(deployment_id))[answer.json()["replica_id"]]
+    assert answer.json()["pid"] == (await shared_platform.replica_pids(deployment_id))[answer.json()["replica_id"]]
 
 
 async def test_an_update_loses_no_call(shared_platform):
@@ -28,7 +28,7 @@ async def test_an_update_loses_no_call(shared_platform):
     assert not caller.failures()
     assert first["id"] in {call.spec_id for call in caller.calls}
     assert first["runId"] != second["runId"]
-    assert len(await shared_platform.pids(deployment_id)) == 2
+    assert len(await shared_platform.replica_pids(deployment_id)) == 2
 
 
 async def test_many_updates_at_once_end_with_the_last(shared_platform):
@@ -39,17 +39,17 @@ async def test_many_updates_at_once_end_with_the_last(shared_platform):
         await shared_platform.settled(deployment_id)
         assert (await caller.once()).json()["version"] == "6"
     assert not caller.failures()
-    assert len(await shared_platform.pids(deployment_id)) == 1
+    assert len(await shared_platform.replica_pids(deployment_id)) == 1
 
 
 async def test_a_change_of_replicas_alone_keeps_every_process(shared_platform):
     deployment_id = await shared_platform.deploy(hello("scaled", replicas=2))
-    before = await shared_platform.pids(deployment_id)
+    before = await shared_platform.replica_pids(deployment_id)
     async with shared_platform.calling(deployment_id) as caller:
         await shared_platform.deploy(hello("scaled", replicas=3))
-        more = await shared_platform.pids(deployment_id)
+        more = await shared_platform.replica_pids(deployment_id)
         await shared_platform.deploy(hello("scaled", replicas=1))
-        fewer = await shared_platform.pids(deployment_id)
+        fewer = await shared_platform.replica_pids(deployment_id)
     assert len(more) == 3
     assert before.items() <= more.items()
     assert fewer.items() <= more.items()
@@ -58,9 +58,9 @@ async def test_a_change_of_replicas_alone_keeps_every_process(shared_platform):
 
 async def test_a_change_of_the_name_alone_keeps_every_process(shared_platform):
     deployment_id = await shared_platform.deploy(hello("named"))
-    before = await shared_platform.pids(deployment_id)
+    before = await shared_platform.replica_pids(deployment_id)
     assert await shared_platform.deploy(hello("renamed"), deploymentId=deployment_id) == deployment_id
-    assert await shared_platform.pids(deployment_id) == before
+    assert await shared_platform.replica_pids(deployment_id) == before
     assert (await shared_platform.get(f"/deployments/{deployment_id}"))["name"] == "renamed"
 
 
@@ -94,7 +94,7 @@ async def test_disabled_enabled_stopped_and_deleted(shared_platform):
 
     await shared_platform.deploy({**hello("switched"), "enabled": False})
     await answers(404, "deployment_disabled")
-    assert await shared_platform.pids(deployment_id) == {}
+    assert await shared_platform.replica_pids(deployment_id) == {}
     assert await shared_platform.runs(deployment_id) == []
     await shared_platform.deploy(hello("switched"))
     async with shared_platform.calling(deployment_id):

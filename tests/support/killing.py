@@ -133,7 +133,7 @@ class Killing:
         spec = await self.platform.settled(self.deployment_id)
         registered = await self.platform.events(self.deployment_id, type="SpecRegistered")
         assert len(registered) == specs, f"{len(registered)} specs are registered"
-        await self.platform.pids(self.deployment_id)
+        await self.platform.replica_pids(self.deployment_id)
         await eventually(
             lambda: caller.calls[-1].spec_id == spec["id"],
             within_s=SETTLES_WITHIN_S,

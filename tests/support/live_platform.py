@@ -209,7 +209,7 @@ class LivePlatform(PlatformProcess):
             found.setdefault(str(proc.carried_id(pid)), []).append(pid)
         return found
 
-    async def pids(self, deployment_id: str) -> dict[str, int]:
+    async def replica_pids(self, deployment_id: str) -> dict[str, int]:
         """The one process of each replica; fails when a replica has none or two, or is nobody's."""
         processes = self.replica_processes(deployment_id)
         instances = {one["id"] for one in await self.instances(deployment_id)}
