@@ -26,9 +26,9 @@ def fingerprint() -> str:
 
 async def open_database(path: Path) -> AsyncEngine:
     """The read models at `path`, with a checkpoint of 0 if they were made now."""
-    path.parent.mkdir(parents=True, exist_ok=True)
+    was_there = _prepare(path)
     engine = _engine(path)
-    if path.exists():
+    if was_there:
         try:
             found = await _stored_fingerprint(engine)
         except DatabaseError as error:
@@ -38,8 +38,7 @@ async def open_database(path: Path) -> AsyncEngine:
             return engine
         await engine.dispose()
         logger.info("read models are of another version: made anew from the log")
-        for suffix in ("", "-wal", "-shm", "-journal"):
-            path.with_name(path.name + suffix).unlink(missing_ok=True)
+        _remove(path)
         engine = _engine(path)
     await _create(engine)
     return engine
@@ -58,6 +57,17 @@ async def read_checkpoint(connection: AsyncConnection) -> int:
 
 async def write_checkpoint(connection: AsyncConnection, sequence: int) -> None:
     await connection.execute(update(tables.checkpoint).values(sequence=sequence))
+
+
+def _prepare(path: Path) -> bool:
+    """Whether there is a file already."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    return path.exists()
+
+
+def _remove(path: Path) -> None:
+    for suffix in ("", "-wal", "-shm", "-journal"):
+        path.with_name(path.name + suffix).unlink(missing_ok=True)
 
 
 def _engine(path: Path) -> AsyncEngine:

@@ -25,6 +25,9 @@ router = APIRouter(prefix="/v1/events", tags=["events"], route_class=ApiRoute)
 KEEP_ALIVE_S = 10.0
 """A comment after so much silence, so that neither side takes the stream for dead."""
 
+COMMENT = b": still here\n"
+"""No blank line after it: some readers take one for an event without data."""
+
 RETRY_S = 0.5
 
 MAX_SEQUENCE = 2**63 - 1
@@ -87,7 +90,7 @@ async def _page(api: Api, subjects: str, query: EventsQuery) -> EventPage:
 
 async def _stream(api: Api, subjects: str, after: int) -> AsyncIterator[bytes]:
     """Until the client leaves or the process ends. What cuts it off is taken up by `Last-Event-ID`."""
-    yield b"retry: 1000\n\n"
+    yield COMMENT
     stopping = asyncio.ensure_future(api.stopping.wait())
     events = _events(api.log, subjects, after)
     waiting = asyncio.ensure_future(anext(events))
@@ -98,7 +101,7 @@ async def _stream(api: Api, subjects: str, after: int) -> AsyncIterator[bytes]:
                 yield _message(waiting.result())
                 waiting = asyncio.ensure_future(anext(events))
             else:
-                yield b": still here\n\n"
+                yield COMMENT
     finally:
         stopping.cancel()
         waiting.cancel()

@@ -1,0 +1,22 @@
+"""The api over a log in memory, and over a real broker."""
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from libs.common.log.jetstream import JetStreamLog
+from tests.support.rest import RunningApi, running_api
+
+
+@pytest.fixture
+async def api(tmp_path: Path) -> AsyncIterator[RunningApi]:
+    async with running_api(tmp_path) as running:
+        yield running
+
+
+@pytest.fixture
+async def durable_api(tmp_path: Path, jetstream_log: JetStreamLog) -> AsyncIterator[RunningApi]:
+    """Over JetStream."""
+    async with running_api(tmp_path, jetstream_log) as running:
+        yield running

@@ -1,0 +1,178 @@
+"""What the facts of other services become in the answers; and that the read models are disposable."""
+
+from pathlib import Path
+
+from sqlalchemy import text
+
+from libs.common.events.replica import ReplicaReason, ReplicaState, ReplicaStopped
+from libs.common.events.rollout import SpecFailed, SpecFailedReason, SpecHealthy
+from libs.common.log.memory import MemoryLog
+from services.api.database import read_checkpoint
+from tests.support.deployments import Storyteller, a_replica
+from tests.support.rest import RunningApi, a_config, running_api
+
+ONE, TWO = "1" * 32, "2" * 32
+
+
+async def told(api: RunningApi, deployment_id: str) -> Storyteller:
+    return Storyteller(api.api.log, deployment_id)
+
+
+async def seen(api: RunningApi) -> None:
+    await api.api.projector.wait_for(await api.api.log.last_sequence())
+
+
+async def test_a_rollout_shows_in_spec_runs_and_status(api: RunningApi):
+    deployment_id = await api.submit(a_config(replicas=2))
+    story = await told(api, deployment_id)
+    spec = (await api.get(f"/v1/deployments/{deployment_id}"))["latestSpec"]
+    ids = {"spec_id": spec["id"], "run_id": spec["runId"]}
+    await story.apply(**ids)
+    await story.ready(ONE, "127.0.0.1:1", **ids)
+    await seen(api)
+    deployment = await api.get(f"/v1/deployments/{deployment_id}")
+    assert deployment["latestSpec"]["externalApplied"]
+    assert (deployment["latestSpec"]["dtHealthy"], deployment["status"]) == (None, "deploying")
+
+    await story.ready(TWO, "127.0.0.1:2", **ids)
+    await story.tell(SpecHealthy(**ids, replicas=2))
+    await seen(api)
+    deployment = await api.get(f"/v1/deployments/{deployment_id}")
+    assert (bool(deployment["latestSpec"]["dtHealthy"]), deployment["status"]) == (True, "ready")
+    (run,) = await api.get(f"/v1/deployments/{deployment_id}/runs")
+    assert (run["id"], run["replicas"], run["readyReplicas"], run["availableReplicas"]) == (
+        spec["runId"],
+        2,
+        2,
+        2,
+    )
+    assert [i["id"] for i in run["instances"]] == [ONE, TWO]
+
+    await story.retire(TWO)
+    await seen(api)
+    (run,) = await api.get(f"/v1/deployments/{deployment_id}/runs")
+    assert [(i["state"]) for i in run["instances"]] == ["running", "stopping"]
+    await story.stopped(TWO)
+    await seen(api)
+    (run,) = await api.get(f"/v1/deployments/{deployment_id}/runs")
+    assert [i["id"] for i in run["instances"]] == [ONE]
+    then = await api.get(f"/v1/deployments/{deployment_id}", at=await api.api.log.last_sequence())
+    now = await api.get(f"/v1/deployments/{deployment_id}")
+    assert {name: value for name, value in then.items() if name != "at"} == now
+
+
+async def test_a_crashed_replica_is_failed_with_its_message_and_its_history(api: RunningApi):
+    deployment_id = await api.submit(a_config())
+    spec = (await api.get(f"/v1/deployments/{deployment_id}"))["latestSpec"]
+    ids = {"spec_id": spec["id"], "run_id": spec["runId"]}
+    story = await told(api, deployment_id)
+    await story.apply(**ids)
+    await story.ready(ONE, "127.0.0.1:1", **ids)
+    failed = a_replica(ONE, None, state=ReplicaState.FAILED, **ids)
+    failed = failed.model_copy(update={"message": "exited with status 3"})
+    reason = ReplicaReason.EXITED
+    await story.tell(ReplicaStopped(replica_id=ONE, roster=(failed,), reason=reason, message="x"))
+    await seen(api)
+    (run,) = await api.get(f"/v1/deployments/{deployment_id}/runs")
+    (instance,) = run["instances"]
+    assert (instance["state"], instance["stateMessage"]) == ("failed", "exited with status 3")
+    assert instance["dtFinished"]
+    assert [entry["state"] for entry in instance["history"]] == ["running", "failed"]
+
+
+async def test_a_spec_that_cannot_be_applied_says_why(api: RunningApi):
+    deployment_id = await api.submit(a_config())
+    spec_id = (await api.get(f"/v1/deployments/{deployment_id}"))["latestSpec"]["id"]
+    reason = SpecFailedReason.NO_COMMAND
+    story = await told(api, deployment_id)
+    await story.tell(SpecFailed(spec_id=spec_id, reason=reason, message="no command"))
+    await seen(api)
+    deployment = await api.get(f"/v1/deployments/{deployment_id}")
+    assert (deployment["latestSpec"]["error"], deployment["status"]) == ("no command", "failed")
+
+
+async def test_read_models_of_another_version_are_made_again_from_the_log(tmp_path: Path):
+    log = MemoryLog()
+    async with running_api(tmp_path, log) as api:
+        deployment_id = await api.submit(a_config())
+        before = await api.get(f"/v1/deployments/{deployment_id}")
+        async with api.api.engine.begin() as connection:
+            await connection.execute(text("UPDATE checkpoint SET fingerprint = 'another'"))
+            await connection.execute(text("DROP TABLE specs"))
+    async with running_api(tmp_path, log) as api:
+        assert await api.get(f"/v1/deployments/{deployment_id}") == before
+        assert (await api.get("/v1/log/verify"))["ok"]
+
+
+async def test_a_broken_file_is_made_again(tmp_path: Path):
+    log = MemoryLog()
+    async with running_api(tmp_path, log) as api:
+        await api.submit(a_config())
+    (tmp_path / "api" / "read.db").write_bytes(b"not a database" * 1000)
+    async with running_api(tmp_path, log) as api:
+        assert len((await api.get("/v1/deployments"))["items"]) == 1
+
+
+async def test_a_restart_goes_on_from_the_checkpoint(tmp_path: Path):
+    log = MemoryLog()
+    async with running_api(tmp_path, log) as api:
+        deployment_id = await api.submit(a_config())
+        async with api.api.engine.connect() as connection:
+            assert await read_checkpoint(connection) == await log.last_sequence()
+    await Storyteller(log, deployment_id).delete()
+    async with running_api(tmp_path, log) as api:
+        assert (await api.get("/v1/deployments"))["items"] == []
+        assert (await api.get("/v1/log/verify"))["ok"]
+
+
+async def test_verify_names_what_differs_from_a_replay(api: RunningApi):
+    await api.submit(a_config())
+    async with api.api.engine.begin() as connection:
+        await connection.execute(text("UPDATE deployments SET name = 'forged'"))
+    found = await api.get("/v1/log/verify")
+    assert (found["ok"], "deployments" in found["reason"]) == (False, True)
+    assert "name" in found["reason"]
+
+
+async def test_a_log_that_ends_before_the_checkpoint_is_noticed(tmp_path: Path):
+    async with running_api(tmp_path) as api:
+        await api.submit(a_config())
+    async with running_api(tmp_path, MemoryLog()) as api:
+        found = await api.get("/v1/log/verify")
+        assert (found["ok"], "checkpoint" in found["reason"]) == (False, True)
+        body = {"config": a_config("b"), "projectId": "default"}
+        assert await api.status("POST", "/v1/deployments", json=body) == (503, "TIMEOUT")
+
+
+async def test_an_export_fills_an_empty_log_with_the_same_state(tmp_path: Path):
+    async with running_api(tmp_path / "one") as api:
+        deployment_id = await api.submit(a_config())
+        project = (await api.http.post("/v1/projects", json={"name": "team"})).json()
+        export = (await api.http.get("/v1/log/export")).content
+        before = await api.get(f"/v1/deployments/{deployment_id}")
+        refused = await api.status("POST", "/v1/log/import", content=export)
+        assert refused == (409, "CONFLICT")
+        assert (await api.get("/v1/log/verify"))["ok"]
+    async with running_api(tmp_path / "two") as api:
+        answer = await api.http.post("/v1/log/import", content=export)
+        assert answer.json() == {"events": 5}
+        assert await api.get(f"/v1/deployments/{deployment_id}") == before
+        assert await api.get(f"/v1/projects/{project['id']}") == project
+        assert (await api.get("/v1/log/verify")) == {"ok": True, "events": 5, "aggregates": 4}
+        broken = await api.status("POST", "/v1/log/import", content=b"nope")
+        assert broken == (409, "CONFLICT")
+
+
+async def test_a_broken_export_changes_nothing(api: RunningApi):
+    assert await api.status("POST", "/v1/log/import", content=b"nope\n") == (400, "BAD_REQUEST")
+    assert await api.api.log.last_sequence() == 0
+
+
+async def test_a_log_that_lost_what_was_exported_is_noticed(tmp_path: Path):
+    async with running_api(tmp_path) as api:
+        await api.submit(a_config())
+        await api.http.get("/v1/log/export")
+    (tmp_path / "api" / "read.db").unlink()
+    async with running_api(tmp_path, MemoryLog()) as api:
+        found = await api.get("/v1/log/verify")
+        assert (found["ok"], "last export" in found["reason"]) == (False, True)

@@ -1,0 +1,108 @@
+"""Every refusal has the one shape, the right status and the right code."""
+
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from tests.support.rest import RunningApi, a_config
+
+MANY = 256 * 1024
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({}, id="no key"),
+        pytest.param({"authorization": "Bearer wrong"}, id="a wrong key"),
+        pytest.param({"authorization": "Bearer"}, id="an empty key"),
+        pytest.param({"authorization": "Basic test-key"}, id="another scheme"),
+        pytest.param({"authorization": "Bearer té"}, id="a key that is not ASCII"),
+    ],
+)
+async def test_without_a_valid_key_nothing_is_told(api: RunningApi, headers: dict[str, str]):
+    transport = httpx.ASGITransport(api.rest)
+    encoded = [(name.encode(), value.encode()) for name, value in headers.items()]
+    async with httpx.AsyncClient(transport=transport, base_url="http://api") as anonymous:
+        for path in ("/v1/deployments", "/v1/nope", "/v1/log/import", "/"):
+            answer = await anonymous.get(path, headers=encoded)
+            assert (answer.status_code, answer.json()["code"]) == (401, "UNAUTHORIZED")
+            assert answer.headers["www-authenticate"] == "Bearer"
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "status", "code"),
+    [
+        pytest.param("GET", "/v1/nope", 404, "NOT_FOUND", id="an unknown path"),
+        pytest.param("GET", "/v1/deployments/", 404, "NOT_FOUND", id="a slash too many"),
+        pytest.param("PUT", "/v1/deployments", 405, "METHOD_NOT_SUPPORTED", id="a wrong method"),
+        pytest.param("DELETE", "/v1/health", 405, "METHOD_NOT_SUPPORTED", id="a wrong method, no key needed"),
+    ],
+)
+async def test_unknown_addresses(api: RunningApi, method: str, path: str, status: int, code: str):
+    assert await api.status(method, path) == (status, code)
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "names"),
+    [
+        pytest.param("/v1/deployments", {"limit": 0}, ["limit"], id="limit below 1"),
+        pytest.param("/v1/deployments", {"limit": 121}, ["limit"], id="limit above 120"),
+        pytest.param("/v1/deployments", {"limit": "x"}, ["limit"], id="limit no number"),
+        pytest.param("/v1/deployments", {"order": "up"}, ["order"], id="unknown order"),
+        pytest.param("/v1/deployments", {"orderBy": "name"}, ["orderBy"], id="unknown orderBy"),
+        pytest.param("/v1/deployments", {"after": "nope"}, ["after"], id="no cursor"),
+        pytest.param("/v1/projects", {"colour": "red"}, ["colour"], id="unknown parameter"),
+        pytest.param("/v1/projects", {"limit": 0, "a": 1, "b": 2}, ["limit", "a", "b"], id="all at once"),
+        pytest.param("/v1/events", {"limit": 1001}, ["limit"], id="events: limit above 1000"),
+        pytest.param("/v1/events", {"after": -1}, ["after"], id="events: before the first"),
+        pytest.param("/v1/events", {"deploymentId": "*"}, ["deploymentId"], id="events: no id"),
+    ],
+)
+async def test_wrong_queries_are_refused_by_name(api: RunningApi, path: str, params: dict, names: list[str]):
+    answer = await api.http.get(path, params=params)
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
+    assert [issue["path"] for issue in answer.json()["issues"]] == [[name] for name in names]
+
+
+async def test_a_missing_side_of_a_diff_is_named(api: RunningApi):
+    deployment_id = await api.submit(a_config())
+    answer = await api.http.get(f"/v1/deployments/{deployment_id}/diff")
+    assert [issue["path"] for issue in answer.json()["issues"]] == [["from"], ["to"]]
+
+
+@pytest.mark.parametrize(
+    ("body", "code"),
+    [
+        pytest.param(b"{", "PARSE_ERROR", id="cut JSON"),
+        pytest.param(b"", "PARSE_ERROR", id="nothing"),
+        pytest.param(b'{"config": {}, "projectId": "default"}', "BAD_REQUEST", id="an empty spec"),
+        pytest.param(b'{"projectId": "a", "projectId": "b"}', "BAD_REQUEST", id="a key twice"),
+        pytest.param(
+            b'{"config": {"name": "\\ud800"}, "projectId": "default"}', "BAD_REQUEST", id="a surrogate"
+        ),
+    ],
+)
+async def test_bad_bodies_are_refused_with_issues(api: RunningApi, body: bytes, code: str):
+    answer = await api.http.post("/v1/deployments", content=body)
+    assert (answer.status_code, answer.json()["code"]) == (400, code)
+    assert answer.json()["issues"]
+
+
+async def test_large_bodies_are_refused_with_and_without_a_length(api: RunningApi):
+    async def chunks() -> AsyncIterator[bytes]:
+        for _ in range(5):
+            yield b" " * (MANY // 4)
+
+    for content in (b" " * (MANY + 1), chunks()):
+        answer = await api.http.post("/v1/deployments", content=content)
+        assert (answer.status_code, answer.json()["code"]) == (413, "PAYLOAD_TOO_LARGE")
+    answer = await api.http.post("/v1/deployments", content=b" " * MANY)
+    assert answer.json()["code"] == "PARSE_ERROR"
+
+
+async def test_a_correlation_id_is_taken_over_only_if_it_is_harmless(api: RunningApi):
+    kept = await api.http.get("/v1/projects", headers={"x-request-id": "req-1"})
+    assert kept.headers["x-correlation-id"] == "req-1"
+    made = await api.http.get("/v1/projects", headers={"x-request-id": "two words"})
+    assert len(made.headers["x-correlation-id"]) == 32

@@ -1,0 +1,28 @@
+"""What a new spec means, in the words of the reference API."""
+
+import pytest
+
+from services.api.activity import Action, Activity, activities
+from tests.support.deployments import a_spec
+
+SCALED = Activity(Action.SCALED, {"from": 1, "to": 3})
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "expected"),
+    [
+        pytest.param(None, a_spec(), [], id="the first spec: created says it"),
+        pytest.param(a_spec(), a_spec(replicas=3), [SCALED], id="only the number"),
+        pytest.param(a_spec(), a_spec(enabled=False), [Activity(Action.DISABLED)], id="switched off"),
+        pytest.param(a_spec(enabled=False), a_spec(), [Activity(Action.ENABLED)], id="switched on"),
+        pytest.param(a_spec(), a_spec(name="x"), [Activity(Action.UPDATED)], id="renamed"),
+        pytest.param(
+            a_spec(),
+            a_spec(name="x", replicas=3, enabled=False),
+            [Activity(Action.UPDATED), Activity(Action.DISABLED), SCALED],
+            id="everything at once",
+        ),
+    ],
+)
+def test_activities(before, after, expected):
+    assert activities(before, after) == expected

@@ -1,0 +1,61 @@
+"""Bodies are read strictly, and all mistakes are told at once."""
+
+import json
+
+import pytest
+
+from libs.common.errors import BadRequest, ParseFailed
+from libs.common.events.deployment import GitHeaders
+from services.api.bodies import git_headers, parse_project, parse_rollback, parse_submit
+from tests.support.rest import a_config
+
+
+def paths(error: pytest.ExceptionInfo[BadRequest]) -> list[tuple]:
+    return [issue.path for issue in error.value.issues]
+
+
+def test_mistakes_around_the_spec_and_in_it_are_told_together():
+    config = a_config(replicas=-1) | {"imgae": "x"}
+    with pytest.raises(BadRequest) as error:
+        parse_submit(json.dumps({"config": config, "project": "default"}).encode())
+    assert set(paths(error)) == {
+        ("projectId",),
+        ("project",),
+        ("config", "resources", "replicas"),
+        ("config", "imgae"),
+    }
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"nope", b"\xff", b'{"projectId": NaN}'],
+    ids=["empty", "cut", "a word", "not UTF-8", "NaN"],
+)
+def test_what_is_not_json_is_a_parse_error(body):
+    with pytest.raises(ParseFailed):
+        parse_submit(body)
+
+
+@pytest.mark.parametrize("body", [b"[]", b"null", b"3", b'"x"'])
+def test_what_is_not_an_object_is_refused(body):
+    for parse in (parse_submit, parse_rollback, parse_project):
+        with pytest.raises(BadRequest):
+            parse(body)
+
+
+@pytest.mark.parametrize("name", ["", "x" * 201, "a\u0000b", "a\nb"])
+def test_a_project_has_a_printable_name(name):
+    with pytest.raises(BadRequest) as error:
+        parse_project(json.dumps({"name": name}).encode())
+    assert paths(error) == [("name",)]
+
+
+def test_a_null_deployment_id_is_none():
+    body = {"config": a_config(), "projectId": "default", "deploymentId": None}
+    assert parse_submit(json.dumps(body).encode()).deployment_id is None
+
+
+def test_git_headers_are_kept_as_they_came():
+    headers = {"x-git-actor": "Zoé".encode().decode("latin-1"), "x-git-sha": "abc", "x-git-ref": "a\x01b"}
+    assert git_headers(headers) == GitHeaders(actor="Zoé", sha="abc")
+    assert git_headers({}) is None

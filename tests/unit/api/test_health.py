@@ -1,0 +1,61 @@
+"""Who is named as not ready."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from libs.common.bus.heartbeat import Heartbeat
+from services.api.health import PATIENCE, SERVICES, Heard, LogView, not_ready
+
+NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
+FINE = LogView(answers=True, due_sequence=10)
+
+
+def heard(service: str, *, age_s: float = 1, **changes) -> Heard:
+    detail = {"envoy_acknowledged": True} if service == "router" else {}
+    content = {"is_ready": True, "applied_sequence": 10, "detail": detail, **changes}
+    beat = Heartbeat(service=service, pid=1, sent_at=NOW, **content)
+    return Heard(beat, NOW - timedelta(seconds=age_s))
+
+
+def everybody(**changed: Heard) -> dict[str, Heard]:
+    return {name: heard(name) for name in SERVICES} | changed
+
+
+@pytest.mark.parametrize(
+    ("beats", "log", "expected"),
+    [
+        pytest.param(everybody(), FINE, [], id="everybody is ready"),
+        pytest.param({}, FINE, [*SERVICES, "envoy"], id="nobody was heard of"),
+        pytest.param(everybody(), replace(FINE, answers=False), ["log"], id="the log does not answer"),
+        pytest.param(everybody(health=heard("health", age_s=14.9)), FINE, [], id="silent for less than 15 s"),
+        pytest.param(everybody(health=heard("health", age_s=15)), FINE, ["health"], id="silent for 15 s"),
+        pytest.param(
+            everybody(autoscaler=heard("autoscaler", is_ready=False)),
+            FINE,
+            ["autoscaler"],
+            id="says so itself",
+        ),
+        pytest.param(
+            everybody(reconciler=heard("reconciler", applied_sequence=9)),
+            FINE,
+            ["reconciler"],
+            id="stuck before a spec of more than 15 s ago",
+        ),
+        pytest.param(everybody(), replace(FINE, is_projected=False), ["api"], id="the api itself is behind"),
+        pytest.param(
+            everybody(router=heard("router", detail={"envoy_acknowledged": False})),
+            FINE,
+            ["envoy"],
+            id="no Envoy has acknowledged",
+        ),
+        pytest.param(everybody(router=heard("router", detail={})), FINE, ["envoy"], id="no word of Envoy"),
+    ],
+)
+def test_not_ready(beats, log, expected):
+    assert not_ready(beats, log, now=NOW) == expected
+
+
+def test_patience_is_15_seconds():
+    assert timedelta(seconds=15) == PATIENCE

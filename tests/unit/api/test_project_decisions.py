@@ -1,0 +1,54 @@
+"""Given what the log says of a project, when somebody asks, then these facts."""
+
+import pytest
+
+from libs.common.errors import Conflict, NotFound
+from libs.common.log.port import Guard
+from libs.common.state.project import ProjectState
+from services.api.commands.project import (
+    CreateProject,
+    DeleteProject,
+    DeleteProjectState,
+    decide_create,
+    decide_delete,
+)
+
+GUARD = Guard("events.p.deployment.>", 3)
+
+
+def test_a_free_name_makes_a_project():
+    decision = decide_create(None, CreateProject("team", "p"))
+    assert [d.fact.event_type() for d in decision.drafts] == ["NameClaimed", "ProjectCreated"]
+    assert decision.answer == "p"
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [pytest.param("q", "team", id="held"), pytest.param(None, "default", id="the default one's")],
+)
+def test_a_taken_name_is_refused(owner, name):
+    with pytest.raises(Conflict):
+        decide_create(owner, CreateProject(name, "p"))
+
+
+def test_an_empty_project_is_deleted_with_a_guard_on_its_deployments():
+    decision = decide_delete(DeleteProjectState(ProjectState("team"), 0, GUARD), DeleteProject("p"))
+    facts = [d.fact.event_type() for d in decision.drafts]
+    assert facts == ["ProjectClosed", "ProjectDeleted", "NameReleased"]
+    assert decision.guards == (GUARD,)
+
+
+@pytest.mark.parametrize(
+    ("state", "project_id", "error"),
+    [
+        pytest.param(DeleteProjectState(ProjectState(), 0, GUARD), "p", NotFound, id="unknown"),
+        pytest.param(
+            DeleteProjectState(ProjectState("team", None, True), 0, GUARD), "p", NotFound, id="deleted before"
+        ),
+        pytest.param(DeleteProjectState(ProjectState("team"), 1, GUARD), "p", Conflict, id="not empty"),
+        pytest.param(DeleteProjectState(ProjectState(), 0, GUARD), "default", Conflict, id="the default one"),
+    ],
+)
+def test_a_deletion_is_refused(state, project_id, error):
+    with pytest.raises(error):
+        decide_delete(state, DeleteProject(project_id))

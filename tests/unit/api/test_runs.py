@@ -1,0 +1,77 @@
+"""Runs, instances and the status of a deployment as the API shows them."""
+
+import pytest
+
+from services.api.records import DeploymentRecord, InstanceRecord, SpecRecord, Status, make_runs, status
+
+T = "2026-01-31T12:00:00.000000Z"
+
+
+def spec(*, replicas: int = 2, enabled: bool = True, run_id: str = "new", **more) -> SpecRecord:
+    data = {"enabled": enabled, "resources": {"replicas": replicas}}
+    return SpecRecord("s", 1, "d", run_id, "key:default", data, T, **more)
+
+
+def deployment(wanted: SpecRecord, *, runs: tuple[str, ...] = (), retiring: frozenset[str] = frozenset()):
+    return DeploymentRecord("d", 1, "default", "demo", T, spec=wanted, runs=runs, retiring=retiring)
+
+
+def instance(name: str, run_id: str = "new", state: str = "running") -> InstanceRecord:
+    return InstanceRecord(name, run_id, state, None, T, None)
+
+
+def shape(runs) -> list[tuple]:
+    return [(r.run_id, r.replicas, r.ready, [(i.id, i.state) for i in r.instances]) for r in runs]
+
+
+@pytest.mark.parametrize(
+    ("given", "instances", "expected"),
+    [
+        pytest.param(
+            deployment(spec()), [], [("new", 2, 0, [])], id="a wanted run shows before its replicas"
+        ),
+        pytest.param(deployment(spec(enabled=False), runs=("new",)), [], [], id="stopped: no runs"),
+        pytest.param(deployment(spec(replicas=0), runs=("new",)), [], [], id="no replicas: no runs"),
+        pytest.param(
+            deployment(spec(), runs=("new", "old")),
+            [instance("o1", "old"), instance("n1", state="starting")],
+            [("new", 2, 0, [("n1", "starting")]), ("old", 1, 1, [("o1", "running")])],
+            id="an update: the newest run first, the old one goes on",
+        ),
+        pytest.param(
+            deployment(spec(replicas=1), runs=("new",), retiring=frozenset({"n2"})),
+            [instance("n1"), instance("n2")],
+            [("new", 1, 1, [("n1", "running"), ("n2", "stopping")])],
+            id="a scale-down: who leaves is stopping and counts no more",
+        ),
+        pytest.param(
+            deployment(spec(enabled=False), runs=("new",), retiring=frozenset({"n1"})),
+            [instance("n1")],
+            [("new", 0, 0, [("n1", "stopping")])],
+            id="being stopped: shown until the last one is gone",
+        ),
+        pytest.param(
+            deployment(spec(), runs=("new",)),
+            [instance("n1", state="failed"), instance("n2", state="unready")],
+            [("new", 2, 0, [("n1", "failed"), ("n2", "unready")])],
+            id="failing replicas are not ready",
+        ),
+    ],
+)
+def test_make_runs(given, instances, expected):
+    assert shape(make_runs(given, instances)) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "ready", "expected"),
+    [
+        pytest.param(spec(error="no"), 0, Status.FAILED, id="could not be applied"),
+        pytest.param(spec(enabled=False, applied_at=T), 0, Status.DISABLED, id="disabled"),
+        pytest.param(spec(), 0, Status.APPLYING, id="not applied yet"),
+        pytest.param(spec(applied_at=T), 1, Status.DEPLOYING, id="not healthy yet"),
+        pytest.param(spec(applied_at=T, healthy_at=T), 1, Status.DEGRADED, id="lost a replica"),
+        pytest.param(spec(applied_at=T, healthy_at=T), 2, Status.READY, id="all ready"),
+    ],
+)
+def test_status(given, ready, expected):
+    assert status(given, ready) is expected
