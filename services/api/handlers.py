@@ -1,8 +1,7 @@
 """Edge of the broker: commands of other systems in, events or a rejection out; heartbeats in."""
 
-import asyncio
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
 
 import structlog
@@ -55,6 +54,7 @@ def subscribe(
         stream=subjects.COMMANDS_STREAM,
         durable=subjects.COMMANDS_DURABLE,
         service=service,
+        batch=1,
     )
     async def on_command(body: bytes, message: NatsMessage) -> None:
         raw = message.raw_message
@@ -73,7 +73,7 @@ class Publish(Protocol):
 
 @dataclass(slots=True)
 class CommandHandler:
-    """Carries out one command after the other, in the order in which they were stored.
+    """Carries out a command.
 
     A command that led to an event before is acknowledged and does nothing. What the present state or the
     command's content forbids is rejected; everything temporary is raised, to be delivered again.
@@ -82,15 +82,13 @@ class CommandHandler:
     commands: Commands
     publish: Publish
     clock: Clock
-    _turn: asyncio.Lock = field(default_factory=asyncio.Lock)
 
     async def on_command(self, subject: str, headers: Mapping[str, str], body: bytes) -> None:
         """subject: `commands.<project_id>.deployment.submit` or `.delete`."""
         _, project_id, _, verb = subject.split(".")
         traceparent = {name.lower(): value for name, value in headers.items()}.get("traceparent")
-        async with self._turn:
-            with telemetry.span(f"process commands.*.deployment.{verb}", traceparent):
-                await self._handle(project_id, verb, headers, body)
+        with telemetry.span(f"process commands.*.deployment.{verb}", traceparent):
+            await self._handle(project_id, verb, headers, body)
 
     async def _handle(self, project_id: str, verb: str, headers: Mapping[str, str], body: bytes) -> None:
         command_id: str | None = None

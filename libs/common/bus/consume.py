@@ -17,19 +17,20 @@ BATCH = 16
 
 
 def work_subscriber(
-    broker: NatsBroker, subject: str, *, stream: str, durable: str, service: str
+    broker: NatsBroker, subject: str, *, stream: str, durable: str, service: str, batch: int = BATCH
 ) -> Callable[[Callable[..., Awaitable[None]]], Any]:
     """Decorates a handler of raw messages: `async def on_…(body: bytes, message: NatsMessage) -> None`.
 
     The stream and the durable exist already: nothing is declared here, because a declaration would
     overwrite the stream's settings with FastStream's defaults. The handler acknowledges by returning;
     `Outcome`, on the broker, answers for its exceptions.
+    batch: how many are handled at once; 1 keeps them in their order.
     """
     return broker.subscriber(
         subject,
         stream=JStream(stream, declare=False),
         durable=durable,
-        pull_sub=PullSub(batch_size=BATCH, timeout=FETCH_TIMEOUT_S),
+        pull_sub=PullSub(batch_size=batch, timeout=FETCH_TIMEOUT_S),
         ack_policy=AckPolicy.NACK_ON_ERROR,
         inbox_prefix=f"{inbox_prefix(service)}.".encode(),
         decoder=_as_bytes,
