@@ -15,7 +15,10 @@ async def test_a_spec_becomes_an_endpoint(shared_platform):
     assert answer.headers["x-specstream-deployment"] == deployment_id
     assert answer.headers["x-specstream-spec"] == spec["id"]
     assert answer.headers["x-specstream-replica"] == answer.json()["replica_id"]
-    assert answer.json()["pid"] == (await shared_platform.replica_pids(deployment_id))[answer.json()["replica_id"]]
+    assert (
+        answer.json()["pid"]
+        == (await shared_platform.replica_pids(deployment_id))[answer.json()["replica_id"]]
+    )
 
 
 async def test_an_update_loses_no_call(shared_platform):
