@@ -1,0 +1,113 @@
+"""Another system publishes CloudEvents over NATS, as examples/commands does."""
+
+import asyncio
+import json
+import sys
+from uuid import uuid4
+
+import nats
+import pytest
+
+from libs.common.ids import new_id
+from tests.support.live_platform import LivePlatform, hello
+from tests.support.platform_process import ROOT
+from tests.support.polling import eventually
+
+
+@pytest.fixture
+async def bus(shared_platform):
+    """The broker, as its user for other systems."""
+    client = await nats.connect(
+        f"nats://127.0.0.1:{shared_platform.ports()['nats']}",
+        nkeys_seed=str(shared_platform.home / "nats" / "commands.nk"),
+    )
+    yield client
+    await client.close()
+
+
+async def test_the_example_submits_and_is_answered(shared_platform, tmp_path):
+    answer = await _example(shared_platform, tmp_path, hello("by-command"))
+    assert answer["type"] == "SpecRegistered"
+    deployment_id = answer["subject"].split(".")[3]
+    await shared_platform.settled(deployment_id)
+    async with shared_platform.calling(deployment_id):
+        pass
+    registered = await shared_platform.events(deployment_id, type="SpecRegistered")
+    assert [event["causationId"] for event in registered] == [answer["causationId"]]
+
+
+async def test_a_refusal_says_the_same_as_rest(shared_platform, tmp_path):
+    wrong = {**hello("wrong"), "image": 5, "surprise": True}
+    refused = await _example(shared_platform, tmp_path, wrong, status=1)
+    by_rest = await shared_platform.ask(
+        "POST", "/deployments", json={"config": wrong, "projectId": "default"}
+    )
+    assert refused["type"] == "rejected"
+    assert (refused["code"], refused["message"]) == (by_rest.json()["code"], by_rest.json()["message"])
+    assert refused["issues"] == by_rest.json()["issues"]
+
+
+async def test_the_same_command_twice_is_carried_out_once(shared_platform, bus):
+    command_id = str(uuid4())
+    name = f"twice-{new_id()[:8]}"
+    for version in ("1", "2"):
+        await _publish(bus, "submit", command_id, {"config": hello(name, VERSION=version)})
+    await _publish(bus, "submit", str(uuid4()), {"config": hello(name, VERSION="3")})
+
+    async def found() -> list | None:
+        page = await shared_platform.get("/projects/default/deployments", name=name)
+        deployment_id = page["items"][0]["id"] if page["items"] else None
+        specs = await shared_platform.events(deployment_id, type="SpecRegistered") if deployment_id else []
+        return specs if len(specs) == 2 else None
+
+    specs = await eventually(found, within_s=20)
+    versions = [spec["data"]["spec"]["env"][0]["value"] for spec in specs]
+    assert versions == ["1", "3"]
+
+
+async def test_a_structured_command_deletes(shared_platform, bus):
+    deployment_id = await shared_platform.deploy(hello("by-command-deleted"))
+    event = {
+        "specversion": "1.0",
+        "id": str(uuid4()),
+        "source": "/tests",
+        "type": "specstream.deployment.delete",
+        "datacontenttype": "application/json",
+        "data": {"deploymentId": deployment_id},
+    }
+    await bus.jetstream().publish(
+        "commands.default.deployment.delete",
+        json.dumps(event).encode(),
+        headers={"content-type": "application/cloudevents+json"},
+    )
+    await shared_platform.gone(deployment_id)
+    (deleted,) = await shared_platform.events(deployment_id, type="DeploymentDeleted")
+    assert deleted["causationId"] == event["id"]
+
+
+async def _publish(bus, verb: str, command_id: str, data: dict) -> None:
+    headers = {
+        "ce-specversion": "1.0",
+        "ce-id": command_id,
+        "ce-source": "/tests",
+        "ce-type": f"specstream.deployment.{verb}",
+        "content-type": "application/json",
+    }
+    await bus.jetstream().publish(
+        f"commands.default.deployment.{verb}", json.dumps(data).encode(), headers=headers
+    )
+
+
+async def _example(platform: LivePlatform, tmp_path, config: dict, *, status: int = 0) -> dict:
+    spec = tmp_path / "spec.json"
+    spec.write_text(json.dumps(config))
+    process = await asyncio.create_subprocess_exec(
+        sys.executable,
+        str(ROOT / "examples" / "commands" / "submit.py"),
+        str(platform.home),
+        str(spec),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    output, _ = await process.communicate()
+    assert process.returncode == status, output
+    return json.loads(output)

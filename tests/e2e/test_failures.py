@@ -1,0 +1,152 @@
+"""Replicas that crash, hang or never come up: what is shown, what goes on, what is started again."""
+
+import sys
+
+from tests.support.live_platform import hello
+from tests.support.polling import eventually
+
+PROBED = {"periodSeconds": 1, "timeoutSeconds": 5}
+CHECKS = {
+    "readiness": {"path": "/ready", **PROBED, "failureThreshold": 1},
+    "liveness": {"path": "/live", **PROBED, "failureThreshold": 1},
+}
+
+
+async def test_a_crashing_replica_is_started_again_and_shown_with_its_exit_status(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("crashes"))
+    ((replica_id, pid),) = (await shared_platform.replica_pids(deployment_id)).items()
+    caller = shared_platform.caller(deployment_id)
+    await caller.once("/crash?status=3")
+
+    async def is_restarted() -> bool:
+        return bool(await shared_platform.events(deployment_id, type="ReplicaRestarted"))
+
+    await eventually(is_restarted, within_s=20, because="it was not started again")
+    await shared_platform.settled(deployment_id)
+    assert (await shared_platform.replica_pids(deployment_id))[replica_id] != pid
+    # The first restart is at once; the second waits, so that it can be seen.
+    await caller.once("/crash?status=3")
+
+    async def is_failed() -> dict | None:
+        (instance,) = await shared_platform.instances(deployment_id)
+        return instance if instance["state"] == "failed" else None
+
+    failed = await eventually(is_failed, within_s=20, because="it is not shown as failed")
+    assert (failed["id"], failed["stateMessage"]) == (replica_id, "exited with status 3")
+    assert failed["dtFinished"]
+    await shared_platform.delete(deployment_id)
+    await shared_platform.gone(deployment_id)
+
+
+async def test_a_run_that_never_becomes_ready_leaves_the_old_one_serving(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("unready", checks=CHECKS))
+    first = await shared_platform.spec(deployment_id)
+    async with shared_platform.calling(deployment_id) as caller:
+        await shared_platform.submit(hello("unready", checks=CHECKS, START_SECONDS="3600"))
+
+        async def is_told() -> bool:
+            wanted, old = await shared_platform.runs(deployment_id)
+            assert (old["id"], old["readyReplicas"]) == (first["runId"], 1)
+            messages = [instance["stateMessage"] or "" for instance in wanted["instances"]]
+            return any("readiness" in message and "503" in message for message in messages)
+
+        async def has_two_runs() -> bool:
+            return len(await shared_platform.runs(deployment_id)) == 2
+
+        await eventually(has_two_runs, within_s=20)
+        await eventually(is_told, within_s=20, because="the runs do not say why it is not ready")
+        assert (await shared_platform.spec(deployment_id))["dtHealthy"] is None
+        await shared_platform.submit(hello("unready", checks=CHECKS))
+        await shared_platform.settled(deployment_id)
+    assert not caller.failures()
+
+
+async def test_a_run_that_crashes_leaves_the_old_one_serving(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("crashing-run"))
+    broken = {
+        **hello("crashing-run"),
+        "command": [sys.executable, "-c", "print('last words', flush=True); raise SystemExit(7)"],
+    }
+    async with shared_platform.calling(deployment_id) as caller:
+        await shared_platform.submit(broken)
+
+        async def is_told() -> bool:
+            messages = [one["stateMessage"] for one in await shared_platform.instances(deployment_id)]
+            return "exited with status 7" in messages
+
+        await eventually(is_told, within_s=20, because="the runs do not name the exit status")
+
+        async def has_said() -> bool:
+            lines = await shared_platform.get(f"/deployments/{deployment_id}/logs", limit=120)
+            return any(line["message"] == "last words" for line in lines["items"])
+
+        await eventually(has_said, within_s=20, because="the last words are not in the logs")
+        spec = await shared_platform.spec(deployment_id)
+        assert (spec["error"], spec["dtHealthy"]) == (None, None)
+        assert spec["externalApplied"]
+    assert not caller.failures()
+    await shared_platform.delete(deployment_id)
+    await shared_platform.gone(deployment_id)
+
+
+async def test_a_spec_without_a_command_fails_as_a_whole(shared_platform):
+    config = hello("imageless")
+    del config["command"]
+    deployment_id = await shared_platform.submit(config)
+
+    async def has_failed() -> str | None:
+        return (await shared_platform.spec(deployment_id))["error"]
+
+    assert "container runtime" in await eventually(has_failed, within_s=20)
+    assert await shared_platform.instances(deployment_id) == []
+    await shared_platform.deploy(hello("imageless"))
+    assert (await shared_platform.spec(deployment_id))["error"] is None
+
+
+async def test_a_failed_liveness_check_restarts_only_that_replica(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("sick", replicas=2, checks=CHECKS))
+    before = await shared_platform.replica_pids(deployment_id)
+    async with shared_platform.calling(deployment_id) as caller:
+        sick = (await caller.once("/live?set=off")).headers["x-specstream-replica"]
+
+        async def is_another() -> bool:
+            return shared_platform.replica_processes(deployment_id).get(sick, [before[sick]]) != [
+                before[sick]
+            ]
+
+        await eventually(is_another, within_s=30, because="it was not restarted")
+        await shared_platform.settled(deployment_id)
+    after = await shared_platform.replica_pids(deployment_id)
+    assert after.keys() == before.keys()
+    assert {replica_id for replica_id in before if after[replica_id] != before[replica_id]} == {sick}
+    assert not caller.failures()
+
+
+async def test_a_failed_readiness_check_takes_the_traffic_away_and_restarts_nothing(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("resting", replicas=2, checks=CHECKS))
+    before = await shared_platform.replica_pids(deployment_id)
+    async with shared_platform.calling(deployment_id) as caller:
+        resting = (await caller.once("/ready?set=off")).headers["x-specstream-replica"]
+
+        async def states() -> list[str]:
+            return sorted(one["state"] for one in await shared_platform.instances(deployment_id))
+
+        async def is_unready() -> bool:
+            return await states() == ["running", "unready"]
+
+        await eventually(is_unready, within_s=20, because="it is not shown as unready")
+        count = len(caller.calls)
+        await eventually(lambda: len(caller.calls) > count + 20)
+        assert resting not in {call.replica_id for call in caller.calls[count + 4 :]}
+    assert not caller.failures()
+    assert await shared_platform.replica_pids(deployment_id) == before
+
+
+async def test_without_a_ready_replica_calls_are_told_to_come_again(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("alone", checks=CHECKS))
+    async with shared_platform.calling(deployment_id) as caller:
+        await caller.once("/ready?set=off")
+        await eventually(lambda: caller.calls[-1].status == 503, within_s=20)
+        answer = await caller.once()
+    assert answer.json()["error_code"] == "no_ready_replicas"
+    assert int(answer.headers["retry-after"]) > 0
