@@ -48,6 +48,7 @@ class DrainLoop:
         *,
         clock: Clock,
         deadline: timedelta,
+        settle: timedelta = SETTLE,
     ) -> None:
         self._log = log
         self._follower = follower
@@ -56,6 +57,7 @@ class DrainLoop:
         self._admin = admin
         self._clock = clock
         self._deadline = deadline
+        self._settle = settle
         self._drains: dict[_Key, Drain] = {}
 
     async def run(self) -> None:
@@ -71,7 +73,7 @@ class DrainLoop:
     async def tick(self) -> None:
         """One look at all that drains, and the withdrawals that follow from it."""
         sessions = self._cache.sessions
-        if self._clock() - self._server.unsettled_at < SETTLE:
+        if self._clock() - self._server.unsettled_at < self._settle:
             sessions = ()
         draining = sorted(self._follower.draining)
         # Acknowledgements are read before the counts: a count from before an acknowledgement says nothing.

@@ -25,7 +25,9 @@ from tests.support.upstream import Upstream
 class RouterUnderTest:
     """The parts that `app.py` puts together, over a log in memory."""
 
-    def __init__(self, log: MemoryLog, *, xds_port: int, edge_port: int, deadline: timedelta) -> None:
+    def __init__(
+        self, log: MemoryLog, *, xds_port: int, edge_port: int, deadline: timedelta, settle: timedelta
+    ) -> None:
         self.progress = Progress()
         self.cache = Cache(Packed.of(make_listener(edge_port)))
         self.follower = Follower(log, self.cache, self.progress)
@@ -33,7 +35,14 @@ class RouterUnderTest:
         self.admin = EnvoyAdmin()
         self.status = StatusLoop(self.cache, self.progress, clock=utc_now)
         self.drains = DrainLoop(
-            log, self.follower, self.cache, self.server, self.admin, clock=utc_now, deadline=deadline
+            log,
+            self.follower,
+            self.cache,
+            self.server,
+            self.admin,
+            clock=utc_now,
+            deadline=deadline,
+            settle=settle,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -57,6 +66,7 @@ class Routed:
     envoy: EnvoyProcess
     edge_port: int
     deadline: timedelta = timedelta(seconds=30)
+    settle: timedelta = timedelta(milliseconds=100)
     router: RouterUnderTest | None = None
 
     @property
@@ -65,7 +75,11 @@ class Routed:
 
     async def start_router(self) -> RouterUnderTest:
         self.router = RouterUnderTest(
-            self.log, xds_port=self.envoy.xds_port, edge_port=self.edge_port, deadline=self.deadline
+            self.log,
+            xds_port=self.envoy.xds_port,
+            edge_port=self.edge_port,
+            deadline=self.deadline,
+            settle=self.settle,
         )
         await self.router.start()
         return self.router

@@ -24,12 +24,11 @@ class Asked:
 class Upstream:
     """Listens on a free port. `behaviour` answers a request by writing to the connection; the default echoes.
 
-    asked: every request so far. idle_close_s: how long a kept connection may be silent.
+    asked: every request so far.
     """
 
     name: str
     behaviour: "Callable[[Upstream, Asked, asyncio.StreamWriter], Awaitable[None]] | None" = None
-    idle_close_s: float | None = None
     asked: list[Asked] = field(default_factory=list)
     port: int = 0
     _server: asyncio.Server | None = None
@@ -51,17 +50,16 @@ class Upstream:
             self._server = None
         for writer in tuple(self._writers):
             writer.transport.abort()
-        await asyncio.sleep(0)
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self._writers.add(writer)
         try:
-            while asked := await asyncio.wait_for(_read(reader), self.idle_close_s):
+            while asked := await _read(reader):
                 self.asked.append(asked)
                 await (self.behaviour or echo)(self, asked, writer)
                 await writer.drain()
-        except (ConnectionError, asyncio.IncompleteReadError, TimeoutError):
-            pass  # the other side has left, or was silent for too long
+        except (ConnectionError, asyncio.IncompleteReadError):
+            pass  # the other side has left
         finally:
             self._writers.discard(writer)
             writer.close()

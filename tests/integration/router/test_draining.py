@@ -1,4 +1,5 @@
 import asyncio
+from datetime import timedelta
 
 from libs.common.events.envelope import select
 from libs.common.events.rollout import RetireReason
@@ -135,6 +136,20 @@ async def test_without_an_envoy_nothing_is_withdrawn(routed):
         assert await deployment.withdrawn() == frozenset()
         await routed.envoy.start()
         await is_withdrawn(deployment, "r1")
+
+
+async def test_after_a_restart_the_router_waits_for_envoys_that_may_still_come(routed):
+    async with upstreams("r1", "r2") as (old, new):
+        deployment = await a_served(routed, old)
+        await deployment.ready("r2", new.address)
+        routed.settle = timedelta(seconds=1)
+        await routed.stop_router()
+        await deployment.retire("r1")
+        router = await routed.start_router()
+        started = router.server.unsettled_at
+        await is_withdrawn(deployment, "r1")
+        (event,) = [e async for e in routed.log.read(select(event_type="EndpointsWithdrawn"))]
+        assert event.time - started >= routed.settle
 
 
 async def test_what_was_withdrawn_and_still_exists_stays_withdrawn(routed):

@@ -99,6 +99,23 @@ async def test_the_heartbeat_tells_how_envoy_is(routed):
     assert detail()["envoy_acknowledged"] is False
 
 
+async def test_an_envoy_whose_port_is_taken_is_not_said_to_be_ready(routed):
+    await routed.envoy.stop()
+    async with upstreams("squatter") as (squatter,):
+        await squatter.die()
+        squatter.port = routed.edge_port
+        await squatter.start()
+        await routed.envoy.start()
+
+        def detail():
+            routed.router.status.tick()
+            return routed.router.progress.detail
+
+        await eventually(lambda: detail()["envoys"] == 1)
+        await eventually(lambda: routed.router.cache.sessions[0].acknowledged_at)
+        assert detail()["envoy_acknowledged"] is False
+
+
 async def control_plane_updates(routed):
     """How often Envoy has taken in a change of a cluster or a listener."""
     async with httpx.AsyncClient(trust_env=False) as client:
