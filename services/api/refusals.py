@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.routing import BaseRoute, Match, Route
 
 from libs.common.errors import BadRequest, ClusterUnavailable, Issue, Refused, Temporary
 from services.api.settings import MAX_BODY_BYTES
@@ -16,7 +17,7 @@ logger = structlog.get_logger()
 
 RETRY_AFTER_S = 1
 
-_CODES = {404: "NOT_FOUND", 405: "METHOD_NOT_SUPPORTED", 413: "PAYLOAD_TOO_LARGE", 401: "UNAUTHORIZED"}
+_CODES = {404: "NOT_FOUND", 413: "PAYLOAD_TOO_LARGE"}
 
 
 class Unauthorized(Refused):
@@ -67,8 +68,8 @@ def temporary_answer(error: Temporary) -> JSONResponse:
     )
 
 
-def install(app: FastAPI) -> None:
-    """Every refusal of this application, the framework's own too, gets the one shape."""
+def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
+    """Every refusal of this application, the framework's own too, gets the one shape. routes: all there are."""
 
     async def on_refused(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, Refused)
@@ -82,8 +83,10 @@ def install(app: FastAPI) -> None:
         assert isinstance(error, RequestValidationError)
         return refusal_answer(_bad_query(error))
 
-    async def on_http(_request: Request, error: Exception) -> JSONResponse:
+    async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
+        if error.status_code == 405:
+            return _wrong_method(request, routes)
         code = _CODES.get(error.status_code, "BAD_REQUEST")
         message = "There is nothing at this address" if error.status_code == 404 else str(error.detail)
         return error_answer(error.status_code, code, message, headers=error.headers)
@@ -97,6 +100,24 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
     app.add_exception_handler(Exception, on_bug)
+
+
+def _wrong_method(request: Request, routes: Sequence[BaseRoute]) -> JSONResponse:
+    """Each address has a route for each method, and the framework names the first one's only."""
+    allowed = sorted(
+        {
+            method
+            for route in routes
+            if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+            for method in route.methods or ()
+        }
+    )
+    return error_answer(
+        405,
+        "METHOD_NOT_SUPPORTED",
+        f"This address does not take {request.method}",
+        headers={"Allow": ", ".join(allowed)},
+    )
 
 
 def _bad_query(error: RequestValidationError) -> BadRequest:

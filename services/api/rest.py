@@ -12,6 +12,9 @@ from services.api.routes import deployments, events, health, history, log, proje
 from services.api.routes.context import Api
 
 
+ROUTERS = tuple(module.router for module in (deployments, history, projects, events, log, health))
+
+
 def make_rest(api: Api, *, api_key: str) -> FastAPI:
     """An ASGI application over what it is given; nothing is opened here."""
     rest = FastAPI(
@@ -24,9 +27,9 @@ def make_rest(api: Api, *, api_key: str) -> FastAPI:
         redirect_slashes=False,
         middleware=[Middleware(Boundary, api_key=api_key)],
     )
-    for module in (deployments, history, projects, events, log, health):
-        rest.include_router(module.router)
-    refusals.install(rest)
+    for router in ROUTERS:
+        rest.include_router(router)
+    refusals.install(rest, [route for router in ROUTERS for route in router.routes])
     rest.openapi = partial(make_openapi, rest)  # type: ignore[method-assign]  # FastAPI's way to amend it
     rest.state.api = api
     return rest

@@ -63,7 +63,7 @@ def _api(request: Request) -> Api:
 
 ApiContext = Annotated[Api, Depends(_api)]
 
-IdPath = Annotated[str, Path(max_length=200, description="An id of this API.")]
+IdPath = Annotated[str, Path(description="An id of this API.")]
 
 
 class ApiRoute(APIRoute):

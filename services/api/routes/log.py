@@ -44,7 +44,11 @@ async def export_log(api: ApiContext) -> StreamingResponse:
 
 @router.post(
     "/import",
-    openapi_extra={"requestBody": {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+    openapi_extra={
+        "requestBody": {
+            "content": {"application/octet-stream": {"schema": {"type": "string", "format": "binary"}}}
+        }
+    },
 )
 async def import_log(request: Request, api: ApiContext) -> ImportAnswer:
     """Fill an empty log with an export. Only before the first event; of any size."""

@@ -43,6 +43,11 @@ async def test_unknown_addresses(api: RunningApi, method: str, path: str, status
     assert await api.status(method, path) == (status, code)
 
 
+async def test_a_wrong_method_is_told_the_right_ones(api: RunningApi):
+    answer = await api.http.put("/v1/deployments/abc")
+    assert answer.headers["allow"] == "DELETE, GET"
+
+
 @pytest.mark.parametrize(
     ("path", "params", "names"),
     [
