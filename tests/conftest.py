@@ -4,6 +4,7 @@ pytest_plugins = [
     "tests.support.clusters",
     "tests.support.envoy",
     "tests.support.live_platform",
+    "tests.support.event_logs",
     "tests.support.nats_server",
     "tests.support.nats_cluster",
 ]

@@ -7,29 +7,15 @@ import pytest
 from nats.aio.client import Client
 
 from libs.common.errors import AppendConflict
-from libs.common.events.envelope import Aggregate, Cause, Draft
-from libs.common.events.name import NameClaimed, NameReleased
+from libs.common.events.envelope import Aggregate, Draft
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import Guard
 from libs.common.log.provision import CannotProvision
 from libs.common.log.verify import Verified, verify
+from tests.support.names import CAUSE, claim, name, release
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
 from tests.support.polling import eventually
-
-CAUSE = Cause("key:default", "c1")
-
-
-def name(key: str) -> Aggregate:
-    return Aggregate("default", "name", key)
-
-
-def claim(aggregate: Aggregate, owner_id: str = "d1") -> Draft:
-    return Draft(aggregate, NameClaimed(parent="default", name="web", owner_id=owner_id))
-
-
-def release(aggregate: Aggregate) -> Draft:
-    return Draft(aggregate, NameReleased(parent="default", name="web", owner_id="d1"))
 
 
 @pytest.fixture

@@ -13,17 +13,16 @@ from nats.errors import TimeoutError as NoAnswer
 
 from libs.common.bus.settings import ServiceSettings
 from libs.common.errors import LogUnavailable
-from libs.common.events.envelope import Aggregate, Cause, Draft, select
-from libs.common.events.name import NameClaimed, NameReleased
+from libs.common.events.envelope import Aggregate, Draft, select
+from libs.common.events.name import NameReleased
 from libs.common.log import permissions
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.permissions import Permissions
 from libs.common.log.port import CaughtUp
 from libs.common.log.provision import main
+from tests.support.names import CAUSE, claim, name
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
-
-CAUSE = Cause("key:default", "c1")
 
 USERS = {
     "provision": Permissions((">",), (">",)),
@@ -33,14 +32,6 @@ USERS = {
 }
 
 Connect = Callable[[str], AbstractAsyncContextManager[Client]]
-
-
-def claim(aggregate: Aggregate) -> Draft:
-    return Draft(aggregate, NameClaimed(parent="default", name="web", owner_id="d1"))
-
-
-def name(key: str) -> Aggregate:
-    return Aggregate("default", "name", key)
 
 
 @pytest.fixture(scope="module")

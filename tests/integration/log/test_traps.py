@@ -11,30 +11,16 @@ from nats.js import api
 from nats.js.errors import APIError
 
 from libs.common.errors import AppendConflict, LogUnavailable
-from libs.common.events.envelope import Aggregate, Cause, Draft
-from libs.common.events.name import NameClaimed, NameReleased
+from libs.common.events.envelope import Aggregate, Draft
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import CaughtUp, Guard, Head
 from libs.common.log.provision import provision
 from libs.common.log.verify import Verified, verify
+from tests.support.names import CAUSE, claim, name, release
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import NatsEndpoint, connected
 from tests.support.polling import eventually
 from tests.support.tcp_proxy import TcpProxy, proxied
-
-CAUSE = Cause("key:default", "c1")
-
-
-def name(key: str) -> Aggregate:
-    return Aggregate("default", "name", key)
-
-
-def claim(aggregate: Aggregate, owner_id: str = "d1", **options: str) -> Draft:
-    return Draft(aggregate, NameClaimed(parent="default", name="web", owner_id=owner_id), **options)
-
-
-def release(aggregate: Aggregate) -> Draft:
-    return Draft(aggregate, NameReleased(parent="default", name="web", owner_id="d1"))
 
 
 def log_of(client: Client, **options: float) -> JetStreamLog:

@@ -13,40 +13,23 @@ from hypothesis import strategies as st
 
 from libs.common.clock import Clock, utc_now
 from libs.common.errors import AppendConflict, BadRequest, Conflict
-from libs.common.events.envelope import Aggregate, Cause, Draft
-from libs.common.events.name import NameClaimed, NameReleased
 from libs.common.log.export import export, import_
-from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Stored
 from libs.common.log.verify import Corrupt, LogHead, Verified, verify
-
-CAUSE = Cause("key:default", "c1", "b1", "00-aa-bb-01")
-
-Log = JetStreamLog | MemoryLog
+from tests.support.event_logs import AnyLog
+from tests.support.names import CAUSE, claim, name, release
 
 
-@pytest.fixture(params=["memory", "jetstream"])
-def log(request: pytest.FixtureRequest) -> Log:
-    if request.param == "memory":
-        return MemoryLog()
-    return request.getfixturevalue("jetstream_log")
-
-
-def claim(key: str, owner_id: str = "d1") -> Draft:
-    return Draft(
-        Aggregate("default", "name", key), NameClaimed(parent="default", name="☃", owner_id=owner_id)
-    )
-
-
-def release(key: str) -> Draft:
-    return Draft(Aggregate("default", "name", key), NameReleased(parent="default", name="☃", owner_id="d1"))
-
-
-async def filled(log: Log) -> Log:
+async def filled(log: AnyLog) -> AnyLog:
     """Six events of three aggregates: a | b a | a | c c."""
     heads: dict = {}
-    for drafts in ([claim("a")], [claim("b"), release("a")], [claim("a")], [claim("c"), release("c")]):
+    for drafts in (
+        [claim(name("a"))],
+        [claim(name("b")), release(name("a"))],
+        [claim(name("a"))],
+        [claim(name("c")), release(name("c"))],
+    ):
         heads |= (await log.append(drafts, heads=heads, cause=CAUSE)).heads
     return log
 
@@ -57,34 +40,34 @@ async def stream(items: list) -> AsyncIterator:
 
 
 class TestVerify:
-    async def test_an_empty_log_holds(self, log: Log):
-        result = await verify(log.read_raw())
+    async def test_an_empty_log_holds(self, any_log: AnyLog):
+        result = await verify(any_log.read_raw())
         assert isinstance(result, Verified)
         assert str(result) == "0 events, 0 aggregates verified"
 
-    async def test_says_how_much_it_has_verified(self, log: Log):
-        result = await verify((await filled(log)).read_raw(), at_least=6)
+    async def test_says_how_much_it_has_verified(self, any_log: AnyLog):
+        result = await verify((await filled(any_log)).read_raw(), at_least=6)
         assert str(result) == "6 events, 3 aggregates verified"
 
-    async def test_a_log_that_ends_too_early_does_not_hold(self, log: Log):
-        result = await verify((await filled(log)).read_raw(), at_least=7)
+    async def test_a_log_that_ends_too_early_does_not_hold(self, any_log: AnyLog):
+        result = await verify((await filled(any_log)).read_raw(), at_least=7)
         assert result == Corrupt(6, "the log ends here, before the checkpoint at 7")
 
-    async def test_the_head_of_an_export_still_fits_when_the_log_has_grown(self, log: Log):
-        head = (await verify((await filled(log)).read_raw())).head
-        await log.append([claim("z")], heads={}, cause=CAUSE)
-        assert isinstance(await verify(log.read_raw(), head=head), Verified)
+    async def test_the_head_of_an_export_still_fits_when_the_log_has_grown(self, any_log: AnyLog):
+        head = (await verify((await filled(any_log)).read_raw())).head
+        await any_log.append([claim(name("z"))], heads={}, cause=CAUSE)
+        assert isinstance(await verify(any_log.read_raw(), head=head), Verified)
 
-    async def test_another_log_does_not_fit_the_head_of_an_export(self, log: Log):
-        await filled(log)
+    async def test_another_log_does_not_fit_the_head_of_an_export(self, any_log: AnyLog):
+        await filled(any_log)
         other = (await verify((await filled(MemoryLog())).read_raw())).head
-        assert await verify(log.read_raw(), head=other) == Corrupt(
+        assert await verify(any_log.read_raw(), head=other) == Corrupt(
             6, "the log up to here is not the one that was exported"
         )
 
-    async def test_a_log_cut_before_an_exported_head_does_not_hold(self, log: Log):
-        head = (await verify((await filled(log)).read_raw())).head
-        cut = [event async for event in log.read_raw(until=4)]
+    async def test_a_log_cut_before_an_exported_head_does_not_hold(self, any_log: AnyLog):
+        head = (await verify((await filled(any_log)).read_raw())).head
+        cut = [event async for event in any_log.read_raw(until=4)]
         assert await verify(stream(cut), head=head) == Corrupt(
             4, "the log ends here, before the last export at 6"
         )
@@ -106,9 +89,9 @@ class TestVerify:
             pytest.param({"sequence": 9}, "missing", id="a gap"),
         ],
     )
-    async def test_names_the_event_that_has(self, log: Log, changes: dict[str, Any], reason: str):
+    async def test_names_the_event_that_has(self, any_log: AnyLog, changes: dict[str, Any], reason: str):
         """A change of a field, or of a header where there is no such field."""
-        events = [event async for event in (await filled(log)).read_raw()]
+        events = [event async for event in (await filled(any_log)).read_raw()]
         fields = {field: value for field, value in changes.items() if hasattr(events[1], field)}
         headers = {header: value for header, value in changes.items() if header not in fields}
         events[1] = replace(events[1], headers={**events[1].headers, **headers})
@@ -151,44 +134,44 @@ class TestVerify:
 
 class TestExportThenImport:
     @pytest.fixture
-    async def exported(self, log: Log) -> list[bytes]:
-        return [line async for line in export(await filled(log))]
+    async def exported(self, any_log: AnyLog) -> list[bytes]:
+        return [line async for line in export(await filled(any_log))]
 
-    async def test_gives_the_same_log(self, log: Log, exported: list[bytes]):
+    async def test_gives_the_same_log(self, any_log: AnyLog, exported: list[bytes]):
         copy = MemoryLog()
         assert await import_(copy, stream(exported)) == 6
-        assert [e async for e in copy.read_raw()] == [e async for e in log.read_raw()]
-        assert [e async for e in copy.read(">")] == [e async for e in log.read(">")]
-        assert await verify(copy.read_raw()) == await verify(log.read_raw())
+        assert [e async for e in copy.read_raw()] == [e async for e in any_log.read_raw()]
+        assert [e async for e in copy.read(">")] == [e async for e in any_log.read(">")]
+        assert await verify(copy.read_raw()) == await verify(any_log.read_raw())
 
-    async def test_into_an_empty_log_of_each_kind(self, log: Log):
+    async def test_into_an_empty_log_of_each_kind(self, any_log: AnyLog):
         original = await filled(MemoryLog(clock=_years_ago()))
         lines = [line async for line in export(original)]
-        assert await import_(log, stream(lines)) == 6
+        assert await import_(any_log, stream(lines)) == 6
 
-        assert [e async for e in log.read_raw()] == [e async for e in original.read_raw()]
-        assert [e async for e in log.read(">")] == [e async for e in original.read(">")]
+        assert [e async for e in any_log.read_raw()] == [e async for e in original.read_raw()]
+        assert [e async for e in any_log.read(">")] == [e async for e in original.read(">")]
         for event in [e async for e in original.read(">")]:
-            assert await log.sequence_at(event.time) == await original.sequence_at(event.time)
-        assert [line async for line in export(log)] == lines
+            assert await any_log.sequence_at(event.time) == await original.sequence_at(event.time)
+        assert [line async for line in export(any_log)] == lines
 
-        heads = (await log.load(">")).heads
-        await log.append([claim("a")], heads=heads, cause=CAUSE)
-        assert isinstance(await verify(log.read_raw()), Verified)
+        heads = (await any_log.load(">")).heads
+        await any_log.append([claim(name("a"))], heads=heads, cause=CAUSE)
+        assert isinstance(await verify(any_log.read_raw()), Verified)
 
-    async def test_of_a_long_log(self, log: Log):
+    async def test_of_a_long_log(self, any_log: AnyLog):
         original = MemoryLog()
         heads: dict = {}
         for _ in range(3):
-            drafts = [claim(f"n{n % 50}", str(n)) for n in range(700)]
+            drafts = [claim(name(f"n{n % 50}"), str(n)) for n in range(700)]
             heads |= (await original.append(drafts, heads=heads, cause=CAUSE)).heads
-        assert await import_(log, export(original)) == 2100
-        assert [e async for e in log.read_raw()] == [e async for e in original.read_raw()]
+        assert await import_(any_log, export(original)) == 2100
+        assert [e async for e in any_log.read_raw()] == [e async for e in original.read_raw()]
 
-    async def test_of_an_empty_log(self, log: Log):
-        lines = [line async for line in export(log)]
+    async def test_of_an_empty_log(self, any_log: AnyLog):
+        lines = [line async for line in export(any_log)]
         assert len(lines) == 2
-        assert await import_(log, stream(lines)) == 0
+        assert await import_(any_log, stream(lines)) == 0
 
     async def test_keeps_what_is_not_text(self):
         strange = Stored(1, _years_ago()(), "events.p.name.a.Odd", {"ce-id": "1"}, b"\xff\x00")
@@ -197,9 +180,9 @@ class TestExportThenImport:
         line = json.loads([line async for line in export(log)][1])
         assert base64.b64decode(line["data_base64"]) == b"\xff\x00"
 
-    async def test_is_refused_by_a_log_with_events(self, log: Log, exported: list[bytes]):
+    async def test_is_refused_by_a_log_with_events(self, any_log: AnyLog, exported: list[bytes]):
         with pytest.raises(Conflict, match="6 events"):
-            await import_(log, stream(exported))
+            await import_(any_log, stream(exported))
 
     @pytest.mark.parametrize(
         ("kept", "put", "line"),
@@ -253,29 +236,29 @@ class TestExportThenImport:
         with pytest.raises(BadRequest, match="line 4 "):
             await import_(MemoryLog(), stream(exported))
 
-    async def test_ends_with_a_head_that_the_log_still_fits(self, log: Log, exported: list[bytes]):
+    async def test_ends_with_a_head_that_the_log_still_fits(self, any_log: AnyLog, exported: list[bytes]):
         head = LogHead(**json.loads(exported[-1])["head"])
         assert (head.sequence, head.events) == (6, 6)
-        assert isinstance(await verify(log.read_raw(), head=head), Verified)
+        assert isinstance(await verify(any_log.read_raw(), head=head), Verified)
 
 
 class TestRestore:
-    async def test_only_right_after_the_end(self, log: Log):
+    async def test_only_right_after_the_end(self, any_log: AnyLog):
         events = [event async for event in (await filled(MemoryLog())).read_raw()]
-        await log.restore(events[:2])
+        await any_log.restore(events[:2])
         for wrong in (events[:2], events[1:3], events[3:4]):
             with pytest.raises(AppendConflict):
-                await log.restore(
+                await any_log.restore(
                     [replace(e, headers={**e.headers, "ce-hash": "x", "Nats-Msg-Id": "y"}) for e in wrong]
                 )
-        await log.restore(events[2:])
-        assert [e async for e in log.read_raw()] == events
+        await any_log.restore(events[2:])
+        assert [e async for e in any_log.read_raw()] == events
 
-    async def test_refuses_what_does_not_follow(self, log: Log):
+    async def test_refuses_what_does_not_follow(self, any_log: AnyLog):
         events = [event async for event in (await filled(MemoryLog())).read_raw()]
         for wrong in ([], [events[0], events[2]], [events[1], events[0]]):
             with pytest.raises(ValueError):  # noqa: PT011 - each says something else
-                await log.restore(wrong)
+                await any_log.restore(wrong)
 
 
 def _years_ago() -> Clock:

@@ -1,0 +1,19 @@
+"""The smallest histories there are: a name that is claimed and released. For tests of the log itself."""
+
+from libs.common.events.envelope import Aggregate, Cause, Draft
+from libs.common.events.name import NameClaimed, NameReleased
+
+CAUSE = Cause("key:default", correlation_id="c0ffee", causation_id="beef", traceparent="00-aa-bb-01")
+
+
+def name(key: str, project_id: str = "default") -> Aggregate:
+    return Aggregate(project_id, "name", key)
+
+
+def claim(aggregate: Aggregate, owner_id: str = "d1", **options: str) -> Draft:
+    """options: an `event_id` of one's own."""
+    return Draft(aggregate, NameClaimed(parent="default", name="☃", owner_id=owner_id), **options)
+
+
+def release(aggregate: Aggregate, owner_id: str = "d1") -> Draft:
+    return Draft(aggregate, NameReleased(parent="default", name="☃", owner_id=owner_id))
