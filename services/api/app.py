@@ -32,6 +32,9 @@ HOST = "127.0.0.1"
 OWNER = "provision"
 """The broker's user that may store every kind of event: an import brings those of all services."""
 
+LOG_DEADLINE_S = 20.0
+"""How long a request waits for a broker that is away, before 503: clients give up at 30 s."""
+
 SHUTDOWN_S = 3
 KEEP_ALIVE_S = 75
 
@@ -46,7 +49,7 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
     home = settings.home.expanduser()
     broker = make_broker(settings, service=SERVICE)
     client = await broker.connect()
-    archive = JetStreamLog(client, source=f"specstream/{SERVICE}")
+    archive = JetStreamLog(client, source=f"specstream/{SERVICE}", deadline_s=LOG_DEADLINE_S)
     log = adapt_log(archive)
     engine = await open_database(home / "api" / "read.db")
     progress = Progress()

@@ -69,7 +69,7 @@ def temporary_answer(error: Temporary) -> JSONResponse:
 
 
 def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
-    """Every refusal of this application, the framework's own too, gets the one shape. routes: all there are."""
+    """Every refusal, the framework's own too, gets the one shape. routes: all there are."""
 
     async def on_refused(_request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, Refused)

@@ -11,7 +11,6 @@ from services.api.openapi import make_openapi
 from services.api.routes import deployments, events, health, history, log, projects
 from services.api.routes.context import Api
 
-
 ROUTERS = tuple(module.router for module in (deployments, history, projects, events, log, health))
 
 

@@ -18,7 +18,7 @@ from services.api.settings import Settings
 from tests.support.envoy import free_port
 from tests.support.rest import EDGE_PORT, KEY, a_config, running_api
 
-EXAMPLES = 15
+EXAMPLES = 8
 
 
 @pytest.fixture(scope="module")
