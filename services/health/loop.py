@@ -121,6 +121,9 @@ class Watch:
         traceparents = {o.replica_id: o.traceparent for o in replicas if o.traceparent}
         if workload is not None:
             await self._records.open(workload.project_id, deployment_id)
+        elif deployment_id not in self._records.rosters:
+            # Woken for one of which nothing is left.
+            return
         while facts := verdicts.decide(
             self._records.rosters[deployment_id],
             replicas,

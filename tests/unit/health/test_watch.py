@@ -260,6 +260,16 @@ async def test_a_deployment_that_is_gone_from_the_cluster_loses_its_replicas(sce
     assert await scene.look() == []
 
 
+async def test_being_woken_for_a_deployment_of_which_nothing_is_left_is_nothing(scene: Scene) -> None:
+    await scene.look()
+    await scene.cluster.remove(DEPLOYMENT, fence=2)
+    scene.cluster.advance()
+    assert await scene.look() == ["ReplicaStopped"]
+    last = await scene.log.last_sequence()
+    await scene.watch.look_at(DEPLOYMENT)
+    assert await scene.log.last_sequence() == last
+
+
 async def test_it_looks_more_often_while_a_replica_comes_up_or_goes(scene: Scene) -> None:
     assert scene.watch.tick_s() == TICK_S
     await scene.look()
