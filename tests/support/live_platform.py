@@ -49,6 +49,11 @@ class LivePlatform(PlatformProcess):
         await super().start_and_wait(within_s=within_s)
 
     @property
+    def is_up(self) -> bool:
+        """Whether its newest `up` has not ended."""
+        return bool(self._ups) and self._ups[-1].poll() is None
+
+    @property
     def http(self) -> httpx.AsyncClient:
         if self._http is None:
             self._http = self._connect()
@@ -210,12 +215,21 @@ class LivePlatform(PlatformProcess):
         return found
 
     async def replica_pids(self, deployment_id: str) -> dict[str, int]:
-        """The one process of each replica; fails when a replica has none or two, or is nobody's."""
-        processes = self.replica_processes(deployment_id)
-        instances = {one["id"] for one in await self.instances(deployment_id)}
-        assert processes.keys() == instances, f"orphaned or lost: {processes} are not {instances}"
-        assert all(len(pids) == 1 for pids in processes.values()), f"doubled: {processes}"
-        return {replica_id: pids[0] for replica_id, pids in processes.items()}
+        """The one process of each replica; fails when one has none or two, or a process is nobody's."""
+        seen: list[Any] = []
+
+        async def is_so() -> bool:
+            processes = self.replica_processes(deployment_id)
+            instances = {one["id"] for one in await self.instances(deployment_id)}
+            seen[:] = [processes, instances]
+            return processes.keys() == instances and all(len(pids) == 1 for pids in processes.values())
+
+        try:
+            # What is just starting or ending is listed a moment earlier or later than it is there.
+            await eventually(is_so, within_s=10, every_s=0.1)
+        except AssertionError as error:
+            raise AssertionError("replicas are orphaned, lost or doubled: {} for {}".format(*seen)) from error
+        return {replica_id: pids[0] for replica_id, pids in seen[0].items()}
 
     # The command line
 

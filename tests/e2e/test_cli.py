@@ -1,0 +1,132 @@
+"""The command line as people and scripts use it: `bin/specstream`, tables, JSON, exit statuses."""
+
+import json
+
+import pytest
+import yaml
+
+from tests.support.live_platform import hello
+from tests.support.platform_process import ROOT
+
+NOT_FOUND, VALIDATION, AUTH = 4, 5, 3
+
+
+@pytest.fixture
+def spec_file(tmp_path):
+    """Writes a spec and gives its path."""
+
+    def write(config: dict) -> str:
+        path = tmp_path / f"{config['name']}.yaml"
+        path.write_text(yaml.safe_dump(config))
+        return str(path)
+
+    return write
+
+
+async def test_a_deployment_from_the_first_command_to_the_last(shared_platform, spec_file):
+    async def run(*arguments: str) -> str:
+        ended = await shared_platform.cli(*arguments)
+        assert ended.returncode == 0, f"{arguments}: {ended.stdout}{ended.stderr}"
+        return ended.stdout
+
+    async def tell(*arguments: str):
+        return json.loads(await run(*arguments, "--json"))
+
+    deployed = await tell("deploy", "-f", spec_file(hello("cli", VERSION="1")))
+    deployment_id = deployed["deploymentId"]
+    assert (deployed["status"], deployed["endpoint"]) == ("ready", shared_platform.endpoint(deployment_id))
+    pids = await shared_platform.replica_pids(deployment_id)
+    assert "cli" in await run("list")
+    assert deployment_id in {found["id"] for found in await tell("list")}
+
+    scaled = await tell("scale", "cli", "2")
+    assert pids.items() <= (await shared_platform.replica_pids(deployment_id)).items()
+    assert "running" in await run("get", "cli")
+    (found,) = (await tell("get", "cli"))["runs"]
+    assert (found["replicas"], found["readyReplicas"]) == (2, 2)
+
+    second, first = await tell("history", "cli")
+    assert (second["id"], first["id"]) == (scaled["specId"], deployed["specId"])
+    assert await tell("diff", "cli", first["id"], second["id"]) == [
+        {"path": "resources.replicas", "from": 1, "to": 2}
+    ]
+    assert "resources.replicas" in await run("diff", "cli", first["id"], second["id"])
+    assert (await tell("rollback", "cli", first["id"]))["status"] == "ready"
+    assert (await shared_platform.spec(deployment_id))["data"] == first["data"]
+    assert (await tell("disable", "cli"))["status"] == "disabled"
+    assert (await tell("enable", "cli"))["status"] == "ready"
+    assert "hello listens" in await run("logs", "cli")
+    events = [json.loads(line) for line in (await run("events", "-d", deployment_id, "--json")).splitlines()]
+    assert events == await shared_platform.events(deployment_id)
+    assert "SpecRegistered" in await run("events", "-d", deployment_id)
+    assert (await tell("delete", "cli"))["id"] == deployment_id
+    assert len(await tell("history", deployment_id)) == 5
+    assert "verified" in await run("log", "verify")
+
+
+async def test_json_and_toml_are_read_too(shared_platform, tmp_path):
+    as_json = tmp_path / "spec.json"
+    as_json.write_text(json.dumps({"$schema": "ignored", **hello("cli-json")}))
+    as_toml = tmp_path / "spec.toml"
+    as_toml.write_text(
+        'name = "cli-toml"\nimage = "specstream/hello"\ncommand = ["true"]\n'
+        '[resources]\nmachineType = "C4"\nports = [8000]\nreplicas = 0\n'
+    )
+    for path in (as_json, as_toml):
+        ended = await shared_platform.cli("deploy", "-f", str(path))
+        assert ended.returncode == 0, ended.stderr
+
+
+async def test_the_spec_of_the_example_is_served(shared_platform):
+    ended = await shared_platform.cli(
+        "deploy", "-f", str(ROOT / "examples" / "hello" / "specstream.yaml"), "--json"
+    )
+    assert ended.returncode == 0, ended.stderr
+    async with shared_platform.calling(json.loads(ended.stdout)["deploymentId"]) as caller:
+        assert (await caller.once()).json()["message"] == "hello"
+
+
+async def test_a_spec_that_never_becomes_ready_fails_with_its_reason(shared_platform, spec_file):
+    checks = {"readiness": {"path": "/ready", "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 1}}
+    ended = await shared_platform.cli(
+        "deploy", "-f", spec_file(hello("cli-never", checks=checks, START_SECONDS="3600")), "--timeout", "6"
+    )
+    assert ended.returncode == 1
+    assert "0 replicas are ready, 1 are wanted" in ended.stderr
+    assert "readiness" in ended.stderr
+
+
+async def test_a_spec_without_a_command_fails_with_its_reason(shared_platform, spec_file):
+    config = hello("cli-imageless")
+    del config["command"]
+    ended = await shared_platform.cli("deploy", "-f", spec_file(config))
+    assert ended.returncode == 1
+    assert "container runtime" in ended.stderr
+
+
+async def test_every_mistake_of_a_spec_is_told(shared_platform, spec_file):
+    ended = await shared_platform.cli(
+        "deploy", "-f", spec_file({**hello("cli-wrong", replicas=-1), "surprise": 1})
+    )
+    assert ended.returncode == VALIDATION
+    assert "resources.replicas" in ended.stderr
+    assert "surprise" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [("get", "nobody"), ("delete", "nobody", "-y"), ("scale", "nobody", "2"), ("logs", "nobody")],
+    ids=" ".join,
+)
+async def test_what_there_is_not_is_not_found(shared_platform, arguments):
+    ended = await shared_platform.cli(*arguments)
+    assert ended.returncode == NOT_FOUND
+    assert ended.stderr.startswith("specstream: ")
+
+
+async def test_a_wrong_key_and_a_silent_platform_have_statuses_of_their_own(shared_platform, monkeypatch):
+    monkeypatch.setitem(shared_platform.environment, "SPECSTREAM_API_KEY", "wrong")
+    assert (await shared_platform.cli("list")).returncode == AUTH
+    monkeypatch.setitem(shared_platform.environment, "SPECSTREAM_URL", "http://127.0.0.1:9")
+    silent = await shared_platform.cli("list")
+    assert (silent.returncode, "is the platform up?" in silent.stderr) == (1, True)

@@ -1,0 +1,126 @@
+"""Platforms that go down, are killed, are held, or are made again from an export."""
+
+import signal
+
+import pytest
+
+from tests.support.live_platform import LivePlatform, hello
+from tests.support.platform_process import PROGRAMS, SERVICES
+from tests.support.polling import eventually
+
+
+@pytest.fixture(scope="module")
+async def home(tmp_path_factory):
+    platform = LivePlatform(tmp_path_factory.mktemp("lifetimes") / "home")
+    yield platform
+    await platform.close()
+
+
+@pytest.fixture
+async def platform(home):
+    """One for all of these tests; each leaves it up."""
+    if not home.is_up:
+        await home.start_and_wait()
+    return home
+
+
+async def test_down_and_up_bring_back_what_the_log_says(platform):
+    kept = await platform.deploy(hello("kept", replicas=2))
+    off = await platform.deploy({**hello("off"), "enabled": False})
+    gone = await platform.deploy(hello("gone"))
+    await platform.delete(gone)
+    await platform.gone(gone)
+    before = await platform.get(f"/deployments/{kept}/history")
+    assert (await platform.run("down")).returncode == 0
+    assert not platform.left()
+    assert not platform.replica_processes(kept)
+    await platform.start_and_wait()
+    await platform.settled(kept)
+    async with platform.calling(kept) as caller:
+        pass
+    assert not caller.failures(since=caller.served[0].ended)
+    assert len(await platform.replica_pids(kept)) == 2
+    assert await platform.get(f"/deployments/{kept}/history") == before
+    assert not platform.replica_processes(off)
+    assert not platform.replica_processes(gone)
+    await platform.verified()
+
+
+async def test_after_the_death_of_everything_the_replicas_are_adopted(platform):
+    deployment_id = await platform.deploy(hello("survivor", replicas=2))
+    before = await platform.replica_pids(deployment_id)
+    ports = platform.ports()
+    for program in ("supervisor", *PROGRAMS):
+        platform.send(program)
+    assert platform.replica_processes(deployment_id) == {r: [pid] for r, pid in before.items()}
+    await platform.start_and_wait()
+    async with platform.calling(deployment_id) as caller:
+        await platform.settled(deployment_id)
+    assert not caller.failures(since=caller.served[0].ended)
+    assert await platform.replica_pids(deployment_id) == before
+    assert platform.ports() == ports
+    assert not await platform.events(deployment_id, type="ReplicaStopped")
+    await platform.verified()
+
+
+async def test_envoy_serves_with_every_other_process_dead(platform):
+    deployment_id = await platform.deploy(hello("autonomous", replicas=2))
+    before = await platform.replica_pids(deployment_id)
+    async with platform.calling(deployment_id) as caller:
+        for program in ("supervisor", *SERVICES, "nats"):
+            platform.send(program)
+        count = len(caller.calls)
+        await eventually(lambda: len(caller.calls) > count + 50)
+        await platform.start_and_wait()
+        await platform.settled(deployment_id)
+        await platform.submit(hello("autonomous", replicas=2, VERSION="2"))
+        await platform.settled(deployment_id)
+    assert not caller.failures()
+    assert not before.keys() & (await platform.replica_pids(deployment_id)).keys()
+
+
+async def test_who_does_not_move_is_named_by_health(platform):
+    platform.send("reconciler", signal.SIGSTOP)
+    try:
+        await eventually(lambda: _not_ready(platform), within_s=17, every_s=0.2)
+        assert await _not_ready(platform) == ["reconciler"]
+    finally:
+        platform.send("reconciler", signal.SIGCONT)
+    await platform.healthy()
+
+
+async def test_an_export_brings_the_same_state_back_in_an_empty_home(platform, tmp_path):
+    deployment_id = await platform.deploy(hello("exported"))
+    await platform.deploy(hello("exported", VERSION="2"))
+    deleted = await platform.deploy(hello("exported-deleted"))
+    await platform.delete(deleted)
+    await platform.gone(deleted)
+    file = tmp_path / "log.ndjson"
+    verified = await platform.cli("log", "verify")
+    assert (verified.returncode, verified.stdout.split()[1]) == (0, "events,")
+    exported = await platform.cli("log", "export", str(file))
+    assert exported.returncode == 0, exported.stderr
+    histories = await _histories(platform, deployment_id, deleted)
+    again = LivePlatform(tmp_path / "again")
+    try:
+        await again.start_and_wait()
+        imported = await again.cli("log", "import", str(file))
+        assert imported.returncode == 0, imported.stderr
+        await again.settled(deployment_id)
+        assert await _histories(again, deployment_id, deleted) == histories
+        async with again.calling(deployment_id) as caller:
+            assert (await caller.once()).json()["version"] == "2"
+        second = await again.cli("log", "import", str(file))
+        assert second.returncode != 0
+        assert (await again.cli("log", "verify")).returncode == 0
+    finally:
+        await again.close()
+
+
+async def _not_ready(platform: LivePlatform) -> list[str]:
+    answer = await platform.http.get("/health")
+    return answer.json()["details"]["notReady"] if answer.status_code == 503 else []
+
+
+async def _histories(platform: LivePlatform, *deployment_ids: str) -> list[object]:
+    return [await platform.get(f"/deployments/{one}/history") for one in deployment_ids]
