@@ -7,12 +7,14 @@ import sys
 from dataclasses import dataclass
 
 from benchmarks.envoys import bare_envoy, cpu_seconds, load_server, platform_envoy, pss_mib
-from benchmarks.figure import Figure
+from benchmarks.figure import AtLeastOfLimit, Figure
 from tests.support.polling import eventually
 
 SECONDS = 3.0
 CONNECTIONS = 32
 ROUNDS = 5
+QUICK_ROUNDS = 2
+AIM = AtLeastOfLimit(0.95)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +39,7 @@ async def call(host: str, port: int, envoy_pid: int) -> Run:
     return Run(result["per_second"], result["p50_ms"], result["p99_ms"], used / result["requests"] * 1e6)
 
 
-async def measure() -> list[Figure]:
+async def measure(*, quick: bool = False) -> list[Figure]:
     """Endpoint and bare Envoy in turns, so that both meet the same machine; medians."""
     async with load_server() as upstream, bare_envoy(upstream) as (port, pid), platform_envoy() as platform:
         deployment = platform.deployment()
@@ -47,7 +49,7 @@ async def measure() -> list[Figure]:
         assert platform.envoy.process is not None
         envoy_pid = platform.envoy.process.pid
         bare, endpoint = [], []
-        for _ in range(ROUNDS):
+        for _ in range(QUICK_ROUNDS if quick else ROUNDS):
             bare.append(await call("bare", port, pid))
             endpoint.append(await call(deployment.host, platform.edge_port, envoy_pid))
         memory = pss_mib(envoy_pid)
@@ -55,22 +57,15 @@ async def measure() -> list[Figure]:
     def median(runs: list[Run], field: str) -> float:
         return statistics.median(getattr(run, field) for run in runs)
 
-    ratio = median(endpoint, "per_second") / median(bare, "per_second")
     return [
         *(
-            Figure(f"endpoint {name}", median(endpoint, field), unit, median(bare, field), "bare Envoy")
-            for name, field, unit in (
-                ("requests", "per_second", "1/s"),
-                ("latency p50", "p50_ms", "ms"),
-                ("latency p99", "p99_ms", "ms"),
-                ("Envoy's CPU for a request", "cpu_us", "us"),
+            Figure(f"endpoint {name}", median(endpoint, field), unit, median(bare, field), "bare Envoy", aim)
+            for name, field, unit, aim in (
+                ("requests", "per_second", "1/s", AIM),
+                ("latency p50", "p50_ms", "ms", None),
+                ("latency p99", "p99_ms", "ms", None),
+                ("Envoy's CPU for a request", "cpu_us", "us", None),
             )
         ),
-        Figure("endpoint requests, share of bare Envoy", ratio, "", 1.0, "bare Envoy", ">= 0.95"),
         Figure("Envoy's memory (PSS)", memory, "MiB"),
     ]
-
-
-if __name__ == "__main__":
-    for figure in asyncio.run(measure()):
-        print(figure)

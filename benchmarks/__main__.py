@@ -1,0 +1,46 @@
+"""`python -m benchmarks`: measure, and print each figure beside the limit from the same run."""
+
+import argparse
+import os
+from collections.abc import Sequence
+from time import perf_counter
+
+import uvloop
+from rich.console import Console
+
+from benchmarks.figure import Figure
+from benchmarks.registry import BENCHMARKS, find
+from benchmarks.table import make_markdown, make_table
+
+FILE_WIDTH = 140
+"""Characters, where no terminal says how wide it is."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    asked = _parse(arguments)
+    progress = Console(stderr=True)
+    figures: list[Figure] = []
+    for name in asked.only or BENCHMARKS:
+        start = perf_counter()
+        progress.print(f"measuring {name} ...")
+        figures += uvloop.run(find(name)(quick=asked.quick))
+        progress.print(f"measured {name} in {perf_counter() - start:.0f} s")
+    if asked.markdown:
+        print(make_markdown(figures))
+        return
+    console = Console()
+    if not console.is_terminal:
+        console = Console(width=FILE_WIDTH)
+    console.print(make_table(f"Specstream on {os.cpu_count()} cores", figures))
+
+
+def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
+    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="just this one; may be repeated")
+    parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first impression")
+    parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,25 @@
+import inspect
+from pathlib import Path
+
+import pytest
+
+import benchmarks
+from benchmarks.registry import BENCHMARKS, find
+
+FOLDER = Path(benchmarks.__file__).parent
+
+
+def test_every_module_that_measures_is_registered():
+    measuring = {
+        f"benchmarks.{path.stem}"
+        for path in FOLDER.glob("*.py")
+        if "\nasync def measure(" in path.read_text()
+    }
+    assert measuring == set(BENCHMARKS.values())
+
+
+@pytest.mark.parametrize("name", BENCHMARKS)
+def test_a_benchmark_can_be_measured_quickly(name):
+    measure = find(name)
+    assert inspect.iscoroutinefunction(measure)
+    assert inspect.signature(measure).parameters["quick"].default is False
