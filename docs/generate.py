@@ -10,6 +10,7 @@ from typer.cli import get_docs_for_click
 from libs.cli.main import app
 from libs.common.events.catalogue import CATALOGUE, dataschema
 from libs.common.events.fact import Fact
+from services.api import asyncapi
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -102,7 +103,7 @@ Made by `make docs` from the commands; do not edit.
 asked, 2 usage, 3 the key is refused, 4 not found, 5 refused for another reason, 6 the platform failed,
 130 interrupted."""
 
-PAGES = {"events.md": events, "cli.md": cli}
+PAGES = {"events.md": events, "cli.md": cli, "asyncapi.yaml": asyncapi.render}
 
 
 def main() -> None:

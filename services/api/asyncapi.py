@@ -1,6 +1,6 @@
 """What other systems send and hear over the broker, as an AsyncAPI document.
 
-`python -m services.api.asyncapi > docs/reference/asyncapi.yaml`
+`make docs` writes it to `docs/reference/asyncapi.yaml`.
 """
 
 import sys

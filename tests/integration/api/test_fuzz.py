@@ -16,6 +16,7 @@ from services.api.rest import make_rest
 from services.api.routes.context import Api
 from services.api.settings import Settings
 from tests.support.envoy import free_port
+from tests.support.polling import eventually
 from tests.support.rest import EDGE_PORT, KEY, a_config, running_api
 
 EXAMPLES = 8
@@ -40,20 +41,21 @@ async def _serve(home: Path, port: int, ready: threading.Event, stop: threading.
     async with running_api(home) as running:
         await running.submit(a_config())
         serving = asyncio.ensure_future(serve_rest(running.api, settings))
-        async with asyncio.timeout(10):
-            while True:
-                try:
-                    _, writer = await asyncio.open_connection("127.0.0.1", port)
-                except ConnectionRefusedError:
-                    await asyncio.sleep(0.01)
-                else:
-                    writer.close()
-                    await writer.wait_closed()
-                    break
+        await eventually(lambda: _accepts(port), because="the api does not listen")
         ready.set()
         await asyncio.to_thread(stop.wait)
         serving.cancel()
         await asyncio.gather(serving, return_exceptions=True)
+
+
+async def _accepts(port: int) -> bool:
+    try:
+        _, writer = await asyncio.open_connection("127.0.0.1", port)
+    except ConnectionRefusedError:
+        return False
+    writer.close()
+    await writer.wait_closed()
+    return True
 
 
 # The document needs no running api.
