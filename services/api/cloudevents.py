@@ -1,5 +1,7 @@
 """CloudEvents as they come over NATS, in binary or in structured mode. Pure."""
 
+import base64
+import binascii
 import json
 import re
 from collections.abc import Mapping
@@ -39,16 +41,16 @@ class Malformed(BadRequest):
 def parse_cloud_event(headers: Mapping[str, str], body: bytes) -> CloudEvent:
     """Raises Malformed, with an issue for each attribute that is missing or cannot be taken.
 
+    Data in structured mode stands under `data`, or as bytes under `data_base64`.
+
     | content-type                   | `ce-` headers | mode       |
     |--------------------------------|---------------|------------|
     | application/cloudevents+json…  | -             | structured |
     | another, or none               | some          | binary     |
     | another, or none               | none          | structured |
     """
-    given = {name.lower(): value for name, value in headers.items()}
-    attributes = {name[3:]: unquote(value) for name, value in given.items() if name.startswith("ce-")}
-    is_structured = given.get("content-type", "").lower().startswith(STRUCTURED)
-    if attributes and not is_structured:
+    attributes = _binary_attributes(headers)
+    if attributes:
         event_id = _text(attributes.get("id"))
         _check(attributes, event_id)
         data = _json(body, event_id) if body else None
@@ -56,8 +58,36 @@ def parse_cloud_event(headers: Mapping[str, str], body: bytes) -> CloudEvent:
     envelope = _json(body, None)
     if not isinstance(envelope, dict):
         raise Malformed("the message is not a CloudEvent", [Issue((), "must be an object")], None)
-    _check(envelope, _text(envelope.get("id")))
-    return CloudEvent(envelope["id"], envelope["source"], envelope["type"], envelope.get("data"))
+    event_id = _text(envelope.get("id"))
+    _check(envelope, event_id)
+    return CloudEvent(envelope["id"], envelope["source"], envelope["type"], _data(envelope, event_id))
+
+
+def id_in_headers(headers: Mapping[str, str]) -> str | None:
+    """The id of an event in binary mode, whose body nobody looked at; None when there is none."""
+    return _text(_binary_attributes(headers).get("id"))
+
+
+def _binary_attributes(headers: Mapping[str, str]) -> dict[str, str]:
+    """Empty in structured mode."""
+    given = {name.lower(): value for name, value in headers.items()}
+    if given.get("content-type", "").lower().startswith(STRUCTURED):
+        return {}
+    return {name[3:]: unquote(value) for name, value in given.items() if name.startswith("ce-")}
+
+
+def _data(envelope: Mapping[str, Any], event_id: str | None) -> object:
+    if "data_base64" not in envelope:
+        return envelope.get("data")
+    if "data" in envelope:
+        message = "is given together with data: give one of them"
+        raise Malformed(f"data_base64: {message}", [Issue(("data_base64",), message)], event_id)
+    try:
+        data = base64.b64decode(envelope["data_base64"], validate=True)
+    except (TypeError, ValueError, binascii.Error) as error:
+        message = "is not base64"
+        raise Malformed(f"data_base64: {message}", [Issue(("data_base64",), message)], event_id) from error
+    return _json(data, event_id)
 
 
 def _json(body: bytes, event_id: str | None) -> object:

@@ -16,7 +16,7 @@ from libs.common.errors import Refused
 from libs.common.events.envelope import Cause
 from libs.common.ids import name_key
 from services.api import bodies
-from services.api.cloudevents import CloudEvent, Malformed, parse_cloud_event, to_json
+from services.api.cloudevents import CloudEvent, Malformed, id_in_headers, parse_cloud_event, to_json
 from services.api.commands.carry_out import Commands
 from services.api.commands.known_ids import check_deployment_id, check_project_id
 from services.api.health import Heartbeats
@@ -91,7 +91,7 @@ class CommandHandler:
             await self._handle(project_id, verb, headers, body)
 
     async def _handle(self, project_id: str, verb: str, headers: Mapping[str, str], body: bytes) -> None:
-        command_id: str | None = None
+        command_id = id_in_headers(headers)
         try:
             if len(body) > MAX_BODY_BYTES:
                 raise PayloadTooLarge

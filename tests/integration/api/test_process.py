@@ -186,6 +186,8 @@ async def test_a_refused_command_is_answered_with_the_issues_of_rest(
     elsewhere = "commands.nowhere.deployment.submit"
     lost = await command(log_client, elsewhere, {"config": a_config()})
     assert (await rejections.of(lost))["issues"][0]["path"] == ["projectId"]
+    large = await command(log_client, SUBMIT, {"config": a_config(), "rest": "x" * 256 * 1024})
+    assert (await rejections.of(large))["code"] == "PAYLOAD_TOO_LARGE"
     await log_client.jetstream().publish(SUBMIT, b"not an event")
     assert (await rejections.of(None))["code"] == "PARSE_ERROR"
 

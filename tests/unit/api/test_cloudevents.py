@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.api.cloudevents import CloudEvent, Malformed, parse_cloud_event
+from services.api.cloudevents import CloudEvent, Malformed, id_in_headers, parse_cloud_event
 
 ENVELOPE = {"specversion": "1.0", "id": "c1", "source": "/ci", "type": "submit", "data": {"a": 1}}
 BINARY = {"ce-specversion": "1.0", "ce-id": "c1", "ce-source": "/ci", "ce-type": "submit"}
@@ -26,6 +26,7 @@ def body(**changes) -> bytes:
             {"Content-Type": "application/cloudevents+json; charset=utf-8"}, body(), id="with parameters"
         ),
         pytest.param({}, body(), id="structured, unsaid"),
+        pytest.param({}, body(data=None, data_base64="eyJhIjoxfQ=="), id="structured, data as bytes"),
         pytest.param({**BINARY, "ce-source": "%2Fci"}, b'{"a":1}', id="percent-encoded header"),
     ],
 )
@@ -47,6 +48,10 @@ def test_a_cloud_event_is_read(headers, content):
         pytest.param({}, body(type=None), ("type",), "c1", id="no type"),
         pytest.param({}, body(specversion="0.3"), ("specversion",), "c1", id="another version"),
         pytest.param(BINARY, b"{", (), "c1", id="data that is not JSON"),
+        pytest.param({}, body(data_base64="e30="), ("data_base64",), "c1", id="data twice"),
+        pytest.param({}, body(data=None, data_base64="{}"), ("data_base64",), "c1", id="no base64"),
+        pytest.param({}, body(data=None, data_base64=5), ("data_base64",), "c1", id="base64 that is no text"),
+        pytest.param({}, body(data=None, data_base64="ew=="), (), "c1", id="base64 of no JSON"),
         pytest.param(BINARY, b'{"a":1,"a":2}', ("a",), "c1", id="data with a field twice"),
     ],
 )
@@ -55,3 +60,15 @@ def test_what_is_none_is_refused_with_the_id_if_there_is_one(headers, content, p
         parse_cloud_event(headers, content)
     assert refused.value.issues[0].path == path
     assert refused.value.event_id == event_id
+
+
+@pytest.mark.parametrize(
+    ("headers", "event_id"),
+    [
+        pytest.param({k.title(): v for k, v in BINARY.items()}, "c1", id="binary"),
+        pytest.param({"content-type": "application/cloudevents+json", "ce-id": "x"}, None, id="structured"),
+        pytest.param({}, None, id="no headers"),
+    ],
+)
+def test_the_id_of_a_binary_event_is_known_without_its_body(headers, event_id):
+    assert id_in_headers(headers) == event_id
