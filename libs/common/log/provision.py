@@ -84,7 +84,8 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
         StreamPlan(
             api.StreamConfig(
                 name=subjects.COMMANDS_STREAM,
-                subjects=["commands.>"],
+                # Only what somebody answers: anything else is refused to its publisher, not kept in silence.
+                subjects=[subjects.SUBMIT, subjects.DELETE, subjects.rejected("*")],
                 storage=api.StorageType.FILE,
                 num_replicas=replicas,
                 max_age=7 * _DAY,

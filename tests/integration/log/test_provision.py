@@ -9,6 +9,7 @@ import pytest
 from faststream.nats import JStream, NatsBroker
 from nats.aio.client import Client
 from nats.js import api
+from nats.js.errors import NoStreamResponseError
 
 from libs.common.events.envelope import Aggregate, Cause, Draft
 from libs.common.events.name import NameClaimed
@@ -77,10 +78,23 @@ async def test_refuses_drift_that_may_have_cost_events(log_client: Client, chang
         await provision(log_client)
 
 
+@pytest.mark.parametrize(
+    "subject",
+    [
+        pytest.param("commands.default.deployment.update", id="another verb"),
+        pytest.param("commands.default.project.delete", id="another kind"),
+        pytest.param("commands.default.deployment.submit.now", id="a longer subject"),
+    ],
+)
+async def test_a_command_that_nobody_answers_is_not_taken(log_client: Client, subject: str):
+    with pytest.raises(NoStreamResponseError):
+        await log_client.jetstream().publish(subject, b"{}")
+
+
 async def test_says_why_the_server_refuses(log_client: Client):
     jetstream = log_client.jetstream()
     await jetstream.delete_stream("COMMANDS")
-    await jetstream.add_stream(name="OTHER", subjects=["commands.x"])
+    await jetstream.add_stream(name="OTHER", subjects=["commands.x.rejected"])
     with pytest.raises(CannotProvision, match=r"stream COMMANDS: .*overlap"):
         await provision(log_client)
 
