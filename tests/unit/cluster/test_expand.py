@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.common.cluster.local.shim.expand import expand, expand_environment
+from libs.common.cluster.local.shim.expand import LONGEST, expand, expand_command, expand_environment
 
 VALUES = {"PORT": "8000", "A": "alpha", "NESTED": "$(A)", "EMPTY": ""}
 
@@ -48,3 +48,30 @@ def test_expand(text, expected):
 )
 def test_expand_environment(env, expected):
     assert expand_environment({"PORT": "8000"}, env) == {"PORT": "8000", **expected}
+
+
+@pytest.mark.parametrize(
+    "env",
+    [
+        pytest.param(
+            [("E0", "x" * 100), *((f"E{n}", f"$(E{n - 1})" * 10) for n in range(1, 30))],
+            id="ten times longer with every entry",
+        ),
+        pytest.param(
+            [("E0", "x" * LONGEST), *((f"E{n}", "$(E0)") for n in range(1, 10_000))],
+            id="the longest value ten thousand times",
+        ),
+    ],
+)
+def test_an_environment_no_process_can_start_with_is_not_built(env):
+    with pytest.raises(ValueError, match="grow"):
+        expand_environment({}, env)
+
+
+def test_a_command_no_process_can_start_with_is_not_built():
+    values = {"E0": "x" * LONGEST}
+    assert expand_command(["a", "$(E0)"], values) == ["a", "x" * LONGEST]
+    with pytest.raises(ValueError, match="grow"):
+        expand_command(["$(E0)x$(E0)"], values)
+    with pytest.raises(ValueError, match="grow"):
+        expand_command(["$(E0)"] * 10_000, values)

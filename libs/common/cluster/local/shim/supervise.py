@@ -120,7 +120,7 @@ class Shim:
         os.makedirs(cwd, exist_ok=True)
         self._state.ports = self._ports.settle(self._template["ports"], self._state.ports)
         env = self._environment(cwd)
-        argv = [expand.expand(argument, env) for argument in self._template["command"]]
+        argv = expand.expand_command(self._template["command"], env)
         file = process.find_executable(argv[0], path=env["PATH"], cwd=cwd)
         lock = self._lock()
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
