@@ -37,6 +37,10 @@ Every event is a CloudEvent in binary mode on the stream `EVENTS`, subject
 
 A consumer follows with its own ordered consumer and remembers the stream sequence; REST does the same by
 `GET /v1/events?after=<sequence>`. A payload is absolute: the newest event of a subject says how things are.
+
+A plain subscription to `events.>`, without a consumer, hears an event when it is offered to the log: before
+it is stored, and also when the log then refuses it because somebody else was first. It is good for waking up,
+not for believing.
 """
 
 
