@@ -2,9 +2,6 @@
 
 from opentelemetry import metrics
 from opentelemetry.metrics import Counter, Histogram
-from opentelemetry.sdk.metrics import MeterProvider
-from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader
-from opentelemetry.sdk.resources import Resource
 
 _METER = "specstream"
 EXPORT_INTERVAL_MS = 5_000
@@ -14,10 +11,13 @@ def start_metrics(service: str, otlp_endpoint: str | None) -> None:
     """Without an endpoint the instruments count for nobody and cost next to nothing."""
     if not otlp_endpoint:
         return
-    # Here, because gRPC would cost every process 15 MiB also where nothing is exported.
+    # Here, because gRPC would cost every process 15 MiB, and all of it time, also where nothing is exported.
     from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415
         OTLPMetricExporter,
     )
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+    from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
 
     exporter = OTLPMetricExporter(endpoint=otlp_endpoint, insecure=otlp_endpoint.startswith("http://"))
     reader = PeriodicExportingMetricReader(exporter, export_interval_millis=EXPORT_INTERVAL_MS)
@@ -31,9 +31,10 @@ def start_metrics(service: str, otlp_endpoint: str | None) -> None:
 
 
 def stop_metrics() -> None:
-    provider = metrics.get_meter_provider()
-    if isinstance(provider, MeterProvider):
-        provider.shutdown()
+    # The provider that is there without an endpoint has nothing to shut down.
+    shutdown = getattr(metrics.get_meter_provider(), "shutdown", None)
+    if shutdown is not None:
+        shutdown()
 
 
 def counter(name: str, *, unit: str, description: str) -> Counter:
