@@ -101,7 +101,7 @@ def _parsed(shape: type[B], raw: object) -> B:
     try:
         return shape.model_validate(raw)
     except ValidationError as error:
-        raise refused(list(issues_of(shape, error))) from error
+        raise refused(list(issues_of(shape, error)), "the body") from error
 
 
 def _with_spec(shape: type[SubmitBody] | type[SubmitCommandBody], raw: object) -> tuple[Any, Spec]:
@@ -117,7 +117,7 @@ def _with_spec(shape: type[SubmitBody] | type[SubmitCommandBody], raw: object) -
         except BadRequest as error:
             issues += (Issue(("config", *i.path), i.message, i.value, i.allowed) for i in error.issues)
     if issues or spec is None:
-        raise refused(issues)
+        raise refused(issues, "the body")
     return parsed, spec
 
 

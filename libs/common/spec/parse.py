@@ -59,11 +59,11 @@ def make_spec(spec: SpecV1) -> model.Spec:
     )
 
 
-def refused(issues: Sequence[Issue]) -> BadRequest:
-    """The first mistake in the message, all of them as issues."""
+def refused(issues: Sequence[Issue], whole: str = "the spec") -> BadRequest:
+    """The first mistake in the message, all of them as issues. whole: what an empty path stands for."""
     first = issues[0]
     place = ".".join(str(step) for step in first.path)
-    message = f"{place}: {first.message}" if place else f"the spec {first.message}"
+    message = f"{place}: {first.message}" if place else f"{whole} {first.message}"
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
     return BadRequest(message + more, issues)
 

@@ -12,6 +12,7 @@ from services.api.health import PATIENCE, LogView, not_ready
 from services.api.projector import EVERYTHING
 from services.api.refusals import error_answer
 from services.api.routes.context import Api, ApiContext, ApiRoute
+from services.api.schemas.base import ErrorAnswer
 
 LOG_TIMEOUT_S = 3.0
 
@@ -21,7 +22,9 @@ router = APIRouter(tags=["health"], route_class=ApiRoute)
 @router.get(
     "/v1/health",
     response_model=Literal["HEALTHY"],
-    responses={503: {"description": "Not ready; `details.notReady` names what is not."}},
+    responses={
+        503: {"description": "Not ready; `details.notReady` names what is not.", "model": ErrorAnswer}
+    },
 )
 async def health(api: ApiContext) -> JSONResponse:
     """200 when the log, all five services and Envoy are really ready."""

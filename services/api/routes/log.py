@@ -36,7 +36,11 @@ async def verify_log(api: ApiContext) -> VerifyAnswer:
     return VerifyAnswer(ok=True, events=result.events, aggregates=result.aggregates)
 
 
-@router.get("/export", response_class=StreamingResponse)
+@router.get(
+    "/export",
+    response_class=StreamingResponse,
+    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+)
 async def export_log(api: ApiContext) -> StreamingResponse:
     """Every event as a line of JSON, then the head of the log, which `verify` checks from then on."""
     return StreamingResponse(_export(api), media_type="application/x-ndjson")

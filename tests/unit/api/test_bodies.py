@@ -39,7 +39,7 @@ def test_what_is_not_json_is_a_parse_error(body):
 @pytest.mark.parametrize("body", [b"[]", b"null", b"3", b'"x"'])
 def test_what_is_not_an_object_is_refused(body):
     for parse in (parse_submit, parse_rollback, parse_project):
-        with pytest.raises(BadRequest):
+        with pytest.raises(BadRequest, match="the body must"):
             parse(body)
 
 
