@@ -110,6 +110,10 @@ class Server(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 1024
 
+    def handle_error(self, request, client_address):
+        if not isinstance(sys.exception(), ConnectionError):  # a caller that went away is no error
+            super().handle_error(request, client_address)
+
 
 def whoami():
     return {

@@ -1,6 +1,13 @@
 """`python -m libs.cli` is `specstream`."""
 
-from libs.cli.main import main
+import sys
+
+INTERRUPTED = 130
 
 if __name__ == "__main__":
-    main()
+    try:
+        from libs.cli.main import main
+
+        main()
+    except KeyboardInterrupt:  # before a command could begin: loading takes a moment
+        sys.exit(INTERRUPTED)

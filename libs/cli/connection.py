@@ -28,6 +28,6 @@ def _stored_key(home: Path) -> str | None:
     try:
         return (home / "api-key").read_text().strip()
     except FileNotFoundError:
-        return None
+        return None  # the platform may be another one's, or not up yet: asking tells
     except OSError as error:
         raise CommandFailed(f"cannot read {home / 'api-key'}: {error.strerror}") from error

@@ -4,26 +4,14 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Group
-from rich.live import Live
-from rich.text import Text
 
 from libs.cli import show, specfile, waiting
 from libs.cli.connection import connect
-from libs.cli.errors import told
-from libs.cli.waiting import Seen
+from libs.cli.errors import INTERRUPTED, CommandFailed, told
+from libs.cli.progress import Progress
 from libs.client import Client
 
 DEADLINE_S = 300.0
-
-_COLOURS = {
-    "running": "green",
-    "pending": "dim",
-    "starting": "yellow",
-    "unready": "yellow",
-    "failed": "red",
-    "stopping": "dim",
-}
 
 Project = Annotated[str, typer.Option("--project", "-p", help="Id of the project.")]
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
@@ -53,20 +41,25 @@ def deploy(
 def finish(client: Client, deployment_id: str, *, wait: bool, timeout: float, json: bool) -> None:
     """The end of every command that changes a spec: wait, if asked, and show what came of it."""
     if wait:
-        with Live(console=show.console, refresh_per_second=8, transient=False, auto_refresh=False) as live:
-
-            def on_change(seen: Seen) -> None:
-                if not json:
-                    live.update(_progress(seen), refresh=True)
-
-            waiting.until_done(client, deployment_id, deadline_s=timeout, on_change=on_change)
+        try:
+            with Progress(show.console, is_shown=not json) as progress:
+                waiting.until_done(client, deployment_id, deadline_s=timeout, on_change=progress.show)
+        except KeyboardInterrupt:
+            raise CommandFailed(
+                f"no longer waiting, the change goes on: see `get {deployment_id}`",
+                status=INTERRUPTED,
+            ) from None
     final = client.deployment(deployment_id)
     if json:
         show.as_json(_result(final))
         return
-    spec = final["latestSpec"]
-    show.console.print(f"[bold]{show.status(final)}[/bold]  deployment {deployment_id}  spec {spec['id']}")
-    show.console.print(f"http://{final['endpoint']}/", soft_wrap=True)
+    show.fields(
+        [
+            (show.status(final), f"http://{final['endpoint']}/"),
+            ("deployment", final["id"]),
+            ("spec", final["latestSpec"]["id"]),
+        ]
+    )
 
 
 def _result(deployment: dict[str, Any]) -> dict[str, Any]:
@@ -76,19 +69,3 @@ def _result(deployment: dict[str, Any]) -> dict[str, Any]:
         "endpoint": deployment["endpoint"],
         "status": show.status(deployment),
     }
-
-
-def _progress(seen: Seen) -> Group:
-    lines = [
-        Text.assemble(
-            ("  replica ", "dim"),
-            line.replica_id[:12],
-            ("  run ", "dim"),
-            line.run_id[:8],
-            "  ",
-            (line.state, _COLOURS.get(line.state, "")),
-            (f"  {line.message}" if line.message else "", "dim"),
-        )
-        for line in seen.lines
-    ]
-    return Group(*lines)

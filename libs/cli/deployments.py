@@ -1,23 +1,25 @@
 """Commands about one deployment or all: each takes its name or its id."""
 
-import time
+from datetime import datetime
 from typing import Annotated, Any
 
 import typer
 
-from libs.cli import show
+from libs.cli import naming, show
 from libs.cli.connection import connect
 from libs.cli.deploy import DEADLINE_S, AsJson, Deadline, Project, Wait, finish
-from libs.cli.errors import told
-from libs.client import Client, Json
+from libs.cli.errors import VALIDATION, CommandFailed, told
+from libs.client import Json
+from libs.common.clock import utc_now
 
 Deployment = Annotated[str, typer.Argument(help="Name or id of the deployment.")]
 
-FOLLOW_S = 0.5
-
 
 def list_(
-    project: Annotated[str | None, typer.Option("--project", "-p")] = None, json: AsJson = False
+    project: Annotated[
+        str | None, typer.Option("--project", "-p", help="Id of a project; without it those of all.")
+    ] = None,
+    json: AsJson = False,
 ) -> None:
     """List deployments, newest first."""
     with told(), connect() as client:
@@ -25,37 +27,38 @@ def list_(
         if json:
             show.as_json(found)
             return
+        now = utc_now()
         show.table(
-            ("ID", "NAME", "PROJECT", "STATUS", "ENDPOINT", "CREATED"),
+            ("ID", "NAME", "STATUS", "AGE", "PROJECT", "ENDPOINT"),
             (
                 (
                     d["id"],
                     d["name"],
-                    d["projectId"],
                     show.status(d),
+                    show.age(d["dtCreated"], now=now),
+                    d["projectId"],
                     d["endpoint"],
-                    show.local_time(d["dtCreated"]),
                 )
                 for d in found
             ),
             empty="no deployments",
+            optional={"PROJECT", "ENDPOINT"},
         )
 
 
 def get(
     deployment: Deployment,
     project: Project = "default",
-    at: Annotated[str | None, typer.Option(help="A time (RFC 3339) or an event sequence.")] = None,
+    at: Annotated[
+        str | None, typer.Option(help="A time (RFC 3339; local without an offset) or an event sequence.")
+    ] = None,
     json: AsJson = False,
 ) -> None:
     """Show a deployment and its replicas, or what it was at a past instant."""
     with told(), connect() as client:
-        found = (
-            client.find(deployment, project_id=project)
-            if at is None
-            else client.deployment(deployment, at=at)
-        )
-        runs = client.runs(found["id"]) if at is None else []
+        deployment_id = naming.deployment_id(client, deployment, project=project)
+        found = client.deployment(deployment_id, at=_instant(at))
+        runs = client.runs(deployment_id) if at is None else []
         if json:
             show.as_json(found if at else {**found, "runs": runs})
             return
@@ -67,26 +70,26 @@ def get(
 def history(deployment: Deployment, project: Project = "default", json: AsJson = False) -> None:
     """Show every spec of a deployment, newest first; of a deleted one by its id."""
     with told(), connect() as client:
-        specs = list(client.history(_id(client, deployment, project)))
+        specs = list(client.history(naming.deployment_id(client, deployment, project=project)))
         if json:
             show.as_json(specs)
             return
         show.table(
-            ("SPEC", "NAME", "IMAGE", "REPLICAS", "ENABLED", "APPLIED", "HEALTHY", "ERROR"),
+            ("SPEC", "REPLICAS", "APPLIED", "HEALTHY AFTER", "ERROR", "NAME", "IMAGE"),
             (
                 (
                     s["id"],
+                    s["data"]["resources"]["replicas"] if s["data"]["enabled"] else "off",
+                    show.local_time(s.get("externalApplied")),
+                    show.duration(s.get("externalApplied"), s.get("dtHealthy")),
+                    s.get("error"),
                     s["data"]["name"],
                     s["data"]["image"],
-                    s["data"]["resources"]["replicas"],
-                    s["data"]["enabled"],
-                    show.local_time(s.get("externalApplied")),
-                    show.local_time(s.get("dtHealthy")),
-                    s.get("error"),
                 )
                 for s in specs
             ),
             empty="no specs",
+            optional={"ERROR", "NAME", "IMAGE"},
         )
 
 
@@ -99,15 +102,12 @@ def diff(
 ) -> None:
     """Show what differs between two specs."""
     with told(), connect() as client:
-        changes = client.diff(_id(client, deployment, project), before=before, after=after)
+        deployment_id = naming.deployment_id(client, deployment, project=project)
+        changes = client.diff(deployment_id, before=before, after=after)
         if json:
             show.as_json(changes)
             return
-        show.table(
-            ("PATH", "FROM", "TO"),
-            ((c["path"], c["from"], c["to"]) for c in changes),
-            empty="no difference",
-        )
+        show.changes(changes)
 
 
 def rollback(
@@ -120,7 +120,7 @@ def rollback(
 ) -> None:
     """Register an earlier spec again, as a new one."""
     with told(), connect() as client:
-        deployment_id = _id(client, deployment, project)
+        deployment_id = naming.deployment_id(client, deployment, project=project)
         client.rollback(deployment_id, spec)
         finish(client, deployment_id, wait=wait, timeout=timeout, json=json)
 
@@ -178,7 +178,7 @@ def delete(
 ) -> None:
     """Delete a deployment; its history stays readable."""
     with told(), connect() as client:
-        found = client.find(deployment, project_id=project)
+        found = client.deployment(naming.deployment_id(client, deployment, project=project))
         if not yes and not json:
             typer.confirm(f"Delete {found['name']} ({found['id']})?", abort=True)
         client.delete(found["id"])
@@ -188,75 +188,58 @@ def delete(
             show.console.print(f"deleted {found['id']}")
 
 
-def logs(
-    deployment: Deployment,
-    project: Project = "default",
-    replica: Annotated[str | None, typer.Option("--replica", help="Of this replica only.")] = None,
-    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
-    json: AsJson = False,
-) -> None:
-    """Show what the replicas wrote, the gone ones' last words too."""
-    with told(), connect() as client:
-        deployment_id = client.find(deployment, project_id=project)["id"]
-        after: str | None = None
-        while True:
-            for line in client.logs(deployment_id, instance_id=replica, after=after):
-                after = line["id"]
-                if json:
-                    show.as_json_line(line)
-                else:
-                    print(f"{(line.get('instanceId') or '')[:12]}  {line['message']}", flush=True)
-            if not follow:
-                return
-            time.sleep(FOLLOW_S)
-
-
-def _id(client: Client, name_or_id: str, project: str) -> str:
-    """The deployment's id; what looks like no known deployment may still be the id of a deleted one."""
-    for found in client.deployments(project_id=project, name=name_or_id):
-        if found["name"] == name_or_id:
-            return str(found["id"])
-    return name_or_id
-
-
 def _change(name_or_id: str, project: str, edit: Any, *, wait: bool, timeout: float, json: bool) -> None:
     """Submit the latest spec with one field changed."""
     with told(), connect() as client:
-        found = client.find(name_or_id, project_id=project)
+        found = client.deployment(naming.deployment_id(client, name_or_id, project=project))
         config: Json = found["latestSpec"]["data"]
         edit(config)
         client.submit(config, project_id=found["projectId"], deployment_id=found["id"])
         finish(client, found["id"], wait=wait, timeout=timeout, json=json)
 
 
+def _instant(text: str | None) -> str | None:
+    """A time without an offset is the reader's local one, as these commands print times."""
+    if text is None or text.isdecimal():
+        return text
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError:
+        raise CommandFailed(
+            f"--at: {text!r} is neither a time such as 2026-01-31T12:00:00Z nor an event sequence",
+            status=VALIDATION,
+        ) from None
+    return text if moment.tzinfo else moment.astimezone().isoformat()
+
+
 def _show_deployment(found: Json) -> None:
     spec = found.get("latestSpec") or {}
-    show.table(
-        ("FIELD", "VALUE"),
-        (
-            ("id", found["id"]),
-            ("name", found["name"]),
-            ("project", found["projectId"]),
-            ("status", show.status(found)),
-            ("endpoint", found["endpoint"]),
-            ("created", show.local_time(found["dtCreated"])),
-            ("spec", spec.get("id")),
-            ("applied", show.local_time(spec.get("externalApplied"))),
-            ("healthy", show.local_time(spec.get("dtHealthy"))),
-            ("error", spec.get("error")),
-        ),
-        empty="",
-    )
+    lines = [
+        ("id", found["id"]),
+        ("name", found["name"]),
+        ("project", found["projectId"]),
+        ("status", show.status(found)),
+        ("endpoint", found["endpoint"]),
+        ("created", show.local_time(found["dtCreated"])),
+        ("spec", spec.get("id")),
+        ("applied", show.local_time(spec.get("externalApplied"))),
+        ("healthy", show.local_time(spec.get("dtHealthy"))),
+    ]
+    if spec.get("error"):
+        lines.append(("error", spec["error"]))
+    show.fields(lines)
 
 
 def _show_runs(runs: list[Json]) -> None:
     show.console.print()
+    now = utc_now()
     show.table(
-        ("REPLICA", "RUN", "STATE", "MESSAGE", "SINCE"),
+        ("REPLICA", "RUN", "STATE", "AGE", "MESSAGE"),
         (
-            (i["id"], run["id"][:12], i["state"], i.get("stateMessage"), show.local_time(i["dtCreated"]))
+            (i["id"], run["id"][:8], i["state"], show.age(i["dtCreated"], now=now), i.get("stateMessage"))
             for run in runs
             for i in run["instances"]
         ),
         empty="no replicas",
+        optional={"MESSAGE"},
     )

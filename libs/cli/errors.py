@@ -1,14 +1,20 @@
 """Exit statuses and how an error is told. The statuses are those of the second reference's CLI (3.5)."""
 
-import sys
+import errno
+import json
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import typer
 
+from libs.cli import show
 from libs.client import ApiError, ClientError, Unreachable
 
-GENERIC, USAGE, AUTH, NOT_FOUND, VALIDATION, SERVER = 1, 2, 3, 4, 5, 6
+GENERIC, USAGE, AUTH, NOT_FOUND, VALIDATION, SERVER, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
+
+ALLOWED_BESIDE = 60
+"""Characters; a longer list of what is allowed gets a line of its own."""
 
 
 class CommandFailed(Exception):
@@ -28,7 +34,7 @@ def status_of(error: ClientError) -> int:
     | 404                         | 4           |
     | any other 4xx               | 5           |
     | 5xx                         | 6           |
-    | nobody answers              | 1           |
+    | the api does not answer     | 1           |
     """
     if not isinstance(error, ApiError):
         return GENERIC
@@ -40,17 +46,50 @@ def status_of(error: ClientError) -> int:
 
 
 def describe(error: ClientError) -> Iterator[str]:
-    """The message, then a line for each issue: path, what is wrong, what is allowed."""
-    yield str(error)
-    if isinstance(error, ApiError):
-        for issue in error.issues:
-            path = ".".join(str(part) for part in issue.get("path", []))
-            allowed = f" (allowed: {issue['allowed']})" if issue.get("allowed") is not None else ""
-            yield f"  {path}: {issue.get('message')}; got {issue.get('value')!r}{allowed}"
-        for name in error.details.get("notReady", []):
-            yield f"  not ready: {name}"
-    elif isinstance(error, Unreachable):
-        yield "  is the platform up? `specstream up` starts it"
+    """Every issue with where it is, what is wrong and what is allowed; without issues, the message."""
+    if isinstance(error, Unreachable):
+        yield str(error)
+        yield "  is the platform up? `make up` starts it"
+        return
+    if not isinstance(error, ApiError):
+        yield str(error)
+        return
+    match error.issues:
+        case []:
+            yield str(error)
+        case [issue]:
+            yield from _issue(issue)
+        case issues:
+            yield f"{len(issues)} mistakes:"
+            for issue in issues:
+                first, *rest = _issue(issue)
+                yield f"  {first}"
+                yield from (f"  {line}" for line in rest)
+    if error.status == 401:
+        yield "  the key is SPECSTREAM_API_KEY, or the `api-key` in SPECSTREAM_HOME (~/.specstream):"
+        yield "  is it the one that this platform was started with?"
+    for name in error.details.get("notReady", []):
+        yield f"  not ready: {name}"
+
+
+def _issue(issue: dict[str, Any]) -> Iterator[str]:
+    path = [str(part) for part in issue.get("path", [])]
+    if path[:1] == ["config"]:  # the reader's own file has no such level
+        path = path[1:]
+    message = issue.get("message")
+    value = issue.get("value")
+    got = "" if value is None else f"; got {json.dumps(value, ensure_ascii=False)}"
+    allowed = issue.get("allowed")
+    if isinstance(allowed, list):
+        allowed = ", ".join(str(item) for item in allowed)
+    line = f"{'.'.join(path)}: {message}{got}" if path else f"{message}{got}"
+    if allowed is None:
+        yield line
+    elif len(str(allowed)) <= ALLOWED_BESIDE:
+        yield f"{line} (allowed: {allowed})"
+    else:
+        yield line
+        yield f"  allowed: {allowed}"
 
 
 @contextmanager
@@ -59,15 +98,15 @@ def told() -> Iterator[None]:
     try:
         yield
     except CommandFailed as error:
-        _say(error.lines)
+        show.complain(error.lines)
         raise typer.Exit(error.status) from error
     except ClientError as error:
-        _say(describe(error))
+        show.complain(describe(error))
         raise typer.Exit(status_of(error)) from error
     except KeyboardInterrupt:
-        raise typer.Exit(130) from None
-
-
-def _say(lines: Iterator[str] | tuple[str, ...]) -> None:
-    for number, line in enumerate(lines):
-        print(f"specstream: {line}" if number == 0 else line, file=sys.stderr)
+        raise typer.Exit(INTERRUPTED) from None
+    except OSError as error:
+        if error.errno == errno.EPIPE:  # the reader of a pipe has seen enough
+            raise
+        show.complain([f"cannot write: {error.strerror or error}"])
+        raise typer.Exit(GENERIC) from error

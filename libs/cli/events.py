@@ -1,32 +1,44 @@
 """`specstream events`: the log, read or followed."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
 
-from libs.cli import show
+from libs.cli import naming, show
 from libs.cli.connection import connect
-from libs.cli.deploy import AsJson
+from libs.cli.deploy import AsJson, Project
 from libs.cli.errors import told
+from libs.client import Json
 
 
 def events(
-    deployment: Annotated[str | None, typer.Option("--deployment", "-d", help="Id of a deployment.")] = None,
+    deployment: Annotated[
+        str | None, typer.Option("--deployment", "-d", help="Of this deployment only: its name or id.")
+    ] = None,
+    project: Project = "default",
     event_type: Annotated[str | None, typer.Option("--type", help="Such as SpecRegistered.")] = None,
     after: Annotated[int, typer.Option(min=0, help="Only what came after this sequence.")] = 0,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Show the events, one a line, oldest first."""
+    """Show the events, one a line, oldest first: sequence, time, type, of what, by whom, why."""
     with told(), connect() as client:
         read = client.follow if follow else client.events
-        for event in read(deployment_id=deployment, event_type=event_type, after=after):
+        deployment_id = deployment and naming.deployment_id(client, deployment, project=project)
+        for event in read(deployment_id=deployment_id, event_type=event_type, after=after):
             if json:
                 show.as_json_line(event)
-                continue
-            reason = event["data"].get("reason") or event["data"].get("phase") or ""
-            print(
-                f"{event['sequence']:>7}  {show.local_time(event['time'])}  {event['type']:<22}"
-                f"  {event['subject'].split('.')[3][:12]:<12}  {event['actor']:<18}  {reason}".rstrip(),
-                flush=True,
-            )
+            else:
+                print(line(event), flush=True)
+
+
+def line(event: Json) -> str:
+    """One event within 80 columns: local time without the year, ids and actors shortened."""
+    time = datetime.fromisoformat(event["time"]).astimezone().strftime("%m-%d %H:%M:%S")
+    aggregate_id = event["subject"].split(".")[3][:8]
+    actor = event["actor"].removeprefix("service:")
+    reason = event["data"].get("reason") or event["data"].get("phase") or ""
+    return (
+        f"{event['sequence']:>5} {time} {event['type']:<20} {aggregate_id:<8} {actor:<11} {reason}".rstrip()
+    )

@@ -1,6 +1,5 @@
 """`specstream log`: verify, export and import the whole log."""
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Annotated
 
@@ -28,12 +27,14 @@ def verify() -> None:
 def export_(file: Annotated[Path, typer.Argument(help="Where to write it; it must not exist yet.")]) -> None:
     """Write every event to a file, and the head that it ends with."""
     with told(), connect() as client:
+        if file.exists():
+            raise CommandFailed(f"cannot write {file}: it exists already")
         part = file.with_name(f"{file.name}.part")
         try:
             with part.open("wb") as out:
                 for chunk in client.export_log():
                     out.write(chunk)
-            part.replace(file)
+            part.rename(file)
         except OSError as error:
             raise CommandFailed(f"cannot write {file}: {error.strerror}") from error
         finally:
@@ -45,13 +46,10 @@ def export_(file: Annotated[Path, typer.Argument(help="Where to write it; it mus
 def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote.")]) -> None:
     """Fill the log of an empty home with an export: the same state comes back."""
     with told(), connect() as client:
-        if not file.is_file():
-            raise CommandFailed(f"cannot read {file}: no such file")
-        result = client.import_log(_chunks(file))
+        try:
+            source = file.open("rb")
+        except OSError as error:
+            raise CommandFailed(f"cannot read {file}: {error.strerror}") from error
+        with source:
+            result = client.import_log(iter(lambda: source.read(CHUNK), b""))
         print(f"{result['events']} events imported")
-
-
-def _chunks(file: Path) -> Iterator[bytes]:
-    with file.open("rb") as source:
-        while chunk := source.read(CHUNK):
-            yield chunk

@@ -2,7 +2,7 @@
 
 import typer
 
-from libs.cli import deploy, deployments, events, log, platform
+from libs.cli import deploy, deployments, events, log, logs, platform
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -23,7 +23,7 @@ app.command()(deployments.enable)
 app.command()(deployments.disable)
 app.command()(deployments.scale)
 app.command()(deployments.delete)
-app.command()(deployments.logs)
+app.command()(logs.logs)
 app.command()(events.events)
 app.add_typer(log.app, name="log")
 

@@ -1,14 +1,25 @@
 """How things look: tables for people, JSON for scripts."""
 
 import json
-from collections.abc import Iterable, Sequence
-from datetime import datetime
+import sys
+from collections.abc import Collection, Iterable, Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
+from rich.cells import cell_len, set_cell_size
 from rich.console import Console
-from rich.table import Table
+from rich.text import Text
 
-console = Console(highlight=False)
+GAP = 2
+NAME_CELLS = 24
+"""As much of a name as a table shows on a terminal; all of it where the output is piped."""
+
+console = Console(highlight=False, emoji=False)
+
+
+def say(text: Text) -> None:
+    """One line, never broken by us: a terminal wraps it so that it can be copied whole."""
+    console.print(text, soft_wrap=True)
 
 
 def as_json(value: Any) -> None:
@@ -20,54 +31,103 @@ def as_json_line(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
 
 
-def table(columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str) -> None:
-    """A plain table; `empty` is said where there are no rows. Ids are never cut."""
-    filled = [[_cell(value) for value in row] for row in rows]
+def table(
+    columns: Sequence[str], rows: Iterable[Sequence[Any]], *, empty: str, optional: Collection[str] = ()
+) -> None:
+    """A plain table; `empty` is said where there are no rows.
+
+    An optional column is left out where no row has a value for it, and, the last one first, where the
+    terminal is too narrow. Nothing is folded within a cell, so what is copied is whole.
+    """
+    filled = [dict(zip(columns, row, strict=True)) for row in rows]
     if not filled:
-        console.print(f"[dim]{empty}[/dim]")
+        say(Text(empty, "dim"))
         return
-    view = Table(box=None, pad_edge=False, header_style="bold")
-    for column in columns:
-        view.add_column(column, overflow="fold", no_wrap=column in {"ID", "SPEC", "RUN", "REPLICA"})
-    for row in filled:
-        view.add_row(*row)
-    console.print(view)
+    for line in layout(filled, optional=optional, width=console.width if console.is_terminal else None):
+        say(line)
+
+
+def layout(rows: Sequence[dict[str, Any]], *, optional: Collection[str], width: int | None) -> list[Text]:
+    """The lines of a table, heading first. width: of the terminal in cells; None has room for all."""
+    shown = [
+        column for column in rows[0] if column not in optional or any(row[column] is not None for row in rows)
+    ]
+    cells = {column: [_cell(row[column]) for row in rows] for column in shown}
+    if width is not None and "NAME" in cells:
+        cells["NAME"] = [shortened(cell, NAME_CELLS) for cell in cells["NAME"]]
+    sizes = {column: max(map(cell_len, (column, *cells[column]))) for column in shown}
+    for column in reversed(shown[:]):
+        if width is None or sum(sizes[name] + GAP for name in shown) - GAP <= width:
+            break
+        if column in optional:
+            shown.remove(column)
+    heading = _row([(column, sizes[column]) for column in shown])
+    body = [_row([(cells[column][at], sizes[column]) for column in shown]) for at in range(len(rows))]
+    return [Text(heading, "bold"), *map(Text, body)]
+
+
+def _row(cells: Iterable[tuple[str, int]]) -> str:
+    return (" " * GAP).join(set_cell_size(text, size) for text, size in cells).rstrip()
+
+
+def shortened(text: str, cells: int) -> str:
+    return text if cell_len(text) <= cells else f"{set_cell_size(text, cells - 1).rstrip()}…"
+
+
+def fields(values: Iterable[tuple[str, Any]]) -> None:
+    """One thing, a field a line."""
+    filled = list(values)
+    size = max(cell_len(name) for name, _ in filled)
+    for name, value in filled:
+        say(Text.assemble((name.ljust(size + GAP), "bold"), _cell(value)))
+
+
+def changes(found: Sequence[dict[str, Any]]) -> None:
+    """What differs between two specs: each place, with what was there and what is."""
+    if not found:
+        say(Text("no difference", "dim"))
+    for change in found:
+        say(Text(change["path"], "bold"))
+        for sign, side, colour in (("-", "from", "red"), ("+", "to", "green")):
+            if change[side] is not None:
+                say(Text(f"  {sign} {_cell(change[side])}", colour))
 
 
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    if isinstance(value, str):
-        # Names hold anything printable; what looks like markup is no markup.
-        return value.replace("[", r"\[")
-    return json.dumps(value, ensure_ascii=False).replace("[", r"\[")
+    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
 def local_time(rfc3339: str | None) -> str | None:
     """A time of the API in the reader's own time zone, to the second."""
     if rfc3339 is None:
         return None
-    moment = datetime.fromisoformat(rfc3339)
-    return moment.astimezone().strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromisoformat(rfc3339).astimezone().strftime("%Y-%m-%d %H:%M:%S")
+
+
+def duration(start: str | None, end: str | None) -> str | None:
+    """The time between two times of the API, such as `1.4 s`; None without one of them."""
+    if start is None or end is None:
+        return None
+    return f"{(datetime.fromisoformat(end) - datetime.fromisoformat(start)).total_seconds():.1f} s"
+
+
+def age(rfc3339: str, *, now: datetime) -> str:
+    """How long ago a time of the API was, in its largest whole unit: `12s`, `3m`, `5h`, `40d`."""
+    past = now - datetime.fromisoformat(rfc3339)
+    for unit, letter in ((timedelta(days=1), "d"), (timedelta(hours=1), "h"), (timedelta(minutes=1), "m")):
+        if past >= unit:
+            return f"{past // unit}{letter}"
+    return f"{max(0, past // timedelta(seconds=1))}s"
+
+
+def complain(lines: Iterable[str]) -> None:
+    """What went wrong, on stderr: the first line says that it is us who complain."""
+    for number, line in enumerate(lines):
+        print(f"specstream: {line}" if number == 0 else line, file=sys.stderr)
 
 
 def status(deployment: dict[str, Any]) -> str:
-    """One word for a deployment, from what the API tells of its newest spec (behaviour.md 4, row 23).
-
-    | enabled, replicas > 0 | error | dtHealthy | externalApplied | word      |
-    |-----------------------|-------|-----------|-----------------|-----------|
-    | no                    | any   | any       | any             | stopped   |
-    | yes                   | set   | any       | any             | failed    |
-    | yes                   | unset | set       | any             | ready     |
-    | yes                   | unset | unset     | set             | deploying |
-    | yes                   | unset | unset     | unset           | applying  |
-    """
-    spec = deployment.get("latestSpec") or {}
-    data = spec.get("data") or {}
-    if not data.get("enabled", True) or data.get("resources", {}).get("replicas") == 0:
-        return "stopped"
-    if spec.get("error"):
-        return "failed"
-    if spec.get("dtHealthy"):
-        return "ready"
-    return "deploying" if spec.get("externalApplied") else "applying"
+    """The API's one word for a deployment; `-` for one that had no spec yet at a past instant."""
+    return str(deployment.get("status") or "-")

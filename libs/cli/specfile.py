@@ -1,7 +1,9 @@
 """Spec files: YAML, JSON and TOML as the reference clients take them (behaviour.md 1.1)."""
 
 import json
+import math
 import tomllib
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,41 +13,106 @@ from libs.cli.errors import VALIDATION, CommandFailed
 
 SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 
+BITS = 1024
+LEVELS = 100
+VALUES = 100_000
+"""Far beyond what the api takes; a file of some lines can unfold to more by YAML's aliases."""
+
 
 def load(path: Path) -> dict[str, Any]:
-    """The spec in a file, its top-level `$schema` left out. What is in it is the api's to judge."""
+    """The spec in a file, its top-level `$schema` left out. What is in it is the api's to judge.
+
+    Raises CommandFailed naming the file, and the place in it, where it is not what JSON can hold.
+    """
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except OSError as error:
         raise CommandFailed(f"cannot read {path}: {error.strerror}") from error
     except UnicodeDecodeError as error:
         raise CommandFailed(f"{path} is not UTF-8 text", status=VALIDATION) from error
     try:
-        content = _parse(text, path.suffix.lower())
-    except (yaml.YAMLError, json.JSONDecodeError, tomllib.TOMLDecodeError) as error:
-        raise CommandFailed(f"{path} cannot be read as a spec:", f"  {error}", status=VALIDATION) from error
-    if not isinstance(content, dict):
-        raise CommandFailed(f"{path} holds no object", status=VALIDATION)
+        content = _parse(text, path)
+        problem = next(_problems(content), None)
+    except (yaml.YAMLError, ValueError) as error:
+        raise _refused(path, str(error)) from error
+    except RecursionError as error:
+        raise _refused(path, f"it has more than {LEVELS} levels") from error
+    if problem or not isinstance(content, dict):
+        raise _refused(path, problem or f"a spec is a mapping of fields, not {_kind(content)}")
     content.pop("$schema", None)
-    try:
-        json.dumps(content, allow_nan=False)
-    except (TypeError, ValueError) as error:  # a date, a NaN, a set: YAML and TOML have more than JSON
-        raise CommandFailed(f"{path} holds what JSON has not: {error}", status=VALIDATION) from error
     return content
 
 
-def _parse(text: str, suffix: str) -> Any:
-    match suffix:
+def _refused(path: Path, problem: str) -> CommandFailed:
+    lines = (f"  {line}" for line in problem.splitlines())
+    return CommandFailed(f"{path} cannot be read as a spec:", *lines, status=VALIDATION)
+
+
+def _parse(text: str, path: Path) -> Any:
+    match path.suffix.lower():
         case ".yaml" | ".yml":
-            return yaml.load(text, Loader=_StrictLoader)  # noqa: S506  # a SafeLoader, stricter
+            loader = _StrictLoader(text)
+            loader.name = path.name
+            try:
+                return loader.get_single_data()
+            finally:
+                loader.dispose()
         case ".json":
             return json.loads(text, object_pairs_hook=_no_duplicates)
         case ".toml":
             return tomllib.loads(text)
+        case suffix:
+            kind = f"`{suffix}`" if suffix else "a name without an ending"
+            raise ValueError(f"its name must end in {', '.join(SUFFIXES)}, not {kind}")
+
+
+def _problems(content: Any) -> Iterator[str]:
+    """What JSON cannot hold, with its place. Walks without recursion, for a YAML node may hold itself."""
+    stack: list[tuple[str, int, Any]] = [("", 1, content)]
+    seen = 0
+    while stack:
+        place, level, value = stack.pop()
+        seen += 1
+        if seen > VALUES:
+            yield f"it unfolds to more than {VALUES} values"
+            return
+        if level > LEVELS:
+            yield f"it has more than {LEVELS} levels"
+            return
+        match value:
+            case dict():
+                for key, item in value.items():
+                    if not isinstance(key, str):
+                        yield f"{place or 'the spec'}: the key {key!r} is {_kind(key)}; put it in quotes"
+                    stack.append((f"{place}.{key}" if place else str(key), level + 1, item))
+            case list():
+                stack.extend((f"{place}[{at}]", level + 1, item) for at, item in enumerate(value))
+            case float() if not math.isfinite(value):
+                yield f"{place}: {value} is no number that JSON has"
+            case int() if value.bit_length() > BITS:
+                yield f"{place}: a number of more than {BITS} bits"
+            case str() if not value.isascii() and any("\ud800" <= letter <= "\udfff" for letter in value):
+                yield f"{place}: half a surrogate pair is no text"
+            case str() | bool() | int() | float() | None:
+                pass
+            case _:
+                yield f"{place}: {value} is {_kind(value)}; put it in quotes to make it text"
+
+
+def _kind(value: Any) -> str:
+    match value:
+        case None:
+            return "nothing"
+        case bool():
+            return "a boolean"
+        case int() | float():
+            return "a number"
+        case str():
+            return "text"
+        case list():
+            return "a list"
         case _:
-            raise CommandFailed(
-                f"a spec file ends in one of {', '.join(SUFFIXES)}; got {suffix!r}", status=VALIDATION
-            )
+            return f"a {type(value).__name__}"
 
 
 def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -53,18 +120,23 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(content) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise CommandFailed(f"the key {twice!r} stands twice", status=VALIDATION)
+        raise ValueError(f"the key {twice!r} stands twice in one object")
     return content
 
 
 class _StrictLoader(yaml.SafeLoader):
     """YAML's own rule, which PyYAML does not hold: a key stands once in a mapping."""
 
-    def construct_mapping(self, node: yaml.MappingNode, deep: bool = False) -> dict[Any, Any]:
-        names = [self.construct_object(key, deep=True) for key, _ in node.value]
-        for name in names:
-            if names.count(name) > 1:
-                raise yaml.constructor.ConstructorError(
-                    None, None, f"the key {name!r} stands twice", node.start_mark
+    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
+        # Here and not where values are made: by then `<<` may have been merged in.
+        node = super().compose_mapping_node(anchor)
+        names = set()
+        for key, _ in node.value:
+            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+                continue
+            if (key.tag, key.value) in names:
+                raise yaml.composer.ComposerError(
+                    None, None, f"the key {key.value!r} stands twice", key.start_mark
                 )
-        return super().construct_mapping(node, deep=deep)
+            names.add((key.tag, key.value))
+        return node

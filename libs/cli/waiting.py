@@ -97,6 +97,7 @@ def until_done(
 def _reasons(seen: Seen, deadline_s: float) -> Iterator[str]:
     ready = sum(line.state == "running" for line in seen.lines)
     wanted = seen.spec.get("data", {}).get("resources", {}).get("replicas", 1) if seen.is_wanted else 0
-    yield f"not done after {deadline_s:g} s: {ready} replicas are ready, {wanted} are wanted"
+    yield f"not done after {deadline_s:g} s: {ready} of {wanted} replicas are ready"
     for line in seen.lines:
         yield f"  {line.replica_id}: {line.state}{f': {line.message}' if line.message else ''}"
+    yield f"  still trying; see `logs {seen.deployment['id']}`"

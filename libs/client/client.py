@@ -1,30 +1,49 @@
 """The Python SDK: one method for each thing the REST API does, plain dicts as the API sends them."""
 
+import time
 from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from itertools import islice
 from types import TracebackType
 from typing import Any, Self
+from urllib.parse import quote
 
 import httpx
 from httpx_sse import EventSource
 
-from libs.client.errors import ApiError, Unreachable
+from libs.client.errors import ApiError, ClientError, Unreachable
+from libs.common.clock import monotonic
 
 Json = dict[str, Any]
 
 TIMEOUT_S = 30.0
 """A write may wait this long for its broker; beyond, its outcome is unknown and a read tells."""
 
+AWAY_S = 60.0
+"""For so long a stream that was cut waits for the api to come back."""
+
+RECONNECT_S = 0.5
+
 
 class Client:
-    """A connection to one api. `key` is the API key; `base_url` has no `/v1`.
+    """A connection to one api. `key` is the API key; `base_url` has no `/v1`; `transport` is httpx's.
 
     Every method raises ApiError for an error answer and Unreachable when nobody answers.
     """
 
-    def __init__(self, base_url: str, key: str | None, *, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        key: str | None,
+        *,
+        timeout_s: float = TIMEOUT_S,
+        transport: httpx.BaseTransport | None = None,
+    ) -> None:
         self.base_url = base_url.rstrip("/")
         headers = {"authorization": f"Bearer {key}"} if key else {}
-        self._http = httpx.Client(base_url=f"{self.base_url}/v1", headers=headers, timeout=timeout_s)
+        self._http = httpx.Client(
+            base_url=f"{self.base_url}/v1", headers=headers, timeout=timeout_s, transport=transport
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -48,48 +67,48 @@ class Client:
 
     def deployments(self, *, project_id: str | None = None, name: str | None = None) -> Iterator[Json]:
         """Every deployment, newest first."""
-        path = f"/projects/{project_id}/deployments" if project_id else "/deployments"
+        path = f"/projects/{_segment(project_id)}/deployments" if project_id else "/deployments"
         yield from self._pages(path, name=name)
 
     def deployment(self, deployment_id: str, *, at: str | None = None) -> Json:
         """A deployment now, or `at` a time (RFC 3339) or a sequence."""
-        return self._call("GET", f"/deployments/{deployment_id}", params=_given(at=at))
-
-    def find(self, name_or_id: str, *, project_id: str) -> Json:
-        """The deployment of that name in the project, else of that id."""
-        for found in self.deployments(project_id=project_id, name=name_or_id):
-            if found["name"] == name_or_id:
-                return found
-        return self.deployment(name_or_id)
+        return self._call("GET", f"/deployments/{_segment(deployment_id)}", params=_given(at=at))
 
     def delete(self, deployment_id: str) -> None:
-        self._call("DELETE", f"/deployments/{deployment_id}")
+        self._call("DELETE", f"/deployments/{_segment(deployment_id)}")
 
     def rollback(self, deployment_id: str, spec_id: str) -> str:
         """Register an earlier spec again; the new spec's id."""
-        answer = self._call("POST", f"/deployments/{deployment_id}/rollback", json={"specId": spec_id})
+        answer = self._call(
+            "POST", f"/deployments/{_segment(deployment_id)}/rollback", json={"specId": spec_id}
+        )
         return str(answer["specId"])
 
     def history(self, deployment_id: str) -> Iterator[Json]:
         """Every spec, newest first."""
-        yield from self._pages(f"/deployments/{deployment_id}/history")
+        yield from self._pages(f"/deployments/{_segment(deployment_id)}/history")
 
     def runs(self, deployment_id: str) -> list[Json]:
         """The runs that have or want replicas, with their instances."""
-        return list(self._send("GET", f"/deployments/{deployment_id}/runs").json())
+        return list(self._json("GET", f"/deployments/{_segment(deployment_id)}/runs"))
 
     def diff(self, deployment_id: str, *, before: str, after: str) -> list[Json]:
         """What differs between two specs: `{path, from, to}` each."""
         params = {"from": before, "to": after}
-        return list(self._send("GET", f"/deployments/{deployment_id}/diff", params=params).json())
+        return list(self._json("GET", f"/deployments/{_segment(deployment_id)}/diff", params=params))
 
     def logs(
         self, deployment_id: str, *, instance_id: str | None = None, after: str | None = None
     ) -> Iterator[Json]:
         """What the replicas wrote, oldest first, up to now. `after` is the id of a line."""
-        yield from self._pages(
-            f"/deployments/{deployment_id}/logs", instanceId=instance_id, after=after, order="asc"
-        )
+        path = f"/deployments/{_segment(deployment_id)}/logs"
+        yield from self._pages(path, instanceId=instance_id, after=after, order="asc")
+
+    def last_logs(self, deployment_id: str, count: int, *, instance_id: str | None = None) -> list[Json]:
+        """The last lines that the replicas wrote, at most `count`, oldest first."""
+        path = f"/deployments/{_segment(deployment_id)}/logs"
+        newest_first = self._pages(path, instanceId=instance_id, order="desc")
+        return list(islice(newest_first, count))[::-1]
 
     # Events
 
@@ -108,28 +127,30 @@ class Client:
     def follow(
         self, *, deployment_id: str | None = None, event_type: str | None = None, after: int = 0
     ) -> Iterator[Json]:
-        """Every event after a sequence, and then each new one as it happens. Takes up where it was cut."""
+        """Every event after a sequence, and then each new one as it happens.
+
+        A stream that was cut is taken up where it was; Unreachable when the api stays away.
+        """
+        away_since: float | None = None
+        was_there = False
         while True:
             params = _given(deploymentId=deployment_id, type=event_type, after=after)
-            request = self._http.build_request(
-                "GET", "/events", params=params, headers={"accept": "text/event-stream"}, timeout=None
-            )
             try:
-                response = self._http.send(request, stream=True)
-                try:
-                    if response.is_error:
-                        response.read()
-                        raise _error(response)
-                    for message in EventSource(response).iter_sse():
+                with self._stream(
+                    "/events", params=params, accept="text/event-stream", timeout=None
+                ) as answer:
+                    was_there, away_since = True, None
+                    for message in EventSource(answer).iter_sse():
                         event: Json = message.json()
-                        yield event
                         after = event["sequence"]
-                finally:
-                    response.close()
-            except httpx.RemoteProtocolError:
-                continue  # the api went away in the middle of the stream
-            except httpx.TransportError as error:
-                raise Unreachable(self.base_url, str(error)) from error
+                        yield event
+            except (Unreachable, ApiError) as error:
+                if not was_there or (isinstance(error, ApiError) and error.status < 500):
+                    raise
+                away_since = away_since or monotonic()
+                if monotonic() - away_since > AWAY_S:
+                    raise
+            time.sleep(RECONNECT_S)
 
     # Projects, the platform, the log
 
@@ -141,18 +162,15 @@ class Client:
 
     def health(self) -> str:
         """`HEALTHY`; an ApiError whose details name what is not ready otherwise."""
-        return str(self._send("GET", "/health").json())
+        return str(self._json("GET", "/health"))
 
     def verify_log(self) -> Json:
         return self._call("GET", "/log/verify", timeout=600.0)
 
     def export_log(self) -> Iterator[bytes]:
         """The whole log, as lines of JSON."""
-        with self._http.stream("GET", "/log/export", timeout=600.0) as response:
-            if response.is_error:
-                response.read()
-                raise _error(response)
-            yield from response.iter_bytes()
+        with self._stream("/log/export", timeout=600.0) as answer:
+            yield from answer.iter_bytes()
 
     def import_log(self, content: Iterable[bytes]) -> Json:
         """Fill an empty log with an export."""
@@ -169,28 +187,60 @@ class Client:
             params["after"] = page["nextPage"]
 
     def _call(self, method: str, path: str, **how: Any) -> Json:
-        answer: Json = self._send(method, path, **how).json()
+        answer: Json = self._json(method, path, **how)
         return answer
 
-    def _send(self, method: str, path: str, **how: Any) -> httpx.Response:
-        try:
+    def _json(self, method: str, path: str, **how: Any) -> Any:
+        with self._reaching():
             response = self._http.request(method, path, **how)
-        except httpx.TransportError as error:
-            raise Unreachable(self.base_url, str(error)) from error
         if response.is_error:
-            raise _error(response)
-        return response
+            raise self._error(response)
+        try:
+            return response.json()
+        except ValueError as error:
+            raise self._not_the_api(response) from error
+
+    @contextmanager
+    def _stream(
+        self, path: str, *, timeout: float | None, accept: str = "*/*", params: Json | None = None
+    ) -> Iterator[httpx.Response]:
+        request = self._http.build_request(
+            "GET", path, params=params, headers={"accept": accept}, timeout=timeout
+        )
+        with self._reaching():
+            response = self._http.send(request, stream=True)
+            try:
+                if response.is_error:
+                    response.read()
+                    raise self._error(response)
+                yield response
+            finally:
+                response.close()
+
+    @contextmanager
+    def _reaching(self) -> Iterator[None]:
+        try:
+            yield
+        except (httpx.TransportError, httpx.InvalidURL) as error:
+            raise Unreachable(self.base_url, str(error) or type(error).__name__) from error
+
+    def _error(self, response: httpx.Response) -> ClientError:
+        try:
+            body = response.json()
+        except ValueError:
+            body = None
+        if isinstance(body, dict) and "code" in body:
+            return ApiError(response.status_code, body)
+        return self._not_the_api(response)
+
+    def _not_the_api(self, response: httpx.Response) -> Unreachable:
+        return Unreachable(self.base_url, f"something else answers there (HTTP {response.status_code})")
 
 
 def _given(**params: Any) -> Json:
     return {name: value for name, value in params.items() if value is not None}
 
 
-def _error(response: httpx.Response) -> ApiError:
-    try:
-        body = response.json()
-    except ValueError:
-        body = None
-    return ApiError(
-        response.status_code, body if isinstance(body, dict) else {"message": response.text[:200]}
-    )
+def _segment(text: str) -> str:
+    """One segment of a path, whatever is in it."""
+    return quote(text, safe="")

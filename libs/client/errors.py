@@ -2,7 +2,7 @@
 
 ClientError
 ├── ApiError      the api answered with an error
-└── Unreachable   nobody answered
+└── Unreachable   nobody answered, or somebody else
 """
 
 from collections.abc import Mapping

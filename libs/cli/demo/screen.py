@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from rich.console import Console
+from rich.markup import escape
 
 from libs.cli.waiting import Seen
 from libs.common.clock import monotonic
@@ -31,13 +32,14 @@ class Screen:
         for line in seen.lines:
             if self._shown.get(line.replica_id) != line.state:
                 self._shown[line.replica_id] = line.state
+                message = f"  {escape(line.message)}" if line.message else ""
                 self._console.print(
                     f"  {self.elapsed_s:6.1f} s  replica {line.replica_id[:12]}  run {line.run_id[:8]}"
-                    f"  [bold]{line.state}[/bold]{f'  {line.message}' if line.message else ''}"
+                    f"  [bold]{line.state}[/bold]{message}"
                 )
 
     def failure(self, reason: str, details: Sequence[str]) -> None:
-        self._console.print(f"\n[bold red]demo: failed: {reason}[/bold red]")
+        self._console.print(f"\n[bold red]demo: failed: {escape(reason)}[/bold red]")
         for line in details:
             self._console.print(line, markup=False)
 

@@ -1,0 +1,80 @@
+"""`specstream logs`: what the replicas of a deployment wrote."""
+
+import time
+from collections.abc import Iterable
+from typing import Annotated
+
+import typer
+
+from libs.cli import naming, show
+from libs.cli.connection import connect
+from libs.cli.deploy import AsJson, Project
+from libs.cli.deployments import Deployment
+from libs.cli.errors import told
+from libs.client import Client, Json, Unreachable
+from libs.common.clock import monotonic
+
+FOLLOW_S = 0.5
+
+AWAY_S = 60.0
+"""For so long a platform that went away while its logs were followed may come back."""
+
+
+def logs(
+    deployment: Deployment,
+    project: Project = "default",
+    replica: Annotated[
+        str | None, typer.Option("--replica", help="Of this replica only: its id, or how its id begins.")
+    ] = None,
+    tail: Annotated[
+        int | None, typer.Option("--tail", "-n", min=1, help="Only the last lines, so many.")
+    ] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
+    json: AsJson = False,
+) -> None:
+    """Show what the replicas wrote, the gone ones' last words too."""
+    with told(), connect() as client:
+        deployment_id = naming.deployment_id(client, deployment, project=project)
+        instance_id = _whole(client, deployment_id, replica)
+        last: str | None = None
+        if tail is not None:
+            last = _print(client.last_logs(deployment_id, tail, instance_id=instance_id), None, json=json)
+            if not follow:
+                return
+        reached = monotonic()
+        while True:
+            try:
+                lines = client.logs(deployment_id, instance_id=instance_id, after=last)
+                for line in lines:
+                    last = _print([line], last, json=json)
+                reached = monotonic()
+            except Unreachable:
+                if not follow or monotonic() - reached > AWAY_S:
+                    raise
+            if not follow:
+                return
+            time.sleep(FOLLOW_S)
+
+
+def _print(lines: Iterable[Json], last: str | None, *, json: bool) -> str | None:
+    """Show the lines; the id of the last one."""
+    for line in lines:
+        last = line["id"]
+        if json:
+            show.as_json_line(line)
+        else:
+            print(f"{(line.get('instanceId') or '')[:12]}  {line['message']}", flush=True)
+    return last
+
+
+def _whole(client: Client, deployment_id: str, replica: str | None) -> str | None:
+    """The id that begins so, of a replica that is there; what is none may be the id of a gone one."""
+    if replica is None or len(replica) == naming.ID_DIGITS:
+        return replica
+    begun = [
+        instance["id"]
+        for run in client.runs(deployment_id)
+        for instance in run["instances"]
+        if instance["id"].startswith(replica)
+    ]
+    return str(begun[0]) if len(begun) == 1 else replica
