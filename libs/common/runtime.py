@@ -2,16 +2,18 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Callable, Coroutine
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Any
+from typing import Any, TypeVar
 
 import structlog
 
 from libs.common.bus.heartbeat import HeartbeatPublisher
 
 logger = structlog.get_logger()
+
+T = TypeVar("T")
 
 _YOUNG_INTERVAL_S = 0.2
 _YOUNG_BEATS = 50
@@ -34,12 +36,16 @@ class Progress:
         self.applied_sequence = max(self.applied_sequence, sequence)
 
 
+def as_it_is(adapter: T) -> T:
+    """The default of an app's hooks: another composition may stand between a service and its adapters."""
+    return adapter
+
+
 async def run_until_stopped(
     tasks: Callable[[], list[Coroutine[Any, Any, None]]],
     *,
     heartbeat: HeartbeatPublisher,
     progress: Progress,
-    on_stop: Callable[[], Awaitable[None]] | None = None,
 ) -> None:
     """Run the tasks and the heartbeat until SIGTERM or SIGINT.
 
@@ -77,6 +83,4 @@ async def run_until_stopped(
         for task in running:
             task.cancel()
         await asyncio.gather(*running, return_exceptions=True)
-        if on_stop:
-            await on_stop()
         logger.info("stopped")

@@ -1,20 +1,18 @@
 """Wiring of the api: the only place that knows what is real."""
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
-from libs.common import telemetry
 from libs.common.bus.broker import close, make_broker
-from libs.common.bus.heartbeat import HeartbeatPublisher
+from libs.common.bus.connection import connected
 from libs.common.clock import utc_now
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import Archive, EventLog
-from libs.common.runtime import Progress, run_until_stopped
+from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.api.commands.carry_out import Commands
 from services.api.database import open_database
 from services.api.handlers import subscribe
@@ -39,57 +37,46 @@ SHUTDOWN_S = 3
 KEEP_ALIVE_S = 75
 
 
-def _identity(log: EventLog) -> EventLog:
-    return log
-
-
-async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] = _identity) -> None:
-    """Until SIGTERM or SIGINT. adapt_log: lets a test stand between the service and its log."""
-    telemetry.setup(SERVICE, otlp_endpoint=settings.otlp_endpoint, level=settings.log_level)
+async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] = as_it_is) -> None:
+    """Until SIGTERM or SIGINT. adapt_log: another composition may wrap the log."""
     home = settings.home.expanduser()
-    broker = make_broker(settings, service=SERVICE)
-    client = await broker.connect()
-    archive = JetStreamLog(client, source=f"specstream/{SERVICE}", deadline_s=LOG_DEADLINE_S)
-    log = adapt_log(archive)
     engine = await open_database(home / "api" / "read.db")
-    progress = Progress()
-    projector = Projector(log, engine, progress, settings.visible_timeout_s)
-    api = Api(
-        log=log,
-        archive=archive,
-        open_archive=lambda: open_archive(settings),
-        exported_head=home / "api" / "exported-head.json",
-        engine=engine,
-        cluster=LocalCluster(home / "replicas", grace_seconds=settings.grace_seconds),
-        commands=Commands.over(log, projector),
-        queries=Queries(engine),
-        projector=projector,
-        heartbeats=Heartbeats(),
-        clock=utc_now,
-        edge_port=settings.edge_port,
-    )
-    subscribe(broker, api.commands, api.heartbeats, clock=utc_now, service=SERVICE)
-    await broker.start()
-
-    async def serve() -> None:
-        # What was acknowledged before a restart must be seen after it.
-        await projector.caught_up.wait()
-        progress.is_ready = not projector.is_log_short
-        await serve_rest(api, settings)
-
-    async def stop() -> None:
-        await close(broker)
-        await engine.dispose()
-
     try:
-        await run_until_stopped(
-            lambda: [projector.run(), serve()],
-            heartbeat=HeartbeatPublisher(broker, service=SERVICE, pid=os.getpid()),
-            progress=progress,
-            on_stop=stop,
-        )
+        async with connected(settings, service=SERVICE) as connection:
+            archive = JetStreamLog(
+                connection.client, source=f"specstream/{SERVICE}", deadline_s=LOG_DEADLINE_S
+            )
+            log = adapt_log(archive)
+            progress = Progress()
+            projector = Projector(log, engine, progress, settings.visible_timeout_s)
+            api = Api(
+                log=log,
+                archive=archive,
+                open_archive=lambda: open_archive(settings),
+                exported_head=home / "api" / "exported-head.json",
+                engine=engine,
+                cluster=LocalCluster(home / "replicas", grace_seconds=settings.grace_seconds),
+                commands=Commands.over(log, projector),
+                queries=Queries(engine),
+                projector=projector,
+                heartbeats=Heartbeats(),
+                clock=utc_now,
+                edge_port=settings.edge_port,
+            )
+            subscribe(connection.broker, api.commands, api.heartbeats, clock=utc_now, service=SERVICE)
+            await connection.broker.start()
+
+            async def serve() -> None:
+                # What was acknowledged before a restart must be seen after it.
+                await projector.caught_up.wait()
+                progress.is_ready = not projector.is_log_short
+                await serve_rest(api, settings)
+
+            await run_until_stopped(
+                lambda: [projector.run(), serve()], heartbeat=connection.heartbeat, progress=progress
+            )
     finally:
-        telemetry.shutdown()
+        await engine.dispose()
 
 
 async def serve_rest(api: Api, settings: Settings) -> None:

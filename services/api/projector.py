@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from libs.common.errors import Temporary
+from libs.common.errors import LogUnavailable, Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import CaughtUp, EventLog
 from libs.common.runtime import Progress
@@ -21,6 +21,9 @@ MAX_BATCH = 500
 """Events in one transaction: replay is 20 times faster than one by one, and a batch takes 0.1 s."""
 
 EVERYTHING = "events.>"
+
+ASK_FOR_S = 1.0
+"""How long a read waits to hear where the log ends before it shows what is known."""
 
 
 class NotVisible(Temporary):
@@ -72,6 +75,20 @@ class Projector:
                 await self._moved.wait_for(lambda: self.sequence >= sequence)
         except TimeoutError as error:
             raise NotVisible(f"reads show {self.sequence}, not yet {sequence}") from error
+
+    async def catch_up(self) -> None:
+        """Until reads show all that was in the log at the call, also what others saw there first.
+
+        With the log away, what is known is shown. Raises NotVisible.
+        """
+        if self.is_log_short:
+            return
+        try:
+            async with asyncio.timeout(ASK_FOR_S):
+                log_end = await self.log.last_sequence()
+        except (LogUnavailable, TimeoutError):
+            return
+        await self.wait_for(log_end)
 
     async def _fetch(self, checkpoint: int, waiting: asyncio.Queue[Recorded | CaughtUp]) -> None:
         async for item in self.log.follow(EVERYTHING, after=checkpoint):

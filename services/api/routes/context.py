@@ -63,6 +63,15 @@ def _api(request: Request) -> Api:
 
 ApiContext = Annotated[Api, Depends(_api)]
 
+
+async def _fresh(api: ApiContext) -> Api:
+    await api.projector.catch_up()
+    return api
+
+
+FreshContext = Annotated[Api, Depends(_fresh)]
+"""For routes that read: whoever has seen an event in the log finds it in the answer."""
+
 IdPath = Annotated[str, Path(description="An id of this API.")]
 
 

@@ -16,6 +16,7 @@ from services.api.routes.context import (
     Api,
     ApiContext,
     ApiRoute,
+    FreshContext,
     IdPath,
     ListQuery,
     Query,
@@ -56,7 +57,7 @@ async def submit_deployment(request: Request, api: ApiContext) -> SubmittedAnswe
 
 @router.get("")
 async def list_deployments(
-    query: Annotated[ListQuery, QueryParameters()], api: ApiContext
+    query: Annotated[ListQuery, QueryParameters()], api: FreshContext
 ) -> PageOf[DeploymentAnswer]:
     """The deployments of all projects, newest first."""
     page = await api.queries.deployments(query.paging("deployments"))
@@ -73,7 +74,7 @@ class GetQuery(Query):
 async def get_deployment(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[GetQuery, QueryParameters()],
-    api: ApiContext,
+    api: FreshContext,
 ) -> DeploymentAnswer:
     """The deployment now, or as it was at a time or an event."""
     if query.at is not None:

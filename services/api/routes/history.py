@@ -16,8 +16,8 @@ from services.api.paging import Order
 from services.api.records import SpecRecord, make_runs
 from services.api.routes.context import (
     Api,
-    ApiContext,
     ApiRoute,
+    FreshContext,
     IdPath,
     LimitQuery,
     ListQuery,
@@ -35,7 +35,7 @@ router = APIRouter(prefix="/v1/deployments/{id}", tags=["deployments"], route_cl
 async def list_history(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[ListQuery, QueryParameters()],
-    api: ApiContext,
+    api: FreshContext,
 ) -> PageOf[SpecAnswer]:
     """Every spec that was registered, newest first; of a deleted deployment too."""
     paging = query.paging("history")
@@ -57,7 +57,7 @@ class DiffQuery(Query):
 async def diff_specs(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[DiffQuery, QueryParameters()],
-    api: ApiContext,
+    api: FreshContext,
 ) -> list[Difference]:
     """Every leaf that differs between two specs, defaults filled in on both sides."""
     await known(api, id)
@@ -70,7 +70,7 @@ async def diff_specs(
 async def list_runs(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[LimitQuery, QueryParameters()],
-    api: ApiContext,
+    api: FreshContext,
 ) -> list[RunAnswer]:
     """The runs that have or want replicas, the wanted one first; empty when the deployment is stopped."""
     deployment = await existing(api, id)
@@ -91,7 +91,7 @@ class LogsQuery(LimitQuery):
 async def list_logs(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[LogsQuery, QueryParameters()],
-    api: ApiContext,
+    api: FreshContext,
 ) -> PageOf[LogItem]:
     """What the replicas wrote, oldest first, the last words of dead ones too."""
     if query.instance_id is not None and not is_id(query.instance_id):

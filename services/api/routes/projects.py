@@ -14,6 +14,7 @@ from services.api.routes.context import (
     Api,
     ApiContext,
     ApiRoute,
+    FreshContext,
     IdPath,
     ListQuery,
     cause_of,
@@ -28,7 +29,7 @@ router = APIRouter(prefix="/v1/projects", tags=["projects"], route_class=ApiRout
 
 @router.get("")
 async def list_projects(
-    query: Annotated[ListQuery, QueryParameters()], api: ApiContext
+    query: Annotated[ListQuery, QueryParameters()], api: FreshContext
 ) -> PageOf[ProjectAnswer]:
     """Every project, newest first; `default` is always there, and the oldest."""
     page = await api.queries.projects(query.paging("projects"))
@@ -49,7 +50,7 @@ async def create_project(request: Request, api: ApiContext) -> ProjectAnswer:
 @router.get("/{id}")
 async def get_project(
     id: IdPath,  # noqa: A002 - the reference API's name for it
-    api: ApiContext,
+    api: FreshContext,
 ) -> ProjectAnswer:
     return ProjectAnswer.of(await existing(api, id))
 
@@ -74,7 +75,7 @@ class ProjectDeploymentsQuery(ListQuery):
 async def list_project_deployments(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[ProjectDeploymentsQuery, QueryParameters()],
-    api: ApiContext,
+    api: FreshContext,
 ) -> PageOf[DeploymentAnswer]:
     """The deployments of a project, newest first."""
     paging = query.paging("deployments")
@@ -92,7 +93,7 @@ class ActivityQuery(ListQuery):
 async def list_project_activity(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[ActivityQuery, QueryParameters()],
-    api: ApiContext,
+    api: FreshContext,
 ) -> PageOf[ActivityAnswer]:
     """What people did to the deployments of a project, newest first; of deleted ones too."""
     paging = query.paging("activity")
