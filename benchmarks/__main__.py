@@ -18,6 +18,8 @@ FILE_WIDTH = 140
 
 def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parse(arguments)
+    # Before gRPC is loaded: its fork handlers now and then crash a child between fork and exec under uvloop.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
     progress = Console(stderr=True)
     figures: list[Figure] = []
     for name in asked.only or BENCHMARKS:

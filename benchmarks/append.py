@@ -16,9 +16,10 @@ from libs.common.events.name import NameClaimed, NameReleased
 from libs.common.ids import new_id
 from libs.common.log.jetstream import JetStreamLog
 
-ROUNDS = 9
-QUICK_ROUNDS = 3
-ROUND_S = 0.6
+ROUNDS = 25
+QUICK_ROUNDS = 7
+ROUND_S = 0.25
+"""Short, so that what else the machine does meets both sides alike."""
 BATCH = 3
 AIM = AtLeastOfLimit(0.7)
 CAUSE = Cause(
