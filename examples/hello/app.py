@@ -84,7 +84,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.send_json({"message": f"nothing at {url.path}"}, 404)
 
     def send_json(self, value, status=200):
-        data = json.dumps(value).encode()
+        data = json.dumps(value).encode() + b"\n"
         self.send_response(status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(data)))

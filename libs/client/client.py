@@ -66,7 +66,7 @@ class Client:
         return str(self._call("POST", "/deployments", json=body)["deploymentId"])
 
     def deployments(self, *, project_id: str | None = None, name: str | None = None) -> Iterator[Json]:
-        """Every deployment, newest first."""
+        """Every deployment, newest first; `name`, which needs a project, keeps those of like names."""
         path = f"/projects/{_segment(project_id)}/deployments" if project_id else "/deployments"
         yield from self._pages(path, name=name)
 
