@@ -1,8 +1,8 @@
 """From drafts to the exact messages that are stored, and the conditions that they carry. Pure."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime
+from typing import NamedTuple
 
 from libs.common.events import catalogue
 from libs.common.events.envelope import Aggregate, Cause, Draft, chain_hash
@@ -14,8 +14,7 @@ MAX_EVENTS = 1000
 """The broker takes no more messages in one atomic batch."""
 
 
-@dataclass(frozen=True, slots=True)
-class Sealed:
+class Sealed(NamedTuple):
     """One event, ready to be stored. guard: what must hold when it is; at most one on a message."""
 
     aggregate: Aggregate
