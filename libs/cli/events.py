@@ -22,7 +22,10 @@ def events(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Show the events, one a line, oldest first: sequence, time, type, of what, by whom, why."""
+    """Show the events, one a line, oldest first.
+
+    Each line: its sequence, when, what, of which deployment or name, by whom, why.
+    """
     with told(), connect() as client:
         read = client.follow if follow else client.events
         deployment_id = deployment and naming.deployment_id(client, deployment, project=project)

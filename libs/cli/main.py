@@ -1,5 +1,8 @@
 """The `specstream` command."""
 
+import io
+import sys
+
 import typer
 
 from libs.cli import deploy, deployments, events, log, logs, platform
@@ -29,4 +32,7 @@ app.add_typer(log.app, name="log")
 
 
 def main() -> None:
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # names hold any letter, and a terminal may not know it
+            stream.reconfigure(errors="backslashreplace")
     app(prog_name="specstream")
