@@ -1,6 +1,12 @@
 """Replicas that crash, hang or never come up: what is shown, what goes on, what is started again."""
 
+import os
+import signal
 import sys
+from pathlib import Path
+
+import httpx
+import pytest
 
 from tests.support.live_platform import hello
 from tests.support.polling import eventually
@@ -15,17 +21,17 @@ CHECKS = {
 async def test_a_crashing_replica_is_started_again_and_shown_with_its_exit_status(shared_platform):
     deployment_id = await shared_platform.deploy(hello("crashes"))
     ((replica_id, pid),) = (await shared_platform.replica_pids(deployment_id)).items()
-    caller = shared_platform.caller(deployment_id)
-    await caller.once("/crash?status=3")
+    await _crash(pid)
 
     async def is_restarted() -> bool:
         return bool(await shared_platform.events(deployment_id, type="ReplicaRestarted"))
 
     await eventually(is_restarted, within_s=20, because="it was not started again")
     await shared_platform.settled(deployment_id)
-    assert (await shared_platform.replica_pids(deployment_id))[replica_id] != pid
+    again = (await shared_platform.replica_pids(deployment_id))[replica_id]
+    assert again != pid
     # The first restart is at once; the second waits, so that it can be seen.
-    await caller.once("/crash?status=3")
+    await _crash(again)
 
     async def is_failed() -> dict | None:
         (instance,) = await shared_platform.instances(deployment_id)
@@ -36,6 +42,28 @@ async def test_a_crashing_replica_is_started_again_and_shown_with_its_exit_statu
     assert failed["dtFinished"]
     await shared_platform.delete(deployment_id)
     await shared_platform.gone(deployment_id)
+
+
+async def test_a_replica_that_is_killed_costs_no_call_and_comes_back(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("killed", replicas=2))
+    before = await shared_platform.replica_pids(deployment_id)
+    killed = min(before)
+    async with shared_platform.calling(deployment_id, lanes=4) as caller:
+        os.kill(before[killed], signal.SIGKILL)
+
+        async def is_another() -> bool:
+            return shared_platform.replica_processes(deployment_id).get(killed, [before[killed]]) != [
+                before[killed]
+            ]
+
+        await eventually(is_another, within_s=20, because="it was not started again")
+        await shared_platform.settled(deployment_id)
+        count = len(caller.calls)
+        await eventually(lambda: killed in {call.replica_id for call in caller.calls[count:]}, within_s=20)
+    assert not caller.failures()
+    assert (await shared_platform.replica_pids(deployment_id)).keys() == before.keys()
+    (stopped,) = await shared_platform.events(deployment_id, type="ReplicaStopped")
+    assert stopped["data"]["message"] == "ended by signal 9"
 
 
 async def test_a_run_that_never_becomes_ready_leaves_the_old_one_serving(shared_platform):
@@ -150,3 +178,12 @@ async def test_without_a_ready_replica_calls_are_told_to_come_again(shared_platf
         answer = await caller.once()
     assert answer.json()["error_code"] == "no_ready_replicas"
     assert int(answer.headers["retry-after"]) > 0
+
+
+async def _crash(pid: int) -> None:
+    """Asked of the replica itself: Envoy would try a request that nobody began to answer again."""
+    environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")  # noqa: ASYNC240 - /proc never blocks
+    port = next(entry for entry in environment if entry.startswith(b"PORT=")).removeprefix(b"PORT=").decode()
+    async with httpx.AsyncClient(trust_env=False) as http:
+        with pytest.raises(httpx.TransportError):
+            await http.get(f"http://127.0.0.1:{port}/crash?status=3")

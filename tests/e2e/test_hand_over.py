@@ -64,7 +64,7 @@ async def test_a_slow_response_survives_all_of_it(platform: LivePlatform):
         for change in CHANGES
     }
     for deployment_id in deployments.values():
-        await _all_run(platform, deployment_id, 4)
+        await platform.at_work(deployment_id, 4)
     await _change_all(platform, deployments)
     for change, tasks in slow.items():
         statuses = [answer.status_code for answer in await asyncio.gather(*tasks)]
@@ -96,18 +96,6 @@ async def _done(platform: LivePlatform, deployments: dict[str, str]) -> None:
         await platform.settled(deployments[change])
         assert len(await platform.replica_pids(deployments[change])) == replicas
     await platform.gone(deployments["delete"])
-
-
-async def _all_run(platform: LivePlatform, deployment_id: str, requests: int) -> None:
-    """Wait until that many slow requests are at work in the replicas, by their own count."""
-    counts: dict[str, int] = {}
-
-    async def is_so() -> bool:
-        answer = await platform.caller(deployment_id).once("/running")
-        counts[answer.headers["x-specstream-replica"]] = answer.json()["running"] - 1
-        return sum(counts.values()) >= requests
-
-    await eventually(is_so, within_s=8, because=f"not all requests are at work: {counts}")
 
 
 def _is_final(change: str, call) -> bool:

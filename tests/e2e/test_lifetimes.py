@@ -69,9 +69,10 @@ async def test_envoy_serves_with_every_other_process_dead(platform):
     async with platform.calling(deployment_id) as caller:
         for program in ("supervisor", *SERVICES, "nats"):
             platform.send(program)
-        count = len(caller.calls)
-        await eventually(lambda: len(caller.calls) > count + 50)
+        envoy, count = platform.pid("envoy"), len(caller.calls)
+        await eventually(lambda: len(caller.calls) > count + 50, within_s=30)
         await platform.start_and_wait()
+        assert platform.pid("envoy") == envoy
         await platform.settled(deployment_id)
         await platform.submit(hello("autonomous", replicas=2, VERSION="2"))
         await platform.settled(deployment_id)

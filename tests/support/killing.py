@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from itertools import product
 from typing import Any
 
+import httpx
+
 from tests.support.live_platform import SETTLES_WITHIN_S, LivePlatform, hello
 from tests.support.polling import eventually
 from tests.support.recorded_calls import Call, Caller
@@ -17,6 +19,9 @@ MATRIX = tuple(product(PARTS, OPERATIONS))
 
 WINDOW_S = 1.5
 """Some more than an operation takes on an idle machine: a kill may come before it, in it or after it."""
+
+SLOW_S = 2.5
+"""How long the requests take that are at work when an operation begins: longer than the kill may wait."""
 
 SEED_VARIABLE = "SPECSTREAM_SEED"
 
@@ -79,11 +84,13 @@ class Killing:
     async def _update(self) -> None:
         self.deployment_id = await self.platform.deploy(self._config(1))
         async with self.platform.calling(self.deployment_id) as caller:
+            slow = await self._slow_calls(caller)
             killing = asyncio.create_task(self._kill())
             self.asked_at = self._now()
             await self.platform.submit(self._config(2))
             await killing
             await self._is_true(version=2, specs=2, caller=caller)
+            await self._all_answered(slow)
         self._judge(caller)
 
     async def _rollback(self) -> None:
@@ -91,6 +98,7 @@ class Killing:
         first = await self.platform.spec(self.deployment_id)
         await self.platform.deploy(self._config(2))
         async with self.platform.calling(self.deployment_id) as caller:
+            slow = await self._slow_calls(caller)
             killing = asyncio.create_task(self._kill())
             self.asked_at = self._now()
             # Safe to be asked twice, as a submission is: what is in force already registers nothing.
@@ -101,11 +109,13 @@ class Killing:
             await killing
             spec = await self._is_true(version=1, specs=3, caller=caller)
             assert spec["id"] == answer.json()["specId"]
+            await self._all_answered(slow)
         self._judge(caller)
 
     async def _delete(self) -> None:
         self.deployment_id = await self.platform.deploy(self._config(1))
         async with self.platform.calling(self.deployment_id) as caller:
+            slow = await self._slow_calls(caller)
             killing = asyncio.create_task(self._kill())
             self.asked_at = self._now()
             await self.platform.delete(self.deployment_id)
@@ -117,9 +127,25 @@ class Killing:
                 return last.error_code == "deployment_not_found"
 
             await eventually(is_refused, within_s=SETTLES_WITHIN_S, because="calls are not refused")
+            await self._all_answered(slow)
         types = [event["type"] for event in await self.platform.events(self.deployment_id)]
         assert types.count("DeploymentDeleted") == 1
         self._judge(caller)
+
+    async def _slow_calls(self, caller: Caller) -> list["asyncio.Task[httpx.Response]"]:
+        """Two requests that are at work from now on, on replicas that the operation ends."""
+        calls = [asyncio.create_task(caller.once(f"/slow?seconds={SLOW_S}")) for _ in range(2)]
+        await self.platform.at_work(self.deployment_id, 2)
+        return calls
+
+    async def _all_answered(self, slow: list["asyncio.Task[httpx.Response]"]) -> None:
+        for answer in await asyncio.gather(*slow, return_exceptions=True):
+            if isinstance(answer, httpx.TransportError):
+                assert self.cell.part == "envoy", f"a slow request is lost: {answer!r}"
+            elif isinstance(answer, BaseException):
+                raise answer
+            else:
+                assert answer.status_code == 200, f"a slow request is answered {answer.status_code}"
 
     async def _kill(self) -> None:
         await asyncio.sleep(self.cell.delay_s)

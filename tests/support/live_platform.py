@@ -199,6 +199,17 @@ class LivePlatform(PlatformProcess):
             await eventually(lambda: caller.served, within_s=SETTLES_WITHIN_S, because="no call is served")
             yield caller
 
+    async def at_work(self, deployment_id: str, requests: int) -> None:
+        """Wait until so many requests besides ours are at work in the replicas, by their own count."""
+        caller, counts = self.caller(deployment_id), {}
+
+        async def is_so() -> bool:
+            answer = await caller.once("/running")
+            counts[answer.headers["x-specstream-replica"]] = answer.json()["running"] - 1
+            return sum(counts.values()) >= requests
+
+        await eventually(is_so, within_s=10, because=f"not all requests are at work: {counts}")
+
     def replica_processes(self, deployment_id: str) -> dict[str, list[int]]:
         """The processes that lead a replica, by replica: one each, if all is well."""
         found: dict[str, list[int]] = {}
