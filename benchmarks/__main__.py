@@ -1,10 +1,13 @@
 """`python -m benchmarks`: measure, and print each figure beside the limit from the same run."""
 
 import argparse
+import logging
 import os
+import sys
 from collections.abc import Sequence
 from time import perf_counter
 
+import structlog
 import uvloop
 from rich.console import Console
 
@@ -20,6 +23,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     asked = _parse(arguments)
     # Before gRPC is loaded: its fork handlers now and then crash a child between fork and exec under uvloop.
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+    # What the measured parts log is no part of the table.
+    structlog.configure(
+        wrapper_class=structlog.make_filtering_bound_logger(logging.WARNING),
+        logger_factory=structlog.PrintLoggerFactory(sys.stderr),
+    )
     progress = Console(stderr=True)
     figures: list[Figure] = []
     for name in asked.only or BENCHMARKS:

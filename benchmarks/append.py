@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from benchmarks.brokers import broker
 from benchmarks.figure import AtLeastOfLimit, Figure
 from libs.common.events.catalogue import encode
-from libs.common.events.envelope import Aggregate, Cause, Draft
+from libs.common.events.envelope import Aggregate, Cause, Draft, offered
 from libs.common.events.name import NameClaimed, NameReleased
 from libs.common.ids import new_id
 from libs.common.log.jetstream import JetStreamLog
@@ -121,7 +121,7 @@ class Contest:
 
 
 def _subject(aggregate: Aggregate) -> str:
-    return aggregate.subject("NameClaimed")
+    return offered(aggregate.subject("NameClaimed"))
 
 
 def _guard(aggregate: Aggregate, sequence: int) -> dict[str, str]:
