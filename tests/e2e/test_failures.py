@@ -51,19 +51,18 @@ async def test_a_replica_that_is_killed_costs_no_call_and_comes_back(shared_plat
     async with shared_platform.calling(deployment_id, lanes=4) as caller:
         os.kill(before[killed], signal.SIGKILL)
 
-        async def is_another() -> bool:
-            return shared_platform.replica_processes(deployment_id).get(killed, [before[killed]]) != [
-                before[killed]
-            ]
+        async def restarted() -> list[dict]:
+            return await shared_platform.events(deployment_id, type="ReplicaRestarted")
 
-        await eventually(is_another, within_s=20, because="it was not started again")
+        (event,) = await eventually(restarted, within_s=20, because="no restart is recorded")
         await shared_platform.settled(deployment_id)
         count = len(caller.calls)
         await eventually(lambda: killed in {call.replica_id for call in caller.calls[count:]}, within_s=20)
     assert not caller.failures()
-    assert (await shared_platform.replica_pids(deployment_id)).keys() == before.keys()
-    (stopped,) = await shared_platform.events(deployment_id, type="ReplicaStopped")
-    assert stopped["data"]["message"] == "ended by signal 9"
+    after = await shared_platform.replica_pids(deployment_id)
+    assert after.keys() == before.keys()
+    assert {replica_id for replica_id in before if after[replica_id] != before[replica_id]} == {killed}
+    assert (event["data"]["replica_id"], event["data"]["message"]) == (killed, "ended by signal 9")
 
 
 async def test_a_run_that_never_becomes_ready_leaves_the_old_one_serving(shared_platform):

@@ -10,7 +10,7 @@ from typing import Any
 import httpx
 
 from tests.support.live_platform import SETTLES_WITHIN_S, LivePlatform, hello
-from tests.support.polling import eventually
+from tests.support.polling import eventually, let_time_pass
 from tests.support.recorded_calls import Call, Caller
 
 PARTS = ("api", "reconciler", "health", "autoscaler", "router", "supervisor", "nats", "envoy")
@@ -148,7 +148,7 @@ class Killing:
                 assert answer.status_code == 200, f"a slow request is answered {answer.status_code}"
 
     async def _kill(self) -> None:
-        await asyncio.sleep(self.cell.delay_s)
+        await let_time_pass(self.cell.delay_s)
         self.killed_at = self._now()
         self.platform.send(self.cell.part)
         if self.cell.part == "supervisor":

@@ -75,17 +75,21 @@ class LivePlatform(PlatformProcess):
 
     async def ask(self, method: str, path: str, *, patience_s: float = 60.0, **how: Any) -> httpx.Response:
         """An answer; asked for again while nobody answers, or what answers cannot do it now."""
-        clock = asyncio.get_running_loop().time
-        give_up = clock() + patience_s
-        while True:
+        last: list[object] = []
+
+        async def try_it() -> httpx.Response | None:
             try:
                 answer = await self.http.request(method, path, **how)
-                if answer.status_code not in RETRIED or clock() > give_up:
-                    return answer
-            except httpx.TransportError:
-                if clock() > give_up:
-                    raise
-            await asyncio.sleep(0.1)
+            except httpx.TransportError as error:
+                last[:] = [error]
+                return None
+            last[:] = [answer.status_code, answer.text]
+            return None if answer.status_code in RETRIED else answer
+
+        try:
+            return await eventually(try_it, within_s=patience_s, every_s=0.1)
+        except AssertionError as error:
+            raise AssertionError(f"{method} {path} is not answered: {last}") from error
 
     async def get(self, path: str, **params: Any) -> Any:
         answer = await self.ask("GET", path, params=params)

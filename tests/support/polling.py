@@ -30,3 +30,8 @@ async def let_others_run(turns: int = 10) -> None:
     """Give every task that can go on this many turns of the event loop; no time has to pass."""
     for _ in range(turns):
         await asyncio.sleep(0)
+
+
+async def let_time_pass(seconds: float) -> None:
+    """Only where the time itself is the trial: how long something is held, or when it is struck."""
+    await asyncio.sleep(seconds)

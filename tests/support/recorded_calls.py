@@ -1,6 +1,7 @@
 """A client that keeps calling an endpoint and remembers every call."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
@@ -81,7 +82,8 @@ class Caller:
         async with httpx.AsyncClient(base_url=self.base_url, timeout=self.timeout_s, trust_env=False) as http:
             while not self._stop.is_set():
                 self.calls.append(await self._call(http, method))
-                await asyncio.sleep(PAUSE_S)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._stop.wait(), PAUSE_S)
 
     async def _call(self, http: httpx.AsyncClient, method: str) -> Call:
         clock = asyncio.get_running_loop().time
