@@ -5,8 +5,8 @@ import shutil
 import socket
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
-from time import sleep
 from urllib.parse import urlsplit
 
 from libs.common.clock import monotonic
@@ -66,9 +66,10 @@ class NatsProcess:
         deadline = monotonic() + READY_S
         assert self._process
         while not self._is_ready():
+            with suppress(subprocess.TimeoutExpired):
+                self._process.wait(timeout=0.01)
             assert self._process.poll() is None, f"nats-server ended:\n{self.log}"
             assert monotonic() < deadline, f"nats-server is not ready after {READY_S} s:\n{self.log}"
-            sleep(0.01)
 
     def kill(self) -> None:
         """As a crash does: no chance to say or write anything."""
