@@ -38,9 +38,10 @@ Every event is a CloudEvent in binary mode on the stream `EVENTS`, subject
 A consumer follows with its own ordered consumer and remembers the stream sequence; REST does the same by
 `GET /v1/events?after=<sequence>`. A payload is absolute: the newest event of a subject says how things are.
 
-A plain subscription to `events.>`, without a consumer, hears an event when it is offered to the log: before
-it is stored, and also when the log then refuses it because somebody else was first. It is good for waking up,
-not for believing.
+A consumer names the stream, `EVENTS`: the server does not find it by the subjects that it stores.
+
+A plain subscription to `events.>`, without a consumer, hears what is stored, once it is, in that order, and
+nothing else; `Nats-Sequence` says its place. What is stored while it is away it misses: a consumer does not.
 """
 
 

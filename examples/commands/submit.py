@@ -13,7 +13,6 @@ import uuid
 from pathlib import Path
 
 import nats
-from nats.js.api import DeliverPolicy
 
 ANSWER_WITHIN_S = 15
 
@@ -40,15 +39,7 @@ async def submit(home: Path, config: dict, project_id: str = "default") -> dict:
         if rejection.get("commandId") == command_id and not answer.done():
             answer.set_result({"type": "rejected", **rejection})
 
-    # From the stream, where only what is stored comes from. A plain subscription to `events.>` hears an
-    # event when it is offered, and some that the log then refused.
-    await client.jetstream().subscribe(
-        f"events.{project_id}.deployment.*.SpecRegistered",
-        cb=on_event,
-        stream="EVENTS",
-        ordered_consumer=True,
-        deliver_policy=DeliverPolicy.NEW,
-    )
+    await client.subscribe(f"events.{project_id}.deployment.*.SpecRegistered", cb=on_event)
     await client.subscribe(f"commands.{project_id}.rejected", cb=on_rejection)
     await client.flush()
     headers = {

@@ -14,6 +14,9 @@ TEAM = "_team"
 
 ROOT = "events"
 
+OFFERS = "append"
+"""Instead of `ROOT` on the way to the log, which alone listens there: what `ROOT` carries is stored."""
+
 
 @dataclass(frozen=True, slots=True)
 class Aggregate:
@@ -39,6 +42,14 @@ def parse_subject(subject: str) -> tuple[Aggregate, str]:
     if root != ROOT:
         raise ValueError(f"not an event subject: {subject}")
     return Aggregate(project_id, kind, aggregate_id), event_type
+
+
+def offered(subject: str) -> str:
+    """Where to send what the log shall store under `subject`; of a filter, the filter of all such places."""
+    root, _, rest = subject.partition(".")
+    if root != ROOT:
+        raise ValueError(f"not an event subject: {subject}")
+    return f"{OFFERS}.{rest}"
 
 
 def select(*, project_id: str = "*", kind: str = "*", aggregate_id: str = "*", event_type: str = "*") -> str:

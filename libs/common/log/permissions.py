@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from libs.common.bus.subjects import EVENTS_STREAM, heartbeat
+from libs.common.events.envelope import offered
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,8 +43,11 @@ def reader(stream: str = EVENTS_STREAM) -> Permissions:
 
 
 def appender(facts: Iterable[str]) -> Permissions:
-    """Append: facts are filters such as `events.*.replica.*.*`. Clearing up an unknown outcome reads too."""
-    return reader() + Permissions(tuple(facts))
+    """Append: facts are filters such as `events.*.replica.*.*`. Clearing up an unknown outcome reads too.
+
+    Nobody may publish to the facts' own subjects: what is heard there is what the log has stored.
+    """
+    return reader() + Permissions(tuple(offered(fact) for fact in facts))
 
 
 def worker(stream: str, durable: str) -> Permissions:

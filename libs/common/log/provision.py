@@ -7,7 +7,7 @@ difference that could lose or hide events stops with an error that names it.
 import asyncio
 import sys
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import nats
@@ -18,6 +18,7 @@ from nats.js.errors import APIError, NotFoundError
 from libs.common.bus import subjects
 from libs.common.bus.settings import ServiceSettings
 from libs.common.errors import SpecstreamError
+from libs.common.events.envelope import OFFERS, ROOT, offered, select
 
 _MINUTE = 60.0
 _DAY = 24 * 60 * _MINUTE
@@ -29,10 +30,19 @@ class CannotProvision(SpecstreamError):
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """wanted: the configuration. updatable: the fields that may be changed on a stream with messages."""
+    """wanted: the configuration. updatable: the fields that may be changed on a stream with messages.
+
+    earlier: fields as an earlier version of Specstream made them. A stream that has them all exactly so is
+    brought to `wanted` in them, whatever `updatable` says.
+    """
 
     wanted: api.StreamConfig
     updatable: frozenset[str]
+    earlier: Mapping[str, Any] = field(default_factory=dict)
+
+    def updatable_on(self, present: Mapping[str, Any]) -> frozenset[str]:
+        is_earlier = all(_plain(present.get(name)) == _plain(value) for name, value in self.earlier.items())
+        return self.updatable | self.earlier.keys() if is_earlier else self.updatable
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +61,11 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
             api.StreamConfig(
                 name=subjects.EVENTS_STREAM,
                 # Exactly the five tokens of an event, so that nothing else can ever get into the log.
-                subjects=["events.*.*.*.*"],
+                subjects=[offered(select())],
+                # Nobody else listens to the offers, some of which are refused. What is stored the server
+                # itself publishes, so a plain subscription hears that, and nothing but that.
+                subject_transform=api.SubjectTransform(src=f"{OFFERS}.>", dest=f"{ROOT}.>"),
+                republish=api.RePublish(src=f"{ROOT}.>", dest=f"{ROOT}.>"),
                 storage=api.StorageType.FILE,
                 retention=api.RetentionPolicy.LIMITS,
                 discard=api.DiscardPolicy.NEW,
@@ -78,8 +92,10 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                     "num_replicas",
                     "deny_delete",
                     "deny_purge",
+                    "republish",
                 }
             ),
+            earlier={"subjects": [select()], "subject_transform": None},
         ),
         StreamPlan(
             api.StreamConfig(
@@ -175,7 +191,8 @@ async def _provision_stream(jetstream: JetStreamContext, plan: StreamPlan) -> No
     except NotFoundError:
         await _call(jetstream.add_stream(plan.wanted), f"stream {name}")
         return
-    changes = _drift(f"stream {name}", plan.wanted.as_dict(), present.as_dict(), plan.updatable)
+    held = present.as_dict()
+    changes = _drift(f"stream {name}", plan.wanted.as_dict(), held, plan.updatable_on(held))
     if changes:
         await _call(
             jetstream.update_stream(present.evolve(**_fields(plan.wanted, changes))), f"stream {name}"

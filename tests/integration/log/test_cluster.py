@@ -9,12 +9,13 @@ from nats.aio.client import Client
 from libs.common.errors import AppendConflict
 from libs.common.events.envelope import Aggregate, Draft
 from libs.common.log.jetstream import JetStreamLog
-from libs.common.log.port import Guard
+from libs.common.log.port import Appended, Guard
 from libs.common.log.provision import CannotProvision
 from libs.common.log.verify import Verified, verify
 from tests.support.names import CAUSE, claim, name, release
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
+from tests.support.plain_subscriber import assert_heard_exactly, listening
 from tests.support.polling import eventually
 
 
@@ -122,6 +123,21 @@ async def test_a_foreign_guard_never_skews(clients: list[Client]):
         names = [type(outcome).__name__ for outcome in outcomes]
         assert set(names) <= {"Appended", "AppendConflict"}, outcomes
         assert names.count("Appended") <= 1
+
+
+async def test_a_plain_subscriber_hears_exactly_what_is_stored(clients: list[Client]):
+    logs = logs_of(clients)
+    async with listening(clients[2]) as heard:
+        for round_ in range(20):
+            alone, both = name(f"a{round_}"), name(f"b{round_}")
+            outcomes = await asyncio.gather(
+                *(log.append([claim(alone)], heads={}, cause=CAUSE) for log in logs),
+                *(log.append([claim(both), release(both)], heads={}, cause=CAUSE) for log in logs),
+                return_exceptions=True,
+            )
+            assert {type(outcome) for outcome in outcomes} <= {Appended, AppendConflict}, outcomes
+        await logs[0].append([claim(name("last"))], heads={}, cause=CAUSE)
+        await assert_heard_exactly(heard, logs[0])
 
 
 async def test_the_leader_killed_loses_nothing(nats_cluster: tuple[NatsProcess, ...], clients: list[Client]):

@@ -9,6 +9,7 @@ from pathlib import Path
 import nkeys
 import pytest
 from nats.aio.client import Client
+from nats.aio.msg import Msg
 from nats.errors import TimeoutError as NoAnswer
 
 from libs.common.bus.settings import ServiceSettings
@@ -116,6 +117,23 @@ async def test_a_foreign_fact_is_denied(connect: Connect):
             with pytest.raises(LogUnavailable):
                 await log.append(drafts, heads={}, cause=CAUSE)
         assert await JetStreamLog(reading, source="x").last_sequence() == 0
+
+
+@pytest.mark.parametrize("user", ["writer", "reader", "worker"])
+async def test_nobody_says_what_only_the_log_says(connect: Connect, user: str):
+    """Who listens to `events.>` hears the server's own messages there."""
+    heard: list[str] = []
+
+    async def on_message(message: Msg) -> None:
+        heard.append(message.subject)
+
+    async with connect("provision") as listening, connect(user) as client:
+        await listening.subscribe("events.>", cb=on_message)
+        await listening.flush()
+        await client.publish("events.default.name.a.NameClaimed", b"{}")
+        await client.flush()
+        await listening.flush()
+    assert heard == []
 
 
 async def test_a_reader_writes_nothing(connect: Connect):

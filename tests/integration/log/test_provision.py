@@ -11,10 +11,13 @@ from nats.aio.client import Client
 from nats.js import api
 from nats.js.errors import NoStreamResponseError
 
+from libs.common.errors import AppendConflict
 from libs.common.events.envelope import Aggregate, Cause, Draft
 from libs.common.events.name import NameClaimed
 from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.port import Head
 from libs.common.log.provision import CannotProvision, make_durables, make_streams, provision
+from tests.support.names import CAUSE, claim, name
 from tests.support.nats_server import NatsEndpoint
 
 
@@ -50,7 +53,9 @@ async def test_again_changes_nothing_and_keeps_the_events(log_client: Client):
 async def test_puts_harmless_drift_right(log_client: Client):
     jetstream = log_client.jetstream()
     present = (await jetstream.stream_info("EVENTS")).config
-    await jetstream.update_stream(dataclasses.replace(present, duplicate_window=120.0, allow_direct=False))
+    await jetstream.update_stream(
+        dataclasses.replace(present, duplicate_window=120.0, allow_direct=False, republish=None)
+    )
     durable = (await jetstream.consumer_info("EVENTS", "reconciler")).config
     await jetstream.add_consumer("EVENTS", dataclasses.replace(durable, max_deliver=3))
 
@@ -58,6 +63,7 @@ async def test_puts_harmless_drift_right(log_client: Client):
 
     events = (await configs(log_client))["EVENTS"]
     assert (events.duplicate_window, events.allow_direct) == (600.0, True)
+    assert events.republish == api.RePublish(src="events.>", dest="events.>")
     assert (await jetstream.consumer_info("EVENTS", "reconciler")).config.max_deliver == 20
 
 
@@ -67,7 +73,18 @@ async def test_puts_harmless_drift_right(log_client: Client):
         pytest.param({"max_age": 3600.0}, "max_age", id="events that expire"),
         pytest.param({"max_msgs": 10}, "max_msgs", id="a limit of events"),
         pytest.param({"allow_msg_ttl": True}, "allow_msg_ttl", id="events that may delete themselves"),
-        pytest.param({"subjects": ["events.>"]}, "subjects", id="other subjects"),
+        pytest.param({"subjects": ["append.>"]}, "subjects", id="other subjects"),
+        pytest.param({"subject_transform": None}, "subject_transform", id="events under no event's subject"),
+        pytest.param(
+            {"subject_transform": api.SubjectTransform("append.>", "lost.>")},
+            "subject_transform",
+            id="events under other subjects",
+        ),
+        pytest.param(
+            {"subjects": ["events.>"], "subject_transform": None, "republish": None},
+            "subjects",
+            id="subjects of no version",
+        ),
     ],
 )
 async def test_refuses_drift_that_may_have_cost_events(log_client: Client, change: dict, named: str):
@@ -76,6 +93,25 @@ async def test_refuses_drift_that_may_have_cost_events(log_client: Client, chang
     await jetstream.update_stream(dataclasses.replace(present, **change))
     with pytest.raises(CannotProvision, match=rf"stream EVENTS exists .*{named}"):
         await provision(log_client)
+
+
+async def test_a_log_that_took_events_under_their_own_subjects_goes_on(log_client: Client):
+    """As streams were once made: every append was heard by plain subscribers, also when it was refused."""
+    jetstream = log_client.jetstream()
+    present = (await jetstream.stream_info("EVENTS")).config
+    earlier = {"subjects": ["events.*.*.*.*"], "subject_transform": None, "republish": None}
+    await jetstream.update_stream(dataclasses.replace(present, **earlier))
+    await jetstream.publish("events.default.name.a.NameClaimed", b"{}")
+
+    await provision(log_client)
+
+    now = (await configs(log_client))["EVENTS"]
+    assert dataclasses.replace(now, metadata=present.metadata) == present
+    log = JetStreamLog(log_client, source="specstream/test")
+    with pytest.raises(AppendConflict):
+        await log.append([claim(name("a"))], heads={}, cause=CAUSE)
+    await log.append([claim(name("a"))], heads={name("a"): Head(1)}, cause=CAUSE)
+    assert [event.subject async for event in log.read_raw()] == ["events.default.name.a.NameClaimed"] * 2
 
 
 @pytest.mark.parametrize(

@@ -174,7 +174,7 @@ class TestManyBatches:
             for number in range(60):
                 headers = {"Nats-Batch-Id": f"hog{number}", "Nats-Batch-Sequence": "1"}
                 await hog.publish(
-                    f"events.default.name.h{number}.NameClaimed", b"{}", reply=inbox, headers=headers
+                    f"append.default.name.h{number}.NameClaimed", b"{}", reply=inbox, headers=headers
                 )
             opened = [await answers.get() for _ in range(60)]
             assert any(b"10210" in answer for answer in opened)
@@ -196,13 +196,13 @@ class TestNobodyCanChangeTheLog:
                 await attempt
         for headers in ({"Nats-Rollup": "all"}, {"Nats-TTL": "1s"}):
             with pytest.raises(APIError):
-                await jetstream.publish("events.default.name.a.NameClaimed", b"{}", headers=headers)
+                await jetstream.publish("append.default.name.a.NameClaimed", b"{}", headers=headers)
         assert await jetstream_log.last_sequence() == 1
 
     async def test_what_is_not_an_event_does_not_get_in(
         self, jetstream_log: JetStreamLog, log_client: Client
     ):
-        for subject in ("events.a", "events.default.name.a.b.c"):
+        for subject in ("append.a", "append.default.name.a.b.c", "events.default.name.a.NameClaimed"):
             await log_client.publish(subject, b"{}")
         await log_client.flush()
         assert await jetstream_log.last_sequence() == 0
@@ -210,7 +210,7 @@ class TestNobodyCanChangeTheLog:
     async def test_an_event_that_nobody_understands_hinders_nobody(
         self, log_client: Client, jetstream_log: JetStreamLog
     ):
-        await log_client.jetstream().publish("events.default.name.a.SomethingNew", b"not json")
+        await log_client.jetstream().publish("append.default.name.a.SomethingNew", b"not json")
         await jetstream_log.append([claim(name("b"))], heads={}, cause=CAUSE)
         events = [event async for event in jetstream_log.read(">")]
         assert [(event.type, event.fact is None) for event in events] == [

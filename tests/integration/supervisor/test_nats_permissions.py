@@ -11,11 +11,12 @@ import pytest
 from nats.js.api import ConsumerConfig
 
 from libs.common.bus import subjects
+from libs.common.events.envelope import offered
 from libs.common.ids import new_id
 
 ID = "0" * 32
 FACTS = {
-    kind: f"events.default.{kind}.{ID}.Something"
+    kind: f"default.{kind}.{ID}.Something"
     for kind in ("name", "project", "deployment", "rollout", "replica", "traffic", "scaling")
 }
 WRITER = {
@@ -89,8 +90,17 @@ async def connected(platform, user):
 @pytest.mark.parametrize("user", [*SERVICES, "commands"])
 async def test_each_kind_of_fact_has_one_writer(lasting_platform, user):
     async with wire(lasting_platform, user) as client:
-        allowed = {kind for kind, subject in FACTS.items() if await client.may_publish(subject)}
+        allowed = {kind for kind, fact in FACTS.items() if await client.may_publish(f"append.{fact}")}
     assert allowed == {kind for kind, writer in WRITER.items() if writer == user}
+
+
+@pytest.mark.parametrize("user", [*SERVICES, "commands"])
+async def test_only_the_log_says_what_is_stored_and_hears_what_is_offered(lasting_platform, user):
+    async with wire(lasting_platform, user) as client:
+        for fact in FACTS.values():
+            assert not await client.may_publish(f"events.{fact}")
+            assert not await client.may_subscribe(f"append.{fact}")
+        assert not await client.may_subscribe("append.>")
 
 
 @pytest.mark.parametrize("user", SERVICES)
@@ -131,10 +141,10 @@ async def test_another_system_asks_with_a_plain_client(lasting_platform):
 async def test_another_system_reads_the_events_resumably(lasting_platform):
     subject = f"events.default.deployment.{new_id()}.Something"
     async with connected(lasting_platform, "api") as api:
-        first = await api.jetstream().publish(subject, b"{}")
+        first = await api.jetstream().publish(offered(subject), b"{}")
     async with connected(lasting_platform, "commands") as client:
         stream = client.jetstream()
-        ordered = await stream.subscribe(subject, ordered_consumer=True)
+        ordered = await stream.subscribe(subject, stream=subjects.EVENTS_STREAM, ordered_consumer=True)
         assert (await ordered.next_msg(timeout=5)).metadata.sequence.stream == first.seq
         pulled = await stream.pull_subscribe(
             subject, durable="billing", stream=subjects.EVENTS_STREAM, config=ConsumerConfig(ack_wait=5)

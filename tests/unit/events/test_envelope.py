@@ -4,7 +4,15 @@ import hashlib
 
 import pytest
 
-from libs.common.events.envelope import GENESIS, Aggregate, Draft, chain_hash, parse_subject, select
+from libs.common.events.envelope import (
+    GENESIS,
+    Aggregate,
+    Draft,
+    chain_hash,
+    offered,
+    parse_subject,
+    select,
+)
 from libs.common.events.project import ProjectCreated
 
 PROJECT = Aggregate("default", "project", "default")
@@ -20,6 +28,24 @@ def test_a_subject_and_its_parts_are_the_same_thing():
 def test_what_is_no_event_subject_is_refused(subject):
     with pytest.raises(ValueError, match=r"subject|values to unpack"):
         parse_subject(subject)
+
+
+@pytest.mark.parametrize(
+    ("subject", "expected"),
+    [
+        pytest.param(PROJECT.subject("X"), "append.default.project.default.X", id="an event"),
+        pytest.param(PROJECT.filter, "append.default.project.default.>", id="an aggregate's filter"),
+        pytest.param(select(kind="rollout"), "append.*.rollout.*.*", id="a filter of events"),
+    ],
+)
+def test_events_are_offered_beside_the_subjects_they_are_stored_under(subject, expected):
+    assert offered(subject) == expected
+
+
+@pytest.mark.parametrize("subject", ["commands.a.b.c.d", "append.a.b.c.d", "eventsx.a", ""])
+def test_nothing_but_an_event_is_offered(subject):
+    with pytest.raises(ValueError, match="not an event subject"):
+        offered(subject)
 
 
 @pytest.mark.parametrize(

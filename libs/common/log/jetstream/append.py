@@ -10,6 +10,7 @@ from typing import NamedTuple
 from nats.aio.msg import Msg
 
 from libs.common.errors import AppendConflict, LogUnavailable
+from libs.common.events.envelope import offered
 from libs.common.ids import new_id
 from libs.common.log import wire
 from libs.common.log.jetstream.direct_get import DirectGet
@@ -37,6 +38,8 @@ _LONGEST_PAUSE_S = 0.5
 
 
 class Outgoing(NamedTuple):
+    """subject: the one it is stored under."""
+
     subject: str
     headers: dict[str, str]
     data: bytes
@@ -173,8 +176,7 @@ class Appender:
         reply = await link.expect(on_answer)
         try:
             if len(messages) == 1:
-                subject, headers, data = messages[0]
-                await link.publish(subject, data, reply=reply, headers=headers)
+                await self._offer(messages[0], reply)
                 return _answer(await link.wait(done, timeout_s=self._attempt_s))
             async with self._open_batches:
                 await self._publish_batch(messages, reply)
@@ -190,13 +192,17 @@ class Appender:
         # A new id for each attempt: what is left of an earlier one must not mix with this one.
         batch_id = new_id()
         last = len(messages)
-        for place, (subject, headers, data) in enumerate(messages, 1):
+        for place, message in enumerate(messages, 1):
             batch = {"Nats-Batch-Id": batch_id, "Nats-Batch-Sequence": str(place)}
             if place == last:
                 batch["Nats-Batch-Commit"] = "1"
-            await self._link.publish(
-                subject, data, reply=reply if place in {1, last} else "", headers=headers | batch
+            await self._offer(
+                message._replace(headers=message.headers | batch), reply if place in {1, last} else ""
             )
+
+    async def _offer(self, message: Outgoing, reply: str) -> None:
+        subject, headers, data = message
+        await self._link.publish(offered(subject), data, reply=reply, headers=headers)
 
     async def _look_for(self, sealed: Sequence[Sealed], hint: Answer) -> list[Head] | None:
         first = sealed[0]
