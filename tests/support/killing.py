@@ -53,6 +53,7 @@ class Killing:
     name: str
     deployment_id: str = ""
     killed_at: float = 0.0
+    killed_pid: int | None = None
     asked_at: float = 0.0
 
     async def run(self) -> None:
@@ -149,7 +150,7 @@ class Killing:
 
     async def _kill(self) -> None:
         await let_time_pass(self.cell.delay_s)
-        self.killed_at = self._now()
+        self.killed_at, self.killed_pid = self._now(), self.platform.pid(self.cell.part)
         self.platform.send(self.cell.part)
         if self.cell.part == "supervisor":
             await self.platform.start_and_wait()
@@ -170,7 +171,9 @@ class Killing:
 
     async def _alive_again(self) -> None:
         await eventually(
-            lambda: self.platform.pid(self.cell.part), because=f"{self.cell.part} was not started again"
+            lambda: self.platform.pid(self.cell.part) not in {None, self.killed_pid},
+            within_s=SETTLES_WITHIN_S,
+            because=f"{self.cell.part} was not started again",
         )
         await self.platform.healthy()
 
