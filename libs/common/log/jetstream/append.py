@@ -26,9 +26,13 @@ EXPECTED_LAST = "Nats-Expected-Last-Sequence"
 WRONG_SEQUENCE = 10071
 WRONG_SEQUENCE_IN_FLIGHT = 10164
 """Another message that the same guard watches is being stored right now (or in the same batch)."""
+DUPLICATE_IN_FLIGHT = 10158
+"""An earlier attempt of ours is being stored right now."""
 BATCH_INCOMPLETE = 10176
 DUPLICATE_IN_BATCH = 10201
 TOO_MANY_BATCHES = 10210
+
+TRY_AGAIN = frozenset({DUPLICATE_IN_FLIGHT, BATCH_INCOMPLETE, TOO_MANY_BATCHES})
 
 MAX_OPEN_BATCHES = 8
 """Of one process: the broker takes 50 over all of them, and there are five services."""
@@ -126,7 +130,7 @@ class Appender:
         | 10071, a guard did not hold       | done                         | AppendConflict               |
         | 10164, a guard is being decided   | done                         | conflict, or again if one of |
         |                                   |                              | our attempts may be the one  |
-        | 10210, 10176, 5xx                 | -                            | again, after a while         |
+        | 10210, 10176, 10158, 5xx          | -                            | again, after a while         |
         | none                              | -                            | again, at once               |
         """
         until = self._link.ticks() + self._deadline_s
@@ -150,9 +154,9 @@ class Appender:
                     problem = refusal.description
                     await asyncio.sleep(next(pauses))
                 case Refusal(code, err_code, description):
-                    if err_code not in {BATCH_INCOMPLETE, TOO_MANY_BATCHES} and code < 500:
+                    if err_code not in TRY_AGAIN and code < 500:
                         raise LogUnavailable(f"the log refused an append: {err_code} {description}")
-                    may_be_under_way = may_be_under_way or code >= 500
+                    may_be_under_way |= code >= 500 or err_code == DUPLICATE_IN_FLIGHT
                     problem = description
                     await asyncio.sleep(next(pauses))
                 case None:
