@@ -1,7 +1,9 @@
 """Everything that is decided and written before the first process starts: keys, ports, configurations."""
 
+import hashlib
 import string
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 from libs.supervisor import keys, nats_config, ports, programs
 from libs.supervisor.errors import CannotStart
@@ -11,6 +13,9 @@ from libs.supervisor.programs import Program
 from libs.supervisor.settings import SERVICES, SupervisorSettings
 
 NODE_ID = "edge"
+
+CODE = ("services", "libs/common")
+"""What a service process has loaded."""
 
 
 def choose_ports(settings: SupervisorSettings, home: Home, *, living: Collection[str]) -> Ports:
@@ -22,6 +27,16 @@ def choose_ports(settings: SupervisorSettings, home: Home, *, living: Collection
         is_free=ports.is_free,
         pick=ports.pick,
     )
+
+
+def code_version(root: Path) -> str:
+    """A hash of the services' source: a process that runs other code than the checkout's is out of date."""
+    digest = hashlib.sha256()
+    for folder in CODE:
+        for path in sorted((root / folder).rglob("*.py")):
+            digest.update(f"{path.relative_to(root)}\0".encode())
+            digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[str, Program]:
@@ -38,11 +53,15 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
     )
     bootstrap = string.Template((infra / "envoy" / "bootstrap.json").read_text())
     envoy_text = bootstrap.substitute(ADMIN_PORT=chosen.envoy_admin, XDS_PORT=chosen.xds, NODE_ID=NODE_ID)
+    version = code_version(settings.root)
     every = {
         programs.NATS: programs.nats_server(settings, home, configuration=nats_text),
         programs.ENVOY: programs.envoy(settings, home, configuration=envoy_text),
         programs.PROVISION: programs.provision(settings, home, chosen),
-        **{name: programs.service(name, settings, home, chosen, api_key=api_key) for name in SERVICES},
+        **{
+            name: programs.service(name, settings, home, chosen, api_key=api_key, version=version)
+            for name in SERVICES
+        },
     }
     if absent := programs.missing(every):
         listed = ", ".join(str(path) for path in absent)

@@ -22,7 +22,7 @@ services live they would be started again."""
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """environment: what is set on top of the supervisor's own. configuration: the text it reads at start."""
+    """environment: what is set on top of the supervisor's own. configuration: what it reads at its start."""
 
     name: str
     argv: tuple[str, ...]
@@ -54,8 +54,13 @@ def provision(settings: SupervisorSettings, home: Home, ports: Ports) -> Program
     return Program(PROVISION, argv, _common(settings, home, ports, user=PROVISION))
 
 
-def service(name: str, settings: SupervisorSettings, home: Home, ports: Ports, *, api_key: str) -> Program:
-    """One of `SERVICES`. The API key goes by environment, and to the api alone: arguments are public."""
+def service(
+    name: str, settings: SupervisorSettings, home: Home, ports: Ports, *, api_key: str, version: str
+) -> Program:
+    """One of `SERVICES`. The API key goes by environment, and to the api alone: arguments are public.
+
+    version: of the code that it runs, so that after an upgrade no process of the old one is adopted.
+    """
     environment = _common(settings, home, ports, user=name)
     match name:
         case "api":
@@ -66,7 +71,7 @@ def service(name: str, settings: SupervisorSettings, home: Home, ports: Ports, *
             environment["SPECSTREAM_XDS_PORT"] = str(ports.xds)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
-    return Program(name, (_python(settings), "-m", settings.module(name)), environment)
+    return Program(name, (_python(settings), "-m", settings.module(name)), environment, version)
 
 
 def _common(settings: SupervisorSettings, home: Home, ports: Ports, *, user: str) -> dict[str, str]:
