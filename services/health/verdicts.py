@@ -59,6 +59,7 @@ def decide(
     | absent           | any phase                   | -             | ReplicaStarted       | of the phase |
     | has a process    | exited or pending, a later  | -             | ReplicaStopped       | failed      |
     |                  | attempt, or another address |               |                      |             |
+    | pending          | exited, at any attempt      | -             | ReplicaStopped       | failed      |
     | failed           | running, or a later attempt | -             | ReplicaRestarted     | starting    |
     |                  | that has ended again        |               |                      |             |
     | pending          | running                     | -             | ReplicaStarted       | starting    |
@@ -203,10 +204,10 @@ UNKNOWN_END = "ended; exit status unknown"
 
 def _has_ended(known: Replica, o: ObservedReplica) -> bool:
     """Whether the process that the roster speaks of is no more, though the replica is to go on."""
-    if o.attempt > known.attempt:
-        return known.state in PROCESS_STATES or known.state is ReplicaState.STOPPING
     if known.state is ReplicaState.PENDING:
         return o.phase is ReplicaPhase.EXITED
+    if o.attempt > known.attempt:
+        return known.state in PROCESS_STATES or known.state is ReplicaState.STOPPING
     if known.state not in PROCESS_STATES:
         return False
     has_moved = None not in (known.address, o.address) and known.address != o.address

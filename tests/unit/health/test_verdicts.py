@@ -64,6 +64,13 @@ from tests.unit.health.scene import (
             id="had a process between two looks",
         ),
         pytest.param(
+            known(State.PENDING),
+            shown(EXITED, attempt=2, last_exit=Exit(status=3)),
+            None,
+            [("ReplicaStopped", "failed"), ("ReplicaRestarted", "starting"), ("ReplicaStopped", "failed")],
+            id="crashed again and again before the second look",
+        ),
+        pytest.param(
             known(State.STARTING), shown(RUN), Undecided(), [], id="starting goes on while undecided"
         ),
         pytest.param(known(State.STARTING), shown(RUN), None, [], id="starting goes on while not examined"),
