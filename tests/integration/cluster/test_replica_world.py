@@ -160,3 +160,16 @@ async def test_the_ten_newest_gone_replicas_are_remembered(local_world):
         await local_world.cluster.apply(workload(retiring=leaving, stopping=leaving), fence=fence)
         await local_world.until(lambda shown: not shown)
     assert await messages(local_world.cluster) == [f"words {fence}" for fence in range(3, 13)]
+
+
+async def test_what_somebody_else_put_beside_the_deployments_is_left_alone(local_world):
+    beside = local_world.root / "deployments"
+    await local_world.cluster.apply(workload(run_of(1)), fence=1)
+    (beside / ".DS_Store").touch()
+    (beside / "a_file").touch()
+    (beside / "not an id").mkdir()
+
+    await local_world.until(all_run(1))
+
+    assert list(await local_world.cluster.observe()) == [DEPLOYMENT]
+    assert (beside / "not an id").is_dir()

@@ -51,7 +51,9 @@ class Home:
             directory.mkdir(mode=0o700, exist_ok=True)
 
     def deployment_ids(self) -> list[str]:
-        return sorted(path.name for path in self._deployments.iterdir())
+        """Of every deployment with a directory; what somebody else put beside them is none of ours."""
+        with os.scandir(self._deployments) as entries:
+            return sorted(entry.name for entry in entries if _ID.fullmatch(entry.name) and entry.is_dir())
 
     def deployment(self, deployment_id: str) -> Path:
         if not _ID.fullmatch(deployment_id):
