@@ -238,9 +238,17 @@ def _forget_oldest(gone: str) -> None:
     """Make room for one more."""
     import shutil  # noqa: PLC0415 - needed once, when its memory no longer matters
 
-    kept = sorted(os.scandir(gone), key=lambda entry: entry.stat().st_mtime_ns)
-    for entry in kept[: max(len(kept) - KEEP_GONE + 1, 0)]:
-        shutil.rmtree(entry.path, ignore_errors=True)  # another shim may be at it
+    kept = sorted((f"{gone}/{name}" for name in os.listdir(gone)), key=_gone_at)
+    for path in kept[: max(len(kept) - KEEP_GONE + 1, 0)]:
+        shutil.rmtree(path, ignore_errors=True)  # another shim may be at it
+
+
+def _gone_at(path: str) -> int:
+    """When a replica's directory came here; what another shim has removed meanwhile is the oldest."""
+    try:
+        return os.stat(path).st_mtime_ns
+    except FileNotFoundError:
+        return 0
 
 
 def take_over(directory: str) -> Shim | None:
