@@ -70,13 +70,9 @@ def until_done(
     while True:
         try:
             seen = look(client, deployment_id)
-        except Unreachable:
-            if monotonic() >= give_up:
-                raise
-            time.sleep(POLL_S)
-            continue
-        except ApiError as error:
-            if error.status < 500 or monotonic() >= give_up:
+        except (Unreachable, ApiError) as error:
+            is_final = isinstance(error, ApiError) and error.status < 500
+            if is_final or monotonic() >= give_up:
                 raise
             time.sleep(POLL_S)
             continue

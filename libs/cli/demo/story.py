@@ -206,6 +206,9 @@ class Story:
             )
             answers[body["replica_id"]] = body
             self._check(monotonic() < deadline, f"only {len(answers)} of {replicas} replicas answer")
+        runs = self.platform.client.runs(self.deployment_id)
+        listed = {instance["id"] for run in runs for instance in run["instances"]}
+        self._check(listed == set(answers), f"{sorted(answers)} answer, {sorted(listed)} are there")
         return answers
 
     def _await_refusal(self, caller: Caller, error_code: str) -> None:

@@ -143,31 +143,29 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
 
 
 def make_durables() -> tuple[DurablePlan, ...]:
+    def durable(stream: str, name: str, *filters: str) -> DurablePlan:
+        return DurablePlan(
+            stream,
+            api.ConsumerConfig(
+                durable_name=name,
+                deliver_policy=api.DeliverPolicy.ALL,
+                ack_policy=api.AckPolicy.EXPLICIT,
+                ack_wait=10,
+                max_deliver=20,
+                max_ack_pending=1000,
+                filter_subjects=list(filters),
+            ),
+        )
+
     return (
-        DurablePlan(
+        durable(
             subjects.EVENTS_STREAM,
-            api.ConsumerConfig(
-                durable_name=subjects.RECONCILER_DURABLE,
-                deliver_policy=api.DeliverPolicy.ALL,
-                ack_policy=api.AckPolicy.EXPLICIT,
-                ack_wait=10,
-                max_deliver=20,
-                max_ack_pending=1000,
-                filter_subjects=["events.*.deployment.*.*", "events.*.replica.*.*", "events.*.traffic.*.*"],
-            ),
+            subjects.RECONCILER_DURABLE,
+            "events.*.deployment.*.*",
+            "events.*.replica.*.*",
+            "events.*.traffic.*.*",
         ),
-        DurablePlan(
-            subjects.COMMANDS_STREAM,
-            api.ConsumerConfig(
-                durable_name=subjects.COMMANDS_DURABLE,
-                deliver_policy=api.DeliverPolicy.ALL,
-                ack_policy=api.AckPolicy.EXPLICIT,
-                ack_wait=10,
-                max_deliver=20,
-                max_ack_pending=1000,
-                filter_subjects=[subjects.SUBMIT, subjects.DELETE],
-            ),
-        ),
+        durable(subjects.COMMANDS_STREAM, subjects.COMMANDS_DURABLE, subjects.SUBMIT, subjects.DELETE),
     )
 
 

@@ -11,7 +11,7 @@ from libs.common.spec.model import Spec
 class DeploymentState:
     """`spec`, `spec_id` and `run_id` are those of the newest registered spec.
 
-    spec_sequence and spec_traceparent: the event that registered it, and the trace of its request.
+    spec_traceparent: the trace of the request that registered it.
     """
 
     project_id: str
@@ -20,7 +20,6 @@ class DeploymentState:
     spec: Spec | None = None
     spec_id: str | None = None
     run_id: str | None = None
-    spec_sequence: int = 0
     spec_traceparent: str | None = None
     correlation_id: str | None = None
     is_created: bool = False
@@ -49,7 +48,6 @@ def evolve(state: DeploymentState | None, event: Recorded) -> DeploymentState:
                 spec=fact.spec,
                 spec_id=fact.spec_id,
                 run_id=fact.run_id,
-                spec_sequence=event.sequence,
                 spec_traceparent=event.cause.traceparent,
                 correlation_id=event.cause.correlation_id,
             )

@@ -117,7 +117,6 @@ def world(
             spec=wanted,
             spec_id=spec_id or f"spec-{wanted.image}",
             run_id=run_of(wanted.image),
-            spec_sequence=1,
             spec_traceparent=TRACE,
             is_created=True,
             is_deleted=is_deleted,
