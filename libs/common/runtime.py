@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from libs.common.bus.heartbeat import HeartbeatPublisher
+from libs.common.bus.heartbeat import HeartbeatPublisher, SetAside
 
 logger = structlog.get_logger()
 
@@ -25,11 +25,15 @@ class Progress:
     """What a service reports with each heartbeat.
 
     applied_sequence: the last event it has taken in. is_ready: whether it does its work.
+    problem: why it does not, in one sentence for an operator; empty while it does.
+    set_aside: what could not be handled and is tried again later, by its id, while all else goes on.
     detail: service-specific facts for `/v1/health`, such as the router's last Envoy acknowledgement.
     """
 
     applied_sequence: int = 0
     is_ready: bool = False
+    problem: str = ""
+    set_aside: dict[str, SetAside] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
 
     def applied(self, sequence: int) -> None:
@@ -59,7 +63,11 @@ async def run_until_stopped(
     async def beat() -> None:
         for beats in count():
             await heartbeat.publish(
-                applied_sequence=progress.applied_sequence, is_ready=progress.is_ready, detail=progress.detail
+                applied_sequence=progress.applied_sequence,
+                is_ready=progress.is_ready,
+                detail=progress.detail,
+                problem=progress.problem,
+                set_aside=progress.set_aside.values(),
             )
             is_young = beats < _YOUNG_BEATS
             await asyncio.sleep(

@@ -73,6 +73,11 @@ def not_ready(heard: Mapping[str, Heard], log: LogView, *, now: datetime) -> lis
     return names
 
 
+def problems(heard: Mapping[str, Heard]) -> dict[str, str]:
+    """What the services themselves say about why they are not ready."""
+    return {name: heard[name].beat.problem for name in SERVICES if name in heard and heard[name].beat.problem}
+
+
 def envoy_acknowledged(detail: Mapping[str, Any]) -> bool:
     """Whether the router's heartbeat says that an Envoy is connected and has taken its configuration."""
     return detail.get("envoy_acknowledged") is True

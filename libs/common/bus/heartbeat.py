@@ -1,5 +1,6 @@
 """Heartbeats: how a service says that it moves. A signal: droppable, never in the log."""
 
+from collections.abc import Iterable
 from datetime import datetime
 from typing import Any
 
@@ -9,9 +10,30 @@ from pydantic import BaseModel, ConfigDict
 from libs.common.bus import subjects
 from libs.common.clock import Clock, utc_now
 
+MOST_SET_ASIDE = 20
+"""Named in one heartbeat, which has to stay small."""
+
+
+class SetAside(BaseModel):
+    """A deployment (or, for the api, a name) that could not be handled, so that all others go on without it.
+
+    subject: its id. reason: in one sentence. since: of the first failure in a row. attempts: so far.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    subject: str
+    reason: str
+    since: datetime
+    attempts: int
+
 
 class Heartbeat(BaseModel):
-    """service: its name. applied_sequence: the last event it has taken in. sent_at: its own clock."""
+    """service: its name. applied_sequence: the last event it has taken in. sent_at: its own clock.
+
+    problem: why it is not ready, in one sentence; empty when it is, or when it only starts.
+    set_aside: what it works without; at most `MOST_SET_ASIDE`, the longest first.
+    """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -20,6 +42,8 @@ class Heartbeat(BaseModel):
     is_ready: bool
     applied_sequence: int
     sent_at: datetime
+    problem: str = ""
+    set_aside: tuple[SetAside, ...] = ()
     detail: dict[str, Any] = {}
 
 
@@ -35,13 +59,24 @@ class HeartbeatPublisher:
         self._clock = clock
         self.interval_s = interval_s
 
-    async def publish(self, *, applied_sequence: int, is_ready: bool, detail: dict[str, Any]) -> None:
+    async def publish(
+        self,
+        *,
+        applied_sequence: int,
+        is_ready: bool,
+        detail: dict[str, Any],
+        problem: str = "",
+        set_aside: Iterable[SetAside] = (),
+    ) -> None:
+        longest_first = sorted(set_aside, key=lambda one: one.since)
         beat = Heartbeat(
             service=self._service,
             pid=self._pid,
             is_ready=is_ready,
             applied_sequence=applied_sequence,
             sent_at=self._clock(),
+            problem=problem,
+            set_aside=tuple(longest_first[:MOST_SET_ASIDE]),
             detail=detail,
         )
         await self._broker.publish(beat, subjects.heartbeat(self._service))

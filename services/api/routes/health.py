@@ -8,7 +8,7 @@ from fastapi.responses import JSONResponse
 
 from libs.common.clock import to_rfc3339
 from libs.common.errors import LogUnavailable
-from services.api.health import PATIENCE, LogView, not_ready
+from services.api.health import PATIENCE, LogView, not_ready, problems
 from services.api.projector import EVERYTHING
 from services.api.refusals import error_answer
 from services.api.routes.context import Api, ApiContext, ApiRoute
@@ -23,7 +23,10 @@ router = APIRouter(tags=["health"], route_class=ApiRoute)
     "/v1/health",
     response_model=Literal["HEALTHY"],
     responses={
-        503: {"description": "Not ready; `details.notReady` names what is not.", "model": ErrorAnswer}
+        503: {
+            "description": "Not ready; `details.notReady` names what is not, `problems` says why.",
+            "model": ErrorAnswer,
+        }
     },
 )
 async def health(api: ApiContext) -> JSONResponse:
@@ -35,7 +38,7 @@ async def health(api: ApiContext) -> JSONResponse:
         503,
         "PRECONDITION_FAILED",
         f"Not ready: {', '.join(names)}",
-        details={"notReady": names},
+        details={"notReady": names, "problems": problems(api.heartbeats.by_service)},
         headers={"Retry-After": "1"},
     )
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.common.bus.heartbeat import Heartbeat
-from services.api.health import PATIENCE, SERVICES, Heard, LogView, not_ready
+from services.api.health import PATIENCE, SERVICES, Heard, LogView, not_ready, problems
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FINE = LogView(answers=True, due_sequence=10)
@@ -59,3 +59,8 @@ def test_not_ready(beats, log, expected):
 
 def test_patience_is_15_seconds():
     assert timedelta(seconds=15) == PATIENCE
+
+
+def test_a_service_says_itself_why_it_is_not_ready():
+    beats = everybody(health=heard("health", is_ready=False, problem="the cluster does not answer"))
+    assert problems(beats) == {"health": "the cluster does not answer"}
