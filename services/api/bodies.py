@@ -20,6 +20,7 @@ from libs.common.spec.text import Name
 B = TypeVar("B", bound=Input)
 
 MAX_GIT_HEADER = 1000
+GIT_HOSTS = ("github", "gitlab")
 _PRINTABLE = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
 
 
@@ -80,12 +81,19 @@ def parse_project(body: bytes) -> ProjectBody:
 
 
 def git_headers(headers: Mapping[str, str]) -> GitHeaders | None:
-    """What the `x-git-*` headers tell, cut to a bearable length; None when there are none."""
+    """What the `x-git-*` headers tell, cut to a bearable length; None when there are none.
+
+    Raises BadRequest for a host that is not one of `GIT_HOSTS`.
+    """
     found = {}
     for field in GitHeaders.model_fields:
         value = _decoded(headers.get(f"x-git-{field}", ""))[:MAX_GIT_HEADER]
         if _PRINTABLE.fullmatch(value):
             found[field] = value
+    host = found.get("host")
+    if host is not None and host not in GIT_HOSTS:
+        issue = Issue(("x-git-host",), "is not a known host", host[:100], list(GIT_HOSTS))
+        raise BadRequest("x-git-host: is not a known host", [issue])
     return GitHeaders(**found) if found else None
 
 
@@ -136,7 +144,7 @@ SUBMIT_BODY = _body(
         "properties": {
             "config": {"anyOf": SPEC_SCHEMAS["anyOf"]},
             "projectId": {"type": "string"},
-            "deploymentId": {"type": "string"},
+            "deploymentId": {"anyOf": [{"type": "string"}, {"type": "null"}], "default": None},
         },
     }
 )

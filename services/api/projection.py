@@ -11,7 +11,7 @@ from sqlalchemy import Connection, Insert, Table, delete, select, update
 from libs.common.clock import to_rfc3339
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
 from libs.common.events.envelope import Recorded
-from libs.common.events.project import ProjectCreated, ProjectDeleted
+from libs.common.events.project import ProjectCreated, ProjectDeleted, ProjectFact, ProjectRenamed
 from libs.common.events.replica import Replica, ReplicaFact, ReplicaState
 from libs.common.events.rollout import (
     ReplicasRetiring,
@@ -37,16 +37,8 @@ def project_event(connection: Connection, event: Recorded) -> None:
     at = to_rfc3339(event.time)
     deployment_id = event.aggregate.id
     match event.fact:
-        case ProjectCreated(name=name):
-            connection.execute(
-                _put(projects).values(
-                    id=event.aggregate.id, sequence=event.sequence, name=name, created_at=at, deleted_at=None
-                )
-            )
-        case ProjectDeleted():
-            connection.execute(
-                update(projects).where(projects.c.id == event.aggregate.id).values(deleted_at=at)
-            )
+        case ProjectFact():
+            _put_project(connection, event, at)
         case DeploymentCreated(name=name):
             connection.execute(
                 _put(deployments).values(
@@ -83,6 +75,22 @@ def project_event(connection: Connection, event: Recorded) -> None:
             _put_roster(connection, deployment_id, roster, at)
         case _:
             pass
+
+
+def _put_project(connection: Connection, event: Recorded, at: str) -> None:
+    project_id = event.aggregate.id
+    this_project = update(projects).where(projects.c.id == project_id)
+    match event.fact:
+        case ProjectCreated(name=name):
+            connection.execute(
+                _put(projects).values(
+                    id=project_id, sequence=event.sequence, name=name, created_at=at, deleted_at=None
+                )
+            )
+        case ProjectRenamed(name=name):
+            connection.execute(this_project.values(name=name))
+        case ProjectDeleted():
+            connection.execute(this_project.values(deleted_at=at))
 
 
 def _put(table: Table) -> Insert:

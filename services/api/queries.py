@@ -46,10 +46,10 @@ class Queries:
         return make_page("projects", found, paging.limit, lambda project: project.sequence)
 
     async def project(self, project_id: str) -> ProjectRecord | None:
+        """Also one that is deleted."""
         if project_id == DEFAULT_PROJECT:
             return DEFAULT
-        query = select(projects).where(projects.c.id == project_id, projects.c.deleted_at.is_(None))
-        rows = await self._rows(query)
+        rows = await self._rows(select(projects).where(projects.c.id == project_id))
         return ProjectRecord(**rows[0]) if rows else None
 
     async def deployments(

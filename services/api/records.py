@@ -64,11 +64,15 @@ class InstanceRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """replicas: desired. ready: of those that are not leaving. instances: all that exist, oldest first."""
+    """replicas: desired. instances: all that exist, oldest first.
+
+    ready, available: how many that are not leaving are ready, and how many run without being ready.
+    """
 
     run_id: str
     replicas: int
     ready: int
+    available: int
     instances: tuple[InstanceRecord, ...]
 
 
@@ -118,6 +122,9 @@ def status(spec: SpecRecord, ready: int) -> Status:
     return Status.READY if ready >= spec.wanted_replicas else Status.DEGRADED
 
 
+_AVAILABLE = frozenset({ReplicaState.STARTING, ReplicaState.UNREADY})
+
+
 def make_runs(deployment: DeploymentRecord, instances: list[InstanceRecord]) -> list[RunRecord]:
     """The runs that have or want replicas: the wanted one first, then as the cluster lists them.
 
@@ -136,7 +143,8 @@ def make_runs(deployment: DeploymentRecord, instances: list[InstanceRecord]) -> 
         replicas = wanted.wanted_replicas if wanted is not None and is_wanted else len(staying)
         if replicas or shown:
             ready = sum(i.state == ReplicaState.RUNNING for i in staying)
-            runs.append(RunRecord(run_id, replicas, ready, tuple(shown)))
+            available = sum(i.state in _AVAILABLE for i in staying)
+            runs.append(RunRecord(run_id, replicas, ready, available, tuple(shown)))
     return runs
 
 

@@ -8,10 +8,10 @@ from starlette.middleware import Middleware
 from services.api import refusals
 from services.api.boundary import Boundary
 from services.api.openapi import make_openapi
-from services.api.routes import deployments, events, health, history, log, projects
+from services.api.routes import deployments, events, health, history, log, projects, session
 from services.api.routes.context import Api
 
-ROUTERS = tuple(module.router for module in (deployments, history, projects, events, log, health))
+ROUTERS = tuple(module.router for module in (deployments, history, projects, session, events, log, health))
 
 
 def make_rest(api: Api, *, api_key: str) -> FastAPI:

@@ -5,7 +5,7 @@ from datetime import UTC, datetime
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, GitHeaders, SpecRegistered
 from libs.common.events.fact import Fact
 from libs.common.events.name import NameClaimed, NameReleased
-from libs.common.events.project import ProjectClosed, ProjectCreated, ProjectDeleted
+from libs.common.events.project import ProjectClosed, ProjectCreated, ProjectDeleted, ProjectRenamed
 from libs.common.events.replica import (
     ProbeKind,
     Replica,
@@ -86,6 +86,7 @@ _FACTS: tuple[Fact, ...] = (
     NameClaimed(parent="default", name="demo ☕", owner_id="a" * 32),
     NameReleased(parent="default", name="demo ☕", owner_id="a" * 32),
     ProjectCreated(name="Research"),
+    ProjectRenamed(name="Development"),
     ProjectClosed(name="Research"),
     ProjectDeleted(name="Research"),
     DeploymentCreated(name="demo"),

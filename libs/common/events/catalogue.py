@@ -14,6 +14,7 @@ _FACTS: tuple[type[Fact], ...] = (
     name.NameClaimed,
     name.NameReleased,
     project.ProjectCreated,
+    project.ProjectRenamed,
     project.ProjectClosed,
     project.ProjectDeleted,
     deployment.DeploymentCreated,

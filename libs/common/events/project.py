@@ -16,6 +16,12 @@ class ProjectCreated(ProjectFact):
     name: str
 
 
+class ProjectRenamed(ProjectFact):
+    """The project has another name; its id and its deployments stay."""
+
+    name: str
+
+
 class ProjectClosed(ProjectFact):
     """It takes no deployment any more, and none was left in it: what its deletion rests on."""
 

@@ -69,7 +69,7 @@ class VolumeIntegration(Integration):
     """A volume of its own, claimed by `name`."""
 
     type: Literal["volume"]
-    path: FolderPath
+    path: FolderPath = ABSENT
 
 
 AnyIntegration = Annotated[

@@ -4,7 +4,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from libs.common.events.envelope import Recorded
-from libs.common.events.project import ProjectCreated, ProjectDeleted
+from libs.common.events.project import ProjectCreated, ProjectDeleted, ProjectRenamed
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +23,8 @@ def evolve(state: ProjectState, event: Recorded) -> ProjectState:
     match event.fact:
         case ProjectCreated(name=name):
             return ProjectState(name, event.time)
+        case ProjectRenamed(name=name):
+            return replace(state, name=name)
         case ProjectDeleted():
             return replace(state, is_deleted=True)
         case _:

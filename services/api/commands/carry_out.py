@@ -17,7 +17,13 @@ from services.api.commands.deployment import (
     decide_rollback,
     decide_submit,
 )
-from services.api.commands.project import CreateProject, DeleteProject, decide_create
+from services.api.commands.project import (
+    CreateProject,
+    DeleteProject,
+    RenameProject,
+    decide_create,
+    decide_rename,
+)
 from services.api.commands.project import decide_delete as decide_delete_project
 from services.api.commands.shell import CommandShell, Visible
 
@@ -84,6 +90,14 @@ class Commands:
             lambda: loading.load_name(self.log, name),
             lambda owner: decide_create(owner, command),
             lane=f"project {name}",
+            cause=cause,
+        )
+
+    async def rename_project(self, project_id: str, name: str, *, cause: Cause) -> str | None:
+        return await self.shell.run(
+            lambda: loading.load_rename_project(self.log, project_id, name),
+            lambda state: decide_rename(state, RenameProject(project_id, name)),
+            lane=f"project {project_id}",
             cause=cause,
         )
 

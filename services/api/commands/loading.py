@@ -14,7 +14,7 @@ from libs.common.state.name import NameState
 from libs.common.state.project import ProjectState
 from services.api.commands.decision import DEFAULT_PROJECT, name_aggregate, project_aggregate
 from services.api.commands.deployment import SubmitState
-from services.api.commands.project import DeleteProjectState
+from services.api.commands.project import DeleteProjectState, RenameProjectState
 
 S = TypeVar("S")
 
@@ -86,6 +86,16 @@ async def load_name(log: EventLog, name: str) -> Basis[str | None]:
     aggregate = name_aggregate(TEAM, name)
     events = (await log.load(aggregate.filter)).events
     return _basis(fold_name(events, aggregate), events, frozenset())
+
+
+async def load_rename_project(log: EventLog, project_id: str, name: str) -> Basis[RenameProjectState]:
+    """A project, and who holds the name that it shall have."""
+    wanted = name_aggregate(TEAM, name)
+    events = list((await log.load(project_aggregate(project_id).filter, wanted.filter)).events)
+    state = fold_project(events, project_id)
+    if state.name is not None and state.name != name:
+        events += (await log.load(name_aggregate(TEAM, state.name).filter)).events
+    return _basis(RenameProjectState(state, fold_name(events, wanted)), events, frozenset())
 
 
 async def load_delete_project(log: EventLog, project_id: str) -> Basis[DeleteProjectState]:

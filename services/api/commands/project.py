@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from libs.common.errors import Conflict, Issue, NotFound
 from libs.common.events.envelope import TEAM, Draft
 from libs.common.events.name import NameClaimed, NameReleased
-from libs.common.events.project import ProjectClosed, ProjectCreated, ProjectDeleted
+from libs.common.events.project import ProjectClosed, ProjectCreated, ProjectDeleted, ProjectRenamed
 from libs.common.log.port import Guard
 from libs.common.state.project import ProjectState
 from services.api.commands.decision import (
@@ -36,6 +36,48 @@ def decide_create(name_owner: str | None, command: CreateProject) -> Decision[st
                 NameClaimed(parent=TEAM, name=command.name, owner_id=project_id),
             ),
             Draft(project_aggregate(project_id), ProjectCreated(name=command.name)),
+        ),
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class RenameProject:
+    project_id: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class RenameProjectState:
+    """name_owner: who holds the name that is asked for."""
+
+    project: ProjectState
+    name_owner: str | None
+
+
+def decide_rename(state: RenameProjectState, command: RenameProject) -> Decision[str]:
+    """Raises NotFound for a project that is not there, Conflict for the default one or a name that is held.
+
+    The name that it has already changes nothing.
+    """
+    if command.project_id == DEFAULT_PROJECT:
+        raise Conflict("The default project cannot be renamed")
+    before = state.project.name
+    if before is None or not state.project.exists:
+        raise project_not_found(command.project_id)
+    if before == command.name:
+        return Decision(command.project_id)
+    if state.name_owner is not None or command.name == DEFAULT_PROJECT:
+        raise name_taken(("name",), command.name)
+    project_id = command.project_id
+    return Decision(
+        project_id,
+        (
+            Draft(name_aggregate(TEAM, before), NameReleased(parent=TEAM, name=before, owner_id=project_id)),
+            Draft(
+                name_aggregate(TEAM, command.name),
+                NameClaimed(parent=TEAM, name=command.name, owner_id=project_id),
+            ),
+            Draft(project_aggregate(project_id), ProjectRenamed(name=command.name)),
         ),
     )
 

@@ -12,7 +12,6 @@ from libs.common.errors import Issue, NotFound
 from libs.common.spec.diff import diff
 from libs.common.spec.model import Spec
 from services.api.commands.known_ids import is_id
-from services.api.paging import Order
 from services.api.records import SpecRecord, make_runs
 from services.api.routes.context import (
     Api,
@@ -26,7 +25,7 @@ from services.api.routes.context import (
 )
 from services.api.routes.deployments import existing, known
 from services.api.schemas.base import PageOf
-from services.api.schemas.deployment import Difference, LogItem, RunAnswer, SpecAnswer, differences
+from services.api.schemas.deployment import Difference, HistoryAnswer, LogItem, RunAnswer, differences
 
 router = APIRouter(prefix="/v1/deployments/{id}", tags=["deployments"], route_class=ApiRoute)
 
@@ -36,13 +35,13 @@ async def list_history(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[ListQuery, QueryParameters()],
     api: FreshContext,
-) -> PageOf[SpecAnswer]:
+) -> PageOf[HistoryAnswer]:
     """Every spec that was registered, newest first; of a deleted deployment too."""
     paging = query.paging("history")
     await known(api, id)
     page = await api.queries.specs(id, paging)
-    return PageOf[SpecAnswer](
-        items=[SpecAnswer.of(s) for s in page.items], has_more=page.has_more, next_page=page.next_page
+    return PageOf[HistoryAnswer](
+        items=[HistoryAnswer.of(s) for s in page.items], has_more=page.has_more, next_page=page.next_page
     )
 
 
@@ -78,12 +77,9 @@ async def list_runs(
     return [RunAnswer.of(run) for run in runs[: query.limit]]
 
 
-class LogsQuery(LimitQuery):
+class LogsQuery(ListQuery):
     """after: `nextPage`, or the id of a line: the lines that come after it in the order asked for."""
 
-    after: str | None = None
-    order_by: str = Field(default="dtCreated", alias="orderBy", pattern="^dtCreated$")
-    order: Order = "asc"
     instance_id: str | None = Field(default=None, alias="instanceId")
 
 
@@ -93,7 +89,7 @@ async def list_logs(
     query: Annotated[LogsQuery, QueryParameters()],
     api: FreshContext,
 ) -> PageOf[LogItem]:
-    """What the replicas wrote, oldest first, the last words of dead ones too."""
+    """What the replicas wrote, newest first, the last words of dead ones too."""
     if query.instance_id is not None and not is_id(query.instance_id):
         raise refuse("instanceId", "is not the id of an instance", query.instance_id[:100])
     await existing(api, id)

@@ -21,7 +21,7 @@ from services.api.routes.context import (
 )
 from services.api.routes.deployments import page_of_deployments
 from services.api.schemas.base import PageOf
-from services.api.schemas.deployment import DeletedAnswer, DeploymentAnswer
+from services.api.schemas.deployment import DeploymentAnswer
 from services.api.schemas.project import ActivityAnswer, ProjectAnswer
 
 router = APIRouter(prefix="/v1/projects", tags=["projects"], route_class=ApiRoute)
@@ -55,16 +55,29 @@ async def get_project(
     return ProjectAnswer.of(await existing(api, id))
 
 
+@router.put("/{id}", openapi_extra=bodies.PROJECT_BODY)
+async def rename_project(
+    id: IdPath,  # noqa: A002 - the reference API's name for it
+    request: Request,
+    api: ApiContext,
+) -> ProjectAnswer:
+    """Its id, its deployments and their endpoints stay. Refused for `default` and a name that is held."""
+    body = bodies.parse_project(await request.body())
+    check_project_id(id)
+    await api.commands.rename_project(id, body.name, cause=cause_of(request))
+    return ProjectAnswer.of(await existing(api, id))
+
+
 @router.delete("/{id}")
 async def delete_project(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     request: Request,
     api: ApiContext,
-) -> DeletedAnswer:
-    """Refused while it has deployments, and for `default`."""
+) -> ProjectAnswer:
+    """The project as it was, with `dtDeleted`. Refused while it has deployments, and for `default`."""
     check_project_id(id)
     await api.commands.delete_project(id, cause=cause_of(request))
-    return DeletedAnswer(id=id)
+    return ProjectAnswer.of(await _known(api, id))
 
 
 class ProjectDeploymentsQuery(ListQuery):
@@ -106,6 +119,13 @@ async def list_project_activity(
 
 async def existing(api: Api, project_id: str) -> ProjectRecord:
     """Raises NotFound, for a deleted one too."""
+    project = await _known(api, project_id)
+    if project.deleted_at is not None:
+        raise project_not_found(project_id)
+    return project
+
+
+async def _known(api: Api, project_id: str) -> ProjectRecord:
     project = await api.queries.project(project_id)
     if project is None:
         raise project_not_found(project_id)

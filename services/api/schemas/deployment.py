@@ -3,9 +3,10 @@
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import Any, Self
+from uuid import UUID, uuid5
 
-from pydantic import Field
+from pydantic import ConfigDict, Field
 
 from libs.common.clock import to_rfc3339
 from libs.common.cluster.port import LogLine
@@ -22,10 +23,23 @@ from services.api.records import (
 from services.api.schemas.base import Answer
 
 
-class SpecMetadata(Answer):
-    """gitHeaders: what the `x-git-*` headers said: actor, host, owner, ref, repo, sha."""
+class GitHeadersAnswer(Answer):
+    """What the headers of the same names said; empty where one was not sent."""
 
-    git_headers: dict[str, str] | None = None
+    model_config = ConfigDict(
+        frozen=True, alias_generator=lambda name: f"x-git-{name}", populate_by_name=True
+    )
+
+    actor: str = ""
+    host: str = ""
+    owner: str = ""
+    ref: str = ""
+    repo: str = ""
+    sha: str = ""
+
+
+class SpecMetadata(Answer):
+    git_headers: GitHeadersAnswer
 
 
 class SpecAnswer(Answer):
@@ -41,10 +55,10 @@ class SpecAnswer(Answer):
     dt_healthy: str | None
     error: str | None
     run_id: str
-    metadata: SpecMetadata
+    metadata: SpecMetadata | None
 
     @classmethod
-    def of(cls, spec: SpecRecord) -> "SpecAnswer":
+    def of(cls, spec: SpecRecord) -> Self:
         return cls(
             id=spec.id,
             deployment_id=spec.deployment_id,
@@ -55,8 +69,14 @@ class SpecAnswer(Answer):
             dt_healthy=spec.healthy_at,
             error=spec.error,
             run_id=spec.run_id,
-            metadata=SpecMetadata(git_headers=dict(spec.git) if spec.git else None),
+            metadata=SpecMetadata(git_headers=GitHeadersAnswer(**spec.git)) if spec.git else None,
         )
+
+
+class HistoryAnswer(SpecAnswer):
+    """workflowRun: what built the spec in the reference API; nothing here builds one."""
+
+    workflow_run: None = None
 
 
 class PlaceAnswer(Answer):
@@ -151,7 +171,7 @@ class InstanceAnswer(Answer):
 
 
 class RunAnswer(Answer):
-    """replicas: desired. availableReplicas: the same as readyReplicas; nothing here waits between them."""
+    """replicas: desired. availableReplicas: available but not ready, which is to say that they run."""
 
     id: str
     replicas: int
@@ -165,19 +185,27 @@ class RunAnswer(Answer):
             id=run.run_id,
             replicas=run.replicas,
             ready_replicas=run.ready,
-            available_replicas=run.ready,
+            available_replicas=run.available,
             instances=[InstanceAnswer.of(instance) for instance in run.instances],
         )
 
 
+_LINES = UUID("0c5d0a3f-0f5c-4f0a-8a43-5a9f1f4f7a52")
+"""The namespace of log lines' uuids."""
+
+
 class LogItem(Answer):
-    """jobId: the deployment's id. id: also a cursor: `after` it come the lines that were written later."""
+    """jobId: the deployment's id. uuid: as unique as `id`.
+
+    id: also a cursor. The lines that come after it in the order asked for are the next page.
+    """
 
     id: str
     job_id: str
     message: str
     dt_created: str
     instance_id: str
+    uuid: str
 
     @classmethod
     def of(cls, deployment_id: str, line: LogLine) -> "LogItem":
@@ -187,6 +215,7 @@ class LogItem(Answer):
             message=line.message,
             dt_created=to_rfc3339(line.written_at),
             instance_id=line.replica_id,
+            uuid=str(uuid5(_LINES, line.id)),
         )
 
 

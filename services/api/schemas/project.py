@@ -1,18 +1,27 @@
 """Projects and what happened in them."""
 
 from typing import Any
+from uuid import UUID, uuid5
 
 from libs.common.events.envelope import TEAM
 from services.api.records import ActivityRecord, ProjectRecord
 from services.api.schemas.base import Answer
 
+_ACTIVITIES = UUID("6f3f6c7e-53a5-4a36-9a53-3b0a8d3a7f10")
+"""The namespace of activities' ids: the same activity has the same id, also after a rebuild."""
+
 
 class ProjectAnswer(Answer):
+    """repo*: of a connected git repository in the reference API; nothing here connects one."""
+
     id: str
     name: str
     team_id: str
     dt_created: str
     dt_deleted: str | None
+    repo_name: None = None
+    repo_node_id: None = None
+    repo_url: None = None
 
     @classmethod
     def of(cls, project: ProjectRecord) -> "ProjectAnswer":
@@ -33,12 +42,20 @@ class ActivityDeployment(Answer):
     dt_deleted: str | None
 
 
+class ActivityActor(Answer):
+    """fullName: who is answerable, as events name it. A key has no address and no picture."""
+
+    full_name: str
+    email: None = None
+    avatar_url: None = None
+
+
 class ActivityAnswer(Answer):
     """action: `deployment.` created, updated, deleted, enabled, disabled or scaled (data: `{from, to}`)."""
 
     id: str
     action: str
-    actor: str
+    actor: ActivityActor
     data: dict[str, Any] | None
     deployment: ActivityDeployment
     dt_created: str
@@ -46,9 +63,9 @@ class ActivityAnswer(Answer):
     @classmethod
     def of(cls, activity: ActivityRecord) -> "ActivityAnswer":
         return cls(
-            id=str(activity.id),
+            id=str(uuid5(_ACTIVITIES, f"{activity.deployment_id} {activity.id}")),
             action=activity.action,
-            actor=activity.actor,
+            actor=ActivityActor(full_name=activity.actor),
             data=dict(activity.data) if activity.data is not None else None,
             deployment=ActivityDeployment(
                 id=activity.deployment_id,

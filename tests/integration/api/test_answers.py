@@ -19,7 +19,7 @@ async def test_a_submitted_deployment_is_seen_at_once(api: RunningApi):
     assert spec["deploymentId"] == deployment_id
     nullable = ("externalApplied", "dtHealthy", "error")
     assert all(spec[name] is None for name in nullable)
-    assert (spec["userId"], spec["metadata"]) == ("key:default", {"gitHeaders": None})
+    assert (spec["userId"], spec["metadata"]) == ("key:default", None)
     assert deployment["latestSpecHash"]
 
 
@@ -152,7 +152,8 @@ async def test_git_headers_are_kept_with_the_spec(api: RunningApi):
     answer = await api.http.post("/v1/deployments", json=body, headers=headers)
     deployment = await api.get(f"/v1/deployments/{answer.json()['deploymentId']}")
     git = deployment["latestSpec"]["metadata"]["gitHeaders"]
-    assert git == {"host": "github", "owner": "acme", "sha": "abc"}
+    given = {name: value for name, value in headers.items() if name.startswith("x-git-")}
+    assert git == {"x-git-actor": "", "x-git-ref": "", "x-git-repo": "", **given}
 
 
 async def test_the_default_project_is_always_there(api: RunningApi):
@@ -177,9 +178,28 @@ async def test_projects_come_and_go_and_keep_their_names_apart(api: RunningApi):
     path = f"/v1/projects/{project['id']}"
     assert await api.status("DELETE", path) == (409, "CONFLICT")
     await api.http.delete(f"/v1/deployments/{there}")
-    assert (await api.http.delete(path)).json() == {"id": project["id"]}
+    deleted = (await api.http.delete(path)).json()
+    assert deleted["dtDeleted"]
+    assert deleted == project | {"dtDeleted": deleted["dtDeleted"]}
     for gone in (path, f"{path}/deployments", f"{path}/activity"):
         assert await api.status("GET", gone) == (404, "NOT_FOUND")
+    assert (await api.http.post("/v1/projects", json={"name": "team"})).status_code == 200
+
+
+async def test_a_project_is_renamed_and_its_old_name_is_free(api: RunningApi):
+    project = (await api.http.post("/v1/projects", json={"name": "team"})).json()
+    await api.http.post("/v1/projects", json={"name": "other"})
+    path = f"/v1/projects/{project['id']}"
+    renamed = await api.http.put(path, json={"name": "crew"})
+    assert renamed.json() == project | {"name": "crew"} == await api.get(path)
+    before = await api.api.log.last_sequence()
+    assert (await api.http.put(path, json={"name": "crew"})).json() == renamed.json()
+    assert await api.api.log.last_sequence() == before, "its own name changes nothing"
+    assert await api.status("PUT", path, json={"name": "other"}) == (409, "CONFLICT")
+    assert await api.status("PUT", path, json={"name": "default"}) == (409, "CONFLICT")
+    assert await api.status("PUT", "/v1/projects/default", json={"name": "x"}) == (409, "CONFLICT")
+    assert await api.status("PUT", f"/v1/projects/{NOBODY}", json={"name": "x"}) == (404, "NOT_FOUND")
+    assert await api.status("PUT", path, json={"title": "x"}) == (400, "BAD_REQUEST")
     assert (await api.http.post("/v1/projects", json={"name": "team"})).status_code == 200
 
 
@@ -223,7 +243,7 @@ async def test_activity_tells_what_people_did(api: RunningApi):
     ]
     assert items[0]["deployment"]["id"] == deployment_id
     assert items[0]["deployment"]["dtDeleted"]
-    assert items[0]["actor"] == "key:default"
+    assert items[0]["actor"] == {"fullName": "key:default", "email": None, "avatarUrl": None}
 
 
 async def test_events_are_read_in_order_and_resumed(api: RunningApi):

@@ -38,7 +38,7 @@ async def test_a_rollout_shows_in_spec_runs_and_status(api: RunningApi):
         spec["runId"],
         2,
         2,
-        2,
+        0,
     )
     assert [i["id"] for i in run["instances"]] == [ONE, TWO]
 

@@ -59,3 +59,10 @@ def test_git_headers_are_kept_as_they_came():
     headers = {"x-git-actor": "Zoé".encode().decode("latin-1"), "x-git-sha": "abc", "x-git-ref": "a\x01b"}
     assert git_headers(headers) == GitHeaders(actor="Zoé", sha="abc")
     assert git_headers({}) is None
+
+
+def test_an_unknown_git_host_is_refused():
+    with pytest.raises(BadRequest) as refused:
+        git_headers({"x-git-host": "elsewhere"})
+    (issue,) = refused.value.issues
+    assert (issue.path, issue.value, issue.allowed) == (("x-git-host",), "elsewhere", ["github", "gitlab"])

@@ -18,6 +18,7 @@ OWNERS = [
     ("NameClaimed", "name", "api"),
     ("NameReleased", "name", "api"),
     ("ProjectCreated", "project", "api"),
+    ("ProjectRenamed", "project", "api"),
     ("ProjectClosed", "project", "api"),
     ("ProjectDeleted", "project", "api"),
     ("DeploymentCreated", "deployment", "api"),
