@@ -8,7 +8,6 @@ from libs.common.events.envelope import Aggregate, select
 from libs.common.log.port import CaughtUp
 from tests.support.event_logs import AnyLog
 from tests.support.names import CAUSE, claim, name
-from tests.support.polling import eventually
 
 
 async def take(events: AsyncIterator, number: int) -> list:
@@ -76,21 +75,28 @@ class TestFollow:
             assert await take(events, 1) == [CaughtUp(1)]
 
     async def test_while_others_write_gives_all_after_its_start_once_and_in_order(self, any_log: AnyLog):
+        has_begun, is_followed = asyncio.Event(), asyncio.Event()
+
         async def write() -> None:
             heads: dict = {}
             for number in range(300):
                 heads |= (
                     await any_log.append([claim(name(f"n{number % 7}"))], heads=heads, cause=CAUSE)
                 ).heads
+                if number == 50:
+                    has_begun.set()
+                if number == 200:
+                    await is_followed.wait()
 
         writing = asyncio.create_task(write())
-        await eventually(any_log.last_sequence)
-        first = await any_log.last_sequence()
+        await has_begun.wait()
+        first = 20
         seen = []
         async with asyncio.timeout(30), aclosing(any_log.follow(">", after=first)) as events:
             async for item in events:
                 if not isinstance(item, CaughtUp):
                     seen.append(item.sequence)
+                    is_followed.set()
                 if seen and seen[-1] == 300:
                     break
         await writing

@@ -126,6 +126,8 @@ async def test_with_everything_dead_as_after_a_reboot_the_same_replicas_are_star
 async def test_a_dead_replica_without_a_shim_is_shown_as_ended(local_world):
     (replica,) = await started(local_world)
     kill(shim_pids(local_world.root)[0])
+    # A shim that still dies might see the end of its replica, and record it.
+    await eventually(lambda: not shim_pids(local_world.root), because="the shim is killed")
     kill(await main_pid(replica.replica_id))
     looking = LocalCluster(local_world.root, python="/bin/true")
     await eventually(lambda: not replica_pids(replica.replica_id))
