@@ -9,6 +9,8 @@ SpecstreamError
 ├── Temporary                try again later, nothing is decided
 │   ├── AppendConflict       the aggregate moved on: reload and decide again
 │   ├── LogUnavailable       the broker cannot be reached; an append may or may not have happened
+│   │   └── LogImporting     a part of an import is there: nothing is decided before it is whole
+│   ├── LogReplaced          the log is another one, or lost events: start again from what it says
 │   └── ClusterUnavailable   the cluster does not answer: hold the present state
 └── Permanent                trying again gives the same
     ├── Fenced               a newer plan has been applied already
@@ -88,6 +90,24 @@ class AppendConflict(Temporary):
 
 class LogUnavailable(Temporary):
     """The log cannot be reached. After an append this means *unknown*, not *failed*."""
+
+
+class LogImporting(LogUnavailable):
+    """A part of an import is in the log, and nothing was appended: it has to be whole first."""
+
+    def __init__(self, sequence: int, events: int) -> None:
+        super().__init__(
+            f"importing {sequence} of {events} events; nothing can change before they are all there"
+        )
+        self.sequence = sequence
+        self.events = events
+
+
+class LogReplaced(Temporary):
+    """The log is not the one that was read before: another identity, or events that were seen are gone.
+
+    Whatever was made of those events has to be made again; a service does so by starting again.
+    """
 
 
 class ClusterUnavailable(Temporary):
