@@ -13,7 +13,7 @@ SpecstreamError
 │   ├── LogReplaced          the log is another one, or lost events: start again from what it says
 │   └── ClusterUnavailable   the cluster does not answer: hold the present state
 └── Permanent                trying again gives the same
-    ├── Fenced               a newer plan has been applied already
+    ├── Fenced               a newer plan has been applied already, or one of another log
     └── CannotApply          the cluster can never run this workload; the message says why
 """
 
@@ -119,7 +119,14 @@ class Permanent(SpecstreamError):
 
 
 class Fenced(Permanent):
-    """The plan is older than the one already applied; dropping it is correct."""
+    """A plan that rests on `by` was applied before, and it is newer than this one, or of another log.
+
+    by: a `Position`. Dropping the plan is correct while the log has that event.
+    """
+
+    def __init__(self, message: str, *, by: Any = None) -> None:
+        super().__init__(message)
+        self.by = by
 
 
 class CannotApply(Permanent):

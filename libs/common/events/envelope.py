@@ -122,6 +122,9 @@ class Position:
     log: str = ""
     hash: str = ""
 
+    def __str__(self) -> str:
+        return str(self.sequence)
+
 
 GENESIS = ""
 """The previous hash of an aggregate's first event."""
