@@ -38,7 +38,8 @@ async def verify_log(api: ApiContext) -> VerifyAnswer:
         return VerifyAnswer(ok=False, sequence=importing.sequence, reason=reason)
     async with api.engine.connect() as connection:
         checkpoint = await read_checkpoint(connection)
-    result = await verify(api.archive.read_raw(), at_least=checkpoint, head=_exported_head(api))
+    exported = _exported_head(api, await api.log.identity())
+    result = await verify(api.archive.read_raw(), at_least=checkpoint, head=exported)
     if isinstance(result, Corrupt):
         return VerifyAnswer(ok=False, sequence=result.sequence, reason=result.reason)
     if unequal := await difference(api.log, api.engine):
@@ -111,16 +112,19 @@ async def _export(api: Api) -> AsyncIterator[bytes]:
     async for line in export(api.archive):
         last = line
         yield line
-    head = json.loads(last)["head"]
+    head = json.loads(last)["head"] | {"log": await api.log.identity()}
     part = api.exported_head.with_suffix(".part")
     part.write_text(json.dumps(head))
     part.replace(api.exported_head)
 
 
-def _exported_head(api: Api) -> LogHead | None:
+def _exported_head(api: Api, log: str) -> LogHead | None:
+    """Of the last export, unless that was of another log. One of an earlier version does not say of which."""
     if not api.exported_head.exists():
         return None
     head = json.loads(api.exported_head.read_text())
+    if head.get("log", log) != log:
+        return None
     return LogHead(head["sequence"], head["events"], head["digest"])
 
 
