@@ -37,7 +37,7 @@ class Rebuilding(Temporary):
 @dataclass(slots=True)
 class Projector:
     """sequence: of the last event that reads show. caught_up: set when it has seen all that was stored, or
-    that what is stored is a part of an import, of which nothing is shown.
+    why that takes longer: what is stored is a part of an import, or all read models are made anew.
 
     importing: the import that is waited for. rebuilding: why the read models are made anew; empty when they
     are not.
@@ -100,9 +100,11 @@ class Projector:
             f"the log, which ends at {log_end}, lacks event {checkpoint.sequence} of the read models: "
             "they are made anew from the log"
         )
-        self.progress.problem = self.rebuilding
+        self.progress.hold(self.rebuilding)
         logger.warning("read models are not of this log", checkpoint=checkpoint.sequence, log_end=log_end)
         await empty(self.engine)
+        # So that health says it, and a change is told why it is refused; reads wait for what the log shows.
+        self.caught_up.set()
         return 0
 
     async def _fetch(self, checkpoint: int, waiting: asyncio.Queue[Recorded | CaughtUp]) -> None:
@@ -130,8 +132,6 @@ class Projector:
                 self._complete()
 
     def _complete(self) -> None:
-        if self.rebuilding:
-            self.progress.problem = ""
         self.importing, self.rebuilding = None, ""
         self.progress.hold(None)
         self.caught_up.set()
