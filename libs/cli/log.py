@@ -1,5 +1,6 @@
 """`specstream log`: verify, export and import the whole log."""
 
+import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -7,10 +8,9 @@ import typer
 
 from libs.cli.connection import connect
 from libs.cli.errors import CommandFailed, told
+from libs.cli.importing import import_file
 
 app = typer.Typer(no_args_is_help=True, help="Verify, export and import the event log.")
-
-CHUNK = 1 << 16
 
 
 @app.command()
@@ -44,12 +44,10 @@ def export_(file: Annotated[Path, typer.Argument(help="Where to write it; it mus
 
 @app.command(name="import")
 def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote.")]) -> None:
-    """Fill the log of an empty home with an export: the same state comes back."""
+    """Fill the log of an empty home with an export: the same state comes back.
+
+    Waits until every event is there, and goes on with an import of the same file that broke off.
+    """
     with told(), connect() as client:
-        try:
-            source = file.open("rb")
-        except OSError as error:
-            raise CommandFailed(f"cannot read {file}: {error.strerror}") from error
-        with source:
-            result = client.import_log(iter(lambda: source.read(CHUNK), b""))
-        print(f"{result['events']} events imported")
+        events = import_file(client, file, say=lambda line: print(line, file=sys.stderr))
+        print(f"{events} events imported")

@@ -173,8 +173,12 @@ class Client:
             yield from answer.iter_bytes()
 
     def import_log(self, content: Iterable[bytes]) -> Json:
-        """Fill an empty log with an export."""
+        """Fill an empty log with an export. A long one goes on after the answer: `import_state` tells."""
         return self._call("POST", "/log/import", content=content, timeout=600.0)
+
+    def import_state(self) -> Json:
+        """How the newest import stands: `state`, `events`, `stored`, its file's `digest`, a `message`."""
+        return self._call("GET", "/log/import")
 
     # How a call is made
 

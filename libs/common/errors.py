@@ -9,9 +9,11 @@ SpecstreamError
 ├── Temporary                try again later, nothing is decided
 │   ├── AppendConflict       the aggregate moved on: reload and decide again
 │   ├── LogUnavailable       the broker cannot be reached; an append may or may not have happened
+│   │   └── LogImporting     a part of an import is there: nothing is decided before it is whole
+│   ├── LogReplaced          the log is another one, or lost events: start again from what it says
 │   └── ClusterUnavailable   the cluster does not answer: hold the present state
 └── Permanent                trying again gives the same
-    ├── Fenced               a newer plan has been applied already
+    ├── Fenced               a newer plan has been applied already, or one of another log
     └── CannotApply          the cluster can never run this workload; the message says why
 """
 
@@ -90,6 +92,24 @@ class LogUnavailable(Temporary):
     """The log cannot be reached. After an append this means *unknown*, not *failed*."""
 
 
+class LogImporting(LogUnavailable):
+    """A part of an import is in the log, and nothing was appended: it has to be whole first."""
+
+    def __init__(self, sequence: int, events: int) -> None:
+        super().__init__(
+            f"importing {sequence} of {events} events; nothing can change before they are all there"
+        )
+        self.sequence = sequence
+        self.events = events
+
+
+class LogReplaced(Temporary):
+    """The log is not the one that was read before: another identity, or events that were seen are gone.
+
+    Whatever was made of those events has to be made again; a service does so by starting again.
+    """
+
+
 class ClusterUnavailable(Temporary):
     """The cluster cannot be asked or told. Unknown is not zero: hold still."""
 
@@ -99,7 +119,14 @@ class Permanent(SpecstreamError):
 
 
 class Fenced(Permanent):
-    """The plan is older than the one already applied; dropping it is correct."""
+    """A plan that rests on `by` was applied before, and it is newer than this one, or of another log.
+
+    by: a `Position`. Dropping the plan is correct while the log has that event.
+    """
+
+    def __init__(self, message: str, *, by: Any = None) -> None:
+        super().__init__(message)
+        self.by = by
 
 
 class CannotApply(Permanent):

@@ -26,6 +26,8 @@ class Progress:
 
     applied_sequence: the last event it has taken in. is_ready: whether it does its work.
     problem: why it does not, in one sentence for an operator; empty while it does.
+    held_by: what keeps it from deciding anything, whatever else it can do, such as `importing 3 of 10`; it is
+    not ready meanwhile.
     set_aside: what could not be handled and is tried again later, by its id, while all else goes on.
     detail: service-specific facts for `/v1/health`, such as the router's last Envoy acknowledgement.
     """
@@ -33,11 +35,16 @@ class Progress:
     applied_sequence: int = 0
     is_ready: bool = False
     problem: str = ""
+    held_by: str = ""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
 
     def applied(self, sequence: int) -> None:
         self.applied_sequence = max(self.applied_sequence, sequence)
+
+    def hold(self, by: object | None) -> None:
+        """by: what it waits for, shown as text; None lets it go on."""
+        self.held_by = "" if by is None else str(by)
 
 
 def as_it_is(adapter: T) -> T:
@@ -64,9 +71,9 @@ async def run_until_stopped(
         for beats in count():
             await heartbeat.publish(
                 applied_sequence=progress.applied_sequence,
-                is_ready=progress.is_ready,
+                is_ready=progress.is_ready and not progress.held_by,
                 detail=progress.detail,
-                problem=progress.problem,
+                problem=progress.held_by or progress.problem,
                 set_aside=progress.set_aside.values(),
             )
             is_young = beats < _YOUNG_BEATS

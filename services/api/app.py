@@ -17,6 +17,7 @@ from services.api.commands.carry_out import Commands
 from services.api.database import open_database
 from services.api.handlers import subscribe
 from services.api.health import Heartbeats
+from services.api.importer import Importer
 from services.api.projector import Projector
 from services.api.queries import Queries
 from services.api.rest import make_rest
@@ -52,7 +53,7 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
             api = Api(
                 log=log,
                 archive=archive,
-                open_archive=lambda: open_archive(settings),
+                importer=Importer(home / "api" / "import", archive, lambda: open_archive(settings)),
                 exported_head=home / "api" / "exported-head.json",
                 engine=engine,
                 cluster=LocalCluster(home / "replicas", grace_seconds=settings.grace_seconds),
@@ -69,11 +70,13 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
             async def serve() -> None:
                 # What was acknowledged before a restart must be seen after it.
                 await projector.caught_up.wait()
-                progress.is_ready = not projector.is_log_short
+                progress.is_ready = True
                 await serve_rest(api, settings)
 
             await run_until_stopped(
-                lambda: [projector.run(), serve()], heartbeat=connection.heartbeat, progress=progress
+                lambda: [projector.run(), api.importer.run(), serve()],
+                heartbeat=connection.heartbeat,
+                progress=progress,
             )
     finally:
         await engine.dispose()

@@ -4,11 +4,12 @@ import hashlib
 from pathlib import Path
 
 import structlog
-from sqlalchemy import event, insert, select, update
+from sqlalchemy import delete, event, insert, select, update
 from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
+from libs.common.events.envelope import Position
 from services.api import activity, projection, tables
 
 logger = structlog.get_logger()
@@ -52,11 +53,30 @@ async def memory_database() -> AsyncEngine:
 
 
 async def read_checkpoint(connection: AsyncConnection) -> int:
-    return int((await connection.execute(select(tables.checkpoint.c.sequence))).scalar_one())
+    """The sequence of the last event taken in."""
+    return (await read_position(connection)).sequence
 
 
-async def write_checkpoint(connection: AsyncConnection, sequence: int) -> None:
-    await connection.execute(update(tables.checkpoint).values(sequence=sequence))
+async def read_position(connection: AsyncConnection) -> Position:
+    """The last event taken in."""
+    table = tables.checkpoint.c
+    row = (await connection.execute(select(table.sequence, table.log, table.hash))).one()
+    return Position(int(row.sequence), row.log, row.hash)
+
+
+async def write_checkpoint(connection: AsyncConnection, position: Position) -> None:
+    await connection.execute(
+        update(tables.checkpoint).values(sequence=position.sequence, log=position.log, hash=position.hash)
+    )
+
+
+async def empty(engine: AsyncEngine) -> None:
+    """Forget every event that was taken in."""
+    async with engine.begin() as connection:
+        for table in reversed(tables.metadata.sorted_tables):
+            if table is not tables.checkpoint:
+                await connection.execute(delete(table))
+        await write_checkpoint(connection, Position(0))
 
 
 def _prepare(path: Path) -> bool:
@@ -88,7 +108,7 @@ async def _create(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
         await connection.run_sync(tables.metadata.create_all)
         await connection.execute(
-            insert(tables.checkpoint).values(id=1, fingerprint=fingerprint(), sequence=0)
+            insert(tables.checkpoint).values(id=1, fingerprint=fingerprint(), log="", sequence=0, hash="")
         )
 
 

@@ -8,11 +8,11 @@ import structlog
 from sqlalchemy import Connection
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from libs.common.errors import LogUnavailable, Temporary
-from libs.common.events.envelope import Recorded
-from libs.common.log.port import CaughtUp, EventLog
+from libs.common.errors import LogReplaced, LogUnavailable, Temporary
+from libs.common.events.envelope import Position, Recorded
+from libs.common.log.port import CaughtUp, EventLog, Importing
 from libs.common.runtime import Progress
-from services.api.database import read_checkpoint, write_checkpoint
+from services.api.database import empty, read_position, write_checkpoint
 from services.api.projection import project_event
 
 logger = structlog.get_logger()
@@ -30,15 +30,17 @@ class NotVisible(Temporary):
     """The change is durable, but the read models did not show it in time."""
 
 
-class LogShrunk(Temporary):
-    """The log ends before what the read models have taken in: something was lost or exchanged."""
+class Rebuilding(Temporary):
+    """The read models were made of another history than the log's, and are made anew from it."""
 
 
 @dataclass(slots=True)
 class Projector:
-    """sequence: of the last event that reads show. caught_up: set when it has seen all that was stored.
+    """sequence: of the last event that reads show. caught_up: set when it has seen all that was stored, or
+    why that takes longer: what is stored is a part of an import, or all read models are made anew.
 
-    is_log_short: whether the log was found to end before the checkpoint; then nothing is taken in.
+    importing: the import that is waited for. rebuilding: why the read models are made anew; empty when they
+    are not.
     """
 
     log: EventLog
@@ -47,29 +49,28 @@ class Projector:
     visible_timeout_s: float = 10.0
     sequence: int = 0
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
-    is_log_short: bool = False
+    importing: Importing | None = None
+    rebuilding: str = ""
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self) -> None:
-        """Never returns; raises what the database raises, to be started again."""
-        async with self.engine.connect() as connection:
-            checkpoint = await read_checkpoint(connection)
+        """Never returns; raises what the database raises and LogReplaced, to be started again."""
+        identity = await self.log.identity()
+        checkpoint = await self._fitting_checkpoint()
         await self._advance(checkpoint)
-        log_end = await self.log.last_sequence()
-        if log_end < checkpoint:
-            logger.error("the log ends before the checkpoint", log_end=log_end, checkpoint=checkpoint)
-            self.is_log_short = True
-            self.caught_up.set()
-            await asyncio.Event().wait()
         waiting: asyncio.Queue[Recorded | CaughtUp] = asyncio.Queue(maxsize=2 * MAX_BATCH)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fetch(checkpoint, waiting))
-            group.create_task(self._apply(waiting))
+            group.create_task(self._apply(waiting, identity))
+
+    def admit(self) -> None:
+        """Whether a change may be appended now. Raises Rebuilding: what it leads to could not be shown, and
+        whoever asks for it may be looking at what is no more."""
+        if self.rebuilding:
+            raise Rebuilding(self.rebuilding)
 
     async def wait_for(self, sequence: int) -> None:
         """Until reads show everything up to `sequence`. Raises NotVisible after `visible_timeout_s`."""
-        if self.is_log_short:
-            raise LogShrunk("the log ends before the api's checkpoint")
         try:
             async with asyncio.timeout(self.visible_timeout_s), self._moved:
                 await self._moved.wait_for(lambda: self.sequence >= sequence)
@@ -79,33 +80,62 @@ class Projector:
     async def catch_up(self) -> None:
         """Until reads show all that was in the log at the call, also what others saw there first.
 
-        With the log away, what is known is shown. Raises NotVisible.
+        With the log away, or an import on its way, what is known is shown. Raises NotVisible.
         """
-        if self.is_log_short:
-            return
         try:
             async with asyncio.timeout(ASK_FOR_S):
-                log_end = await self.log.last_sequence()
-        except (LogUnavailable, TimeoutError):
+                log_end = 0 if await self.log.importing() else await self.log.last_sequence()
+        except (LogUnavailable, LogReplaced, TimeoutError):
             return
         await self.wait_for(log_end)
 
+    async def _fitting_checkpoint(self) -> int:
+        """Where the read models are in the log; 0, and they are empty, when they are not of this log."""
+        async with self.engine.connect() as connection:
+            checkpoint = await read_position(connection)
+        if await self.log.has(checkpoint):
+            return checkpoint.sequence
+        log_end = await self.log.last_sequence()
+        self.rebuilding = (
+            f"the log, which ends at {log_end}, lacks event {checkpoint.sequence} of the read models: "
+            "they are made anew from the log"
+        )
+        self.progress.hold(self.rebuilding)
+        logger.warning("read models are not of this log", checkpoint=checkpoint.sequence, log_end=log_end)
+        await empty(self.engine)
+        # So that health says it, and a change is told why it is refused; reads wait for what the log shows.
+        self.caught_up.set()
+        return 0
+
     async def _fetch(self, checkpoint: int, waiting: asyncio.Queue[Recorded | CaughtUp]) -> None:
         async for item in self.log.follow(EVERYTHING, after=checkpoint):
-            await waiting.put(item)
+            if isinstance(item, Importing):
+                self._hold(item)
+            else:
+                await waiting.put(item)
 
-    async def _apply(self, waiting: asyncio.Queue[Recorded | CaughtUp]) -> None:
+    def _hold(self, importing: Importing) -> None:
+        self.importing = importing
+        self.progress.hold(importing)
+        self.caught_up.set()
+
+    async def _apply(self, waiting: asyncio.Queue[Recorded | CaughtUp], identity: str) -> None:
         while True:
             batch = [await waiting.get()]
             while len(batch) < MAX_BATCH and not waiting.empty():
                 batch.append(waiting.get_nowait())
             events = [item for item in batch if isinstance(item, Recorded)]
             if events:
-                await apply_batch(self.engine, events)
+                await apply_batch(self.engine, events, log=identity)
                 await self._advance(events[-1].sequence)
-            if not self.caught_up.is_set() and len(events) < len(batch):
-                self.caught_up.set()
-                logger.info("read models are complete", sequence=self.sequence)
+            if len(events) < len(batch):
+                self._complete()
+
+    def _complete(self) -> None:
+        self.importing, self.rebuilding = None, ""
+        self.progress.hold(None)
+        self.caught_up.set()
+        logger.info("read models are complete", sequence=self.sequence)
 
     async def _advance(self, sequence: int) -> None:
         async with self._moved:
@@ -114,8 +144,8 @@ class Projector:
             self._moved.notify_all()
 
 
-async def apply_batch(engine: AsyncEngine, events: Sequence[Recorded]) -> None:
-    """All of them and the checkpoint, or none."""
+async def apply_batch(engine: AsyncEngine, events: Sequence[Recorded], *, log: str) -> None:
+    """All of them and the checkpoint, or none. log: the identity of theirs."""
 
     def apply(connection: Connection) -> None:
         for event in events:
@@ -123,4 +153,5 @@ async def apply_batch(engine: AsyncEngine, events: Sequence[Recorded]) -> None:
 
     async with engine.begin() as connection:
         await connection.run_sync(apply)
-        await write_checkpoint(connection, events[-1].sequence)
+        last = events[-1]
+        await write_checkpoint(connection, Position(last.sequence, log, last.hash))

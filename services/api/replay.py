@@ -38,10 +38,10 @@ async def _replay(log: EventLog, engine: AsyncEngine, until: int) -> None:
     async for event in log.read(EVERYTHING, until=until):
         batch.append(event)
         if len(batch) == MAX_BATCH:
-            await apply_batch(engine, batch)
+            await apply_batch(engine, batch, log="")
             batch = []
     if batch:
-        await apply_batch(engine, batch)
+        await apply_batch(engine, batch, log="")
 
 
 async def _rows(connection: AsyncConnection, table: Table) -> Sequence[Any]:

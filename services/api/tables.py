@@ -13,9 +13,12 @@ checkpoint = Table(
     metadata,
     Column("id", BigInteger, primary_key=True),
     Column("fingerprint", String(64), nullable=False),
+    Column("log", String(64), nullable=False),
     Column("sequence", BigInteger, nullable=False),
+    Column("hash", String(64), nullable=False),
 )
-"""One row. sequence: of the last event taken in, written in the transaction that took it in."""
+"""One row. The last event taken in, written in the transaction that took it in: the identity of its log, its
+sequence and its hash. A log that does not have it is not the one that the rows are of."""
 
 projects = Table(
     "projects",

@@ -22,4 +22,6 @@ async def follow(log: EventLog, worlds: Worlds, progress: Progress) -> None:
     def on_change(_: DeploymentWorld, event: Recorded) -> None:
         progress.applied(event.sequence)
 
-    await follow_worlds(log, worlds, on_caught_up=on_caught_up, on_change=on_change)
+    await follow_worlds(
+        log, worlds, on_caught_up=on_caught_up, on_change=on_change, on_importing=progress.hold
+    )

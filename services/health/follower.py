@@ -21,14 +21,18 @@ class Follower:
         self._wake_for = wake_for
 
     async def run(self, on_caught_up: Callable[[], None]) -> None:
-        """Never returns. `on_caught_up` is called once, when all that is stored has been read."""
+        """Never returns. `on_caught_up`: called when all that is stored is read; again after an import."""
 
         def caught_up(sequence: int) -> None:
             self._progress.applied(sequence)
             on_caught_up()
 
         await follow_worlds(
-            self._records.log, self._records.worlds, on_caught_up=caught_up, on_change=self._on_change
+            self._records.log,
+            self._records.worlds,
+            on_caught_up=caught_up,
+            on_change=self._on_change,
+            on_importing=self._progress.hold,
         )
 
     def _on_change(self, world: DeploymentWorld, event: Recorded) -> None:

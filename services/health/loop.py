@@ -60,10 +60,16 @@ class Watch:
         self._woken_for: set[str] = set()
         self._wake = asyncio.Event()
         self._seen: dict[str, Seen] = {}
+        self._must_load = False
 
     def wake_for(self, deployment_id: str) -> None:
         """Look at this deployment at once: a check has concluded something, or something was asked of it."""
         self._woken_for.add(deployment_id)
+        self._wake.set()
+
+    def read_again(self) -> None:
+        """The log was filled: the records that are open are not all that there are any more."""
+        self._must_load = True
         self._wake.set()
 
     async def run(self) -> None:
@@ -79,8 +85,11 @@ class Watch:
         while True:
             woken_for, self._woken_for = self._woken_for, set()
             self._wake.clear()
-            is_whole = loop.time() >= look_at
+            is_whole = loop.time() >= look_at or self._must_load
             try:
+                if self._must_load:
+                    await self._records.load()
+                    self._must_load = False
                 if is_whole:
                     await self.look()
                 else:
@@ -180,8 +189,14 @@ async def watch_cluster(
     watch = Watch(cluster, records, prober, progress=progress, clock=clock, ticks=ticks)
     follower = Follower(records, progress=progress, wake_for=watch.wake_for)
     caught_up = asyncio.Event()
+
+    def on_caught_up() -> None:
+        if caught_up.is_set():
+            watch.read_again()
+        caught_up.set()
+
     async with asyncio.TaskGroup() as group:
-        group.create_task(follower.run(caught_up.set))
+        group.create_task(follower.run(on_caught_up))
         await caught_up.wait()
         await records.load()
         group.create_task(watch.run())

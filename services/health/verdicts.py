@@ -57,13 +57,13 @@ def decide(
     |------------------|-----------------------------|---------------|----------------------|-------------|
     | any              | absent                      | -             | ReplicaStopped       | none        |
     | absent           | any phase                   | -             | ReplicaStarted       | of the phase |
-    | has a process    | exited or pending, a later  | -             | ReplicaStopped       | failed      |
+    | has a process    | exited or pending, another  | -             | ReplicaStopped       | failed      |
     |                  | attempt, or another address |               |                      |             |
     | pending          | exited, at any attempt      | -             | ReplicaStopped       | failed      |
-    | failed           | running, or a later attempt | -             | ReplicaRestarted     | starting    |
+    | failed           | running, or another attempt | -             | ReplicaRestarted     | starting    |
     |                  | that has ended again        |               |                      |             |
     | pending          | running                     | -             | ReplicaStarted       | starting    |
-    | starting         | exited (that later attempt) | -             | ReplicaStopped       | failed      |
+    | starting         | exited (that other attempt) | -             | ReplicaStopped       | failed      |
     | pending          | pending, with a new message | -             | ReplicaStarted       | pending     |
     | not stopping     | stopping                    | -             | ReplicaBecameUnready | stopping    |
     | condemned        | running                     | any           | none                 | same        |
@@ -73,6 +73,8 @@ def decide(
     | starting/unready | running                     | not ready, of | ReplicaBecameUnready | same        |
     |                  |                             | a new message |                      |             |
     | any              | any                         | undecided     | none                 | same        |
+
+    Another attempt is a later one, or an earlier one where the cluster's records are older than the log.
     """
     seen = {o.replica_id for o in observed}
     replicas = {r.replica_id: r for r in roster.replicas}
@@ -206,7 +208,7 @@ def _has_ended(known: Replica, o: ObservedReplica) -> bool:
     """Whether the process that the roster speaks of is no more, though the replica is to go on."""
     if known.state is ReplicaState.PENDING:
         return o.phase is ReplicaPhase.EXITED
-    if o.attempt > known.attempt:
+    if o.attempt != known.attempt:
         return known.state in PROCESS_STATES or known.state is ReplicaState.STOPPING
     if known.state not in PROCESS_STATES:
         return False
@@ -216,8 +218,8 @@ def _has_ended(known: Replica, o: ObservedReplica) -> bool:
 
 def _has_begun_again(known: Replica, o: ObservedReplica) -> bool:
     """Whether there is, or has been, a process after the one that failed."""
-    is_later = o.attempt > known.attempt and o.phase is not ReplicaPhase.PENDING
-    return is_later or o.phase is ReplicaPhase.RUNNING
+    is_another = o.attempt != known.attempt and o.phase is not ReplicaPhase.PENDING
+    return is_another or o.phase is ReplicaPhase.RUNNING
 
 
 def _ended(known: Replica, o: ObservedReplica) -> tuple[Replica, MakeFact]:

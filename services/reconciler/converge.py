@@ -10,7 +10,7 @@ import structlog
 from libs.common import telemetry
 from libs.common.cluster.port import Cluster
 from libs.common.errors import AppendConflict, CannotApply, Fenced, LogUnavailable, Temporary
-from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
+from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded, select
 from libs.common.events.rollout import SpecFailed, SpecFailedReason
 from libs.common.log.port import EventLog, Guard, Head, Loaded
 from libs.common.state.world import DeploymentWorld, fold
@@ -66,14 +66,27 @@ class Reconciler:
     async def look(self, deployment_id: str) -> bool:
         """Converge without an event that says so; False if the log has never heard of the deployment.
 
-        What the log does not know is left alone: it may be another log's. Raises Temporary.
+        Raises Temporary.
         """
         async with self._lock(deployment_id):
             _, world = await self._load(deployment_id)
-            if world is None or world.last is None:
+            if world is None or world.last is None or world.deployment is None:
                 return False
             await self._pass(Wake.by(world.last))
             return True
+
+    async def remove_stranger(self, deployment_id: str) -> None:
+        """End what the cluster holds of a deployment that the log does not know: the cluster becomes what the
+        log says. A log without any event says nothing, so nothing is removed for it. Raises Temporary.
+        """
+        async with self._lock(deployment_id):
+            last, identity = await self._log.last_sequence(), await self._log.identity()
+            _, world = await self._load(deployment_id)
+            if last == 0 or (world is not None and world.deployment is not None):
+                return
+            removal = Plan(last, is_removal=True)
+            if await self._perform(removal, deployment_id, Position(last, identity)):
+                logger.warning("removed what the log does not know", deployment_id=deployment_id)
 
     def _lock(self, deployment_id: str) -> asyncio.Lock:
         return self._locks.setdefault(deployment_id, asyncio.Lock())
@@ -103,11 +116,11 @@ class Reconciler:
             raise Temporary(f"still changing after {MAX_STEPS} steps")
 
     async def _take(self, step: Plan, wake: Wake, world: DeploymentWorld, loaded: Loaded) -> None:
+        hash_ = world.last.hash if world.last else ""
+        fence = Position(step.fence, await self._log.identity(), hash_)
         try:
-            await perform(step, self._cluster, deployment_id=world.deployment_id)
-        except Fenced:
-            logger.warning("plan is older than the cluster's", deployment_id=world.deployment_id)
-            return
+            if not await self._perform(step, world.deployment_id, fence):
+                return
         except CannotApply as error:
             step = replace(step, facts=(_failed(world, error),))
         if not step.facts:
@@ -133,6 +146,38 @@ class Reconciler:
                 fact=fact.event_type(),
                 **fact.model_dump(mode="json"),
             )
+
+    async def _perform(self, step: Plan, deployment_id: str, fence: Position) -> bool:
+        """Whether it was done: not if a newer plan was applied before.
+
+        A plan that rests on what the log does not have is none: a backup was restored, or another log put in
+        its place. The cluster compares and replaces at once, so of two that find it out one comes first.
+        """
+        taken_over: set[Position] = set()
+        while True:
+            try:
+                await perform(step, self._cluster, deployment_id=deployment_id, fence=fence)
+            except Fenced as fenced:
+                if fenced.by in taken_over or await self._is_in_log(fenced.by, deployment_id):
+                    logger.warning("plan is older than the cluster's", deployment_id=deployment_id)
+                    return False
+                logger.warning("taking over from a plan of a lost history", deployment_id=deployment_id)
+                taken_over.add(fenced.by)
+                await self._cluster.take_over(deployment_id, recorded=fenced.by, fence=fence)
+            else:
+                return True
+
+    async def _is_in_log(self, recorded: Position, deployment_id: str) -> bool:
+        """Whether the plan that refused ours rests on an event of this very log."""
+        if not await self._log.has(recorded):
+            return False
+        if recorded.hash:
+            return True
+        # Of a record that knows no more than a sequence: it has to be an event of this deployment.
+        found = self._log.read(
+            select(aggregate_id=deployment_id), after=recorded.sequence - 1, until=recorded.sequence
+        )
+        return any([event async for event in found])
 
     def _remember(self, world: DeploymentWorld) -> None:
         if world.rollout.is_removed:

@@ -4,6 +4,7 @@ from faststream.nats import NatsBroker, NatsMessage
 
 from libs.common.bus import subjects
 from libs.common.bus.consume import work_subscriber
+from libs.common.errors import LogImporting
 from libs.common.log import wire
 from libs.common.runtime import Progress
 from services.reconciler.converge import Reconciler, Wake
@@ -25,5 +26,9 @@ def subscribe(broker: NatsBroker, reconciler: Reconciler, progress: Progress, *,
         event = wire.to_recorded(
             stored.sequence.stream, stored.timestamp, raw.subject, raw.headers or {}, body
         )
-        await reconciler.on_event(Wake.by(event))
+        try:
+            await reconciler.on_event(Wake.by(event))
+        except LogImporting:
+            # Not tried again event by event: when the import is whole, the resync looks at everything.
+            return
         progress.applied(event.sequence)

@@ -1,6 +1,7 @@
 """The start-up sweep and the slow resync: what no event tells, such as a replica record that is gone."""
 
 import asyncio
+from contextlib import suppress
 
 import structlog
 
@@ -38,26 +39,32 @@ class Resync:
         self._progress = progress
         self._interval_s = interval_s
         self._worlds = Worlds()
-        self._caught_up = asyncio.Event()
+        self._is_due = asyncio.Event()
         self._strangers: frozenset[str] = frozenset()
 
     async def follow(self) -> None:
         """Never returns."""
         await follow_worlds(
-            self._log, self._worlds, on_caught_up=self._on_caught_up, on_change=self._on_change
+            self._log,
+            self._worlds,
+            on_caught_up=self._on_caught_up,
+            on_change=self._on_change,
+            on_importing=self._progress.hold,
         )
 
     async def run(self) -> None:
         """Never returns: one round as soon as the log is read, then one each `interval_s`."""
-        await self._caught_up.wait()
+        await self._is_due.wait()
         while True:
+            self._is_due.clear()
             try:
                 await self.round()
                 self._progress.is_ready = True
             except (ClusterUnavailable, LogUnavailable) as error:
                 self._progress.is_ready = False
                 logger.warning("resync has to wait", error=str(error), error_type=type(error).__name__)
-            await asyncio.sleep(self._interval_s)
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_due.wait(), self._interval_s)
 
     async def round(self) -> None:
         """Raises ClusterUnavailable and LogUnavailable."""
@@ -70,6 +77,9 @@ class Resync:
                 strangers.add(deployment_id)
         for deployment_id in strangers - self._strangers:
             logger.warning("the cluster holds what the log does not know", deployment_id=deployment_id)
+        # Known to be strangers a round ago too, so that no answer of a moment ends anything.
+        for deployment_id in strangers & self._strangers:
+            await self._reconciler.remove_stranger(deployment_id)
         self._strangers = frozenset(strangers)
 
     async def _look(self, deployment_id: str) -> bool:
@@ -83,7 +93,7 @@ class Resync:
 
     def _on_caught_up(self, sequence: int) -> None:
         self._progress.applied(sequence)
-        self._caught_up.set()
+        self._is_due.set()
 
     def _on_change(self, _: DeploymentWorld, event: Recorded) -> None:
         self._progress.applied(event.sequence)

@@ -18,7 +18,7 @@ logger = structlog.get_logger()
 class Follower:
     """Keeps the cache and the set of draining deployments as the log says.
 
-    caught_up: set once, when the cache holds all there is. draining: ids of deployments with a replica that
+    caught_up: set when the cache holds all there is. draining: ids of deployments with a replica that
     waits to be withdrawn; has_draining is set while there are some.
     """
 
@@ -34,7 +34,11 @@ class Follower:
     async def run(self) -> None:
         """Never returns."""
         await follow_worlds(
-            self._log, self.worlds, on_caught_up=self._on_caught_up, on_change=self._on_change
+            self._log,
+            self.worlds,
+            on_caught_up=self._on_caught_up,
+            on_change=self._on_change,
+            on_importing=self._progress.hold,
         )
 
     def _on_caught_up(self, sequence: int) -> None:

@@ -7,6 +7,7 @@ import pytest
 from libs.common.clock import utc_now
 from libs.common.cluster.port import ReplicaPhase
 from libs.common.errors import BadRequest, CannotApply, Fenced
+from libs.common.events.envelope import Position
 from tests.support.clusters import DEPLOYMENT, all_run, replicas, run_of, template, workload
 from tests.support.polling import eventually
 
@@ -109,6 +110,58 @@ async def test_an_older_plan_is_fenced_and_changes_nothing(world):
     with pytest.raises(Fenced):
         await world.cluster.remove(DEPLOYMENT, fence=4)
     assert await world.until(all_run(1)) == first
+
+
+async def test_a_plan_of_another_log_is_refused_and_names_what_refused_it(world):
+    recorded = Position(5, "one", "h5")
+    first = await started(world, 1, fence=recorded)
+    for fence in (Position(4, "another", "x"), Position(6, "another", "x")):
+        with pytest.raises(Fenced) as fenced:
+            await world.cluster.apply(workload(run_of(3)), fence=fence)
+        assert fenced.value.by == recorded
+        with pytest.raises(Fenced):
+            await world.cluster.remove(DEPLOYMENT, fence=fence)
+    assert await world.until(all_run(1)) == first
+    await started(world, 2, fence=Position(6, "one", "h6"))
+
+
+async def test_a_record_without_a_log_is_followed_by_its_sequence(world):
+    await started(world, 1, fence=5)
+    with pytest.raises(Fenced) as fenced:
+        await world.cluster.apply(workload(run_of(3)), fence=Position(4, "one", "h4"))
+    assert fenced.value.by == Position(5)
+    await started(world, 2, fence=Position(5, "one", "h5"))
+    assert (await world.cluster.observe())[DEPLOYMENT].fence == 5
+
+
+@pytest.mark.parametrize("recorded", [Position(50), Position(50, "one", "h50"), Position(3, "another", "h")])
+async def test_what_refuses_can_be_taken_over_from_once(world, recorded):
+    first = await started(world, 1, fence=recorded)
+    plan, late = Position(4, "one", "h4"), Position(2, "one", "h2")
+    await world.cluster.take_over(DEPLOYMENT, recorded=Position(49, "one", "h49"), fence=plan)
+    with pytest.raises(Fenced):
+        await world.cluster.apply(workload(run_of(2)), fence=plan)
+    await world.cluster.take_over(DEPLOYMENT, recorded=recorded, fence=plan)
+    await world.cluster.take_over(DEPLOYMENT, recorded=recorded, fence=late)
+    with pytest.raises(Fenced) as fenced:
+        await world.cluster.apply(workload(run_of(3)), fence=late)
+    assert fenced.value.by == plan
+    second = await started(world, 2, fence=plan)
+    assert second[:1] == first
+
+
+async def test_a_removal_can_be_taken_over_from(world):
+    await started(world, 1, fence=3)
+    removal = Position(50, "one", "h50")
+    await world.cluster.remove(DEPLOYMENT, fence=removal)
+    await world.until_gone()
+    plan = Position(4, "one", "h4")
+    with pytest.raises(Fenced) as fenced:
+        await world.cluster.apply(workload(run_of(1)), fence=plan)
+    assert fenced.value.by == removal
+    await world.cluster.take_over(DEPLOYMENT, recorded=removal, fence=plan)
+    await started(world, 1, fence=plan)
+    assert (await world.cluster.observe())[DEPLOYMENT].fence == 4
 
 
 async def test_a_template_without_a_command_cannot_be_applied(world):

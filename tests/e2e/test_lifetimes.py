@@ -105,10 +105,11 @@ async def test_an_export_brings_the_same_state_back_in_an_empty_home(platform, t
     again = LivePlatform(tmp_path / "again")
     try:
         await again.start_and_wait()
+        # Before the import: afterwards this home has a replica of the same deployment too.
+        elsewhere = set(platform.replica_processes(deployment_id))
         imported = await again.cli("log", "import", str(file))
         assert imported.returncode == 0, imported.stderr
         assert await _histories(again, deployment_id, deleted) == histories
-        elsewhere = set(platform.replica_processes(deployment_id))
         async with again.calling(deployment_id) as caller:
             # The imported facts still speak of the other home's replicas; health soon knows better.
             async def a_replica_of_this_home_answers() -> bool:

@@ -122,14 +122,14 @@ class LivePlatform(PlatformProcess):
     async def instances(self, deployment_id: str) -> list[Json]:
         return [one for run in await self.runs(deployment_id) for one in run["instances"]]
 
-    async def events(self, deployment_id: str | None = None, **params: Any) -> list[Json]:
+    async def events(self, deployment_id: str | None = None, *, after: int = 0, **params: Any) -> list[Json]:
         """All of them, in order."""
         if deployment_id:
             params["deploymentId"] = deployment_id
         found: list[Json] = []
         while True:
             page = await self.get(
-                "/events", **params, after=found[-1]["sequence"] if found else 0, limit=1000
+                "/events", **params, after=found[-1]["sequence"] if found else after, limit=1000
             )
             found += page["items"]
             if not page["hasMore"]:

@@ -16,6 +16,7 @@ from libs.common.log.memory import MemoryLog
 from services.api.commands.carry_out import Commands
 from services.api.database import open_database
 from services.api.health import Heartbeats
+from services.api.importer import Importer
 from services.api.projector import Projector
 from services.api.queries import Queries
 from services.api.rest import make_rest
@@ -65,7 +66,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
     api = Api(
         log=log,
         archive=log,
-        open_archive=open_archive,
+        importer=Importer(home / "api" / "import", log, open_archive),
         exported_head=home / "api" / "exported-head.json",
         engine=engine,
         cluster=LocalCluster(home / "replicas"),
@@ -77,7 +78,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         edge_port=EDGE_PORT,
     )
     rest = make_rest(api, api_key=KEY)
-    projecting = asyncio.ensure_future(projector.run())
+    working = asyncio.gather(projector.run(), api.importer.run())
     headers = {"authorization": f"Bearer {KEY}"}
     transport = httpx.ASGITransport(rest)
     try:
@@ -85,8 +86,8 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         async with httpx.AsyncClient(transport=transport, base_url="http://api", headers=headers) as http:
             yield RunningApi(api, rest, http)
     finally:
-        projecting.cancel()
-        await asyncio.gather(projecting, return_exceptions=True)
+        working.cancel()
+        await asyncio.gather(working, return_exceptions=True)
         await engine.dispose()
 
 

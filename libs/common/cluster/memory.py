@@ -6,6 +6,7 @@ from datetime import timedelta
 
 from libs.common.clock import Clock
 from libs.common.cluster.counting import missing
+from libs.common.cluster.fencing import Fence, admit, position
 from libs.common.cluster.local.shim.back_off import next_back_off_s
 from libs.common.cluster.port import (
     Exit,
@@ -16,7 +17,8 @@ from libs.common.cluster.port import (
     RunWorkload,
     Workload,
 )
-from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable, Fenced
+from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable
+from libs.common.events.envelope import Position
 from libs.common.ids import new_id
 
 HOST = "127.0.0.1"
@@ -37,7 +39,7 @@ class MemoryCluster:
     def __init__(self, clock: Clock) -> None:
         self.is_available = True
         self._clock = clock
-        self._fences: dict[str, int] = {}
+        self._fences: dict[str, Position] = {}
         self._deployments: dict[str, _Deployment] = {}
         self._back_offs: dict[str, float] = {}
         self._next_port = _FIRST_PORT
@@ -46,7 +48,7 @@ class MemoryCluster:
     def probes_natively(self) -> bool:
         return False
 
-    async def apply(self, workload: Workload, *, fence: int) -> None:
+    async def apply(self, workload: Workload, *, fence: Fence) -> None:
         self._ask()
         if any(run.replicas and not run.template.command for run in workload.runs):
             raise CannotApply(
@@ -68,7 +70,12 @@ class MemoryCluster:
         if present and present.phase is ReplicaPhase.RUNNING and present.attempt == attempt:
             self.exit(replica_id, signal=15)
 
-    async def remove(self, deployment_id: str, *, fence: int) -> None:
+    async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
+        self._ask()
+        if self._fences.get(deployment_id) == recorded:
+            self._fences[deployment_id] = fence
+
+    async def remove(self, deployment_id: str, *, fence: Fence) -> None:
         self._ask()
         self._admit(deployment_id, fence)
         if deployment := self._deployments.get(deployment_id):
@@ -80,7 +87,7 @@ class MemoryCluster:
         self._ask()
         return {
             each: ObservedWorkload(
-                deployment.project_id, each, self._fences[each], tuple(deployment.replicas.values())
+                deployment.project_id, each, self._fences[each].sequence, tuple(deployment.replicas.values())
             )
             for each, deployment in self._deployments.items()
             if deployment_id in (None, each)
@@ -163,11 +170,9 @@ class MemoryCluster:
         if not self.is_available:
             raise ClusterUnavailable("the cluster does not answer")
 
-    def _admit(self, deployment_id: str, fence: int) -> None:
-        newest = self._fences.get(deployment_id, 0)
-        if fence < newest:
-            raise Fenced(f"the plan rests on event {fence}; one that rests on {newest} was applied before")
-        self._fences[deployment_id] = fence
+    def _admit(self, deployment_id: str, fence: Fence) -> None:
+        admit(self._fences.get(deployment_id, Position(0)), position(fence))
+        self._fences[deployment_id] = position(fence)
 
     def _create(self, run: RunWorkload, traceparent: str | None) -> ObservedReplica:
         return ObservedReplica(

@@ -12,6 +12,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from libs.common.cluster.fencing import Fence
+from libs.common.events.envelope import Position
 from libs.common.spec.template import Template
 
 
@@ -136,11 +138,11 @@ class Cluster(Protocol):
         """Whether the cluster carries out the health checks itself and fills `ready`."""
         ...
 
-    async def apply(self, workload: Workload, *, fence: int) -> None:
-        """Make it so; the same twice changes nothing. `fence` is the sequence that the plan rests on.
+    async def apply(self, workload: Workload, *, fence: Fence) -> None:
+        """Make it so; the same twice changes nothing. `fence` is the event that the plan rests on.
 
-        Raises Fenced when a plan with a higher sequence was applied before, CannotApply when this
-        cluster can never run it.
+        Raises Fenced when a plan with a higher sequence, or of another log, was applied before,
+        CannotApply when this cluster can never run it.
         """
         ...
 
@@ -148,7 +150,14 @@ class Cluster(Protocol):
         """End this process of the replica, so that it is started again; nothing at another attempt."""
         ...
 
-    async def remove(self, deployment_id: str, *, fence: int) -> None:
+    async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
+        """Put `fence` in the place of what refused it: the log says that it does not have that event.
+
+        Nothing when something else is recorded by now.
+        """
+        ...
+
+    async def remove(self, deployment_id: str, *, fence: Fence) -> None:
         """End every replica of the deployment and forget it with its logs; nothing if there is none.
 
         Returns at once; `observe` shows it until it is gone. Raises Fenced.

@@ -111,6 +111,21 @@ class Recorded:
         return self.aggregate.subject(self.type)
 
 
+@dataclass(frozen=True, slots=True)
+class Position:
+    """One event of one log: what to remember to find out later whether a log still has it.
+
+    log: the log's identity. hash: of the event. Either is empty where it is not known.
+    """
+
+    sequence: int
+    log: str = ""
+    hash: str = ""
+
+    def __str__(self) -> str:
+        return str(self.sequence)
+
+
 GENESIS = ""
 """The previous hash of an aggregate's first event."""
 

@@ -40,29 +40,66 @@ async def export(archive: Archive) -> AsyncIterator[bytes]:
 
 async def import_(archive: Archive, lines: AsyncIterator[bytes]) -> int:
     """Bring an export into an empty log; the number of its events. Everything is checked before anything
-    is stored, so a broken file changes nothing.
+    is stored, so a broken file changes nothing. The same export goes on with an import that broke off.
 
-    Raises Conflict when the log has events, BadRequest that names the line, and what `restore` raises.
+    Raises Conflict when the log has other events, BadRequest that names the line, and what `restore` raises.
     """
-    if last := await archive.last_sequence():
-        raise Conflict(f"the log has {last} events already; only an empty one takes an import")
+    await refuse_a_filled(archive)
     with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
-        events = await _check(lines, spool)
-        spool.seek(0)
-        batch: list[Stored] = []
-        for line in spool:
-            batch.append(_from_wire(json.loads(line)))
-            if len(batch) == _AT_ONCE:
-                await archive.restore(batch)
-                batch = []
-        if batch:
-            await archive.restore(batch)
-        return events
+        head = await check(lines, spool)
+        await store(archive, spool, head)
+        return head.events
 
 
-async def _check(lines: AsyncIterator[bytes], spool: IO[bytes]) -> int:
-    """Verify the whole file and keep its event lines in `spool`; the number of events."""
-    check = Check()
+async def refuse_a_filled(archive: Archive) -> None:
+    """Raises Conflict when the log has events that are not the first part of an import."""
+    last = await archive.last_sequence()
+    if last and await archive.importing() is None:
+        raise Conflict(f"the log has {last} events already; only an empty one takes an import")
+
+
+async def store(archive: Archive, spool: IO[bytes], head: LogHead) -> None:
+    """Bring what `check` kept into the log, from where the log ends: the end of an import or its first part.
+
+    Raises Conflict when the log holds anything else, and what `restore` raises.
+    """
+    importing = await archive.importing()
+    if importing is not None and importing.events != head.sequence:
+        raise Conflict(
+            f"the log has {importing.sequence} events already, of an import of {importing.events}, "
+            f"and this export has {head.events}"
+        )
+    # What came after a whole import is none of its business.
+    last = min(await archive.last_sequence(), head.sequence)
+    spool.seek(0)
+    await _compare(archive, spool, last)
+    batch: list[Stored] = []
+    for line in spool:
+        batch.append(_from_wire(json.loads(line)))
+        if len(batch) == _AT_ONCE:
+            await archive.restore(batch, until=head.sequence)
+            batch = []
+    if batch:
+        await archive.restore(batch, until=head.sequence)
+
+
+async def _compare(archive: Archive, spool: IO[bytes], last: int) -> None:
+    """Go over the events that the log has already; they are the first ones of the spool."""
+    if not last:
+        return
+    async for stored in archive.read_raw(until=last):
+        if _from_wire(json.loads(spool.readline())) != stored:
+            raise Conflict(
+                f"the log's {last} events are not the beginning of this export: {stored.sequence} differs"
+            )
+
+
+async def check(lines: AsyncIterator[bytes], spool: IO[bytes]) -> LogHead:
+    """Verify the whole file and keep its event lines in `spool`; the head that it ends with.
+
+    Raises BadRequest that names the line.
+    """
+    checked = Check()
     number = 0
     head: LogHead | None = None
     async for line in lines:
@@ -75,19 +112,19 @@ async def _check(lines: AsyncIterator[bytes], spool: IO[bytes]) -> int:
             raise _broken(number, "comes after the end")
         elif "head" in content:
             head = _head(number, content["head"])
-            if head != check.head:
+            if head != checked.head:
                 raise _broken(number, "the digest does not fit: events are missing or were changed")
         else:
             try:
                 event = _from_wire(content)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise _broken(number, f"is not an event: {error!r}") from error
-            if reason := check.add(event):
+            if reason := checked.add(event):
                 raise _broken(number, f"sequence {event.sequence}: {reason}")
             spool.write(_line(content))
     if head is None:
         raise _broken(number + 1, "the file ends without its head: it is not whole")
-    return head.events
+    return head
 
 
 def _parse(number: int, line: bytes) -> dict[str, Any]:

@@ -5,11 +5,12 @@ from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
 from libs.common.clock import Clock, utc_now
-from libs.common.errors import AppendConflict
-from libs.common.events.envelope import Cause, Draft, Recorded
+from libs.common.errors import AppendConflict, LogImporting
+from libs.common.events.envelope import Cause, Draft, Position, Recorded
+from libs.common.ids import new_id
 from libs.common.log import wire
 from libs.common.log.filters import covers, matches_any
-from libs.common.log.port import Appended, CaughtUp, Guard, Head, Heads, Loaded, Stored
+from libs.common.log.port import Appended, CaughtUp, Guard, Head, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import Sealed, appended, check_restorable, seal
 
 
@@ -22,9 +23,31 @@ class MemoryLog:
         self._events: list[Stored] = []
         self._by_id: dict[str, Stored] = {}
         self._ends: dict[str, int] = {}
+        self._import_until = 0
+        self._identity = new_id()
         self._grown = asyncio.Condition()
 
+    def as_of(self, sequence: int) -> "MemoryLog":
+        """What a backup that was made then brings back: the same log without what came later."""
+        restored = MemoryLog(self._clock, source=self._source)
+        restored._identity, restored._import_until = self._identity, self._import_until
+        for event in self._events[:sequence]:
+            restored._add(event)
+        return restored
+
+    async def identity(self) -> str:
+        return self._identity
+
+    async def has(self, position: Position) -> bool:
+        if position.log not in ("", self._identity):
+            return False
+        if not 0 < position.sequence <= len(self._events):
+            return position.sequence == 0
+        event = self._events[position.sequence - 1]
+        return position.hash in ("", event.headers.get(wire.HASH))
+
     async def load(self, *filters: str) -> Loaded:
+        self._refuse_part()
         return Loaded(tuple(_recorded(event) for event in self._newest(filters)))
 
     async def append(
@@ -34,6 +57,7 @@ class MemoryLog:
         sealed = seal(drafts, heads=heads, guards=guards, cause=cause, source=self._source, now=now)
         # A real log answers later: let others run here as they would there.
         await asyncio.sleep(0)
+        self._refuse_part()
         stored = [self._by_id.get(event.event_id) for event in sealed]
         if all(one and one.subject == event.subject for one, event in zip(stored, sealed, strict=True)):
             return appended(sealed, [Head(one.sequence, one.headers[wire.HASH]) for one in stored if one])
@@ -47,32 +71,42 @@ class MemoryLog:
         return appended(sealed, places)
 
     async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
+        if await self.importing():
+            return
         for event in self._events[after : len(self._events) if until is None else until]:
             if matches_any(filters, event.subject):
                 yield _recorded(event)
 
-    async def follow(self, *filters: str, after: int | None = None) -> AsyncIterator[Recorded | CaughtUp]:
-        given = len(self._events)
-        start = self._newest(filters) if after is None else self._events[after:given]
-        for event in start:
-            if matches_any(filters, event.subject):
-                yield _recorded(event)
-        given = max(given, after or 0)
-        yield CaughtUp(given)
+    async def follow(
+        self, *filters: str, after: int | None = None
+    ) -> AsyncIterator[Recorded | CaughtUp | Importing]:
+        given = after
         while True:
-            async with self._grown:
-                await self._grown.wait_for(lambda: len(self._events) > given)  # noqa: B023 - awaited at once
-            for event in self._events[given:]:
-                given = event.sequence
+            while importing := await self.importing():
+                yield importing
+                await self._longer_than(importing.sequence)
+            last = len(self._events)
+            for event in self._newest(filters) if given is None else self._events[given:last]:
                 if matches_any(filters, event.subject):
                     yield _recorded(event)
+            given = max(last, given or 0)
+            yield CaughtUp(given)
+            await self._longer_than(given)
+            while given >= self._import_until:
+                for event in self._events[given:]:
+                    given = event.sequence
+                    if matches_any(filters, event.subject):
+                        yield _recorded(event)
+                await self._longer_than(given)
+            yield Importing(min(len(self._events), self._import_until), self._import_until)
+            given = after
 
     async def last_sequence(self) -> int:
         return len(self._events)
 
     async def sequence_at(self, moment: datetime) -> int:
         sequence = 0
-        for event in self._events:
+        for event in self._events if await self.importing() is None else ():
             if event.time > moment:
                 break
             sequence = event.sequence
@@ -85,14 +119,28 @@ class MemoryLog:
         for event in self._events[after : len(self._events) if until is None else until]:
             yield event
 
-    async def restore(self, events: Sequence[Stored]) -> None:
+    async def importing(self) -> Importing | None:
+        last = len(self._events)
+        return Importing(last, self._import_until) if 0 < last < self._import_until else None
+
+    async def restore(self, events: Sequence[Stored], *, until: int) -> None:
         check_restorable(events)
         if events[0].sequence != len(self._events) + 1:
             raise AppendConflict(f"the log ends at {len(self._events)}, not at {events[0].sequence - 1}")
+        self._import_until = until
         for event in events:
             self._add(event)
         async with self._grown:
             self._grown.notify_all()
+
+    def _refuse_part(self) -> None:
+        last = len(self._events)
+        if 0 < last < self._import_until:
+            raise LogImporting(last, self._import_until)
+
+    async def _longer_than(self, sequence: int) -> None:
+        async with self._grown:
+            await self._grown.wait_for(lambda: len(self._events) > sequence)
 
     def _newest(self, filters: Sequence[str]) -> list[Stored]:
         newest = {event.subject: event for event in self._events if matches_any(filters, event.subject)}

@@ -30,9 +30,10 @@ def service(name: str) -> Permissions:
 
 
 def reader(stream: str = EVENTS_STREAM) -> Permissions:
-    """Load, read and follow."""
+    """Load, read and follow; the stream's information says which log it is."""
     return Permissions(
         (
+            f"$JS.API.STREAM.INFO.{stream}",
             f"$JS.API.DIRECT.GET.{stream}",
             f"$JS.API.STREAM.MSG.GET.{stream}",
             f"$JS.API.CONSUMER.CREATE.{stream}.*",

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Protocol
 
-from libs.common.events.envelope import GENESIS, Aggregate, Cause, Draft, Recorded
+from libs.common.events.envelope import GENESIS, Aggregate, Cause, Draft, Position, Recorded
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,40 @@ class CaughtUp:
     sequence: int
 
 
+@dataclass(frozen=True, slots=True)
+class Importing:
+    """An import is on its way into the log: `sequence` of its `events` are stored."""
+
+    sequence: int
+    events: int
+
+    def __str__(self) -> str:
+        return f"importing {self.sequence} of {self.events}"
+
+
 class EventLog(Protocol):
-    """Filters are NATS subject filters, made by `envelope.select` or `Aggregate.filter`."""
+    """Filters are NATS subject filters, made by `envelope.select` or `Aggregate.filter`.
+
+    An import is whole or not there. While the log ends inside one, `load` and `append` raise LogImporting,
+    `read` gives nothing and `follow` waits.
+    Every method may raise LogReplaced: the log has another identity than it had, or lacks an event that was
+    seen in it.
+    """
+
+    async def importing(self) -> Importing | None:
+        """The import that the log ends inside of; None when there is none. Raises LogUnavailable."""
+        ...
+
+    async def identity(self) -> str:
+        """Of the log, made with it: two logs never have the same. Raises LogUnavailable."""
+        ...
+
+    async def has(self, position: Position) -> bool:
+        """Whether this log holds that very event, by its newest state; what is not known of it fits any.
+
+        Sequence 0 is the beginning of every log. Raises LogUnavailable.
+        """
+        ...
 
     async def load(self, *filters: str) -> Loaded:
         """The newest event of each subject that the filters select.
@@ -83,7 +115,8 @@ class EventLog(Protocol):
         An answer that never comes is asked for again with the same bytes until it is definite.
 
         Raises AppendConflict when a guard does not hold, LogUnavailable when the outcome stays unknown,
-        ValueError for no drafts or more guards than can be carried.
+        LogImporting when nothing was appended because of an import, ValueError for no drafts or more guards
+        than can be carried.
         """
         ...
 
@@ -91,10 +124,14 @@ class EventLog(Protocol):
         """Every event with `after` < sequence <= `until` (now, if None), in order, then ends."""
         ...
 
-    def follow(self, *filters: str, after: int | None = None) -> AsyncIterator[Recorded | CaughtUp]:
+    def follow(
+        self, *filters: str, after: int | None = None
+    ) -> AsyncIterator[Recorded | CaughtUp | Importing]:
         """Never ends. From the newest event of each subject, or from all after a sequence; then the tail.
 
-        `CaughtUp` comes once. A lost consumer is made again from the last event given: no gap, no repeat.
+        `CaughtUp` comes once, and once more after an import: `Importing` says that there is one, may come
+        again as it grows, and none of its events comes before it is whole.
+        A lost consumer is made again from the last event given: no gap, no repeat.
         """
         ...
 
@@ -129,8 +166,14 @@ class Archive(Protocol):
         """Every stored event with `after` < sequence <= `until` (now, if None), in order, then ends."""
         ...
 
-    async def restore(self, events: Sequence[Stored]) -> None:
+    async def importing(self) -> Importing | None:
+        """The import that the log ends inside of; None when there is none."""
+        ...
+
+    async def restore(self, events: Sequence[Stored], *, until: int) -> None:
         """Store events of an export as they are, at the same sequences: all of them, or none.
+
+        until: the last sequence of the whole import, which begins with the first event of the log.
 
         Raises AppendConflict unless the log ends right before the first of them, LogUnavailable when the
         outcome stays unknown, ValueError for none, more than 1,000, or sequences that do not follow.

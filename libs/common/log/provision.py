@@ -19,6 +19,8 @@ from libs.common.bus import subjects
 from libs.common.bus.settings import ServiceSettings
 from libs.common.errors import SpecstreamError
 from libs.common.events.envelope import OFFERS, ROOT, offered, select
+from libs.common.ids import new_id
+from libs.common.log.jetstream.standing import IDENTITY
 
 _MINUTE = 60.0
 _DAY = 24 * 60 * _MINUTE
@@ -34,11 +36,13 @@ class StreamPlan:
 
     earlier: fields as an earlier version of Specstream made them. A stream that has them all exactly so is
     brought to `wanted` in them, whatever `updatable` says.
+    has_identity: whether the stream is told from every other by an identity that is made with it.
     """
 
     wanted: api.StreamConfig
     updatable: frozenset[str]
     earlier: Mapping[str, Any] = field(default_factory=dict)
+    has_identity: bool = False
 
     def updatable_on(self, present: Mapping[str, Any]) -> frozenset[str]:
         is_earlier = all(_plain(present.get(name)) == _plain(value) for name, value in self.earlier.items())
@@ -96,6 +100,7 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 }
             ),
             earlier={"subjects": [select()], "subject_transform": None},
+            has_identity=True,
         ),
         StreamPlan(
             api.StreamConfig(
@@ -187,8 +192,12 @@ async def _provision_stream(jetstream: JetStreamContext, plan: StreamPlan) -> No
     try:
         present = (await jetstream.stream_info(name)).config
     except NotFoundError:
-        await _call(jetstream.add_stream(plan.wanted), f"stream {name}")
+        wanted = plan.wanted.evolve(metadata={IDENTITY: new_id()}) if plan.has_identity else plan.wanted
+        await _call(jetstream.add_stream(wanted), f"stream {name}")
         return
+    if plan.has_identity and IDENTITY not in (present.metadata or {}):
+        present = present.evolve(metadata={**(present.metadata or {}), IDENTITY: new_id()})
+        await _call(jetstream.update_stream(present), f"stream {name}")
     held = present.as_dict()
     changes = _drift(f"stream {name}", plan.wanted.as_dict(), held, plan.updatable_on(held))
     if changes:

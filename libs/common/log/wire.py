@@ -23,6 +23,11 @@ BATCH = "ce-batch"
 IMPORTED_TIME = "specstream-imported-time"
 """When an imported event was stored first, since nobody can set the stream's own timestamp."""
 
+IMPORT_UNTIL = "specstream-import-until"
+"""On each imported event: the last sequence of its import. So the log itself says whether it is whole."""
+
+_OF_THE_IMPORT = frozenset({IMPORTED_TIME, IMPORT_UNTIL})
+
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
 _parse_subject = lru_cache(maxsize=8192)(parse_subject)
@@ -90,9 +95,20 @@ def to_stored(sequence: int, time: datetime, subject: str, headers: Mapping[str,
     own = {
         name: value
         for name, value in headers.items()
-        if name == MESSAGE_ID or not (name.startswith("Nats-") or name == IMPORTED_TIME)
+        if name == MESSAGE_ID or not (name.startswith("Nats-") or name in _OF_THE_IMPORT)
     }
     return Stored(sequence, datetime.fromisoformat(imported) if imported else time, subject, own, data)
+
+
+def imported_headers(event: Stored, *, until: int) -> dict[str, str]:
+    """Of an event that is brought into a log. until: the last sequence of its import."""
+    return {**event.headers, IMPORTED_TIME: event.time.isoformat(), IMPORT_UNTIL: str(until)}
+
+
+def import_until(headers: Mapping[str, str]) -> int:
+    """The last sequence of the import that brought the event; 0 for one that was appended here."""
+    until = headers.get(IMPORT_UNTIL, "")
+    return int(until) if until.isascii() and until.isdecimal() else 0
 
 
 def batch_place(headers: Mapping[str, str]) -> tuple[int, int]:

@@ -34,6 +34,10 @@ class Busy(Temporary):
 class Visible(Protocol):
     """Where reads come from."""
 
+    def admit(self) -> None:
+        """Raises Temporary while nothing may be appended, because reads are of another log than this."""
+        ...
+
     async def wait_for(self, sequence: int) -> None:
         """Until reads show everything up to `sequence`. Raises Temporary when that takes too long."""
         ...
@@ -74,6 +78,7 @@ class CommandShell:
             if cause.causation_id is not None and cause.causation_id in basis.answered:
                 return None, basis.sequence
             try:
+                self.visible.admit()
                 decision = decide(basis.state)
                 if not decision.drafts:
                     return decision.answer, basis.sequence

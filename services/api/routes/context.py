@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine
-from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -21,6 +20,7 @@ from libs.common.events.envelope import Cause
 from libs.common.log.port import Archive, EventLog
 from services.api.commands.carry_out import Commands
 from services.api.health import Heartbeats
+from services.api.importer import Importer
 from services.api.paging import Order, Paging, from_cursor
 from services.api.projector import Projector
 from services.api.queries import Queries
@@ -36,14 +36,14 @@ ACTOR = "key:default"
 class Api:
     """All that the routes use.
 
-    archive: the log as stored. open_archive: the same, with the right to restore every kind of event.
+    archive: the log as stored. importer: fills an empty one.
     exported_head: the file that keeps the head of the last export. stopping: set when the process ends, so
     that streams end too.
     """
 
     log: EventLog
     archive: Archive
-    open_archive: Callable[[], AbstractAsyncContextManager[Archive]]
+    importer: Importer
     exported_head: FilePath
     engine: AsyncEngine
     cluster: Cluster

@@ -48,7 +48,7 @@ async def _log_view(api: Api) -> LogView:
     try:
         async with asyncio.timeout(LOG_TIMEOUT_S):
             last = await api.log.last_sequence()
-            is_projected = not api.projector.is_log_short
+            is_projected = True
             if last > api.projector.sequence:
                 async for event in api.log.read(EVERYTHING, after=api.projector.sequence):
                     is_projected = event.time > due_before

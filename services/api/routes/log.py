@@ -3,18 +3,23 @@
 import json
 from collections.abc import AsyncIterator
 
-from fastapi import APIRouter, Request
+from fastapi import APIRouter, Request, Response
 from fastapi.responses import StreamingResponse
 
-from libs.common.errors import AppendConflict, Conflict
-from libs.common.log.export import export, import_
+from libs.common.errors import Conflict, LogImporting
+from libs.common.log.export import export
 from libs.common.log.verify import Corrupt, LogHead, verify
 from services.api.database import read_checkpoint
+from services.api.importer import ImportState
+from services.api.projector import NotVisible
 from services.api.replay import difference
 from services.api.routes.context import Api, ApiContext, ApiRoute
-from services.api.schemas.log import ImportAnswer, VerifyAnswer
+from services.api.schemas.log import ImportAnswer, ImportProgress, VerifyAnswer
 
 router = APIRouter(prefix="/v1/log", tags=["log"], route_class=ApiRoute)
+
+ANSWER_WITHIN_S = 10.0
+"""A longer import is answered for by `GET /v1/log/import`."""
 
 MAX_LINE = 8 * 1024 * 1024
 """Longer than any event that the broker takes."""
@@ -26,13 +31,19 @@ async def verify_log(api: ApiContext) -> VerifyAnswer:
 
     The log must also reach the api's checkpoint and the head of the last export, and be the same up to it.
     """
+    if importing := await api.archive.importing():
+        reason = (
+            f"{importing} events: an import is not whole; it goes on by itself, or with the same file again"
+        )
+        return VerifyAnswer(ok=False, sequence=importing.sequence, reason=reason)
     async with api.engine.connect() as connection:
         checkpoint = await read_checkpoint(connection)
-    result = await verify(api.archive.read_raw(), at_least=checkpoint, head=_exported_head(api))
+    exported = _exported_head(api, await api.log.identity())
+    result = await verify(api.archive.read_raw(), at_least=checkpoint, head=exported)
     if isinstance(result, Corrupt):
         return VerifyAnswer(ok=False, sequence=result.sequence, reason=result.reason)
-    if reason := await difference(api.log, api.engine):
-        return VerifyAnswer(ok=False, sequence=checkpoint, reason=reason)
+    if unequal := await difference(api.log, api.engine):
+        return VerifyAnswer(ok=False, sequence=checkpoint, reason=unequal)
     return VerifyAnswer(ok=True, events=result.events, aggregates=result.aggregates)
 
 
@@ -43,6 +54,8 @@ async def verify_log(api: ApiContext) -> VerifyAnswer:
 )
 async def export_log(api: ApiContext) -> StreamingResponse:
     """Every event as a line of JSON, then the head of the log, which `verify` checks from then on."""
+    if importing := await api.archive.importing():
+        raise LogImporting(importing.sequence, importing.events)
     return StreamingResponse(_export(api), media_type="application/x-ndjson")
 
 
@@ -54,15 +67,44 @@ async def export_log(api: ApiContext) -> StreamingResponse:
         }
     },
 )
-async def import_log(request: Request, api: ApiContext) -> ImportAnswer:
-    """Fill an empty log with an export. Only before the first event; of any size."""
-    try:
-        async with api.open_archive() as archive:
-            events = await import_(archive, _lines(request))
-    except AppendConflict as error:
-        raise Conflict("Somebody wrote to the log during the import") from error
-    await api.projector.wait_for(await api.log.last_sequence())
-    return ImportAnswer(events=events)
+async def import_log(request: Request, response: Response, api: ApiContext) -> ImportAnswer:
+    """Fill an empty log with an export. Only before the first event; of any size.
+
+    202 when it takes longer: it goes on, and `GET` of the same address tells how far it is.
+    """
+    await api.importer.take(_lines(request))
+    outcome = await api.importer.finished(within_s=ANSWER_WITHIN_S)
+    if outcome.state is ImportState.FAILED:
+        raise Conflict(outcome.message)
+    if outcome.state is ImportState.DONE:
+        try:
+            await api.projector.wait_for(outcome.events)
+        except NotVisible:
+            response.status_code = 202
+    else:
+        response.status_code = 202
+    return ImportAnswer(events=outcome.events)
+
+
+@router.get("/import")
+async def show_import(api: ApiContext) -> ImportProgress:
+    """How the newest import stands. `storing` until every event of it is in the log and in the answers."""
+    outcome = api.importer.outcome
+    importing = await api.archive.importing()
+    state, message = outcome.state, outcome.message
+    stored = importing.sequence if importing else outcome.events if state is ImportState.DONE else 0
+    if state is ImportState.DONE and api.projector.sequence < outcome.events:
+        state = ImportState.STORING
+    if importing and state is not ImportState.STORING:
+        state = ImportState.FAILED
+        message = f"{importing} events: the import broke off; it goes on with the same file again"
+    return ImportProgress(
+        state=state.value,
+        events=importing.events if importing else outcome.events,
+        stored=stored,
+        digest=outcome.digest or None,
+        message=message or None,
+    )
 
 
 async def _export(api: Api) -> AsyncIterator[bytes]:
@@ -70,16 +112,19 @@ async def _export(api: Api) -> AsyncIterator[bytes]:
     async for line in export(api.archive):
         last = line
         yield line
-    head = json.loads(last)["head"]
+    head = json.loads(last)["head"] | {"log": await api.log.identity()}
     part = api.exported_head.with_suffix(".part")
     part.write_text(json.dumps(head))
     part.replace(api.exported_head)
 
 
-def _exported_head(api: Api) -> LogHead | None:
+def _exported_head(api: Api, log: str) -> LogHead | None:
+    """Of the last export, unless that was of another log. One of an earlier version does not say of which."""
     if not api.exported_head.exists():
         return None
     head = json.loads(api.exported_head.read_text())
+    if head.get("log", log) != log:
+        return None
     return LogHead(head["sequence"], head["events"], head["digest"])
 
 

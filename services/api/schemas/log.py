@@ -17,3 +17,13 @@ class VerifyAnswer(Answer):
 
 class ImportAnswer(Answer):
     events: int
+
+
+class ImportProgress(Answer):
+    """state: `none`, `storing`, `done` or `failed`. stored: of its events. digest: of the export's head."""
+
+    state: str
+    events: int
+    stored: int
+    digest: str | None = Field(default=None, exclude_if=lambda value: value is None)
+    message: str | None = Field(default=None, exclude_if=lambda value: value is None)

@@ -176,7 +176,7 @@ class TestExportThenImport:
     async def test_keeps_what_is_not_text(self):
         strange = Stored(1, _years_ago()(), "events.p.name.a.Odd", {"ce-id": "1"}, b"\xff\x00")
         log = MemoryLog()
-        await log.restore([strange])
+        await log.restore([strange], until=1)
         line = json.loads([line async for line in export(log)][1])
         assert base64.b64decode(line["data_base64"]) == b"\xff\x00"
 
@@ -245,20 +245,21 @@ class TestExportThenImport:
 class TestRestore:
     async def test_only_right_after_the_end(self, any_log: AnyLog):
         events = [event async for event in (await filled(MemoryLog())).read_raw()]
-        await any_log.restore(events[:2])
+        await any_log.restore(events[:2], until=6)
         for wrong in (events[:2], events[1:3], events[3:4]):
             with pytest.raises(AppendConflict):
                 await any_log.restore(
-                    [replace(e, headers={**e.headers, "ce-hash": "x", "Nats-Msg-Id": "y"}) for e in wrong]
+                    [replace(e, headers={**e.headers, "ce-hash": "x", "Nats-Msg-Id": "y"}) for e in wrong],
+                    until=6,
                 )
-        await any_log.restore(events[2:])
+        await any_log.restore(events[2:], until=6)
         assert [e async for e in any_log.read_raw()] == events
 
     async def test_refuses_what_does_not_follow(self, any_log: AnyLog):
         events = [event async for event in (await filled(MemoryLog())).read_raw()]
         for wrong in ([], [events[0], events[2]], [events[1], events[0]]):
             with pytest.raises(ValueError):  # noqa: PT011 - each says something else
-                await any_log.restore(wrong)
+                await any_log.restore(wrong, until=6)
 
 
 def _years_ago() -> Clock:

@@ -1,7 +1,9 @@
 """What the facts of other services become in the answers; and that the read models are disposable."""
 
+import json
 from pathlib import Path
 
+import pytest
 from sqlalchemy import text
 
 from libs.common.events.replica import ReplicaReason, ReplicaState, ReplicaStopped
@@ -9,6 +11,7 @@ from libs.common.events.rollout import SpecFailed, SpecFailedReason, SpecHealthy
 from libs.common.log.memory import MemoryLog
 from services.api.database import read_checkpoint
 from tests.support.deployments import Storyteller, a_replica
+from tests.support.polling import eventually
 from tests.support.rest import RunningApi, a_config, running_api
 
 ONE, TWO = "1" * 32, "2" * 32
@@ -124,14 +127,98 @@ async def test_verify_names_what_differs_from_a_replay(api: RunningApi):
     assert "name" in found["reason"]
 
 
-async def test_a_log_that_ends_before_the_checkpoint_is_noticed(tmp_path: Path):
+@pytest.mark.parametrize("names", [[], ["b"], ["b", "c", "d"]], ids=["empty", "as long", "longer"])
+async def test_with_another_log_the_read_models_are_those_of_the_log(tmp_path: Path, names: list[str]):
     async with running_api(tmp_path) as api:
+        await api.submit(a_config("ghost"))
+    other = MemoryLog()
+    async with running_api(tmp_path / "other", other) as api:
+        for name in names:
+            await api.submit(a_config(name))
+    async with running_api(tmp_path, other) as api:
+        shown = [item["name"] for item in (await api.get("/v1/deployments"))["items"]]
+        assert sorted(shown) == names
+        await api.submit(a_config("new"))
+        assert (await api.get("/v1/log/verify"))["ok"]
+
+
+async def test_with_a_log_that_lost_its_end_the_read_models_are_those_of_the_log(tmp_path: Path):
+    async with running_api(tmp_path) as api:
+        kept = await api.submit(a_config("kept"))
+        restored_at = await api.api.log.last_sequence()
+        await api.submit(a_config("ghost"))
+        log = api.api.log
+    assert isinstance(log, MemoryLog)
+    restored = log.as_of(restored_at)
+    async with running_api(tmp_path, restored) as api:
+        assert [item["id"] for item in (await api.get("/v1/deployments"))["items"]] == [kept]
+        # As many events as before, but others.
+        await api.submit(a_config("other"))
+    async with running_api(tmp_path, log) as api:
+        shown = sorted(item["name"] for item in (await api.get("/v1/deployments"))["items"])
+        assert shown == ["ghost", "kept"]
+
+
+async def test_while_read_models_are_made_anew_nothing_is_appended(api: RunningApi):
+    api.api.projector.rebuilding = "the log is another one"
+    before = await api.api.log.last_sequence()
+    body = {"config": a_config("b"), "projectId": "default"}
+    answer = await api.http.post("/v1/deployments", json=body)
+    assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+    assert "another one" in answer.json()["message"]
+    assert await api.api.log.last_sequence() == before
+
+
+async def test_during_an_import_nothing_is_appended_and_reads_answer(tmp_path: Path):
+    async with running_api(tmp_path / "one") as api:
         await api.submit(a_config())
-    async with running_api(tmp_path, MemoryLog()) as api:
-        found = await api.get("/v1/log/verify")
-        assert (found["ok"], "checkpoint" in found["reason"]) == (False, True)
-        body = {"config": a_config("b"), "projectId": "default"}
-        assert await api.status("POST", "/v1/deployments", json=body) == (503, "TIMEOUT")
+        events = [event async for event in api.api.archive.read_raw()]
+    async with running_api(tmp_path / "two") as api:
+        await api.api.archive.restore(events[:2], until=len(events))
+        answer = await api.http.post(
+            "/v1/deployments", json={"config": a_config("b"), "projectId": "default"}
+        )
+        assert (answer.status_code, answer.headers["retry-after"]) == (503, "1")
+        assert "importing 2 of 3" in answer.json()["message"]
+        assert (await api.get("/v1/deployments"))["items"] == []
+        assert (await api.get("/v1/events"))["items"] == []
+        assert await api.get("/v1/log/import") | {"message": ""} == {
+            "state": "failed",
+            "events": 3,
+            "stored": 2,
+            "message": "",
+        }
+        verified = await api.get("/v1/log/verify")
+        assert (verified["ok"], verified["sequence"]) == (False, 2)
+        assert "2 of 3" in verified["reason"]
+        assert await api.status("GET", "/v1/log/export") == (503, "TIMEOUT")
+        await api.api.archive.restore(events[2:], until=len(events))
+        assert len((await api.get("/v1/deployments"))["items"]) == 1
+        assert (await api.get("/v1/log/verify"))["ok"]
+
+
+async def test_an_import_that_broke_off_goes_on_when_the_api_starts(tmp_path: Path):
+    async with running_api(tmp_path / "one") as api:
+        await api.submit(a_config())
+        export = (await api.http.get("/v1/log/export")).content
+        events = [event async for event in api.api.archive.read_raw()]
+    log = MemoryLog()
+    await log.restore(events[:1], until=len(events))
+    folder = tmp_path / "two" / "api" / "import"
+    folder.mkdir(parents=True)
+    *lines, head = export.splitlines(keepends=True)
+    (folder / "events.ndjson").write_bytes(b"".join(lines[1:]))
+    digest = json.loads(head)["head"]["digest"]
+    outcome = {"state": "storing", "events": len(events), "digest": digest, "message": ""}
+    (folder / "outcome.json").write_text(json.dumps(outcome))
+    async with running_api(tmp_path / "two", log) as api:
+
+        async def is_done() -> bool:
+            return (await api.get("/v1/log/import"))["state"] == "done"
+
+        await eventually(is_done)
+        assert [event async for event in log.read_raw()] == events
+        assert not (folder / "events.ndjson").exists()
 
 
 async def test_an_export_fills_an_empty_log_with_the_same_state(tmp_path: Path):
@@ -162,7 +249,13 @@ async def test_a_log_that_lost_what_was_exported_is_noticed(tmp_path: Path):
     async with running_api(tmp_path) as api:
         await api.submit(a_config())
         await api.http.get("/v1/log/export")
-    (tmp_path / "api" / "read.db").unlink()
-    async with running_api(tmp_path, MemoryLog()) as api:
+        log = api.api.log
+    assert isinstance(log, MemoryLog)
+    async with running_api(tmp_path, log.as_of(1)) as api:
         found = await api.get("/v1/log/verify")
         assert (found["ok"], "last export" in found["reason"]) == (False, True)
+        # Whoever has restored a backup on purpose says so with a new export.
+        await api.http.get("/v1/log/export")
+        assert (await api.get("/v1/log/verify"))["ok"]
+    async with running_api(tmp_path, MemoryLog()) as api:
+        assert (await api.get("/v1/log/verify"))["ok"], "an export of another log says nothing of this one"

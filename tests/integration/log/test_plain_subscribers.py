@@ -79,9 +79,11 @@ async def test_imported_events_are_heard_too(log_client: Client, jetstream_log: 
         for place in (1, 2, 3)
     ]
     async with listening(log_client) as heard:
-        await jetstream_log.restore(stored[:2])
-        await jetstream_log.restore(stored[:2])
+        await jetstream_log.restore(stored[:2], until=3)
+        await jetstream_log.restore(stored[:2], until=3)
         with pytest.raises(AppendConflict):
-            await jetstream_log.restore([Stored(9, _THEN, stored[2].subject, {"ce-id": "e9"}, b"{}")])
-        await jetstream_log.restore(stored[2:])
+            await jetstream_log.restore(
+                [Stored(9, _THEN, stored[2].subject, {"ce-id": "e9"}, b"{}")], until=9
+            )
+        await jetstream_log.restore(stored[2:], until=3)
         await assert_heard_exactly(heard, jetstream_log)

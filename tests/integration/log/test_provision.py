@@ -50,6 +50,20 @@ async def test_again_changes_nothing_and_keeps_the_events(log_client: Client):
     assert await log.last_sequence() == 1
 
 
+async def test_the_log_of_an_earlier_version_gets_an_identity_and_keeps_it(log_client: Client):
+    jetstream = log_client.jetstream()
+    made = JetStreamLog(log_client, source="specstream/test")
+    first = await made.identity()
+    present = (await jetstream.stream_info("EVENTS")).config
+    await jetstream.update_stream(dataclasses.replace(present, metadata={"of": "somebody"}))
+    await provision(log_client)
+    given = await JetStreamLog(log_client, source="specstream/test").identity()
+    assert given not in ("", first)
+    await provision(log_client)
+    assert await JetStreamLog(log_client, source="specstream/test").identity() == given
+    assert (await jetstream.stream_info("EVENTS")).config.metadata["of"] == "somebody"
+
+
 async def test_puts_harmless_drift_right(log_client: Client):
     jetstream = log_client.jetstream()
     present = (await jetstream.stream_info("EVENTS")).config

@@ -71,6 +71,24 @@ from tests.unit.health.scene import (
             id="crashed again and again before the second look",
         ),
         pytest.param(
+            known(State.RUNNING, attempt=3, address="127.0.0.1:1"),
+            shown(RUN, attempt=1, host="127.0.0.1", ports={8000: 1}),
+            READY,
+            [
+                ("ReplicaStopped", "failed"),
+                ("ReplicaRestarted", "starting"),
+                ("ReplicaBecameReady", "running"),
+            ],
+            id="counts its attempts from a record that is older than the log",
+        ),
+        pytest.param(
+            known(State.FAILED, attempt=3),
+            shown(EXITED, attempt=1, last_exit=Exit(status=3)),
+            None,
+            [("ReplicaRestarted", "starting"), ("ReplicaStopped", "failed")],
+            id="ended, by a record that is older than the log",
+        ),
+        pytest.param(
             known(State.STARTING), shown(RUN), Undecided(), [], id="starting goes on while undecided"
         ),
         pytest.param(known(State.STARTING), shown(RUN), None, [], id="starting goes on while not examined"),

@@ -33,6 +33,7 @@ async def test_it_calls_once_when_caught_up_and_then_for_each_event() -> None:
             worlds,
             on_caught_up=caught_up.append,
             on_change=lambda world, event: changes.append((world.deployment_id, event.type)),
+            on_importing=lambda _: None,
         )
     )
     try:

@@ -1,12 +1,14 @@
 """One pass of the reconciler, held still at the instants that matter."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 
 import pytest
 
+from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import Workload
 from libs.common.errors import CannotApply, ClusterUnavailable, LogUnavailable
-from libs.common.events.envelope import Recorded
+from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded
+from libs.common.events.project import ProjectCreated
 from libs.common.events.rollout import ReplicasRetiring, RetireReason, SpecFailed, SpecFailedReason
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.port import Loaded
@@ -134,6 +136,7 @@ class CountingLog:
         self._log = stage.log
         self.loads = 0
         self.append = stage.log.append
+        self.identity = stage.log.identity
 
     async def load(self, *filters: str) -> Loaded:
         self.loads += 1
@@ -143,7 +146,7 @@ class CountingLog:
 async def test_an_event_that_a_pass_has_taken_in_costs_nothing(stage: Stage) -> None:
     await stage.register(spec("a", 1))
     log = CountingLog(stage)
-    reconciler = Reconciler(log, stage.cluster)  # type: ignore[arg-type]  # the two methods it calls
+    reconciler = Reconciler(log, stage.cluster)  # type: ignore[arg-type]  # the methods it calls
     for event in await stage.events():
         await reconciler.on_event(Wake.by(event))
     loads = log.loads
@@ -170,13 +173,45 @@ async def test_an_unknown_cluster_is_not_an_empty_one(stage: Stage) -> None:
     assert (await newest(stage)) == event
 
 
-async def test_a_cluster_that_is_ahead_of_the_log_is_left_alone(stage: Stage) -> None:
+LOST = [
+    pytest.param(lambda _: Position(1_000), id="a record without a log, of an event that is not there"),
+    pytest.param(lambda log: Position(1_000, log, "gone"), id="an event after the end of a restored log"),
+    pytest.param(lambda log: Position(3, log, "gone"), id="an event that is another one in the restored log"),
+    pytest.param(lambda _: Position(1, "another", "gone"), id="another log, lower"),
+    pytest.param(lambda _: Position(1_000, "another", "gone"), id="another log, higher"),
+    pytest.param(lambda _: Position(3), id="a record without a log, of another deployment's event"),
+]
+
+
+@pytest.mark.parametrize("lost", LOST)
+@pytest.mark.parametrize("is_removal", [False, True], ids=["a plan", "a removal"])
+async def test_a_plan_of_a_lost_history_is_taken_over_from(
+    stage: Stage, lost: Callable[[str], Position], is_removal: bool
+) -> None:
     await stage.register(spec("a", 1))
-    await stage.cluster.apply(Workload("default", DEPLOYMENT, ()), fence=1_000)
-    stage.processes[0].wake(await newest(stage))
-    await stage.processes[0].finish()
-    assert await stage.observed() == ()
-    assert {event.aggregate.kind for event in await stage.events()} == {"deployment"}
+    event = await newest(stage)
+    stranger = Aggregate("default", "project", "p")
+    await stage.log.append([Draft(stranger, ProjectCreated(name="p"))], heads={}, cause=Cause("test", "c"))
+    recorded = lost(await stage.log.identity())
+    if is_removal:
+        await stage.cluster.remove(DEPLOYMENT, fence=recorded)
+    else:
+        await MemoryCluster.apply(stage.cluster, Workload("default", DEPLOYMENT, ()), fence=recorded)
+    reconciler = Reconciler(stage.log, stage.cluster)
+    await reconciler.on_event(Wake.by(event))
+    assert [r.template.image for r in await stage.observed()] == ["a"]
+
+
+async def test_of_two_that_take_over_the_newer_plan_stays(stage: Stage) -> None:
+    await stage.register(spec("a", 2))
+    await MemoryCluster.apply(stage.cluster, Workload("default", DEPLOYMENT, ()), fence=1_000)
+    paused = stage.processes[0]
+    paused.wake(await newest(stage))
+    await paused.hold_at("apply")
+    await stage.register(spec("b", 1))
+    await Reconciler(stage.log, stage.cluster).on_event(Wake.by(await newest(stage)))
+    await paused.finish()
+    assert [r.template.image for r in await stage.observed()] == ["b"]
 
 
 async def test_a_deployment_that_the_log_does_not_know_is_not_touched(stage: Stage) -> None:

@@ -1,4 +1,4 @@
-"""The resync finds what no event tells, and leaves alone what is right or unknown."""
+"""The resync finds what no event tells, and leaves alone what is right."""
 
 import asyncio
 from collections.abc import AsyncIterator
@@ -6,9 +6,12 @@ from collections.abc import AsyncIterator
 import pytest
 import structlog
 
+from libs.common.clock import utc_now
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import Workload
 from libs.common.errors import ClusterUnavailable
+from libs.common.events.envelope import Position
+from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
 from services.reconciler.converge import Reconciler
 from services.reconciler.loop import Resync
@@ -69,13 +72,27 @@ async def test_a_spec_that_nobody_was_woken_for_is_applied(scene: Scene) -> None
     assert {replica.template.image for replica in await scene.observed()} == {"a", "b"}
 
 
-async def test_what_the_log_does_not_know_is_left_alone_and_told_once(scene: Scene) -> None:
-    await MemoryCluster.apply(scene.cluster, Workload(PROJECT, STRANGER, ()), fence=1)
+@pytest.mark.parametrize("fence", [1, 1_000, Position(1, "another"), Position(1_000, "another")])
+async def test_what_the_log_does_not_know_is_told_and_then_removed(
+    scene: Scene, fence: int | Position
+) -> None:
+    await MemoryCluster.apply(scene.cluster, Workload(PROJECT, STRANGER, ()), fence=fence)
     with structlog.testing.capture_logs() as told:
-        await scene.resync.round()
         await scene.resync.round()
     assert [line["deployment_id"] for line in told] == [STRANGER]
     assert STRANGER in await scene.cluster.observe()
+    await scene.resync.round()
+    assert STRANGER not in await scene.cluster.observe()
+
+
+async def test_an_empty_log_ends_nothing() -> None:
+    cluster = MemoryCluster(utc_now)
+    await cluster.apply(Workload(PROJECT, STRANGER, ()), fence=1)
+    log = MemoryLog()
+    resync = Resync(log, cluster, Reconciler(log, cluster), Progress(), interval_s=0.01)
+    for _ in range(3):
+        await resync.round()
+    assert STRANGER in await cluster.observe()
 
 
 async def test_what_is_left_of_a_removed_deployment_is_removed(scene: Scene) -> None:

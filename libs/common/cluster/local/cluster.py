@@ -16,6 +16,7 @@ import structlog
 
 from libs.common.clock import Clock, utc_now
 from libs.common.cluster.counting import missing
+from libs.common.cluster.fencing import Fence, position
 from libs.common.cluster.local import lines
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.launch import launch
@@ -26,6 +27,7 @@ from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.port import LogLine, ObservedWorkload, Workload
 from libs.common.errors import CannotApply, ClusterUnavailable
+from libs.common.events.envelope import Position
 from libs.common.ids import new_id
 
 logger = structlog.get_logger()
@@ -62,7 +64,7 @@ class LocalCluster:
     def probes_natively(self) -> bool:
         return False
 
-    async def apply(self, workload: Workload, *, fence: int) -> None:
+    async def apply(self, workload: Workload, *, fence: Fence) -> None:
         for run in workload.runs:
             if run.replicas and not run.template.command:
                 raise CannotApply(
@@ -80,7 +82,11 @@ class LocalCluster:
                 files.write_json(f"{directory}/{files.RESTART}", {"attempt": attempt})
                 await self._attend([directory])
 
-    async def remove(self, deployment_id: str, *, fence: int) -> None:
+    async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
+        with _translated():
+            await asyncio.to_thread(self._take_over, deployment_id, recorded, fence)
+
+    async def remove(self, deployment_id: str, *, fence: Fence) -> None:
         with _translated():
             await self._attend(await asyncio.to_thread(self._write_removal, deployment_id, fence))
 
@@ -133,21 +139,26 @@ class LocalCluster:
             while await asyncio.to_thread(_kill_all, known) or self._are_shims_left():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)
 
-    def _write(self, workload: Workload, fence: int) -> list[Path]:
+    def _take_over(self, deployment_id: str, recorded: Position, fence: Position) -> None:
+        with self._home.locked(deployment_id):
+            if self._home.fence(deployment_id) == recorded:
+                self._home.replace_fence(deployment_id, fence)
+
+    def _write(self, workload: Workload, fence: Fence) -> list[Path]:
         """Put the intent on disk; returns the replicas whose shim has something to do."""
         deployment_id = workload.deployment_id
         home = self._home
         with home.locked(deployment_id):
-            home.admit(deployment_id, fence)
+            sequence = home.admit(deployment_id, position(fence))
             home.discard_unfinished(deployment_id)
-            before = home.workload(deployment_id) or WorkloadRecord(workload.project_id, fence)
+            before = home.workload(deployment_id) or WorkloadRecord(workload.project_id, sequence)
             stopped = [path for path in home.replicas(deployment_id) if path.name in workload.stopping]
             for directory in stopped:
                 home.order_stop(directory, self._grace_s)
             staying = [path for path in home.replicas(deployment_id) if not is_stopping(path)]
             records = [record for path in staying if (record := load_record(path)) is not None]
             lacking = missing(workload, [(record.replica_id, record.run_id) for record in records])
-            after = WorkloadRecord(workload.project_id, fence, before.next_order + len(lacking))
+            after = WorkloadRecord(workload.project_id, sequence, before.next_order + len(lacking))
             if after != before or not before.next_order:
                 home.save_workload(deployment_id, after)
             created = [
@@ -170,12 +181,12 @@ class LocalCluster:
         unattended = [path for path in staying if not files.is_supervised(str(path))]
         return [*stopped, *unattended, *created]
 
-    def _write_removal(self, deployment_id: str, fence: int) -> list[Path]:
+    def _write_removal(self, deployment_id: str, fence: Fence) -> list[Path]:
         home = self._home
         with home.locked(deployment_id):
-            home.admit(deployment_id, fence)
-            home.remember_removal(deployment_id, fence)
-            home.mark_removed(deployment_id, fence)
+            sequence = home.admit(deployment_id, position(fence))
+            home.remember_removal(deployment_id, sequence)
+            home.mark_removed(deployment_id, sequence)
             home.discard_unfinished(deployment_id)
             left = home.replicas(deployment_id)
             for directory in left:

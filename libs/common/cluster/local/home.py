@@ -7,6 +7,7 @@ root/
 │   ├── gone/                the last replicas that ended for good, for their last words
 │   └── log.index            see shim/log_index.py
 ├── fences/<deployment_id>   the lock on the deployment's workload; outlives it with the fence of its removal
+├── fences/<deployment_id>.json  the log that the newest fence is of, and the hash of its event there
 └── ports                    the next port to hand out
 """
 
@@ -19,9 +20,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+from libs.common.cluster.fencing import admit
 from libs.common.cluster.local.record import Record
 from libs.common.cluster.local.shim import files
-from libs.common.errors import Fenced
+from libs.common.events.envelope import Position
 
 WORKLOAD = "workload.json"
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
@@ -79,13 +81,43 @@ class Home:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
-    def admit(self, deployment_id: str, fence: int) -> None:
-        """Under the lock: raises Fenced when a plan with a higher sequence came before, a removal's too."""
+    def admit(self, deployment_id: str, fence: Position) -> int:
+        """Under the lock: the sequence to record, once it is known what it is of.
+
+        Raises Fenced for a plan that must not follow the newest one, a removal's too.
+        """
+        newest = self.fence(deployment_id)
+        admit(newest, fence)
+        if fence != newest:
+            self._save_origin(deployment_id, fence)
+        return fence.sequence
+
+    def fence(self, deployment_id: str) -> Position:
+        """Under the lock: of the newest plan; sequence 0 when there was none.
+
+        The sequence counts. What is kept beside it may be of the plan before or after, when somebody was
+        killed in between, or be missing in a home of an earlier version: then only the sequence is known.
+        """
         removal = (self._fences / deployment_id).read_bytes()
         workload = self.workload(deployment_id)
         newest = max(int(removal) if removal else 0, workload.fence if workload else 0)
-        if fence < newest:
-            raise Fenced(f"the plan rests on event {fence}; one that rests on {newest} was applied before")
+        origin = files.read_json(f"{self._fences}/{deployment_id}.json") or {}
+        if origin.get("sequence") != newest:
+            return Position(newest)
+        return Position(newest, str(origin.get("log", "")), str(origin.get("hash", "")))
+
+    def replace_fence(self, deployment_id: str, fence: Position) -> None:
+        """Under the lock: whatever was recorded counts no more."""
+        workload = self.workload(deployment_id)
+        self._save_origin(deployment_id, fence)
+        if workload is not None:
+            self.save_workload(deployment_id, replace(workload, fence=fence.sequence))
+        if (self._fences / deployment_id).stat().st_size:
+            self.remember_removal(deployment_id, fence.sequence)
+
+    def _save_origin(self, deployment_id: str, fence: Position) -> None:
+        stored = {"sequence": fence.sequence, "log": fence.log, "hash": fence.hash}
+        files.write_json(f"{self._fences}/{deployment_id}.json", stored)
 
     def remember_removal(self, deployment_id: str, fence: int) -> None:
         """Under the lock: what is left when everything else of the deployment is deleted."""

@@ -16,6 +16,7 @@ from libs.common.log import wire
 from libs.common.log.jetstream.direct_get import DirectGet
 from libs.common.log.jetstream.found import Found
 from libs.common.log.jetstream.link import Link, status
+from libs.common.log.jetstream.standing import Standing
 from libs.common.log.port import Head, Stored
 from libs.common.log.sealing import Sealed
 
@@ -75,9 +76,12 @@ WhatIsStored = Callable[[Answer], Awaitable[list[Head] | None]]
 class Appender:
     """Sends, and sends again, until there is a definite answer or `deadline_s` has passed."""
 
-    def __init__(self, link: Link, reader: DirectGet, *, deadline_s: float, attempt_s: float) -> None:
+    def __init__(
+        self, link: Link, reader: DirectGet, standing: Standing, *, deadline_s: float, attempt_s: float
+    ) -> None:
         self._link = link
         self._reader = reader
+        self._standing = standing
         self._deadline_s = deadline_s
         self._attempt_s = attempt_s
         self._open_batches = asyncio.Semaphore(MAX_OPEN_BATCHES)
@@ -88,21 +92,18 @@ class Appender:
         async def what_is_stored(hint: Answer) -> list[Head] | None:
             return await self._look_for(sealed, hint)
 
-        last = await self._until_definite([_outgoing(event) for event in sealed], what_is_stored)
+        last = await self._until_definite(
+            [_outgoing(event) for event in sealed], what_is_stored, is_checked=True
+        )
         if isinstance(last, list):
             return last
         first = last - len(sealed) + 1
         return [Head(first + place, event.hash) for place, event in enumerate(sealed)]
 
-    async def restore(self, events: Sequence[Stored]) -> None:
+    async def restore(self, events: Sequence[Stored], *, until: int) -> None:
         """Store events of an export at the very same sequences. Raises AppendConflict, LogUnavailable."""
         messages = [
-            Outgoing(
-                event.subject,
-                {**event.headers, wire.IMPORTED_TIME: event.time.isoformat()},
-                event.data,
-            )
-            for event in events
+            Outgoing(event.subject, wire.imported_headers(event, until=until), event.data) for event in events
         ]
         messages[0].headers[EXPECTED_LAST] = str(events[0].sequence - 1)
 
@@ -118,9 +119,13 @@ class Appender:
         await self._until_definite(messages, what_is_stored)
 
     async def _until_definite(
-        self, messages: Sequence[Outgoing], what_is_stored: WhatIsStored
+        self, messages: Sequence[Outgoing], what_is_stored: WhatIsStored, *, is_checked: bool = False
     ) -> int | list[Head]:
         """The sequence of the last message, or where an earlier attempt had stored them.
+
+        is_checked: refused while the log ends inside an import, and when it is another log than before. An
+        import begins in an empty log only. So while it is not known that the log is past that, the append
+        asks for an empty one: whichever of the two comes first, the other is refused.
 
         | answer                            | stored by an earlier attempt | else                         |
         |-----------------------------------|------------------------------|------------------------------|
@@ -138,7 +143,8 @@ class Appender:
         may_be_under_way = False
         while True:
             await self._link.connected(until=until)
-            answer = await self._attempt(messages)
+            is_first = is_checked and await self._must_be_first()
+            answer = await self._attempt(_first_of_all(messages) if is_first else messages)
             match answer:
                 case Ack(sequence, is_duplicate=False):
                     return sequence
@@ -149,9 +155,12 @@ class Appender:
                 case Refusal(err_code=10071 | 10164) as refusal:
                     if (places := await what_is_stored(answer)) is not None:
                         return places
-                    if refusal.err_code == WRONG_SEQUENCE or not may_be_under_way:
+                    is_final = refusal.err_code == WRONG_SEQUENCE or not may_be_under_way
+                    if is_final and not is_first:
                         raise AppendConflict(f"somebody appended first: {refusal.description}")
                     problem = refusal.description
+                    if is_first:
+                        await self._standing.check()
                     await asyncio.sleep(next(pauses))
                 case Refusal(code, err_code, description):
                     if err_code not in TRY_AGAIN and code < 500:
@@ -166,6 +175,11 @@ class Appender:
                 raise LogUnavailable(
                     f"whether an append is stored stays unknown after {self._deadline_s} s: {problem}"
                 )
+
+    async def _must_be_first(self) -> bool:
+        """Raises LogReplaced."""
+        await self._standing.identity()
+        return not self._standing.is_known_whole
 
     async def _attempt(self, messages: Sequence[Outgoing]) -> Answer:
         done: asyncio.Future[Msg | None] = asyncio.get_running_loop().create_future()
@@ -248,6 +262,11 @@ def _outgoing(event: Sealed) -> Outgoing:
         return Outgoing(event.subject, event.headers, event.data)
     headers = {**event.headers, EXPECTED_SEQUENCE: str(guard.sequence), EXPECTED_SUBJECT: guard.filter}
     return Outgoing(event.subject, headers, event.data)
+
+
+def _first_of_all(messages: Sequence[Outgoing]) -> list[Outgoing]:
+    first, *rest = messages
+    return [first._replace(headers={**first.headers, EXPECTED_LAST: "0"}), *rest]
 
 
 def _answer(message: Msg | None) -> Answer:

@@ -9,21 +9,24 @@ import structlog
 from nats.aio.client import Client
 
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
-from libs.common.errors import LogUnavailable
-from libs.common.events.envelope import Cause, Draft, Recorded
+from libs.common.errors import LogImporting, LogUnavailable
+from libs.common.events.envelope import Cause, Draft, Position, Recorded
 from libs.common.log import wire
 from libs.common.log.filters import ALL, disjoint, matches_any
 from libs.common.log.jetstream.append import Appender
 from libs.common.log.jetstream.direct_get import DirectGet, TooManySubjects
 from libs.common.log.jetstream.found import Found
 from libs.common.log.jetstream.link import Link
+from libs.common.log.jetstream.standing import Standing
 from libs.common.log.jetstream.tail import ConsumerLost, Tail
-from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Loaded, Stored
+from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import appended, check_restorable, seal
 
 logger = structlog.get_logger()
 
 STREAM = "EVENTS"
+
+_IMPORT_PAUSE_S = 0.1
 
 _PAGES = (100, 400)
 """Short reads need no consumer, which is an object on the broker; long ones are faster with one."""
@@ -52,23 +55,49 @@ class JetStreamLog:
         self._deadline_s = deadline_s
         self._clock = clock
         self._direct = DirectGet(self._link, STREAM, deadline_s=deadline_s, attempt_s=attempt_s)
-        self._appender = Appender(self._link, self._direct, deadline_s=deadline_s, attempt_s=attempt_s)
+        self._standing = Standing(
+            self._link, self._direct, STREAM, deadline_s=deadline_s, attempt_s=attempt_s
+        )
+        self._appender = Appender(
+            self._link, self._direct, self._standing, deadline_s=deadline_s, attempt_s=attempt_s
+        )
+
+    async def identity(self) -> str:
+        return await self._standing.identity()
+
+    async def has(self, position: Position) -> bool:
+        return await self._standing.has(position)
+
+    async def importing(self) -> Importing | None:
+        return await self._standing.importing()
 
     async def append(
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
     ) -> Appended:
         sealed = seal(drafts, heads=heads, guards=guards, cause=cause, source=self._source, now=self._clock())
-        return appended(sealed, await self._appender.append(sealed))
+        result = appended(sealed, await self._appender.append(sealed))
+        self._standing.saw(result.sequence, sealed[-1].hash)
+        return result
 
     async def load(self, *filters: str) -> Loaded:
         try:
             found = await self._direct.newest(filters)
         except TooManySubjects:
             found = await self._load_many(filters)
+        # Afterwards: what was read of an empty log may be the first part of an import that began meanwhile.
+        await self._standing.check()
+        for one in found[-1:]:
+            self._standing.saw(one.sequence, one.headers.get(wire.HASH, ""))
         return Loaded(tuple(wire.to_recorded(*one) for one in found))
 
     async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
-        async for page in self._scan(filters, after=after, until=until):
+        last = await self.last_sequence() if until is None else until
+        try:
+            if not await self._standing.check():
+                return
+        except LogImporting:
+            return
+        async for page in self._scan(filters, after=after, until=last):
             for found in page:
                 yield wire.to_recorded(*found)
 
@@ -77,7 +106,9 @@ class JetStreamLog:
             for found in page:
                 yield wire.to_stored(*found)
 
-    async def follow(self, *filters: str, after: int | None = None) -> AsyncIterator[Recorded | CaughtUp]:
+    async def follow(
+        self, *filters: str, after: int | None = None
+    ) -> AsyncIterator[Recorded | CaughtUp | Importing]:
         narrow = disjoint(filters)
         is_exact = all(one in filters for one in narrow)
         given = after
@@ -85,6 +116,7 @@ class JetStreamLog:
         is_caught_up = False
         while True:
             try:
+                await self._standing.check()
                 if target is None:
                     target = max(await self.last_sequence(), after or 0)
                 async with Tail(self._link, STREAM, narrow, after=given) as tail:
@@ -93,12 +125,20 @@ class JetStreamLog:
                         yield CaughtUp(max(target, given or 0))
                     while True:
                         for found, _, pending in await tail.next():
+                            if is_caught_up:
+                                _stop_at_import(found)
                             given = found.sequence
+                            self._standing.saw(given, found.headers.get(wire.HASH, ""))
                             if is_exact or matches_any(filters, found.subject):
                                 yield wire.to_recorded(*found)
                             if not is_caught_up and (pending == 0 or given >= target):
                                 is_caught_up = True
                                 yield CaughtUp(max(target, given))
+            except LogImporting as importing:
+                # What was followed until now is an empty log: it is followed anew once the import is whole.
+                yield Importing(importing.sequence, importing.events)
+                given, target, is_caught_up = after, None, False
+                await asyncio.sleep(_IMPORT_PAUSE_S)
             except (ConsumerLost, LogUnavailable) as lost:
                 if self._link.client.is_closed:
                     raise LogUnavailable("the connection to the broker is closed") from lost
@@ -106,10 +146,13 @@ class JetStreamLog:
                 await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - spreads the returning followers
 
     async def last_sequence(self) -> int:
+        await self._standing.identity()
         newest = await self._direct.from_leader({"last_by_subj": ALL})
         return newest.sequence if newest else 0
 
     async def sequence_at(self, moment: datetime) -> int:
+        if await self.importing():
+            return 0
         first_after = await self.last_sequence() + 1
         at_or_before: Stored | None = None
         low = 1
@@ -125,9 +168,9 @@ class JetStreamLog:
         place, events = wire.batch_place(at_or_before.headers)
         return at_or_before.sequence if place == events else at_or_before.sequence - place
 
-    async def restore(self, events: Sequence[Stored]) -> None:
+    async def restore(self, events: Sequence[Stored], *, until: int) -> None:
         check_restorable(events)
-        await self._appender.restore(events)
+        await self._appender.restore(events, until=until)
 
     async def _stored(self, sequence: int) -> Stored:
         found = await self._direct.at(sequence) or await self._direct.from_leader({"seq": sequence})
@@ -195,3 +238,9 @@ class JetStreamLog:
             raise LogUnavailable(f"the log could not be read: {lost}") from lost
         await self._link.connected(until=until)
         await asyncio.sleep(0.05)
+
+
+def _stop_at_import(found: Found) -> None:
+    """An import that comes as news is no news: it is the beginning of the log. Raises LogImporting."""
+    if until := wire.import_until(found.headers):
+        raise LogImporting(found.sequence, until)
