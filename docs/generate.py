@@ -29,14 +29,18 @@ Every event is a CloudEvent in binary mode on the stream `EVENTS`, subject
 | `ce-subject` | the aggregate's id |
 | `ce-time` | when it was appended |
 | `ce-dataschema` | type and version of the payload |
-| `ce-actor` | who is answerable: `key:default`, `service:health`, the source of a command |
+| `ce-actor` | who is answerable, as authenticated: `key:default`, `service:health`, `command:<user>` |
 | `ce-correlationid` | the request or command that the whole chain goes back to |
 | `ce-causationid` | the event or command that led to this one directly |
+| `ce-causationsource` | where that is a command: the source that its publisher claims |
 | `ce-hash` | sha256 over the previous hash of the aggregate, subject, id, type and payload |
 | `traceparent` | W3C trace context |
 
 A consumer follows with its own ordered consumer and remembers the stream sequence; REST does the same by
 `GET /v1/events?after=<sequence>`. A payload is absolute: the newest event of a subject says how things are.
+
+The command that led to an event is named by its `ce-causationsource` and `ce-causationid`. In events of
+earlier versions, which have no such header, the source of the command is the actor.
 
 A consumer names the stream, `EVENTS`: the server does not find it by the subjects that it stores.
 

@@ -1,9 +1,11 @@
-"""Submit a spec as another system would: a CloudEvent over NATS, and the event that answers it.
+"""Submit a spec as another system would: a CloudEvent over NATS, and the answer to it.
 
-    python examples/commands/submit.py HOME SPEC.json
+    python examples/commands/submit.py HOME SPEC.json [ID]
 
 HOME is a platform's home: `run/ports.json` tells where its broker is, `nats/commands.nk` who we are.
-Prints the event (or the rejection) that the command led to, as JSON; exits 1 on a rejection.
+Prints the answer, `done` or `rejected`, as JSON; exits 1 on a rejection. ID is the command's, made up if it
+is not given: the same one again has no second effect and gets the first answer, so whoever hears none asks
+again.
 """
 
 import asyncio
@@ -16,36 +18,27 @@ import nats
 
 ANSWER_WITHIN_S = 15
 
+SOURCE = "examples/commands"
 
-async def submit(home: Path, config: dict, project_id: str = "default") -> dict:
+
+async def submit(home: Path, config: dict, command_id: str, project_id: str = "default") -> dict:
     port = json.loads((home / "run" / "ports.json").read_text())["nats"]
     client = await nats.connect(f"nats://127.0.0.1:{port}", nkeys_seed=str(home / "nats" / "commands.nk"))
-    command_id = str(uuid.uuid4())
     answer: asyncio.Future[dict] = asyncio.get_running_loop().create_future()
 
-    async def on_event(message):
-        if message.headers.get("ce-causationid") == command_id and not answer.done():
-            answer.set_result(
-                {
-                    "type": message.headers["ce-type"],
-                    "subject": message.subject,
-                    "causationId": command_id,
-                    "data": json.loads(message.data),
-                }
-            )
+    async def on_answer(message):
+        told = json.loads(message.data)
+        # Ids are unique for each source: another system may use the same one.
+        if (told["commandSource"], told["commandId"]) == (SOURCE, command_id) and not answer.done():
+            answer.set_result({"type": message.subject.rsplit(".", 1)[1], **told})
 
-    async def on_rejection(message):
-        rejection = json.loads(message.data)
-        if rejection.get("commandId") == command_id and not answer.done():
-            answer.set_result({"type": "rejected", **rejection})
-
-    await client.subscribe(f"events.{project_id}.deployment.*.SpecRegistered", cb=on_event)
-    await client.subscribe(f"commands.{project_id}.rejected", cb=on_rejection)
+    for kind in ("done", "rejected"):
+        await client.subscribe(f"commands.{project_id}.{kind}", cb=on_answer)
     await client.flush()
     headers = {
         "ce-specversion": "1.0",
         "ce-id": command_id,
-        "ce-source": "examples/commands",
+        "ce-source": SOURCE,
         "ce-type": "specstream.deployment.submit",
         "content-type": "application/json",
     }
@@ -60,9 +53,10 @@ async def submit(home: Path, config: dict, project_id: str = "default") -> dict:
 
 
 def main():
-    if len(sys.argv) != 3:
+    if len(sys.argv) not in {3, 4}:
         sys.exit(__doc__)
-    answer = asyncio.run(submit(Path(sys.argv[1]), json.loads(Path(sys.argv[2]).read_text())))
+    home, spec, command_id = *sys.argv[1:3], (sys.argv[3:] or [str(uuid.uuid4())])[0]
+    answer = asyncio.run(submit(Path(home), json.loads(Path(spec).read_text()), command_id))
     print(json.dumps(answer, indent=2))
     sys.exit(1 if answer["type"] == "rejected" else 0)
 

@@ -37,8 +37,6 @@ WORKS: Mapping[str, tuple[str, str]] = {
 
 USERS = (PROVISION_USER, *WRITES, COMMANDS_USER)
 
-_REJECTED = subjects.rejected("*")
-
 _OWN_CONSUMERS = tuple(
     pattern.format(stream=subjects.EVENTS_STREAM)
     for pattern in (
@@ -96,9 +94,10 @@ def permissions_of(user: str) -> Permissions:
             return Permissions((">",), (">",))
         case "commands":
             # A plain client gets its answers under the common prefix, which no service uses.
-            return Permissions(("commands.>", *_OWN_CONSUMERS), ("events.>", _REJECTED, "_INBOX.>"))
+            return Permissions(("commands.>", *_OWN_CONSUMERS), ("events.>", *subjects.ANSWERS, "_INBOX.>"))
         case "api":
-            return _service(user) + Permissions((_REJECTED,), (subjects.HEARTBEATS,))
+            outcomes = permissions.keeper(subjects.OUTCOMES_STREAM, subjects.OUTCOMES_ROOT)
+            return _service(user) + outcomes + Permissions(subjects.ANSWERS, (subjects.HEARTBEATS,))
         case _:
             return _service(user)
 

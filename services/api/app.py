@@ -6,16 +6,21 @@ from contextlib import asynccontextmanager, contextmanager
 
 import uvicorn
 
+from libs.common.bus import subjects
 from libs.common.bus.broker import close, make_broker
 from libs.common.bus.connection import connected
+from libs.common.bus.entries import Entries
+from libs.common.bus.jetstream_entries import JetStreamEntries
 from libs.common.clock import utc_now
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import Archive, EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
+from services.api.command_handler import CommandHandler
 from services.api.commands.carry_out import Commands
+from services.api.commands.outcomes import Outcomes
 from services.api.database import open_database
-from services.api.handlers import subscribe
+from services.api.handlers import make_publish, subscribe
 from services.api.health import Heartbeats
 from services.api.importer import Importer
 from services.api.projector import Projector
@@ -38,8 +43,13 @@ SHUTDOWN_S = 3
 KEEP_ALIVE_S = 75
 
 
-async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] = as_it_is) -> None:
-    """Until SIGTERM or SIGINT. adapt_log: another composition may wrap the log."""
+async def run(
+    settings: Settings,
+    *,
+    adapt_log: Callable[[EventLog], EventLog] = as_it_is,
+    adapt_outcomes: Callable[[Entries], Entries] = as_it_is,
+) -> None:
+    """Until SIGTERM or SIGINT. adapt_*: another composition may wrap the log and the outcomes of commands."""
     home = settings.home.expanduser()
     engine = await open_database(home / "api" / "read.db")
     try:
@@ -64,7 +74,18 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
                 clock=utc_now,
                 edge_port=settings.edge_port,
             )
-            subscribe(connection.broker, api.commands, api.heartbeats, clock=utc_now, service=SERVICE)
+            entries = JetStreamEntries(
+                connection.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT
+            )
+            handler = CommandHandler(
+                log,
+                api.commands,
+                Outcomes(adapt_outcomes(entries), utc_now),
+                make_publish(connection.broker),
+                utc_now,
+                progress.set_aside,
+            )
+            subscribe(connection.broker, handler, api.heartbeats, clock=utc_now, service=SERVICE)
             await connection.broker.start()
 
             async def serve() -> None:

@@ -13,8 +13,8 @@ from pydantic.json_schema import models_json_schema
 from libs.common.bus import subjects
 from libs.common.events.catalogue import CATALOGUE
 from libs.common.spec.schema import spec_json_schema
+from services.api.answers import DONE_TYPE, REJECTED_TYPE
 from services.api.bodies import DeleteCommandBody, SubmitCommandBody
-from services.api.handlers import REJECTED_TYPE
 from services.api.schemas.base import Answer, IssueAnswer
 
 REF = "#/components/schemas/{model}"
@@ -25,10 +25,28 @@ _CLOUD_EVENT = (
 )
 
 
+KNOWN_BY = (
+    "A command, known by its source and id. It is answered once it is carried out or refused. The same "
+    "source and id again, within 30 days, have no second effect and get the first answer again."
+)
+
+
+class Done(Answer):
+    """A command is carried out, or found everything as it asks. commandId, commandSource: of the command.
+    specId: of the spec in force for what was submitted; null for a deletion."""
+
+    command_id: str
+    command_source: str
+    deployment_id: str
+    spec_id: str | None
+
+
 class Rejection(Answer):
-    """Why a command was refused, with the issues that REST would give. commandId: null if it had none."""
+    """Why a command was refused, with the issues that REST would give. commandId, commandSource: of the
+    command; null if it had none."""
 
     command_id: str | None
+    command_source: str | None
     code: str
     message: str
     issues: list[IssueAnswer]
@@ -40,20 +58,22 @@ def make_asyncapi() -> dict[str, Any]:
     messages = {
         "submit": _message("Create or update a deployment", "SubmitCommandBody", _command_headers()),
         "delete": _message("Delete a deployment", "DeleteCommandBody", _command_headers()),
-        "rejected": _message("A command was refused", "Rejection", _headers(ce_type=REJECTED_TYPE)),
+        "done": _message("A command is carried out", "Done", _answer_headers(DONE_TYPE)),
+        "rejected": _message("A command was refused", "Rejection", _answer_headers(REJECTED_TYPE)),
         **{name: _message(_summary(fact), name, _event_headers(name)) for name, fact in CATALOGUE.items()},
     }
     channels = {
         "submit": _channel(
             "commands.{project_id}.deployment.submit",
             ["submit"],
-            "A command; its id is never carried out twice.",
+            KNOWN_BY,
         ),
         "delete": _channel(
             "commands.{project_id}.deployment.delete",
             ["delete"],
-            "A command; its id is never carried out twice.",
+            KNOWN_BY,
         ),
+        "done": _channel("commands.{project_id}.done", ["done"], "Commands that are carried out."),
         "rejected": _channel("commands.{project_id}.rejected", ["rejected"], "Refused commands."),
         "events": _channel(
             "events.{project_id}.{kind}.{id}.{type}", list(CATALOGUE), "Every fact, kept for ever."
@@ -67,7 +87,8 @@ def make_asyncapi() -> dict[str, Any]:
             "description": (
                 f"{_CLOUD_EVENT} Commands go to the stream {subjects.COMMANDS_STREAM}, events are read from "
                 f"{subjects.EVENTS_STREAM}. A command's id is the `ce-causationid` of each event that it "
-                "leads to; the same id again does nothing."
+                "leads to, its source the `ce-causationsource`. Commands take effect in the order in which "
+                "the stream has them."
             ),
         },
         "defaultContentType": "application/json",
@@ -75,6 +96,7 @@ def make_asyncapi() -> dict[str, Any]:
         "operations": {
             "takeSubmit": _operation("receive", "submit", ["submit"]),
             "takeDelete": _operation("receive", "delete", ["delete"]),
+            "tellDone": _operation("send", "done", ["done"]),
             "tellRejected": _operation("send", "rejected", ["rejected"]),
             "tellEvents": _operation("send", "events", list(CATALOGUE)),
         },
@@ -83,7 +105,13 @@ def make_asyncapi() -> dict[str, Any]:
 
 
 def _schemas() -> dict[str, Any]:
-    models: list[type[BaseModel]] = [SubmitCommandBody, DeleteCommandBody, Rejection, *CATALOGUE.values()]
+    models: list[type[BaseModel]] = [
+        SubmitCommandBody,
+        DeleteCommandBody,
+        Done,
+        Rejection,
+        *CATALOGUE.values(),
+    ]
     _, definitions = models_json_schema([(model, "validation") for model in models], ref_template=REF)
     schemas: dict[str, Any] = definitions["$defs"]
     # What clients write and what is stored share some names.
@@ -113,13 +141,24 @@ def _command_headers() -> dict[str, Any]:
     return _headers(traceparent="W3C trace context that the resulting events belong to.")
 
 
+def _answer_headers(ce_type: str) -> dict[str, Any]:
+    return _headers(
+        ce_type=ce_type,
+        **{
+            "ce-causationid": "The id of the command, where it is printable ASCII.",
+            "ce-causationsource": "The source of the command, likewise.",
+        },
+    )
+
+
 def _event_headers(event_type: str) -> dict[str, Any]:
     return _headers(
         ce_type=event_type,
         **{
-            "ce-actor": "Who is answerable.",
+            "ce-actor": "Who is answerable, as authenticated.",
             "ce-correlationid": "The request or command at the start of the chain.",
             "ce-causationid": "The event or command that led to it directly.",
+            "ce-causationsource": "Of a command that led to it directly: the source that it claims.",
             "ce-hash": "Its link in the hash chain of its aggregate.",
             "traceparent": "W3C trace context of the change.",
         },

@@ -2,7 +2,6 @@
 
 import base64
 import binascii
-import json
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -30,12 +29,28 @@ class CloudEvent:
     data: object
 
 
-class Malformed(BadRequest):
-    """Not a CloudEvent. event_id: its id, if that much could be read."""
+@dataclass(frozen=True, slots=True)
+class Named:
+    """What could be read of who an event is. id, source: as text, cut to what may be shown.
 
-    def __init__(self, message: str, issues: list[Issue], event_id: str | None) -> None:
+    is_known: whether both are fit to be recognised by; then they are whole.
+    """
+
+    id: str | None = None
+    source: str | None = None
+    is_known: bool = False
+
+
+class Malformed(BadRequest):
+    """Not a CloudEvent. named: who it is, if that much could be read."""
+
+    def __init__(self, message: str, issues: list[Issue], named: Named) -> None:
         super().__init__(message, issues)
-        self.event_id = event_id
+        self.named = named
+
+    @property
+    def event_id(self) -> str | None:
+        return self.named.id
 
 
 def parse_cloud_event(headers: Mapping[str, str], body: bytes) -> CloudEvent:
@@ -51,21 +66,21 @@ def parse_cloud_event(headers: Mapping[str, str], body: bytes) -> CloudEvent:
     """
     attributes = _binary_attributes(headers)
     if attributes:
-        event_id = _text(attributes.get("id"))
-        _check(attributes, event_id)
-        data = _json(body, event_id) if body else None
+        named = _named(attributes)
+        _check(attributes, named)
+        data = _json(body, named) if body else None
         return CloudEvent(attributes["id"], attributes["source"], attributes["type"], data)
-    envelope = _json(body, None)
+    envelope = _json(body, Named())
     if not isinstance(envelope, dict):
-        raise Malformed("the message is not a CloudEvent", [Issue((), "must be an object")], None)
-    event_id = _text(envelope.get("id"))
-    _check(envelope, event_id)
-    return CloudEvent(envelope["id"], envelope["source"], envelope["type"], _data(envelope, event_id))
+        raise Malformed("the message is not a CloudEvent", [Issue((), "must be an object")], Named())
+    named = _named(envelope)
+    _check(envelope, named)
+    return CloudEvent(envelope["id"], envelope["source"], envelope["type"], _data(envelope, named))
 
 
-def id_in_headers(headers: Mapping[str, str]) -> str | None:
-    """The id of an event in binary mode, whose body nobody looked at; None when there is none."""
-    return _text(_binary_attributes(headers).get("id"))
+def named_in_headers(headers: Mapping[str, str]) -> Named:
+    """Who an event in binary mode is, without a look at its body."""
+    return _named(_binary_attributes(headers))
 
 
 def _binary_attributes(headers: Mapping[str, str]) -> dict[str, str]:
@@ -76,41 +91,50 @@ def _binary_attributes(headers: Mapping[str, str]) -> dict[str, str]:
     return {name[3:]: unquote(value) for name, value in given.items() if name.startswith("ce-")}
 
 
-def _data(envelope: Mapping[str, Any], event_id: str | None) -> object:
+def _data(envelope: Mapping[str, Any], named: Named) -> object:
     if "data_base64" not in envelope:
         return envelope.get("data")
     if "data" in envelope:
         message = "is given together with data: give one of them"
-        raise Malformed(f"data_base64: {message}", [Issue(("data_base64",), message)], event_id)
+        raise Malformed(f"data_base64: {message}", [Issue(("data_base64",), message)], named)
     try:
         data = base64.b64decode(envelope["data_base64"], validate=True)
     except (TypeError, ValueError, binascii.Error) as error:
         message = "is not base64"
-        raise Malformed(f"data_base64: {message}", [Issue(("data_base64",), message)], event_id) from error
-    return _json(data, event_id)
+        raise Malformed(f"data_base64: {message}", [Issue(("data_base64",), message)], named) from error
+    return _json(data, named)
 
 
-def _json(body: bytes, event_id: str | None) -> object:
+def _json(body: bytes, named: Named) -> object:
     try:
         return parse_json(body)
     except BadRequest as error:
-        malformed = Malformed(error.message, list(error.issues), event_id)
+        malformed = Malformed(error.message, list(error.issues), named)
         if isinstance(error, ParseFailed):
             malformed.code = error.code
         raise malformed from error
+
+
+def _named(attributes: Mapping[str, object]) -> Named:
+    id_, source = attributes.get("id"), attributes.get("source")
+    return Named(_text(id_), _text(source), is_known=_is_fit(id_) and _is_fit(source))
 
 
 def _text(value: object) -> str | None:
     return value[:MAX_ATTRIBUTE] if isinstance(value, str) else None
 
 
-def _check(attributes: Mapping[str, object], event_id: str | None) -> None:
+def _is_fit(value: object) -> bool:
+    return isinstance(value, str) and len(value) <= MAX_ATTRIBUTE and _ATTRIBUTE.fullmatch(value) is not None
+
+
+def _check(attributes: Mapping[str, object], named: Named) -> None:
     issues = []
     for name in ("id", "source", "type"):
         value = attributes.get(name)
         if value is None:
             issues.append(Issue((name,), "is required"))
-        elif not (isinstance(value, str) and len(value) <= MAX_ATTRIBUTE and _ATTRIBUTE.fullmatch(value)):
+        elif not _is_fit(value):
             shown = value[:100] if isinstance(value, str) else None
             message = f"must be 1 to {MAX_ATTRIBUTE} characters on one line"
             issues.append(Issue((name,), message, shown))
@@ -120,8 +144,4 @@ def _check(attributes: Mapping[str, object], event_id: str | None) -> None:
         issues.append(Issue(("specversion",), "is not a known version", shown, ["1.0"]))
     if issues:
         first = issues[0]
-        raise Malformed(f"{first.path[0]}: {first.message}", issues, event_id)
-
-
-def to_json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+        raise Malformed(f"{first.path[0]}: {first.message}", issues, named)

@@ -98,6 +98,7 @@ def _latest_spec(events: list[Recorded]) -> SpecRecord | None:
         healthy_at=healthy,
         error=error,
         git=fact.git.model_dump(exclude_none=True) if fact.git else None,
+        command_source=event.cause.causation_source,
     )
 
 

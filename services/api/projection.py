@@ -127,6 +127,7 @@ def _register(connection: Connection, event: Recorded, fact: SpecRegistered) -> 
             healthy_at=None,
             error=None,
             git=fact.git.model_dump(exclude_none=True) if fact.git else None,
+            command_source=event.cause.causation_source,
         )
     )
     connection.execute(_of(deployment_id).values(spec_id=fact.spec_id, name=fact.spec.name))
@@ -143,6 +144,7 @@ def _put_activities(connection: Connection, event: Recorded, found: Sequence[Act
                 deployment_id=event.aggregate.id,
                 action=activity.action.value,
                 actor=event.cause.actor,
+                command_source=event.cause.causation_source,
                 data=activity.data,
                 created_at=to_rfc3339(event.time),
             )

@@ -19,7 +19,8 @@ class ProjectRecord:
 
 @dataclass(frozen=True, slots=True)
 class SpecRecord:
-    """user_id: who registered it. data: the spec as the API shows it. git: the `x-git-*` headers."""
+    """user_id: who registered it. data: the spec as the API shows it. git: the `x-git-*` headers.
+    command_source: of one that a command registered, the source that its publisher claims."""
 
     id: str
     sequence: int
@@ -32,6 +33,7 @@ class SpecRecord:
     healthy_at: str | None = None
     error: str | None = None
     git: Mapping[str, str] | None = None
+    command_source: str | None = None
 
     @property
     def wanted_replicas(self) -> int:
@@ -86,6 +88,7 @@ class ActivityRecord:
     deployment_id: str
     deployment_name: str
     deployment_deleted_at: str | None
+    command_source: str | None = None
 
 
 class Status(StrEnum):

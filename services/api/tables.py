@@ -60,8 +60,11 @@ specs = Table(
     Column("healthy_at", String(32)),
     Column("error", Text),
     Column("git", JSON),
+    Column("command_source", Text),
     Index("specs_by_deployment", "deployment_id", "sequence"),
 )
+
+"""user_id: the actor. command_source: what the publisher of a command claims to be; None for others."""
 
 instances = Table(
     "instances",
@@ -87,6 +90,7 @@ activities = Table(
     Column("deployment_id", String(32), ForeignKey("deployments.id"), nullable=False),
     Column("action", String(64), nullable=False),
     Column("actor", Text, nullable=False),
+    Column("command_source", Text),
     Column("data", JSON),
     Column("created_at", String(32), nullable=False),
     Index("activities_by_project", "project_id", "id"),

@@ -27,13 +27,26 @@ async def bus(shared_platform):
 
 async def test_the_example_submits_and_is_answered(shared_platform, tmp_path):
     answer = await _example(shared_platform, tmp_path, hello("by-command"))
-    assert answer["type"] == "SpecRegistered"
-    deployment_id = answer["subject"].split(".")[3]
+    assert answer["type"] == "done"
+    deployment_id = answer["deploymentId"]
     await shared_platform.settled(deployment_id)
     async with shared_platform.calling(deployment_id):
         pass
-    registered = await shared_platform.events(deployment_id, type="SpecRegistered")
-    assert [event["causationId"] for event in registered] == [answer["causationId"]]
+    [registered] = await shared_platform.events(deployment_id, type="SpecRegistered")
+    assert registered["data"]["spec_id"] == answer["specId"]
+    cause = registered["actor"], registered["causationSource"], registered["causationId"]
+    assert cause == ("command:commands", answer["commandSource"], answer["commandId"])
+
+
+async def test_a_caller_that_asks_again_is_answered_again(shared_platform, tmp_path):
+    command_id = str(uuid4())
+    first = await _example(shared_platform, tmp_path, hello("asked-again"), command_id)
+    assert await _example(shared_platform, tmp_path, hello("asked-again"), command_id) == first
+    # Nothing to change is an answer, too.
+    unchanged = await _example(shared_platform, tmp_path, hello("asked-again"))
+    assert (unchanged["type"], unchanged["specId"]) == ("done", first["specId"])
+    refused = await _example(shared_platform, tmp_path, {"name": 5}, command_id := str(uuid4()), status=1)
+    assert await _example(shared_platform, tmp_path, {"name": 5}, command_id, status=1) == refused
 
 
 async def test_a_refusal_says_the_same_as_rest(shared_platform, tmp_path):
@@ -98,7 +111,7 @@ async def _publish(bus, verb: str, command_id: str, data: dict) -> None:
     )
 
 
-async def _example(platform: LivePlatform, tmp_path, config: dict, *, status: int = 0) -> dict:
+async def _example(platform: LivePlatform, tmp_path, config: dict, *command_id: str, status: int = 0) -> dict:
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps(config))
     process = await asyncio.create_subprocess_exec(
@@ -106,6 +119,7 @@ async def _example(platform: LivePlatform, tmp_path, config: dict, *, status: in
         str(ROOT / "examples" / "commands" / "submit.py"),
         str(platform.home),
         str(spec),
+        *command_id,
         stdout=asyncio.subprocess.PIPE,
     )
     output, _ = await process.communicate()

@@ -50,9 +50,11 @@ class ApiProcess:
 
 
 @asynccontextmanager
-async def api_process(home: Path, nats_url: str) -> AsyncIterator[ApiProcess]:
-    """Until it answers; ended by SIGTERM, which it must obey with status 0."""
-    running = _start(home, nats_url)
+async def api_process(
+    home: Path, nats_url: str, *, module: str = "services.api"
+) -> AsyncIterator[ApiProcess]:
+    """Until it answers; ended by SIGTERM, which it must obey with status 0. module: what runs as the api."""
+    running = _start(home, nats_url, module)
     process = running.process
     try:
         async with running.client() as client:
@@ -79,11 +81,12 @@ async def api_process(home: Path, nats_url: str) -> AsyncIterator[ApiProcess]:
             assert status == 0, running.output
 
 
-def _start(home: Path, nats_url: str) -> ApiProcess:
+def _start(home: Path, nats_url: str, module: str) -> ApiProcess:
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
     environment = {
         "PATH": os.environ["PATH"],
+        "SPECSTREAM_PROGRAM": "api",
         "SPECSTREAM_HOME": str(home),
         "SPECSTREAM_NATS_URL": nats_url,
         "SPECSTREAM_API_PORT": str(port),
@@ -92,6 +95,6 @@ def _start(home: Path, nats_url: str) -> ApiProcess:
     }
     with (home / "api.log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", "services.api"], cwd=ROOT, env=environment, stdout=log, stderr=log
+            [sys.executable, "-m", module], cwd=ROOT, env=environment, stdout=log, stderr=log
         )
     return ApiProcess(home, nats_url, port, process)

@@ -2,10 +2,13 @@
 
 Takes a service's place by `SPECSTREAM_MODULE_<SERVICE>`. The file `run/die-<service>` in the home tells the
 point, `before` or `after` and the name of an effect: a type of fact that is appended, or `apply`, `restart`
-or `remove` of the cluster. The service removes it before it dies, so the one that is started next goes on.
+or `remove` of the cluster, or `begun`, `done` or `refused` as the api notes it of a command. The service
+removes it before it dies, so the one that is started next goes on. With `fails` instead of `before` each such
+effect fails in its place, for as long as the file is there.
 """
 
 import importlib
+import json
 import os
 import signal
 from collections.abc import Mapping, Sequence
@@ -14,6 +17,7 @@ from typing import Any
 
 import uvloop
 
+from libs.common.bus.entries import Entries
 from libs.common.cluster.port import Cluster, Workload
 from libs.common.events.envelope import Cause, Draft
 from libs.common.log.port import Appended, EventLog, Guard, Heads
@@ -42,6 +46,8 @@ class Fate:
         if not self._order.exists():
             return
         when, _, effect = self._order.read_text().partition(" ")
+        if when == "fails" and point == "before" and effect in effects:
+            raise RuntimeError(f"{effect} fails as ordered")
         if when == point and effect in effects:
             self._order.unlink()
             os.kill(os.getpid(), signal.SIGKILL)
@@ -65,6 +71,24 @@ class DyingLog:
         appended = await self._log.append(drafts, heads=heads, cause=cause, guards=guards)
         self._fate.at("after", effects)
         return appended
+
+
+class DyingEntries:
+    """Everything else is the entries' own."""
+
+    def __init__(self, entries: Entries, fate: Fate) -> None:
+        self._entries = entries
+        self._fate = fate
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._entries, name)
+
+    async def put(self, key: str, data: bytes, *, after: int) -> int:
+        effects = [json.loads(data)["state"]]
+        self._fate.at("before", effects)
+        sequence = await self._entries.put(key, data, after=after)
+        self._fate.at("after", effects)
+        return sequence
 
 
 class DyingCluster:
@@ -99,6 +123,8 @@ def main(environment: Mapping[str, str]) -> None:
     adapters: dict[str, Any] = {"adapt_log": lambda log: DyingLog(log, fate)}
     if service in SERVICES_WITH_A_CLUSTER:
         adapters["adapt_cluster"] = lambda cluster: DyingCluster(cluster, fate)
+    if service == "api":
+        adapters["adapt_outcomes"] = lambda entries: DyingEntries(entries, fate)
     app = importlib.import_module(f"services.{service}.app")
     settings = importlib.import_module(f"services.{service}.settings").Settings()
     uvloop.run(app.run(settings, **adapters))

@@ -6,6 +6,10 @@ SIGNALS_STREAM = "SIGNALS"
 PARKED_STREAM = "PARKED"
 """Advisories about messages that a worker gave up on (a poison event is parked, promise 6)."""
 
+OUTCOMES_STREAM = "OUTCOMES"
+"""What became of each command: one message for each, under the key of its source and id."""
+OUTCOMES_ROOT = "outcomes"
+
 RECONCILER_DURABLE = "reconciler"
 COMMANDS_DURABLE = "api-commands"
 
@@ -23,3 +27,12 @@ HEARTBEATS = "signals.heartbeat.*"
 def rejected(project_id: str) -> str:
     """Where a command's refusal goes."""
     return f"commands.{project_id}.rejected"
+
+
+def done(project_id: str) -> str:
+    """Where the answer to a command goes that was carried out, or found everything as it asks."""
+    return f"commands.{project_id}.done"
+
+
+ANSWERS = (rejected("*"), done("*"))
+"""What only the api publishes, and whoever sends commands hears."""

@@ -61,16 +61,20 @@ def select(*, project_id: str = "*", kind: str = "*", aggregate_id: str = "*", e
 class Cause:
     """Why an append happens; the same for every event of one append.
 
-    actor: who is answerable (`key:default`, `service:health`, the source of a command).
+    actor: who is answerable (`key:default`, `service:health`, `command:<user>`), as authenticated. Events
+    of earlier versions that a command led to have the command's source here.
     correlation_id: the id of the first request or command of the chain.
     causation_id: the id of the event or command that led to this append directly; None at the start.
     traceparent: W3C trace context of the span that appends, or None where nothing is traced.
+    causation_source: of a command that led to this directly, the source that its publisher claims; with
+    `causation_id` it names the command. None for everything else.
     """
 
     actor: str
     correlation_id: str
     causation_id: str | None = None
     traceparent: str | None = None
+    causation_source: str | None = None
 
 
 @dataclass(frozen=True, slots=True)

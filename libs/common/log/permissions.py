@@ -61,3 +61,8 @@ def worker(stream: str, durable: str) -> Permissions:
             f"$JS.ACK.*.*.{stream}.{durable}.>",
         )
     )
+
+
+def keeper(stream: str, root: str) -> Permissions:
+    """Read and replace the entries of a stream that keeps one for each key."""
+    return Permissions((f"{root}.*", f"$JS.API.STREAM.MSG.GET.{stream}"))

@@ -26,6 +26,10 @@ _MINUTE = 60.0
 _DAY = 24 * 60 * _MINUTE
 
 
+MOST_OUTCOMES = 500_000
+"""Commands whose outcome is remembered. The broker's index takes some 270 bytes of memory for each."""
+
+
 class CannotProvision(SpecstreamError):
     """What the broker holds differs from what Specstream needs, and changing it could do harm."""
 
@@ -106,7 +110,7 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
             api.StreamConfig(
                 name=subjects.COMMANDS_STREAM,
                 # Only what somebody answers: anything else is refused to its publisher, not kept in silence.
-                subjects=[subjects.SUBMIT, subjects.DELETE, subjects.rejected("*")],
+                subjects=[subjects.SUBMIT, subjects.DELETE, *subjects.ANSWERS],
                 storage=api.StorageType.FILE,
                 num_replicas=replicas,
                 max_age=7 * _DAY,
@@ -114,6 +118,24 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 duplicate_window=10 * _MINUTE,
             ),
             droppable,
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.OUTCOMES_STREAM,
+                # One message for each command that there was, replaced as it goes on. When there are too
+                # many the oldest are forgotten first: to take no more commands would be worse.
+                subjects=[f"{subjects.OUTCOMES_ROOT}.*"],
+                storage=api.StorageType.FILE,
+                num_replicas=replicas,
+                max_age=30 * _DAY,
+                max_msgs=MOST_OUTCOMES,
+                max_bytes=256 * 1024 * 1024,
+                max_msgs_per_subject=1,
+                discard=api.DiscardPolicy.OLD,
+                allow_direct=True,
+                duplicate_window=2 * _MINUTE,
+            ),
+            droppable | {"max_msgs"},
         ),
         StreamPlan(
             api.StreamConfig(
@@ -148,19 +170,17 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
 
 
 def make_durables() -> tuple[DurablePlan, ...]:
-    def durable(stream: str, name: str, *filters: str) -> DurablePlan:
-        return DurablePlan(
-            stream,
-            api.ConsumerConfig(
-                durable_name=name,
-                deliver_policy=api.DeliverPolicy.ALL,
-                ack_policy=api.AckPolicy.EXPLICIT,
-                ack_wait=10,
-                max_deliver=20,
-                max_ack_pending=1000,
-                filter_subjects=list(filters),
-            ),
+    def durable(stream: str, name: str, *filters: str, **otherwise: Any) -> DurablePlan:
+        usual = api.ConsumerConfig(
+            durable_name=name,
+            deliver_policy=api.DeliverPolicy.ALL,
+            ack_policy=api.AckPolicy.EXPLICIT,
+            ack_wait=10,
+            max_deliver=20,
+            max_ack_pending=1000,
+            filter_subjects=list(filters),
         )
+        return DurablePlan(stream, usual.evolve(**otherwise))
 
     return (
         durable(
@@ -170,7 +190,18 @@ def make_durables() -> tuple[DurablePlan, ...]:
             "events.*.replica.*.*",
             "events.*.traffic.*.*",
         ),
-        durable(subjects.COMMANDS_STREAM, subjects.COMMANDS_DURABLE, subjects.SUBMIT, subjects.DELETE),
+        durable(
+            subjects.COMMANDS_STREAM,
+            subjects.COMMANDS_DURABLE,
+            subjects.SUBMIT,
+            subjects.DELETE,
+            # One at a time, whatever dies: no command overtakes another, and a later one waits for the
+            # earlier one to be answered. The api says every second that it is at work on one, and gives up
+            # on one by itself, with an answer: the broker never does.
+            max_ack_pending=1,
+            ack_wait=3,
+            max_deliver=-1,
+        ),
     )
 
 

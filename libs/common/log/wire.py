@@ -17,6 +17,7 @@ HASH = "ce-hash"
 ACTOR = "ce-actor"
 CORRELATION = "ce-correlationid"
 CAUSATION = "ce-causationid"
+CAUSATION_SOURCE = "ce-causationsource"
 TRACEPARENT = "traceparent"
 BATCH = "ce-batch"
 """`<place>/<events>` of an event that was appended together with others."""
@@ -45,6 +46,8 @@ def cause_headers(cause: Cause, *, source: str, now: datetime) -> dict[str, str]
     }
     if cause.causation_id is not None:
         headers[CAUSATION] = cause.causation_id
+    if cause.causation_source is not None:
+        headers[CAUSATION_SOURCE] = cause.causation_source
     if cause.traceparent is not None:
         headers[TRACEPARENT] = cause.traceparent
     return headers
@@ -85,7 +88,7 @@ def to_recorded(
         get(ID, ""),
         raw,
         fact,
-        Cause(get(ACTOR, ""), get(CORRELATION, ""), get(CAUSATION), get(TRACEPARENT)),
+        Cause(get(ACTOR, ""), get(CORRELATION, ""), get(CAUSATION), get(TRACEPARENT), get(CAUSATION_SOURCE)),
         get(HASH, ""),
     )
 

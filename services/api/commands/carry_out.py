@@ -1,13 +1,15 @@
 """The commands that there are, each as load plus decide. REST and the command stream both come here."""
 
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
+from typing import TypeVar
 
 from libs.common.events.deployment import GitHeaders
 from libs.common.events.envelope import Cause
 from libs.common.ids import new_id
 from libs.common.log.port import EventLog
 from libs.common.spec.model import Spec
-from services.api.commands import loading
+from services.api.commands import earlier, loading
 from services.api.commands.deployment import (
     Delete,
     Rollback,
@@ -17,6 +19,8 @@ from services.api.commands.deployment import (
     decide_rollback,
     decide_submit,
 )
+from services.api.commands.loading import SubmitNames
+from services.api.commands.outcomes import Begun
 from services.api.commands.project import (
     CreateProject,
     DeleteProject,
@@ -25,14 +29,16 @@ from services.api.commands.project import (
     decide_rename,
 )
 from services.api.commands.project import decide_delete as decide_delete_project
-from services.api.commands.shell import CommandShell, Visible
+from services.api.commands.shell import CommandShell, Earlier, Visible
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Commands:
     """Each method answers when its change is durable and visible, and raises what `CommandShell.run` raises.
 
-    With a causation id in the cause, a command that led to an event before is not carried out again.
+    begun: of a command of another system. What an earlier attempt at it did is not done again.
     """
 
     log: EventLog
@@ -50,32 +56,37 @@ class Commands:
         cause: Cause,
         deployment_id: str | None = None,
         git: GitHeaders | None = None,
-    ) -> Submitted | None:
+        begun: Begun | None = None,
+    ) -> Submitted:
         command = Submit(project_id, spec, new_id(), new_id(), deployment_id, git)
+        known = SubmitNames(project_id, spec.name, deployment_id)
         return await self.shell.run(
-            lambda: loading.load_submit(
-                self.log,
-                project_id=project_id,
-                spec_name=spec.name,
-                deployment_id=deployment_id,
-                command_id=cause.causation_id,
-            ),
+            lambda: loading.load_submit(self.log, known),
             lambda state: decide_submit(state, command),
             lane=f"name {project_id} {spec.name}",
             cause=cause,
+            earlier=_earlier(begun, lambda begun: earlier.find_submitted(self.log, begun, known)),
         )
 
-    async def delete(self, deployment_id: str, *, cause: Cause, project_id: str | None = None) -> str | None:
+    async def delete(
+        self,
+        deployment_id: str,
+        *,
+        cause: Cause,
+        project_id: str | None = None,
+        begun: Begun | None = None,
+    ) -> str:
         return await self.shell.run(
-            lambda: loading.load_deployment(self.log, deployment_id, command_id=cause.causation_id),
+            lambda: loading.load_deployment(self.log, deployment_id),
             lambda state: decide_delete(state, Delete(deployment_id, project_id)),
             lane=f"deployment {deployment_id}",
             cause=cause,
+            earlier=_earlier(begun, lambda begun: earlier.find_deleted(self.log, begun, deployment_id)),
         )
 
     async def rollback(
         self, deployment_id: str, spec_id: str, *, cause: Cause, git: GitHeaders | None = None
-    ) -> Submitted | None:
+    ) -> Submitted:
         command = Rollback(deployment_id, spec_id, new_id(), git)
         return await self.shell.run(
             lambda: loading.load_history(self.log, deployment_id),
@@ -84,7 +95,7 @@ class Commands:
             cause=cause,
         )
 
-    async def create_project(self, name: str, *, cause: Cause) -> str | None:
+    async def create_project(self, name: str, *, cause: Cause) -> str:
         command = CreateProject(name, new_id())
         return await self.shell.run(
             lambda: loading.load_name(self.log, name),
@@ -93,7 +104,7 @@ class Commands:
             cause=cause,
         )
 
-    async def rename_project(self, project_id: str, name: str, *, cause: Cause) -> str | None:
+    async def rename_project(self, project_id: str, name: str, *, cause: Cause) -> str:
         return await self.shell.run(
             lambda: loading.load_rename_project(self.log, project_id, name),
             lambda state: decide_rename(state, RenameProject(project_id, name)),
@@ -101,10 +112,14 @@ class Commands:
             cause=cause,
         )
 
-    async def delete_project(self, project_id: str, *, cause: Cause) -> str | None:
+    async def delete_project(self, project_id: str, *, cause: Cause) -> str:
         return await self.shell.run(
             lambda: loading.load_delete_project(self.log, project_id),
             lambda state: decide_delete_project(state, DeleteProject(project_id)),
             lane=f"project {project_id}",
             cause=cause,
         )
+
+
+def _earlier(begun: Begun | None, find: Callable[[Begun], Awaitable[T | None]]) -> Earlier[T] | None:
+    return Earlier(lambda: find(begun), is_possible=not begun.is_new) if begun else None

@@ -21,21 +21,25 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Basis(Generic[S]):
-    """state: what a decision is made from. heads: of every aggregate it may write. sequence: the newest read.
-
-    answered: ids of the commands that led to the events read, where they were asked for.
-    """
+    """state: what a decision is made from. heads: of every aggregate it may write.
+    sequence: of the newest event read."""
 
     state: S
     heads: Heads
     sequence: int
-    answered: frozenset[str] = frozenset()
 
 
-async def load_submit(
-    log: EventLog, *, project_id: str, spec_name: str, deployment_id: str | None, command_id: str | None
-) -> Basis[SubmitState]:
-    """command_id: of a command from another system; then whole histories are read, to know it again."""
+@dataclass(frozen=True, slots=True)
+class SubmitNames:
+    """What a submission names, from which all follows that it rests on."""
+
+    project_id: str
+    spec_name: str
+    deployment_id: str | None
+
+
+async def load_submit(log: EventLog, names: SubmitNames) -> Basis[SubmitState]:
+    project_id, spec_name, deployment_id = names.project_id, names.spec_name, names.deployment_id
     wanted, home = name_aggregate(project_id, spec_name), project_aggregate(project_id)
     filters = [wanted.filter, home.filter, *_deployment_filters(deployment_id)]
     events = list((await log.load(*filters)).events)
@@ -46,30 +50,22 @@ async def load_submit(
     target = fold_deployment(events, target_id)
     if target is not None and target.name != spec_name:
         events += (await log.load(name_aggregate(target.project_id, target.name).filter)).events
-    answered: frozenset[str] = frozenset()
-    if command_id is not None:
-        answered = await _answered(log, wanted, [deployment_id] if deployment_id else [])
     state = SubmitState(
         project_exists=project_id == DEFAULT_PROJECT or fold_project(events, project_id).exists,
         project_sequence=_sequence_of(events, home),
         name_owner=holder,
         target=target,
     )
-    return _basis(state, events, answered)
+    return _basis(state, events)
 
 
-async def load_deployment(
-    log: EventLog, deployment_id: str, *, command_id: str | None = None
-) -> Basis[DeploymentState | None]:
+async def load_deployment(log: EventLog, deployment_id: str) -> Basis[DeploymentState | None]:
     """A deployment with the head of its name."""
     events = list((await log.load(*_deployment_filters(deployment_id))).events)
     target = fold_deployment(events, deployment_id)
     if target is not None:
         events += (await log.load(name_aggregate(target.project_id, target.name).filter)).events
-    answered: frozenset[str] = frozenset()
-    if command_id is not None:
-        answered = await _answered(log, None, [deployment_id])
-    return _basis(target, events, answered)
+    return _basis(target, events)
 
 
 async def load_history(
@@ -78,14 +74,14 @@ async def load_history(
     """A deployment with every spec that was ever registered for it."""
     events = [event async for event in log.read(*_deployment_filters(deployment_id))]
     specs = [event.fact for event in events if isinstance(event.fact, SpecRegistered)]
-    return _basis((fold_deployment(events, deployment_id), specs), events, frozenset())
+    return _basis((fold_deployment(events, deployment_id), specs), events)
 
 
 async def load_name(log: EventLog, name: str) -> Basis[str | None]:
     """Who holds the name of a project."""
     aggregate = name_aggregate(TEAM, name)
     events = (await log.load(aggregate.filter)).events
-    return _basis(fold_name(events, aggregate), events, frozenset())
+    return _basis(fold_name(events, aggregate), events)
 
 
 async def load_rename_project(log: EventLog, project_id: str, name: str) -> Basis[RenameProjectState]:
@@ -95,7 +91,7 @@ async def load_rename_project(log: EventLog, project_id: str, name: str) -> Basi
     state = fold_project(events, project_id)
     if state.name is not None and state.name != name:
         events += (await log.load(name_aggregate(TEAM, state.name).filter)).events
-    return _basis(RenameProjectState(state, fold_name(events, wanted)), events, frozenset())
+    return _basis(RenameProjectState(state, fold_name(events, wanted)), events)
 
 
 async def load_delete_project(log: EventLog, project_id: str) -> Basis[DeleteProjectState]:
@@ -109,7 +105,7 @@ async def load_delete_project(log: EventLog, project_id: str) -> Basis[DeletePro
     ids = {event.aggregate.id for event in deployments}
     existing = [d for d in (fold_deployment(deployments, i) for i in ids) if d is not None and d.exists]
     guard = Guard(of_deployments, deployments[-1].sequence if deployments else 0)
-    return _basis(DeleteProjectState(state, len(existing), guard), events, frozenset())
+    return _basis(DeleteProjectState(state, len(existing), guard), events)
 
 
 def fold_name(events: Sequence[Recorded], aggregate: Aggregate) -> str | None:
@@ -141,23 +137,7 @@ def _sequence_of(events: Sequence[Recorded], aggregate: Aggregate) -> int:
     return max((event.sequence for event in _of(events, aggregate)), default=0)
 
 
-async def _answered(log: EventLog, wanted: Aggregate | None, deployment_ids: list[str]) -> frozenset[str]:
-    """The causes in the whole history of a name, of everybody who ever held it, and of some deployments."""
-    causes: set[str] = set()
-    owners = set(deployment_ids)
-    if wanted is not None:
-        async for event in log.read(wanted.filter):
-            causes.add(event.cause.causation_id or "")
-            owner = event.data.get("owner_id")
-            if isinstance(owner, str):
-                owners.add(owner)
-    for owner in owners:
-        async for event in log.read(*_deployment_filters(owner)):
-            causes.add(event.cause.causation_id or "")
-    return frozenset(causes - {""})
-
-
-def _basis(state: S, events: Sequence[Recorded], answered: frozenset[str]) -> Basis[S]:
+def _basis(state: S, events: Sequence[Recorded]) -> Basis[S]:
     """Heads fold in the order read: of one aggregate read twice the later reading counts."""
     heads: Mapping[Aggregate, Head] = {e.aggregate: Head(e.sequence, e.hash) for e in events}
-    return Basis(state, heads, max((e.sequence for e in events), default=0), answered)
+    return Basis(state, heads, max((e.sequence for e in events), default=0))

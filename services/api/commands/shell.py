@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Protocol, TypeVar
+from typing import Generic, Protocol, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -29,6 +29,17 @@ MAX_PAUSE_S = 0.05
 
 class Busy(Temporary):
     """Others kept appending first. Nothing was changed."""
+
+
+@dataclass(frozen=True, slots=True)
+class Earlier(Generic[T]):
+    """Where the same command may have been carried out before. find: what that attempt did; None for nothing.
+
+    is_possible: also before this attempt has lost a race, which may have been one with itself.
+    """
+
+    find: Callable[[], Awaitable[T | None]]
+    is_possible: bool
 
 
 class Visible(Protocol):
@@ -59,24 +70,36 @@ class CommandShell:
         *,
         lane: str,
         cause: Cause,
-    ) -> T | None:
-        """The answer, once the change is durable and reads show it; None for a command answered before.
+        earlier: Earlier[T] | None = None,
+    ) -> T:
+        """The answer, once the change is durable and reads show it.
+
+        earlier: of a command of another system. Its answer waits for no read: that the change is durable is
+        all that it asks for, and the next command waits for this one.
 
         Raises Refused as `decide` does, Busy, LogUnavailable when the outcome is unknown.
         """
         async with self._lane(lane):
-            answer, sequence = await self._attempt(load, decide, cause)
-        await self.visible.wait_for(sequence)
+            answer, sequence = await self._attempt(load, decide, cause, earlier)
+        if earlier is None:
+            await self.visible.wait_for(sequence)
         return answer
 
     async def _attempt(
-        self, load: Callable[[], Awaitable[Basis[S]]], decide: Callable[[S], Decision[T]], cause: Cause
-    ) -> tuple[T | None, int]:
+        self,
+        load: Callable[[], Awaitable[Basis[S]]],
+        decide: Callable[[S], Decision[T]],
+        cause: Cause,
+        earlier: Earlier[T] | None,
+    ) -> tuple[T, int]:
         """The answer, and the sequence at which it is true."""
         for attempt in range(1, MAX_ATTEMPTS + 1):
             basis = await load()
-            if cause.causation_id is not None and cause.causation_id in basis.answered:
-                return None, basis.sequence
+            # After the load: what is appended between them the guards notice.
+            if earlier is not None and (earlier.is_possible or attempt > 1):
+                found = await earlier.find()
+                if found is not None:
+                    return found, basis.sequence
             try:
                 self.visible.admit()
                 decision = decide(basis.state)

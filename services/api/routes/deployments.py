@@ -51,7 +51,6 @@ async def submit_deployment(request: Request, api: ApiContext) -> SubmittedAnswe
         git=bodies.git_headers(request.headers),
         cause=cause_of(request),
     )
-    assert submitted is not None
     return SubmittedAnswer(deployment_id=submitted.deployment_id)
 
 
@@ -108,7 +107,6 @@ async def roll_back_deployment(
     rolled_back = await api.commands.rollback(
         id, body.spec_id, git=bodies.git_headers(request.headers), cause=cause_of(request)
     )
-    assert rolled_back is not None
     return RolledBackAnswer(deployment_id=rolled_back.deployment_id, spec_id=rolled_back.spec_id)
 
 

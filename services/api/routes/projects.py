@@ -43,7 +43,6 @@ async def create_project(request: Request, api: ApiContext) -> ProjectAnswer:
     """A new project; the names of projects are unique."""
     body = bodies.parse_project(await request.body())
     project_id = await api.commands.create_project(body.name, cause=cause_of(request))
-    assert project_id is not None
     return ProjectAnswer.of(await existing(api, project_id))
 
 

@@ -44,11 +44,13 @@ class SpecMetadata(Answer):
 
 class SpecAnswer(Answer):
     """data: the spec, defaults filled in. externalApplied: when the cluster took it. dtHealthy: when it was
-    first healthy. error: why the whole configuration could not be applied."""
+    first healthy. error: why the whole configuration could not be applied. userId: who is answerable.
+    commandSource: of a spec that a command registered, the source that its publisher claims."""
 
     id: str
     deployment_id: str
     user_id: str
+    command_source: str | None
     data: dict[str, Any]
     dt_created: str
     external_applied: str | None
@@ -63,6 +65,7 @@ class SpecAnswer(Answer):
             id=spec.id,
             deployment_id=spec.deployment_id,
             user_id=spec.user_id,
+            command_source=spec.command_source,
             data=dict(spec.data),
             dt_created=spec.created_at,
             external_applied=spec.applied_at,

@@ -10,7 +10,11 @@ from services.api.schemas.base import Answer
 
 
 class EventAnswer(Answer):
-    """type: the name in the catalogue, and the last token of `subject`. data: the payload as it is stored."""
+    """type: the name in the catalogue, and the last token of `subject`. data: the payload as it is stored.
+
+    actor: who is answerable, as authenticated. causationSource: of a command that led to the event, the
+    source that its publisher claims; null for everything else.
+    """
 
     sequence: int
     id: str
@@ -21,6 +25,7 @@ class EventAnswer(Answer):
     data: dict[str, Any]
     correlation_id: str
     causation_id: str | None
+    causation_source: str | None
 
     @classmethod
     def of(cls, event: Recorded) -> "EventAnswer":
@@ -34,6 +39,7 @@ class EventAnswer(Answer):
             data=dict(event.data),
             correlation_id=event.cause.correlation_id,
             causation_id=event.cause.causation_id,
+            causation_source=event.cause.causation_source,
         )
 
 

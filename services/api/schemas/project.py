@@ -51,11 +51,13 @@ class ActivityActor(Answer):
 
 
 class ActivityAnswer(Answer):
-    """action: `deployment.` created, updated, deleted, enabled, disabled or scaled (data: `{from, to}`)."""
+    """action: `deployment.` created, updated, deleted, enabled, disabled or scaled (data: `{from, to}`).
+    actor: who is answerable. commandSource: of what a command did, the source that its publisher claims."""
 
     id: str
     action: str
     actor: ActivityActor
+    command_source: str | None
     data: dict[str, Any] | None
     deployment: ActivityDeployment
     dt_created: str
@@ -66,6 +68,7 @@ class ActivityAnswer(Answer):
             id=str(uuid5(_ACTIVITIES, f"{activity.deployment_id} {activity.id}")),
             action=activity.action,
             actor=ActivityActor(full_name=activity.actor),
+            command_source=activity.command_source,
             data=dict(activity.data) if activity.data is not None else None,
             deployment=ActivityDeployment(
                 id=activity.deployment_id,

@@ -130,7 +130,7 @@ async def test_commands_in_both_modes_lead_to_events_that_name_them(
     first = await command(log_client, SUBMIT, {"config": a_config()})
     made = await caused_by(http, first, 3)
     assert [event["type"] for event in made] == ["NameClaimed", "DeploymentCreated", "SpecRegistered"]
-    assert {event["actor"] for event in made} == {"/ci/7"}
+    assert {(event["actor"], event["causationSource"]) for event in made} == {("command:commands", "/ci/7")}
     deployment_id = made[0]["data"]["owner_id"]
 
     envelope = {"specversion": "1.0", "id": "structured-1", "source": "/ci/8", "type": "submit"}
@@ -172,7 +172,7 @@ async def test_a_refused_command_is_answered_with_the_issues_of_rest(
     config = a_config(replicas=-1) | {"imgae": "x"}
     wrong = await command(log_client, SUBMIT, {"config": config})
     rejected = await rejections.of(wrong)
-    assert set(rejected) == {"commandId", "code", "message", "issues"}
+    assert set(rejected) == {"commandId", "commandSource", "code", "message", "issues"}
     answer = await http.post("/v1/deployments", json={"config": config, "projectId": "default"})
     assert rejected["issues"] == answer.json()["issues"]
     assert rejected["code"] == answer.json()["code"] == "BAD_REQUEST"

@@ -26,11 +26,13 @@ async def configs(client: Client) -> dict[str, api.StreamConfig]:
 
 
 async def test_makes_every_stream_and_durable(log_client: Client):
-    assert set(await configs(log_client)) == {"EVENTS", "COMMANDS", "SIGNALS", "PARKED"}
+    assert set(await configs(log_client)) == {"EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "PARKED"}
+    found = {}
     for durable in make_durables():
         info = await log_client.jetstream().consumer_info(durable.stream, durable.wanted.durable_name)
-        assert info.config.ack_wait == 10
-        assert info.config.max_deliver == 20
+        config = info.config
+        found[info.name] = (config.ack_wait, config.max_deliver, config.max_ack_pending)
+    assert found == {"reconciler": (10, 20, 1000), "api-commands": (3, -1, 1)}
 
 
 async def test_the_log_keeps_everything_for_ever(log_client: Client):
@@ -79,6 +81,53 @@ async def test_puts_harmless_drift_right(log_client: Client):
     assert (events.duplicate_window, events.allow_direct) == (600.0, True)
     assert events.republish == api.RePublish(src="events.>", dest="events.>")
     assert (await jetstream.consumer_info("EVENTS", "reconciler")).config.max_deliver == 20
+
+
+async def test_commands_that_several_were_given_out_of_at_once_go_on_in_their_order(log_client: Client):
+    """As the stream and its durable were once made, in the middle of work."""
+    jetstream = log_client.jetstream()
+    wanted = await configs(log_client)
+    durable = (await jetstream.consumer_info("COMMANDS", "api-commands")).config
+    await jetstream.add_consumer(
+        "COMMANDS", dataclasses.replace(durable, ack_wait=10.0, max_deliver=20, max_ack_pending=1000)
+    )
+    stream = dataclasses.replace(wanted["COMMANDS"], subjects=["commands.*.deployment.submit"])
+    await jetstream.update_stream(stream)
+    await jetstream.delete_stream("OUTCOMES")
+    for number in range(5):
+        await jetstream.publish("commands.default.deployment.submit", str(number).encode())
+    at_work = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
+    given = [(await at_work.fetch(1, timeout=5))[0] for _ in range(3)]
+    await given[1].ack_sync()
+
+    await provision(log_client)
+
+    assert await configs(log_client) == wanted
+    order = []
+    while len(order) < 4:
+        try:
+            [message] = await at_work.fetch(1, timeout=5)
+        except TimeoutError:
+            continue
+        order.append(message.data)
+        await message.ack_sync()
+    assert order == [b"0", b"2", b"3", b"4"]
+
+
+async def test_one_command_at_a_time_also_when_it_is_to_be_delivered_again(log_client: Client):
+    jetstream = log_client.jetstream()
+    for number in range(3):
+        await jetstream.publish("commands.default.deployment.submit", str(number).encode())
+    at_work = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
+    [first] = await at_work.fetch(1, timeout=5)
+    with pytest.raises(TimeoutError):
+        await at_work.fetch(1, timeout=0.3)
+    await first.nak(delay=0.5)
+    [again] = await at_work.fetch(1, timeout=5)
+    assert (again.data, again.metadata.num_delivered) == (b"0", 2)
+    await again.term()
+    [second] = await at_work.fetch(1, timeout=5)
+    assert second.data == b"1"
 
 
 @pytest.mark.parametrize(

@@ -112,7 +112,10 @@ async def test_a_service_speaks_for_itself_alone(lasting_platform, user):
         assert not await client.may_publish("$JS.API.STREAM.PURGE.EVENTS")
         assert not await client.may_publish("$JS.API.STREAM.UPDATE.EVENTS")
         assert not await client.may_publish("commands.default.deployment.submit")
-        assert await client.may_publish(subjects.rejected("default")) == (user == "api")
+        for answer in (subjects.rejected("default"), subjects.done("default")):
+            assert await client.may_publish(answer) == (user == "api")
+        for subject in ("outcomes.a", "$JS.API.STREAM.MSG.GET.OUTCOMES"):
+            assert await client.may_publish(subject) == (user == "api")
 
 
 @pytest.mark.parametrize(
@@ -121,6 +124,8 @@ async def test_a_service_speaks_for_itself_alone(lasting_platform, user):
         pytest.param("events.>", True, id="events"),
         pytest.param("commands.*.rejected", True, id="refusals"),
         pytest.param("commands.default.rejected", True, id="one project's refusals"),
+        pytest.param("commands.*.done", True, id="what is done"),
+        pytest.param("outcomes.>", False, id="not what becomes of others' commands"),
         pytest.param("commands.>", False, id="not other systems' commands"),
         pytest.param("signals.>", False, id="not signals"),
         pytest.param("_INBOX_api.>", False, id="not the answers to a service"),
@@ -136,6 +141,12 @@ async def test_another_system_asks_with_a_plain_client(lasting_platform):
     async with connected(lasting_platform, "commands") as client:
         stored = await client.jetstream().publish("commands.default.deployment.submit", b"{}")
         assert stored.stream == subjects.COMMANDS_STREAM
+
+
+async def test_another_system_forges_no_outcome(lasting_platform):
+    async with wire(lasting_platform, "commands") as client:
+        for subject in ("outcomes.a", "$JS.API.STREAM.MSG.GET.OUTCOMES", "$JS.API.STREAM.PURGE.OUTCOMES"):
+            assert not await client.may_publish(subject)
 
 
 async def test_another_system_reads_the_events_resumably(lasting_platform):

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.api.cloudevents import CloudEvent, Malformed, id_in_headers, parse_cloud_event
+from services.api.cloudevents import CloudEvent, Malformed, Named, named_in_headers, parse_cloud_event
 
 ENVELOPE = {"specversion": "1.0", "id": "c1", "source": "/ci", "type": "submit", "data": {"a": 1}}
 BINARY = {"ce-specversion": "1.0", "ce-id": "c1", "ce-source": "/ci", "ce-type": "submit"}
@@ -63,12 +63,24 @@ def test_what_is_none_is_refused_with_the_id_if_there_is_one(headers, content, p
 
 
 @pytest.mark.parametrize(
-    ("headers", "event_id"),
+    ("headers", "named"),
     [
-        pytest.param({k.title(): v for k, v in BINARY.items()}, "c1", id="binary"),
-        pytest.param({"content-type": "application/cloudevents+json", "ce-id": "x"}, None, id="structured"),
-        pytest.param({}, None, id="no headers"),
+        pytest.param(
+            {k.title(): v for k, v in BINARY.items()}, Named("c1", "/ci", is_known=True), id="binary"
+        ),
+        pytest.param({**BINARY, "ce-source": ""}, Named("c1", ""), id="an empty source"),
+        pytest.param({**BINARY, "ce-id": "x" * 300}, Named("x" * 256, "/ci"), id="too long an id"),
+        pytest.param(
+            {"content-type": "application/cloudevents+json", "ce-id": "x"}, Named(), id="structured"
+        ),
+        pytest.param({}, Named(), id="no headers"),
     ],
 )
-def test_the_id_of_a_binary_event_is_known_without_its_body(headers, event_id):
-    assert id_in_headers(headers) == event_id
+def test_who_a_binary_event_is_is_known_without_its_body(headers, named):
+    assert named_in_headers(headers) == named
+
+
+def test_what_is_recognised_may_be_refused_for_its_data():
+    with pytest.raises(Malformed) as refused:
+        parse_cloud_event(BINARY, b"{")
+    assert refused.value.named == Named("c1", "/ci", is_known=True)
