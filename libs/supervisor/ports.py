@@ -86,6 +86,8 @@ def load(home: Home) -> dict[str, int]:
 
 def save(home: Home, ports: Ports) -> None:
     write_public(home.ports, json.dumps(asdict(ports)) + "\n")
+    # Of an earlier version, whose inner addresses were ports.
+    (home.path / "run" / "internal-ports.json").unlink(missing_ok=True)
 
 
 def is_free(port: int) -> bool:

@@ -52,6 +52,29 @@ async def test_a_slow_answer_is_finished_before_its_replica_is_withdrawn(routed,
     assert [fact.reason for fact in await withdrawals(deployment)] == [WithdrawReason.IDLE]
 
 
+async def test_what_was_tried_again_is_finished_too(routed, client):
+    """It runs on the connections of the second cluster."""
+    held = Held()
+
+    async def break_off_once(upstream: Upstream, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if sum(one.path == "/slow" for one in upstream.asked) == 1:
+            writer.transport.abort()
+        else:
+            await held(upstream, asked, writer)
+
+    async with upstreams("r1") as (old,):
+        deployment = await a_served(routed, old)
+        old.behaviour = break_off_once
+        slow = asyncio.ensure_future(client.get("/slow", headers={"host": deployment.host}))
+        await held.entered.wait()
+        await deployment.retire("r1")
+        await eventually(lambda: drain_of(routed, deployment, "r1").active_requests == 1, within_s=10)
+        assert await deployment.withdrawn() == frozenset()
+        held.release.set()
+        assert (await slow).text == "r1"
+        await is_withdrawn(deployment, "r1")
+
+
 async def test_a_busy_replica_is_withdrawn_at_the_deadline_and_what_is_cut_is_counted(routed, client):
     await routed.with_deadline(seconds=0.5)
     async with upstreams("r1", "r2") as (old, new):
