@@ -6,7 +6,6 @@ import os
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -31,9 +30,8 @@ async def platform_envoy() -> AsyncIterator[Routed]:
     with TemporaryDirectory() as folder:
         setup = Routed(
             MemoryLog(),
-            EnvoyProcess(require_envoy(), Path(folder), free_port()),
+            EnvoyProcess(require_envoy(), Path(folder)),
             free_port(),
-            timedelta(seconds=30),
         )
         try:
             await setup.start_router()

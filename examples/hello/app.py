@@ -40,6 +40,9 @@ class Switches:
 class Handler(BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     disable_nagle_algorithm = True
+    # Head and body leave in one piece: a process that is killed in between would have begun an answer, and
+    # what has begun nobody may ask for again.
+    wbufsize = 64 * 1024
     switches = Switches(float(os.environ.get("START_SECONDS", "0")))
 
     def handle_any(self):
@@ -96,9 +99,11 @@ class Handler(BaseHTTPRequestHandler):
         self.send_header("Content-Type", "text/event-stream")
         self.send_header("Transfer-Encoding", "chunked")
         self.end_headers()
+        self.wfile.flush()
         for number in range(events):
             event = f"id: {number}\ndata: {json.dumps(whoami())}\n\n".encode()
             self.wfile.write(b"%x\r\n%s\r\n" % (len(event), event))
+            self.wfile.flush()
             time.sleep(seconds)
         self.wfile.write(b"0\r\n\r\n")
 

@@ -15,8 +15,7 @@ def main() -> int:
     verbs.add_parser("up", help="run the platform in the foreground")
     verbs.add_parser("down", help="stop everything of the home")
     preparing = verbs.add_parser("prepare", help="write keys and configurations, start nothing")
-    for port in ("nats", "envoy-admin", "xds"):
-        preparing.add_argument(f"--{port}", type=int, required=True, metavar="PORT")
+    preparing.add_argument("--nats", type=int, required=True, metavar="PORT")
     arguments = parser.parse_args()
     try:
         settings = from_environment(os.environ)
@@ -30,9 +29,7 @@ def main() -> int:
         case "down":
             return down(settings)
         case _:
-            return prepare(
-                settings, nats=arguments.nats, envoy_admin=arguments.envoy_admin, xds=arguments.xds
-            )
+            return prepare(settings, nats=arguments.nats)
 
 
 if __name__ == "__main__":

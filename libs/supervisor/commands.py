@@ -55,13 +55,13 @@ def down(settings: SupervisorSettings) -> int:
     return 0
 
 
-def prepare(settings: SupervisorSettings, *, nats: int, envoy_admin: int, xds: int) -> int:
+def prepare(settings: SupervisorSettings, *, nats: int) -> int:
     """Write the home's keys and configurations and start nothing: for whoever runs the processes himself."""
     home = Home(settings.home)
     try:
         home.create()
         with _owned(home):
-            chosen = Ports(settings.api_port, settings.edge_port, nats=nats, envoy_admin=envoy_admin, xds=xds)
+            chosen = Ports(settings.api_port, settings.edge_port, nats=nats)
             preparation.prepare(settings, home, chosen)
     except CannotStart as error:
         return _fail(error)

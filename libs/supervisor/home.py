@@ -28,13 +28,8 @@ class Home:
 
     @property
     def ports(self) -> Path:
-        """What scripts may read: `{api, edge, nats, envoy_admin}`."""
+        """What scripts may read: `{api, edge, nats}`."""
         return self.path / "run" / "ports.json"
-
-    @property
-    def internal_ports(self) -> Path:
-        """Ports that are nobody's business but ours: `{xds}`."""
-        return self.path / "run" / "internal-ports.json"
 
     @property
     def lock(self) -> Path:
@@ -45,8 +40,9 @@ class Home:
         return self.path / "nats" / "nats.conf"
 
     @property
-    def envoy_bootstrap(self) -> Path:
-        return self.path / "envoy" / "bootstrap.json"
+    def envoy(self) -> Path:
+        """Where Envoy and the router meet: the bootstrap, two sockets, and the token that opens them."""
+        return self.path / "envoy"
 
     def seed(self, user: str) -> Path:
         """The nkey seed of a NATS user."""

@@ -1,10 +1,13 @@
-"""The home's secrets: one nkey for each NATS user, and the API key. Made on first start, then kept."""
+"""The home's secrets: one nkey for each NATS user, the API key, and the token between the router and Envoy.
+Made on first start, then kept."""
 
 import os
+import re
 import secrets
 
 import nkeys
 
+from libs.supervisor import envoy_config
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home, write_private
 from libs.supervisor.settings import SupervisorSettings
@@ -39,3 +42,17 @@ def api_key(home: Home, settings: SupervisorSettings) -> str:
     if not key:
         raise CannotStart(f"{home.api_key} is empty; remove it to have a new key made")
     return key
+
+
+def envoy_token(home: Home) -> str:
+    """What opens the sockets between the router and Envoy.
+
+    Raises CannotStart when the home's file does not hold what we made.
+    """
+    path = home.envoy / envoy_config.TOKEN
+    if not path.exists():
+        write_private(path, secrets.token_hex(32) + "\n")
+    token = path.read_text().strip()
+    if not re.fullmatch("[0-9a-f]{64}", token):
+        raise CannotStart(f"{path} holds no token; remove it to have a new one made")
+    return token

@@ -13,13 +13,11 @@ from libs.supervisor.home import Home, write_public
 
 HOST = "127.0.0.1"
 
-HOLDERS = {"api": "api", "edge": "envoy", "nats": "nats", "envoy_admin": "envoy", "xds": "router"}
+HOLDERS = {"api": "api", "edge": "envoy", "nats": "nats"}
 """Which program listens on each port."""
 
 FIXED = {"api": "SPECSTREAM_API_PORT", "edge": "SPECSTREAM_EDGE_PORT"}
 """The ports that a person chooses, each with its variable."""
-
-PUBLISHED = ("api", "edge", "nats", "envoy_admin")
 
 _LOWEST = 10240
 
@@ -29,8 +27,6 @@ class Ports:
     api: int
     edge: int
     nats: int
-    envoy_admin: int
-    xds: int
 
 
 def choose(
@@ -79,17 +75,19 @@ def choose(
 
 def load(home: Home) -> dict[str, int]:
     """The ports of the last start; what is missing or unreadable is left out."""
-    remembered: dict[str, int] = {}
-    for path in (home.ports, home.internal_ports):
-        remembered |= _read(path)
-    return remembered
+    try:
+        content = json.loads(home.ports.read_text())
+    except (OSError, ValueError):
+        return {}
+    if not isinstance(content, dict):
+        return {}
+    return {name: port for name, port in content.items() if name in HOLDERS and isinstance(port, int)}
 
 
 def save(home: Home, ports: Ports) -> None:
-    every = asdict(ports)
-    published = {name: every.pop(name) for name in PUBLISHED}
-    write_public(home.ports, json.dumps(published) + "\n")
-    write_public(home.internal_ports, json.dumps(every) + "\n")
+    write_public(home.ports, json.dumps(asdict(ports)) + "\n")
+    # Of an earlier version, whose inner addresses were ports.
+    (home.path / "run" / "internal-ports.json").unlink(missing_ok=True)
 
 
 def is_free(port: int) -> bool:
@@ -121,13 +119,3 @@ def pick() -> int:
     with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
         probe.bind((HOST, 0))
         return int(probe.getsockname()[1])
-
-
-def _read(path: Path) -> dict[str, int]:
-    try:
-        content = json.loads(path.read_text())
-    except (OSError, ValueError):
-        return {}
-    if not isinstance(content, dict):
-        return {}
-    return {name: port for name, port in content.items() if name in HOLDERS and isinstance(port, int)}

@@ -1,18 +1,15 @@
 """Everything that is decided and written before the first process starts: keys, ports, configurations."""
 
 import hashlib
-import string
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from libs.supervisor import keys, nats_config, ports, programs
+from libs.supervisor import envoy_config, keys, nats_config, ports, programs
 from libs.supervisor.errors import CannotStart
-from libs.supervisor.home import Home, write_private, write_public
+from libs.supervisor.home import Home, write_private
 from libs.supervisor.ports import Ports
 from libs.supervisor.programs import Program
 from libs.supervisor.settings import SERVICES, SupervisorSettings
-
-NODE_ID = "edge"
 
 CODE = ("services", "libs/common")
 """What a service process has loaded."""
@@ -51,8 +48,11 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
     nats_text = nats_config.render(
         (infra / "nats" / "nats.conf").read_text(), home.path, port=chosen.nats, public_keys=public_keys
     )
-    bootstrap = string.Template((infra / "envoy" / "bootstrap.json").read_text())
-    envoy_text = bootstrap.substitute(ADMIN_PORT=chosen.envoy_admin, XDS_PORT=chosen.xds, NODE_ID=NODE_ID)
+    envoy_text = envoy_config.render(
+        (infra / "envoy" / "bootstrap.json").read_text(),
+        token=keys.envoy_token(home),
+        heap_mib=settings.envoy_heap_mib,
+    )
     version = code_version(settings.root)
     every = {
         programs.NATS: programs.nats_server(settings, home, configuration=nats_text),
@@ -67,6 +67,7 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
         listed = ", ".join(str(path) for path in absent)
         raise CannotStart(f"not there: {listed}; `make setup` puts it there")
     write_private(home.nats_config, nats_text)
-    write_public(home.envoy_bootstrap, envoy_text)
+    home.envoy.chmod(0o700)  # its sockets are nobody else's
+    write_private(home.envoy / envoy_config.BOOTSTRAP, envoy_text)
     ports.save(home, chosen)
     return every

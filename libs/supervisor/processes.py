@@ -103,7 +103,7 @@ def spawn(program: Program, home: Home, *, root: Path) -> Process:
     with home.log(program.name).open("ab") as log:
         child = subprocess.Popen(
             ["/bin/sh", "-c", _MARK_AND_RUN, program.name, *program.argv],
-            cwd=root,
+            cwd=program.folder or root,
             env={**inherited, **program.environment, **marks},
             stdin=subprocess.DEVNULL,
             stdout=log,

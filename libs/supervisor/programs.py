@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from libs.supervisor import envoy_config
 from libs.supervisor.home import Home
 from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.settings import SERVICES, SupervisorSettings
@@ -22,17 +23,22 @@ services live they would be started again."""
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """environment: what is set on top of the supervisor's own. configuration: what it reads at its start."""
+    """environment: what is set on top of the supervisor's own. configuration: what it reads at its start.
+    folder: its working directory; None for the checkout.
+    """
 
     name: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
     configuration: str = ""
+    folder: Path | None = None
 
     @property
     def launch(self) -> str:
         """Names exactly this way of starting it: a process with another one is out of date."""
-        content = json.dumps([self.argv, sorted(self.environment.items()), self.configuration])
+        content = json.dumps(
+            [self.argv, sorted(self.environment.items()), self.configuration, str(self.folder)]
+        )
         return hashlib.sha256(content.encode()).hexdigest()[:32]
 
 
@@ -45,8 +51,8 @@ def envoy(settings: SupervisorSettings, home: Home, *, configuration: str) -> Pr
     # The script of the package replaces itself by the real binary, so the pid is Envoy's.
     binary = settings.root / ".envoy" / "bin" / "envoy"
     options = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
-    argv = (str(binary), "--config-path", str(home.envoy_bootstrap), *options)
-    return Program(ENVOY, argv, {}, configuration)
+    argv = (str(binary), "--config-path", str(home.envoy / envoy_config.BOOTSTRAP), *options)
+    return Program(ENVOY, argv, {}, configuration, folder=home.envoy)
 
 
 def provision(settings: SupervisorSettings, home: Home, ports: Ports) -> Program:
@@ -68,9 +74,10 @@ def service(
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
             environment["SPECSTREAM_API_KEY"] = api_key
         case "router":
-            environment["SPECSTREAM_XDS_PORT"] = str(ports.xds)
+            environment["SPECSTREAM_ENVOY_FOLDER"] = str(home.envoy)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
+            environment["SPECSTREAM_UPLOAD_DEADLINE_SECONDS"] = str(settings.upload_deadline_seconds)
     return Program(name, (_python(settings), "-m", settings.module(name)), environment, version)
 
 

@@ -28,7 +28,9 @@ class SupervisorSettings:
     """home: absolute, holds all state. api_key: None means the one kept in the home.
 
     grace_seconds: between SIGTERM and SIGKILL. drain_deadline_seconds: how long a retiring replica may
-    finish its requests. modules: the module that is run for each service; a program that composes a
+    finish its requests. upload_deadline_seconds: how long a client may take to send a request.
+    envoy_heap_mib: the memory in which Envoy has to get along. modules: the module
+    that is run for each service; a program that composes a
     service differently takes its place by `SPECSTREAM_MODULE_<SERVICE>`. root: the checkout.
     """
 
@@ -38,6 +40,8 @@ class SupervisorSettings:
     api_key: str | None = field(default=None, repr=False)
     grace_seconds: float = 10.0
     drain_deadline_seconds: float = 30.0
+    upload_deadline_seconds: float = 600.0
+    envoy_heap_mib: int = 2048
     log_level: str = "INFO"
     modules: Mapping[str, str] = field(default_factory=dict)
     root: Path = ROOT
@@ -75,6 +79,12 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         drain_deadline_seconds=read(
             "SPECSTREAM_DRAIN_DEADLINE_SECONDS", 30.0, _seconds, "a number of seconds above 0, at most 3600"
         ),
+        upload_deadline_seconds=read(
+            "SPECSTREAM_UPLOAD_DEADLINE_SECONDS", 600.0, _seconds, "a number of seconds above 0, at most 3600"
+        ),
+        envoy_heap_mib=read(
+            "SPECSTREAM_ENVOY_HEAP_MIB", 2048, _heap_mib, "a number of MiB from 64 to 1048576"
+        ),
         log_level=read("SPECSTREAM_LOG_LEVEL", "INFO", _log_level, "one of " + ", ".join(LOG_LEVELS)),
         modules={
             service: module
@@ -105,6 +115,13 @@ def _port(text: str) -> int:
     if not 1 <= port <= 65535:
         raise ValueError(text)
     return port
+
+
+def _heap_mib(text: str) -> int:
+    size = int(text)
+    if not 64 <= size <= 1024 * 1024:
+        raise ValueError(text)
+    return size
 
 
 def _seconds(text: str) -> float:

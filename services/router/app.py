@@ -3,13 +3,14 @@
 from collections.abc import Callable
 
 from libs.common.bus.connection import connected
-from libs.common.clock import utc_now
+from libs.common.clock import monotonic, utc_now
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
 from services.router.loop import DrainLoop, StatusLoop
+from services.router.meeting_place import entered
 from services.router.settings import Settings
 from services.router.xds.cache import Cache
 from services.router.xds.listener import make_listener
@@ -21,27 +22,35 @@ SERVICE = "router"
 
 async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] = as_it_is) -> None:
     """Until SIGTERM or SIGINT. adapt_log: another composition may wrap the log."""
-    async with connected(settings, service=SERVICE) as connection, EnvoyAdmin() as admin:
-        log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
-        progress = Progress()
-        cache = Cache(Packed.of(make_listener(settings.edge_port)))
-        follower = Follower(log, cache, progress)
-        server = DiscoveryServer(cache, port=settings.xds_port, clock=utc_now)
-        drains = DrainLoop(
-            log, follower, cache, server, admin, clock=utc_now, deadline=settings.drain_deadline
-        )
-
-        async def serve() -> None:
-            await follower.caught_up.wait()
-            await server.start()
-            progress.is_ready = True
-            await drains.run()
-
-        try:
-            await run_until_stopped(
-                lambda: [follower.run(), serve(), StatusLoop(cache, progress, clock=utc_now).run()],
-                heartbeat=connection.heartbeat,
-                progress=progress,
+    with entered(settings.envoy_folder) as place:
+        async with connected(settings, service=SERVICE) as connection, EnvoyAdmin(place) as admin:
+            log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
+            progress = Progress()
+            listener = make_listener(settings.edge_port, upload_deadline_s=settings.upload_deadline_seconds)
+            cache = Cache(Packed.of(listener))
+            follower = Follower(log, cache, progress)
+            server = DiscoveryServer(cache, place, clock=utc_now, ticks=monotonic)
+            drains = DrainLoop(
+                log,
+                follower,
+                cache,
+                server,
+                admin,
+                ticks=monotonic,
+                deadline_s=settings.drain_deadline_seconds,
             )
-        finally:
-            await server.stop()
+
+            async def serve() -> None:
+                await follower.caught_up.wait()
+                await server.start()
+                progress.is_ready = True
+                await drains.run()
+
+            try:
+                await run_until_stopped(
+                    lambda: [follower.run(), serve(), StatusLoop(cache, progress, ticks=monotonic).run()],
+                    heartbeat=connection.heartbeat,
+                    progress=progress,
+                )
+            finally:
+                await server.stop()

@@ -1,13 +1,13 @@
-"""When a leaving replica may be withdrawn. Pure."""
+"""When a leaving replica may be withdrawn. Pure; every time is in seconds of a clock that nobody can set."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from typing import Final
 
 from libs.common.events.traffic import WithdrawReason
 from services.router.routing import Leaving
 
-IDLE_FOR = timedelta(milliseconds=100)
+IDLE_FOR_S: Final = 0.1
 """How far apart the two idle reads are.
 
 One read is not enough. An acknowledgement says that Envoy's main thread has taken the change in; its workers
@@ -15,16 +15,24 @@ follow within a turn of their loops. And a request that still waits for its conn
 counted as active. Both are over long before the second read.
 """
 
+PATIENCE_S: Final = 15.0
+"""How long an Envoy may leave unacknowledged what another has acknowledged; then it counts as away.
+
+So an Envoy that hangs delays a withdrawal by this much at most. What it still sends to the replica is tried
+elsewhere, as after any other death.
+"""
+
 
 @dataclass(frozen=True, slots=True)
-class EnvoyReading:
-    """What one connected Envoy is known to do with a deployment.
+class Look:
+    """One look at everything that may send requests to a deployment.
 
-    has_acknowledged: it routes by the present endpoints. active_requests: by address; None if it could not
-    be read. An address that is not in it has no endpoint there and so no request.
+    acknowledged: of each Envoy that may be serving, whether it routes by the present endpoints. An Envoy that
+    has left a moment ago, and may still serve by what it had, is one that has not. active_requests: by
+    address; None if they could not be read. An address that is not in it has no endpoint and so no request.
     """
 
-    has_acknowledged: bool
+    acknowledged: tuple[bool, ...]
     active_requests: Mapping[str, int] | None
 
 
@@ -32,56 +40,61 @@ class EnvoyReading:
 class Drain:
     """How far one leaving replica is.
 
-    acknowledged_at: since when every Envoy sends it nothing new. idle_since: the first of the idle reads
-    that no busy or missing one has followed. active_requests: at the last read.
+    begun_at: since when at least one Envoy sends it nothing new. acknowledged_at: since when all that count
+    do. idle_since: the first of the idle reads that no busy or missing one has followed. active_requests: at
+    the last read.
     """
 
-    acknowledged_at: datetime | None = None
-    idle_since: datetime | None = None
+    begun_at: float | None = None
+    acknowledged_at: float | None = None
+    idle_since: float | None = None
     active_requests: int = 0
 
 
-def observe(drain: Drain, leaving: Leaving, readings: Sequence[EnvoyReading], now: datetime) -> Drain:
-    """The drain after one look at all connected Envoys.
+def observe(drain: Drain, leaving: Leaving, look: Look, now: float) -> Drain:
+    """The drain after one look.
 
-    | Envoys | acknowledged | requests        | acknowledged_at | idle_since      |
-    |--------|--------------|-----------------|-----------------|-----------------|
-    | none   | -            | -               | None            | None            |
-    | some   | not by all   | -               | None            | None            |
-    | some   | by all       | some unreadable | first such look | None            |
-    | some   | by all       | some active     | first such look | None            |
-    | some   | by all       | none active     | first such look | first such look |
+    | acknowledged by           | requests   | begun_at        | acknowledged_at | idle_since      |
+    |---------------------------|------------|-----------------|-----------------|-----------------|
+    | none                      | -          | None            | None            | None            |
+    | some, begun lately        | -          | first such look | None            | None            |
+    | all, or some for PATIENCE | unreadable | first such look | first such look | None            |
+    | all, or some for PATIENCE | active     | first such look | first such look | None            |
+    | all, or some for PATIENCE | none       | first such look | first such look | first such look |
 
     Without an Envoy it is unknown what still runs, and unknown is not zero.
     """
-    if not readings or not all(reading.has_acknowledged for reading in readings):
+    if not any(look.acknowledged):
         return Drain()
-    acknowledged_at = drain.acknowledged_at or now
-    counts = [
-        reading.active_requests.get(leaving.address, 0) if leaving.address else 0
-        for reading in readings
-        if reading.active_requests is not None
-    ]
-    if leaving.address and len(counts) < len(readings):
-        return Drain(acknowledged_at, None, drain.active_requests)
-    active = sum(counts)
-    return Drain(acknowledged_at, None if active else drain.idle_since or now, active)
+    begun_at = now if drain.begun_at is None else drain.begun_at
+    if not all(look.acknowledged) and now - begun_at < PATIENCE_S:
+        return Drain(begun_at)
+    acknowledged_at = now if drain.acknowledged_at is None else drain.acknowledged_at
+    if leaving.address is None:
+        active = 0
+    elif look.active_requests is None:
+        return Drain(begun_at, acknowledged_at, None, drain.active_requests)
+    else:
+        active = look.active_requests.get(leaving.address, 0)
+    if active:
+        return Drain(begun_at, acknowledged_at, None, active)
+    return Drain(begun_at, acknowledged_at, now if drain.idle_since is None else drain.idle_since)
 
 
-def decide(drain: Drain, *, now: datetime, deadline: timedelta) -> WithdrawReason | None:
+def decide(drain: Drain, *, now: float, deadline_s: float) -> WithdrawReason | None:
     """Whether a replica may be withdrawn, and why; None while it may not.
 
     | acknowledged_at        | idle_since          | decision       |
     |------------------------|---------------------|----------------|
     | None                   | -                   | None           |
     | known                  | IDLE_FOR ago        | idle           |
-    | `deadline` ago         | later, or None      | drain_deadline |
+    | the deadline ago       | later, or None      | drain_deadline |
     | later                  | later, or None      | None           |
     """
     if drain.acknowledged_at is None:
         return None
-    if drain.idle_since is not None and now - drain.idle_since >= IDLE_FOR:
+    if drain.idle_since is not None and now - drain.idle_since >= IDLE_FOR_S:
         return WithdrawReason.IDLE
-    if now - drain.acknowledged_at >= deadline:
+    if now - drain.acknowledged_at >= deadline_s:
         return WithdrawReason.DEADLINE
     return None

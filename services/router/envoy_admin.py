@@ -1,11 +1,15 @@
-"""Asking an Envoy how many requests are active on each endpoint."""
+"""Asking Envoy how many requests are active on each endpoint."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from itertools import islice
 from typing import Any, Final, Self
 
 import httpx
 import structlog
+
+from services.router.meeting_place import MeetingPlace
+from services.router.xds.resources import deployment_of_cluster, fresh_cluster
 
 logger = structlog.get_logger()
 
@@ -18,11 +22,18 @@ _CLUSTERS_PER_QUERY: Final = 200
 
 
 class EnvoyAdmin:
-    """Reads `/clusters` of Envoy's admin address, of the named clusters only: with 10,000 of them the whole
-    answer is megabytes, and writing it holds up the thread that takes in route changes."""
+    """Reads `/clusters` of Envoy's admin socket, of the named clusters only: with 10,000 of them the whole
+    answer is megabytes, and writing it holds up the thread that takes in route changes.
 
-    def __init__(self) -> None:
-        self._client = httpx.AsyncClient(timeout=_TIMEOUT_S, trust_env=False)
+    Envoy answers nothing else there, and this only to who knows the token (`infra/envoy/bootstrap.json`).
+    """
+
+    def __init__(self, place: MeetingPlace) -> None:
+        self._token = place.token
+        transport = httpx.AsyncHTTPTransport(uds=place.admin_socket)
+        self._client = httpx.AsyncClient(
+            transport=transport, base_url="http://envoy", timeout=_TIMEOUT_S, trust_env=False
+        )
 
     async def __aenter__(self) -> Self:
         return self
@@ -30,31 +41,36 @@ class EnvoyAdmin:
     async def __aexit__(self, *_: object) -> None:
         await self._client.aclose()
 
-    async def active_requests(self, admin: str, deployment_ids: Iterable[str]) -> ActiveRequests | None:
-        """admin: `host:port`. None when it cannot be read: unknown, not zero."""
+    async def active_requests(self, deployment_ids: Iterable[str]) -> ActiveRequests | None:
+        """None when they cannot be read: unknown, not zero."""
         remaining = iter(deployment_ids)
         active: dict[str, Mapping[str, int]] = {}
         while some := list(islice(remaining, _CLUSTERS_PER_QUERY)):
-            query = {"format": "json", "filter": f"^({'|'.join(some)})$"}
+            names = (name for id_ in some for name in (id_, fresh_cluster(id_)))
+            # The token has to be first: Envoy compares the beginning of the path.
+            query = {"token": self._token, "format": "json", "filter": f"^({'|'.join(names)})$"}
             try:
-                response = await self._client.get(f"http://{admin}/clusters", params=query)
-                response.raise_for_status()
+                response = await self._client.get("/clusters", params=query)
+                if response.status_code != httpx.codes.OK:
+                    logger.warning("envoy cannot be read", status=response.status_code)
+                    return None
                 active |= parse_clusters(response.json())
             except (httpx.HTTPError, ValueError, KeyError) as error:
-                logger.warning("envoy cannot be read", admin=admin, error=repr(error))
+                # Its text may hold the query, and the query holds the token.
+                logger.warning("envoy cannot be read", error=type(error).__name__)
                 return None
         return active
 
 
 def parse_clusters(answer: Mapping[str, Any]) -> ActiveRequests:
-    """The gauge `rq_active` of each host in an answer of `/clusters?format=json`."""
-    return {
-        cluster["name"]: {
-            _address(host["address"]["socket_address"]): _gauge(host.get("stats", ()), "rq_active")
-            for host in cluster.get("host_statuses", ())
-        }
-        for cluster in answer.get("cluster_statuses", ())
-    }
+    """The gauge `rq_active` of each host in an answer of `/clusters?format=json`, summed over the clusters of
+    a deployment."""
+    active: dict[str, Counter[str]] = {}
+    for cluster in answer.get("cluster_statuses", ()):
+        counts = active.setdefault(deployment_of_cluster(cluster["name"]), Counter())
+        for host in cluster.get("host_statuses", ()):
+            counts[_address(host["address"]["socket_address"])] += _gauge(host.get("stats", ()), "rq_active")
+    return active
 
 
 def _address(socket: Mapping[str, Any]) -> str:

@@ -2,41 +2,43 @@
 
 import asyncio
 from collections import defaultdict
-from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 
-from libs.common.clock import Clock, to_rfc3339
+from libs.common.clock import Ticks, to_rfc3339
 from libs.common.errors import LogUnavailable
 from libs.common.events.traffic import WithdrawReason
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress
 from libs.common.state.world import DeploymentWorld
-from services.router.draining import Drain, EnvoyReading, decide, observe
-from services.router.envoy_admin import ActiveRequests, EnvoyAdmin
+from services.router.draining import PATIENCE_S, Drain, Look, decide, observe
+from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
 from services.router.routing import Leaving, make_leaving
 from services.router.withdrawal import withdraw
 from services.router.xds.cache import Cache
 from services.router.xds.server import DiscoveryServer
-from services.router.xds.session import Session
 
 logger = structlog.get_logger()
 
 DRAIN_INTERVAL_S: Final = 0.1
 STATUS_INTERVAL_S: Final = 1.0
-SETTLE: Final = timedelta(seconds=3)
+SETTLE_S: Final = 3.0
 """After a stream has ended, or at the start, an Envoy may be serving by what it had and not be connected; it
-tries again at least once a second (`infra/envoy/bootstrap.json`). Nothing is withdrawn meanwhile."""
-STUCK: Final = timedelta(seconds=15)
-"""An Envoy that leaves a response without an answer for so long does not take part any more."""
+tries again at least once a second (`infra/envoy/bootstrap.json`). Meanwhile it counts as one that has not
+acknowledged."""
 
 _Key = tuple[str, str]
 
 
 class DrainLoop:
-    """Looks at all Envoys every 100 ms while something drains; sleeps while nothing does."""
+    """Looks at all Envoys every 100 ms while something drains; sleeps while nothing does.
+
+    ticks: a clock that nobody can set, so that a step of the time of day neither cuts a request short nor
+    keeps a replica. What it has counted is not stored: a router that starts again gives each drain its whole
+    deadline once more, which costs time but no request.
+    """
 
     def __init__(
         self,
@@ -46,18 +48,18 @@ class DrainLoop:
         server: DiscoveryServer,
         admin: EnvoyAdmin,
         *,
-        clock: Clock,
-        deadline: timedelta,
-        settle: timedelta = SETTLE,
+        ticks: Ticks,
+        deadline_s: float,
+        settle_s: float = SETTLE_S,
     ) -> None:
         self._log = log
         self._follower = follower
         self._cache = cache
         self._server = server
         self._admin = admin
-        self._clock = clock
-        self._deadline = deadline
-        self._settle = settle
+        self._ticks = ticks
+        self._deadline_s = deadline_s
+        self._settle_s = settle_s
         self._drains: dict[_Key, Drain] = {}
 
     async def run(self) -> None:
@@ -72,24 +74,23 @@ class DrainLoop:
 
     async def tick(self) -> None:
         """One look at all that drains, and the withdrawals that follow from it."""
-        sessions = self._cache.sessions
-        if self._clock() - self._server.unsettled_at < self._settle:
-            sessions = ()
+        sessions = [session for session in self._cache.sessions if session.may_serve]
+        unsettled = (False,) if self._ticks() - self._server.unsettled_at < self._settle_s else ()
         draining = sorted(self._follower.draining)
         # Acknowledgements are read before the counts: a count from before an acknowledgement says nothing.
-        acknowledged = {name: [s.has_acknowledged(name) for s in sessions] for name in draining}
-        active = await asyncio.gather(*(self._read(session, draining) for session in sessions))
-        now = self._clock()
+        acknowledged = {
+            name: (*(session.has_acknowledged(name) for session in sessions), *unsettled) for name in draining
+        }
+        active = await self._admin.active_requests(draining) if sessions else None
+        now = self._ticks()
         worlds = [w for w in (self._follower.worlds.by_id.get(name) for name in draining) if w]
         drains: dict[_Key, Drain] = {}
         for world in worlds:
-            readings = [
-                EnvoyReading(has, None if counts is None else counts.get(world.deployment_id, {}))
-                for has, counts in zip(acknowledged[world.deployment_id], active, strict=True)
-            ]
+            counts = None if active is None else active.get(world.deployment_id, {})
+            look = Look(acknowledged[world.deployment_id], counts)
             for leaving in make_leaving(world):
                 key = (world.deployment_id, leaving.replica_id)
-                drains[key] = observe(self._drains.get(key, Drain()), leaving, readings, now)
+                drains[key] = observe(self._drains.get(key, Drain()), leaving, look, now)
         self._drains = drains
         for world in worlds:
             await self._withdraw(world, make_leaving(world), now)
@@ -98,17 +99,12 @@ class DrainLoop:
         """How far a leaving replica was at the last look."""
         return self._drains.get((deployment_id, replica_id), Drain())
 
-    async def _read(self, session: Session, draining: list[str]) -> ActiveRequests | None:
-        if session.admin_address is None:
-            return None
-        return await self._admin.active_requests(session.admin_address, draining)
-
-    async def _withdraw(self, world: DeploymentWorld, leaving: tuple[Leaving, ...], now: datetime) -> None:
+    async def _withdraw(self, world: DeploymentWorld, leaving: tuple[Leaving, ...], now: float) -> None:
         ready: defaultdict[WithdrawReason, list[str]] = defaultdict(list)
         cut = 0
         for one in leaving:
             drain = self.progress(world.deployment_id, one.replica_id)
-            reason = decide(drain, now=now, deadline=self._deadline)
+            reason = decide(drain, now=now, deadline_s=self._deadline_s)
             if reason is not None:
                 ready[reason].append(one.replica_id)
                 cut += drain.active_requests
@@ -122,10 +118,10 @@ class DrainLoop:
 class StatusLoop:
     """Keeps what the heartbeat tells: whether Envoys are connected and take in what they are told."""
 
-    def __init__(self, cache: Cache, progress: Progress, *, clock: Clock) -> None:
+    def __init__(self, cache: Cache, progress: Progress, *, ticks: Ticks) -> None:
         self._cache = cache
         self._progress = progress
-        self._clock = clock
+        self._ticks = ticks
 
     async def run(self) -> None:
         """Never returns."""
@@ -135,14 +131,14 @@ class StatusLoop:
 
     def tick(self) -> None:
         """`envoy_acknowledged`: an Envoy serves the listener, and none owes an answer for too long."""
-        now = self._clock()
+        now = self._ticks()
         sessions = self._cache.sessions
-        waiting = [since for since in (s.pending_since() for s in sessions) if since]
+        waiting = [since for since in (s.pending_since() for s in sessions) if since is not None]
         times = [s.acknowledged_at for s in sessions if s.acknowledged_at]
         detail = self._progress.detail
         detail["envoys"] = len(sessions)
         detail["envoy_acknowledged"] = any(s.is_serving for s in sessions) and all(
-            now - since <= STUCK for since in waiting
+            now - since <= PATIENCE_S for since in waiting
         )
         if times:
             detail["envoy_acknowledged_at"] = to_rfc3339(max(times))

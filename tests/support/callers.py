@@ -1,6 +1,7 @@
 """Clients that call without a pause and count what fails."""
 
 import asyncio
+import re
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -26,9 +27,7 @@ class Calls:
 
 
 @asynccontextmanager
-async def callers(
-    base_url: str, host: str, *, clients: int = 8, method: str = "POST"
-) -> AsyncIterator[Calls]:
+async def callers(base_url: str, host: str, *, clients: int = 8, method: str = "GET") -> AsyncIterator[Calls]:
     """`clients` keep-alive clients call one after the other until the block ends; the last calls finish."""
     calls, stop = Calls(), asyncio.Event()
 
@@ -47,3 +46,26 @@ async def callers(
     finally:
         stop.set()
         await asyncio.gather(*tasks)
+
+
+async def many_calls(port: int, host: str, *, total: int, clients: int = 8) -> Calls:
+    """`total` GETs by keep-alive clients that cost so little that thousands a second are made."""
+    calls, left = Calls(), iter(range(total))
+    request = f"GET / HTTP/1.1\r\nhost: {host}\r\n\r\n".encode()
+
+    async def call() -> None:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for _ in left:
+            try:
+                writer.write(request)
+                head = await reader.readuntil(b"\r\n\r\n")
+                (length,) = re.findall(rb"(?i)content-length: (\d+)", head)
+                await reader.readexactly(int(length))
+                calls.answered[int(head.split(b" ", 2)[1])] += 1
+            except (OSError, asyncio.IncompleteReadError) as error:
+                calls.broken.append(repr(error))
+                reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        writer.close()
+
+    await asyncio.gather(*(call() for _ in range(clients)))
+    return calls

@@ -1,18 +1,21 @@
 """A real Envoy with the platform's own bootstrap, as a fixture."""
 
 import asyncio
+import json
 import os
+import secrets
 import shutil
 import signal
 import socket
+import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from string import Template
 
 import httpx
 import pytest
 
+from libs.supervisor import envoy_config
 from tests.support.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -35,25 +38,47 @@ def free_port() -> int:
 
 @dataclass
 class EnvoyProcess:
-    """xds_port: where its control plane is, or will be."""
+    """folder: where it meets its control plane, for its owner alone. heap_mib: its limit."""
 
     binary: str
     folder: Path
-    xds_port: int
-    admin_port: int = field(default_factory=free_port)
+    heap_mib: int = 2048
+    token: str = field(default_factory=lambda: secrets.token_hex(32))
     process: asyncio.subprocess.Process | None = None
 
+    def __post_init__(self) -> None:
+        self.folder.chmod(0o700)
+        (self.folder / envoy_config.TOKEN).write_text(self.token)
+        self._descriptor = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, self._descriptor)
+
+    def socket(self, name: str) -> str:
+        """The path of one of its sockets, short enough for any folder."""
+        return f"/proc/self/fd/{self._descriptor}/{name}"
+
     async def start(self) -> None:
-        text = Template(BOOTSTRAP.read_text()).substitute(
-            ADMIN_PORT=self.admin_port, XDS_PORT=self.xds_port, NODE_ID="test"
-        )
-        bootstrap = self.folder / "bootstrap.json"
-        bootstrap.write_text(text)
+        text = envoy_config.render(BOOTSTRAP.read_text(), token=self.token, heap_mib=self.heap_mib)
+        configuration = json.loads(text)
+        # Tests look inside; the platform's own answers only what the router asks.
+        configuration["admin"]["allow_paths"].append({"prefix": "/"})
+        bootstrap = self.folder / envoy_config.BOOTSTRAP
+        bootstrap.write_text(json.dumps(configuration))
         with self.log.open("ab") as out:
             self.process = await asyncio.create_subprocess_exec(
-                self.binary, "--config-path", str(bootstrap), *OPTIONS, stdout=out, stderr=out
+                self.binary,
+                "--config-path",
+                str(bootstrap),
+                *OPTIONS,
+                stdout=out,
+                stderr=out,
+                cwd=self.folder,
             )
-        await eventually(self.is_up, within_s=20, because="Envoy's admin port never opened")
+        await eventually(self.is_up, within_s=20, because="Envoy's admin socket never opened")
+
+    def admin(self) -> httpx.AsyncClient:
+        """A client of its admin interface."""
+        transport = httpx.AsyncHTTPTransport(uds=self.socket(envoy_config.ADMIN_SOCKET))
+        return httpx.AsyncClient(transport=transport, base_url="http://envoy", trust_env=False)
 
     @property
     def log(self) -> Path:
@@ -61,8 +86,8 @@ class EnvoyProcess:
 
     async def is_up(self) -> bool:
         try:
-            async with httpx.AsyncClient(trust_env=False) as client:
-                return (await client.get(f"http://127.0.0.1:{self.admin_port}/server_info")).is_success
+            async with self.admin() as client:
+                return (await client.get("/server_info")).is_success
         except httpx.HTTPError:
             return False
 
@@ -79,6 +104,6 @@ async def envoy(tmp_path: Path) -> AsyncIterator[EnvoyProcess]:
     binary = find_envoy()
     if binary is None:
         pytest.skip("no Envoy: neither ENVOY_BIN, nor .envoy/bin/envoy (make setup), nor envoy on the path")
-    process = EnvoyProcess(binary, tmp_path, free_port())
+    process = EnvoyProcess(binary, tmp_path)
     yield process
     await process.stop()

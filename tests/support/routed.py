@@ -1,17 +1,20 @@
 """The router over a memory log, with a real Envoy in front of real upstreams."""
 
 import asyncio
+from contextlib import ExitStack
 from dataclasses import dataclass
-from datetime import timedelta
+from pathlib import Path
 
 import httpx
 
-from libs.common.clock import utc_now
+from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
+from services.router.draining import PATIENCE_S
 from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
 from services.router.loop import DrainLoop, StatusLoop
+from services.router.meeting_place import entered
 from services.router.xds.cache import Cache
 from services.router.xds.listener import make_listener
 from services.router.xds.server import DiscoveryServer
@@ -26,23 +29,35 @@ class RouterUnderTest:
     """The parts that `app.py` puts together, over a log in memory."""
 
     def __init__(
-        self, log: MemoryLog, *, xds_port: int, edge_port: int, deadline: timedelta, settle: timedelta
+        self,
+        log: MemoryLog,
+        *,
+        folder: Path,
+        edge_port: int,
+        deadline_s: float,
+        settle_s: float,
+        upload_deadline_s: float,
+        patience_s: float,
+        clock: Clock,
+        ticks: Ticks,
     ) -> None:
+        self._folder = ExitStack()
+        place = self._folder.enter_context(entered(folder))
         self.progress = Progress()
-        self.cache = Cache(Packed.of(make_listener(edge_port)))
+        self.cache = Cache(Packed.of(make_listener(edge_port, upload_deadline_s=upload_deadline_s)))
         self.follower = Follower(log, self.cache, self.progress)
-        self.server = DiscoveryServer(self.cache, port=xds_port, clock=utc_now)
-        self.admin = EnvoyAdmin()
-        self.status = StatusLoop(self.cache, self.progress, clock=utc_now)
+        self.server = DiscoveryServer(self.cache, place, clock=clock, ticks=ticks, patience_s=patience_s)
+        self.admin = EnvoyAdmin(place)
+        self.status = StatusLoop(self.cache, self.progress, ticks=ticks)
         self.drains = DrainLoop(
             log,
             self.follower,
             self.cache,
             self.server,
             self.admin,
-            clock=utc_now,
-            deadline=deadline,
-            settle=settle,
+            ticks=ticks,
+            deadline_s=deadline_s,
+            settle_s=settle_s,
         )
         self._tasks: list[asyncio.Task[None]] = []
 
@@ -58,6 +73,7 @@ class RouterUnderTest:
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.stop()
         await self.admin.__aexit__()
+        self._folder.close()
 
 
 @dataclass
@@ -65,8 +81,12 @@ class Routed:
     log: MemoryLog
     envoy: EnvoyProcess
     edge_port: int
-    deadline: timedelta = timedelta(seconds=30)
-    settle: timedelta = timedelta(milliseconds=100)
+    deadline_s: float = 30.0
+    settle_s: float = 0.1
+    upload_deadline_s: float = 600.0
+    patience_s: float = PATIENCE_S
+    clock: Clock = utc_now
+    ticks: Ticks = monotonic
     router: RouterUnderTest | None = None
 
     @property
@@ -76,10 +96,14 @@ class Routed:
     async def start_router(self) -> RouterUnderTest:
         self.router = RouterUnderTest(
             self.log,
-            xds_port=self.envoy.xds_port,
+            folder=self.envoy.folder,
             edge_port=self.edge_port,
-            deadline=self.deadline,
-            settle=self.settle,
+            deadline_s=self.deadline_s,
+            settle_s=self.settle_s,
+            upload_deadline_s=self.upload_deadline_s,
+            patience_s=self.patience_s,
+            clock=self.clock,
+            ticks=self.ticks,
         )
         await self.router.start()
         return self.router
@@ -91,7 +115,7 @@ class Routed:
 
     async def with_deadline(self, *, seconds: float) -> None:
         """Go on with another drain deadline, by a router that starts again."""
-        self.deadline = timedelta(seconds=seconds)
+        self.deadline_s = seconds
         await self.stop_router()
         await self.start_router()
 

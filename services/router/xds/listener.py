@@ -4,6 +4,8 @@ It never changes while the platform runs, so that no connection is ever drained 
 everything that differs between deployments is in their routes, clusters and endpoints.
 """
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from envoy.config.accesslog.v3 import accesslog_pb2  # noqa: F401 - resolves packed extensions, as those below
@@ -17,12 +19,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (  # noq
 )
 from google.protobuf import json_format
 
-from services.router.xds.resources import ADS, LOWERCASE_HOST, METADATA
+from services.router.xds.resources import ADS, BUFFER_BYTES, LOWERCASE_HOST, METADATA
 
 LISTENER_NAME: Final = "edge"
 OUR_HEADERS: Final = "x-specstream-"
 """What a client or a replica sends under this prefix is dropped."""
 RETRY_AFTER_S: Final = 1
+NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _TYPE = "type.googleapis.com/envoy.extensions."
 
@@ -37,19 +40,20 @@ end
 """
 
 
-def make_listener(port: int) -> Listener:
-    """Listens on 127.0.0.1:`port`."""
+def make_listener(port: int, *, upload_deadline_s: float) -> Listener:
+    """Listens on 127.0.0.1:`port`. upload_deadline_s: how long a client may take to send a request."""
     listener = {
         "name": LISTENER_NAME,
         "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
         # With it a second process could share the port unnoticed; without it that is a refused listener.
         "enable_reuse_port": False,
+        "per_connection_buffer_limit_bytes": BUFFER_BYTES,
         "filter_chains": [
             {
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(),
+                        "typed_config": _connection_manager(upload_deadline_s),
                     }
                 ]
             }
@@ -58,7 +62,7 @@ def make_listener(port: int) -> Listener:
     return json_format.ParseDict(listener, Listener())
 
 
-def _connection_manager() -> dict[str, Any]:
+def _connection_manager(upload_deadline_s: float) -> dict[str, Any]:
     return {
         "@type": _TYPE + "filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": LISTENER_NAME,
@@ -91,8 +95,10 @@ def _connection_manager() -> dict[str, Any]:
         "preserve_external_request_id": True,
         # No byte in either direction for an hour: the other side is gone. Below an hour a model may think.
         "stream_idle_timeout": "3600s",
-        # A request has this long to send its headers; its body and the answer may take as they like.
+        # A client has this long to send its headers, and this long for the whole request. Once the answer has
+        # begun neither counts: a conversation of both sides may take as it likes, and so may an answer.
         "request_headers_timeout": "30s",
+        "request_timeout": f"{upload_deadline_s:.3f}s",
         "common_http_protocol_options": {"idle_timeout": "3600s"},
         "local_reply_config": _local_replies(),
     }
@@ -164,28 +170,34 @@ def _local_replies() -> dict[str, Any]:
     |------------------------------|---------|-----------------------|
     | NR: no scope, no route       | 404     | deployment_not_found  |
     | UH: no endpoint is healthy   | 503     | no_ready_replicas     |
-    | UF: none could be connected  | 503     | no_ready_replicas     |
+    | UF, NC: none could be reached| 503     | no_ready_replicas     |
     | UC, UR, LR, UPE: broken off  | 503/502 | replica_failed        |
     | none, 404: a refusing route  | 404     | in the route's body   |
+    | none, 503: memory runs out   | 503     | overloaded            |
+    | any, 408: sent too slowly    | 408     | request_timeout       |
+    | any, 504: an hour of silence | 504     | replica_timeout       |
+    | none, 413: the body          | 413     | request_too_large     |
+    | none, 431: the headers       | 431     | request_too_large     |
     | anything else                | as is   | request_failed        |
     """
     retry = {"retry-after": str(RETRY_AFTER_S)}
     return {
         "mappers": [
-            _on_flags(["NR"], "There is no deployment at this address.", "deployment_not_found", headers={}),
-            _on_flags(["UH", "UF"], "No replica is ready.", "no_ready_replicas", headers=retry),
+            _on_flags(["NR"], "There is no deployment at this address.", "deployment_not_found"),
+            _on_flags(["UH", "UF", "NC"], "No replica is ready.", "no_ready_replicas", headers=retry),
             _on_flags(
                 ["UC", "UR", "LR", "UPE"],
                 "The replica broke off before it answered.",
                 "replica_failed",
                 headers=retry,
             ),
+            _on_status(503, "There is no memory left for more requests.", "overloaded", headers=retry),
+            _on_status(408, "The request was sent too slowly.", "request_timeout"),
+            _on_status(504, "The replica has said nothing for too long.", "replica_timeout"),
+            _on_status(413, "The request's body is too large.", "request_too_large"),
+            _on_status(431, "The request's headers are too large.", "request_too_large"),
             {
-                "filter": {
-                    "status_code_filter": {
-                        "comparison": {"op": "EQ", "value": {"default_value": 404, "runtime_key": "unused"}}
-                    }
-                },
+                "filter": _status(404),
                 "body_format_override": {
                     "text_format_source": {"inline_string": "%LOCAL_REPLY_BODY%"},
                     "content_type": "application/json",
@@ -202,9 +214,28 @@ def _local_replies() -> dict[str, Any]:
     }
 
 
-def _on_flags(flags: list[str], message: str, error_code: str, *, headers: dict[str, str]) -> dict[str, Any]:
+def _status(code: int) -> dict[str, Any]:
+    value = {"default_value": code, "runtime_key": "unused"}
+    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+
+
+def _on_status(
+    code: int, message: str, error_code: str, *, headers: Mapping[str, str] = NO_HEADERS
+) -> dict[str, Any]:
+    return _mapper(_status(code), message, error_code, headers)
+
+
+def _on_flags(
+    flags: list[str], message: str, error_code: str, *, headers: Mapping[str, str] = NO_HEADERS
+) -> dict[str, Any]:
+    return _mapper({"response_flag_filter": {"flags": flags}}, message, error_code, headers)
+
+
+def _mapper(
+    condition: dict[str, Any], message: str, error_code: str, headers: Mapping[str, str]
+) -> dict[str, Any]:
     return {
-        "filter": {"response_flag_filter": {"flags": flags}},
+        "filter": condition,
         "headers_to_add": [
             {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
             for key, value in headers.items()

@@ -21,6 +21,7 @@ from envoy.config.route.v3.scoped_route_pb2 import ScopedRouteConfiguration
 from envoy.extensions.retry.host.previous_hosts.v3 import previous_hosts_pb2  # noqa: F401
 from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa: F401
 from google.protobuf import json_format
+from xds.type.v3.typed_struct_pb2 import TypedStruct
 
 from libs.common.ids import endpoint_host
 from services.router.routing import Endpoint, Health, Refusal, Route, Routing
@@ -34,14 +35,47 @@ LOWERCASE_HOST: Final = "specstream.lowercase_host"
 DOMAIN: Final = "localhost"
 
 RETRIES: Final = 4
-REPLAYABLE_BODY_BYTES: Final = 8 * 1024 * 1024
+REPLAYABLE_BODY_BYTES: Final = 1024 * 1024
 """A request with a longer body can no longer be tried on another replica; Envoy would have to hold it."""
+BUFFER_BYTES: Final = 64 * 1024
+"""What Envoy reads ahead on a connection, either side, before it lets the sender wait."""
+
+REPEATABLE: Final = ("GET", "HEAD", "OPTIONS", "PUT", "DELETE")
+"""Methods whose requests have the same effect done twice as done once."""
+IDEMPOTENCY_KEY: Final = "idempotency-key"
+"""By this header a caller says the same of any other request."""
+_UNANSWERED = "connect-failure,refused-stream,reset"
+"""Only what no replica has begun to answer: `reset` means before the first response header."""
+_UNSENT = "connect-failure,refused-stream,reset-before-request"
+"""Only what no replica has been sent a byte of."""
+
+_FRESH = "-fresh"
+_PRIORITY_GROUPS = (
+    "type.googleapis.com/envoy.extensions.router.cluster_specifiers.priority_group.v3"
+    ".PriorityGroupClusterSpecifier"
+)
+_REFRESH_CLUSTER_ON_RETRY: Final = bytes((14 << 3, 1))
+"""Field 14 of `RetryPolicy`, a boolean."""
 
 _NO_LIMIT = 1_000_000
+
+
+def _http_options(common: dict[str, Any]) -> dict[str, Any]:
+    """common: of both HTTP versions."""
+    return {
+        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
+            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
+            "common_http_protocol_options": common,
+            "explicit_http_config": {"http_protocol_options": {}},
+        }
+    }
+
+
 _CLUSTER: Final[dict[str, Any]] = {
     "type": "EDS",
     "eds_cluster_config": {"eds_config": ADS},
     "connect_timeout": "3s",
+    "per_connection_buffer_limit_bytes": BUFFER_BYTES,
     "lb_policy": "ROUND_ROBIN",
     # Health is decided by probes. Envoy's default of 50 would send requests to draining replicas again
     # as soon as more than half of them are draining.
@@ -58,25 +92,18 @@ _CLUSTER: Final[dict[str, Any]] = {
             }
         ]
     },
-    "typed_extension_protocol_options": {
-        "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
-            "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            # Below the keep-alive of common servers (gunicorn 2 s, uvicorn and Node 5 s), so that a
-            # request seldom meets a connection that its replica is just closing; the retry covers the rest.
-            "common_http_protocol_options": {"idle_timeout": "1s"},
-            "explicit_http_config": {"http_protocol_options": {}},
-        }
-    },
+    # Below the keep-alive of common servers (gunicorn 2 s, uvicorn and Node 5 s), so that a request seldom
+    # meets a connection that its replica is just closing; the retry on a fresh one covers the rest.
+    "typed_extension_protocol_options": _http_options({"idle_timeout": "1s"}),
 }
 
-_ROUTE: Final[dict[str, Any]] = {
+_REPEATABLE_ROUTE: Final[dict[str, Any]] = {
     "match": {"prefix": "/"},
     "route": {
         # A model may answer for as long as it likes; the listener's idle timeout ends what is dead.
         "timeout": "0s",
         "retry_policy": {
-            # Only what no replica has begun to answer: `reset` means before the first response header.
-            "retry_on": "connect-failure,refused-stream,reset",
+            "retry_on": _UNANSWERED,
             "num_retries": RETRIES,
             "retry_back_off": {"base_interval": "0.010s", "max_interval": "0.250s"},
             "retry_host_predicate": [
@@ -105,8 +132,33 @@ _HEALTH: Final = {
     Health.DRAINING: health_check_pb2.DRAINING,
 }
 
+_ROUTE: Final[dict[str, Any]] = {
+    **_REPEATABLE_ROUTE,
+    "match": {
+        "prefix": "/",
+        "headers": [
+            {
+                "name": ":method",
+                "string_match": {"safe_regex": {"regex": "|".join(REPEATABLE)}},
+                "invert_match": True,
+            },
+            {"name": IDEMPOTENCY_KEY, "present_match": False},
+        ],
+    },
+    "route": {
+        **_REPEATABLE_ROUTE["route"],
+        "retry_policy": {**_REPEATABLE_ROUTE["route"]["retry_policy"], "retry_on": _UNSENT},
+    },
+}
+
 _CLUSTER_TEMPLATE: Final = json_format.ParseDict(_CLUSTER, Cluster())
-_ROUTE_TEMPLATE: Final = json_format.ParseDict(_ROUTE, route_components_pb2.Route())
+_FRESH_CLUSTER_TEMPLATE: Final = json_format.ParseDict(
+    {**_CLUSTER, "typed_extension_protocol_options": _http_options({"max_requests_per_connection": 1})},
+    Cluster(),
+)
+_ROUTE_TEMPLATES: Final = tuple(
+    json_format.ParseDict(route, route_components_pb2.Route()) for route in (_ROUTE, _REPEATABLE_ROUTE)
+)
 _ROUTES_TEMPLATE: Final = json_format.ParseDict(
     {
         "virtual_hosts": [
@@ -154,7 +206,7 @@ def make_resources(routing: Routing) -> Resources:
     name = routing.deployment_id
     has_cluster = routing.endpoints is not None
     return Resources(
-        cluster=Packed.of(make_cluster(name)) if has_cluster else None,
+        cluster=Packed.of(make_cluster(name), make_fresh_cluster(name)) if has_cluster else None,
         endpoints=Packed.of(make_load_assignment(name, routing.endpoints or ())) if has_cluster else None,
         scope=Packed.of(make_scope(name)) if routing.route else None,
         route=Packed.of(make_route_configuration(name, routing.route)) if routing.route else None,
@@ -167,6 +219,42 @@ def make_cluster(name: str) -> Cluster:
     cluster.CopyFrom(_CLUSTER_TEMPLATE)
     cluster.name = name
     return cluster
+
+
+def fresh_cluster(name: str) -> str:
+    """The name of a deployment's second cluster: the same endpoints, each request on a connection of its own.
+
+    Retries go there. An idle connection that the replica is just closing looks like any other, and where one
+    is closing the next one in the pool often is too.
+    """
+    return name + _FRESH
+
+
+def deployment_of_cluster(name: str) -> str:
+    return name.removesuffix(_FRESH)
+
+
+def make_fresh_cluster(name: str) -> Cluster:
+    cluster = Cluster()
+    cluster.CopyFrom(_FRESH_CLUSTER_TEMPLATE)
+    cluster.name = fresh_cluster(name)
+    cluster.eds_cluster_config.service_name = name
+    return cluster
+
+
+def make_cluster_order(name: str) -> route_components_pb2.ClusterSpecifierPlugin:
+    """The first try goes to the common connections, each retry to a fresh one."""
+    order = route_components_pb2.ClusterSpecifierPlugin()
+    order.extension.name = "envoy.router.cluster_specifier_plugin.priority_group"
+    config = TypedStruct(type_url=_PRIORITY_GROUPS)
+    clusters = (name, *(fresh_cluster(name),) * RETRIES)
+    groups = [
+        {"name": str(attempt), "clusters": [{"cluster_name": cluster, "weight": 1}]}
+        for attempt, cluster in enumerate(clusters)
+    ]
+    config.value.update({"priority_groups": groups})
+    order.extension.typed_config.Pack(config)
+    return order
 
 
 def make_load_assignment(name: str, endpoints: tuple[Endpoint, ...]) -> ClusterLoadAssignment:
@@ -204,9 +292,12 @@ def make_route_configuration(name: str, route: Route) -> RouteConfiguration:
     deployment_header.header.value = name
     spec_header.header.value = route.spec_id
     if route.refusal is None:
-        target = host.routes.add()
-        target.CopyFrom(_ROUTE_TEMPLATE)
-        target.route.cluster = name
+        for template in _ROUTE_TEMPLATES:
+            target = host.routes.add()
+            target.CopyFrom(template)
+            target.route.inline_cluster_specifier_plugin.CopyFrom(make_cluster_order(name))
+            # `refresh_cluster_on_retry`, which the Python package does not know yet.
+            target.route.retry_policy.MergeFromString(_REFRESH_CLUSTER_ON_RETRY)
     else:
         refused = host.routes.add()
         refused.match.prefix = "/"

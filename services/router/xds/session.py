@@ -18,7 +18,7 @@ from envoy.service.discovery.v3.discovery_pb2 import (
 )
 
 from services.router.xds.listener import LISTENER_NAME
-from services.router.xds.resources import Resources
+from services.router.xds.resources import Resources, deployment_of_cluster, fresh_cluster
 from services.router.xds.types import WILDCARDS, Packed, ResourceType
 
 CHUNK: Final = 500
@@ -62,7 +62,7 @@ class _Pending:
 
     type: ResourceType
     versions: Mapping[str, str | None]
-    sent_at: datetime
+    sent_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +105,6 @@ class Session:
         self._is_listener_dirty = False
         self._given_clusters: set[str] = set()
         self.node_id = ""
-        self.admin_address: str | None = None
         self.acknowledged_at: datetime | None = None
 
     # What Envoy and the cache tell us
@@ -119,7 +118,6 @@ class Session:
         """Take in a subscription, an acknowledgement or a rejection."""
         if request.HasField("node"):
             self.node_id = request.node.id
-            self.admin_address = request.node.metadata.fields["admin"].string_value or None
         try:
             type_ = ResourceType(request.type_url)
         except ValueError:
@@ -155,7 +153,7 @@ class Session:
         channel = self._channels[type_]
         is_first = not channel.is_subscribed
         channel.is_subscribed = True
-        for name, version in request.initial_resource_versions.items():
+        for name, version in _held(type_, request).items():
             if type_ is ResourceType.ENDPOINTS and name in self._given_clusters:
                 continue
             channel.sent[name] = channel.settled[name] = channel.acknowledged[name] = version
@@ -171,7 +169,8 @@ class Session:
         if is_first and type_ is ResourceType.LISTENER:
             self._is_listener_dirty = True
         if is_first and type_ in WILDCARDS:
-            self._dirty.update(self._resources, channel.sent)
+            # A cluster that has to go waits until it is known which scopes Envoy has.
+            self._dirty.update(self._resources, channel.sent, self._channels[ResourceType.CLUSTER].sent)
 
     # What is known of Envoy
 
@@ -187,14 +186,22 @@ class Session:
         """Whether Envoy has accepted the listener."""
         return self._channels[ResourceType.LISTENER].acknowledged.get(LISTENER_NAME) == self._listener.version
 
-    def pending_since(self) -> datetime | None:
-        """When the oldest response without an answer was sent; None when all are answered."""
+    @property
+    def may_serve(self) -> bool:
+        """Whether Envoy has a listener, present or earlier. Until then no request reaches it."""
+        return LISTENER_NAME in self._channels[ResourceType.LISTENER].acknowledged
+
+    def pending_since(self) -> float | None:
+        """When the oldest response without an answer was sent, in ticks; None when all are answered."""
         return min((pending.sent_at for pending in self._pending.values()), default=None)
 
     # What Envoy is told
 
-    def responses(self, now: datetime) -> Iterator[DeltaDiscoveryResponse]:
-        """What is to be sent now, in order. What has to wait comes after the acknowledgement it waits for."""
+    def responses(self, now: float) -> Iterator[DeltaDiscoveryResponse]:
+        """What is to be sent now, in order. What has to wait comes after the acknowledgement it waits for.
+
+        now: in ticks.
+        """
         scopes = self._channels[ResourceType.SCOPE]
         is_opening = scopes.is_subscribed and not scopes.is_answered
         offers = self._plan(is_opening=is_opening)
@@ -282,7 +289,7 @@ class Session:
         )
 
     def _respond(
-        self, type_: ResourceType, offers: list[_Offer], now: datetime
+        self, type_: ResourceType, offers: list[_Offer], now: float
     ) -> Iterator[DeltaDiscoveryResponse]:
         channel = self._channels[type_]
         alone = [offer for offer in offers if offer[0] in channel.alone]
@@ -295,20 +302,41 @@ class Session:
         for offer in alone:
             yield self._response(type_, [offer], now)
 
-    def _response(self, type_: ResourceType, offers: list[_Offer], now: datetime) -> DeltaDiscoveryResponse:
+    def _response(self, type_: ResourceType, offers: list[_Offer], now: float) -> DeltaDiscoveryResponse:
         channel = self._channels[type_]
         channel.is_answered = True
         response = DeltaDiscoveryResponse(type_url=type_, nonce=str(next(self._nonces)))
         for name, packed in offers:
             if packed is None:
                 response.removed_resources.append(name)
+                if type_ is ResourceType.CLUSTER:
+                    response.removed_resources.append(fresh_cluster(name))
                 channel.sent.pop(name, None)
             else:
                 response.resources.append(Resource(name=name, version=packed.version, resource=packed.body))
+                if packed.second is not None:
+                    second = fresh_cluster(name)
+                    response.resources.append(
+                        Resource(name=second, version=packed.version, resource=packed.second)
+                    )
                 channel.sent[name] = packed.version
         versions = {name: packed.version if packed else None for name, packed in offers}
         self._pending[response.nonce] = _Pending(type_, versions, now)
         return response
+
+
+def _held(type_: ResourceType, request: DeltaDiscoveryRequest) -> Mapping[str, str]:
+    """What Envoy still has from an earlier stream, by name. Of a deployment's two clusters only the first is
+    named; where it has not both in the same version it is given a version that nothing has, so that both are
+    sent again, or removed."""
+    versions: Mapping[str, str] = request.initial_resource_versions
+    if type_ is not ResourceType.CLUSTER:
+        return versions
+    names = {deployment_of_cluster(name) for name in versions}
+    return {
+        name: version if (version := versions.get(name, "")) == versions.get(fresh_cluster(name)) else ""
+        for name in names
+    }
 
 
 def _record(versions: dict[str, str], name: str, version: str | None) -> None:

@@ -28,13 +28,20 @@ WILDCARDS = frozenset({ResourceType.CLUSTER, ResourceType.LISTENER, ResourceType
 @dataclass(frozen=True, slots=True)
 class Packed:
     """A resource ready to send. version: a hash of its content, so that a router that starts again gives
-    an unchanged resource the version that Envoy already has."""
+    an unchanged resource the version that Envoy already has. second: goes with it, in the same response and
+    under the same version, with a name of its own."""
 
     version: str
     body: PackedAny
+    second: PackedAny | None = None
 
     @classmethod
-    def of(cls, message: Message) -> Self:
-        content = message.SerializeToString(deterministic=True)
-        body = PackedAny(type_url=_PREFIX + message.DESCRIPTOR.full_name, value=content)
-        return cls(hashlib.blake2b(content, digest_size=8).hexdigest(), body)
+    def of(cls, message: Message, second: Message | None = None) -> Self:
+        bodies = [_pack(one) for one in (message, second) if one is not None]
+        content = b"".join(body.value for body in bodies)
+        return cls(hashlib.blake2b(content, digest_size=8).hexdigest(), *bodies)
+
+
+def _pack(message: Message) -> PackedAny:
+    content = message.SerializeToString(deterministic=True)
+    return PackedAny(type_url=_PREFIX + message.DESCRIPTOR.full_name, value=content)

@@ -111,7 +111,7 @@ async def test_a_deleted_deployment_is_not_found_and_leaves_nothing_behind(route
         assert_error(response, "deployment_not_found")
         await deployment.stopped("r1")
         await deployment.removed()
-    await eventually(lambda: is_forgotten(routed, client, deployment), within_s=10)
+    await eventually(lambda: is_forgotten(routed, deployment), within_s=10)
 
 
 async def test_without_a_ready_replica_the_client_is_asked_to_come_again(routed, client):
@@ -158,11 +158,9 @@ async def test_a_change_of_one_deployment_leaves_the_others_alone(routed, client
         assert await answered_by(client, other) == "r2"
 
 
-async def is_forgotten(routed, client, deployment):
-    admin = f"http://127.0.0.1:{routed.envoy.admin_port}"
-    clusters = (await client.get(f"{admin}/clusters", params={"format": "json"})).text
-    scopes = (
-        await client.get(f"{admin}/config_dump", params={"resource": "dynamic_scoped_route_configs"})
-    ).text
-    routes = (await client.get(f"{admin}/config_dump", params={"resource": "dynamic_route_configs"})).text
+async def is_forgotten(routed, deployment):
+    async with routed.envoy.admin() as admin:
+        clusters = (await admin.get("/clusters", params={"format": "json"})).text
+        scopes = (await admin.get("/config_dump", params={"resource": "dynamic_scoped_route_configs"})).text
+        routes = (await admin.get("/config_dump", params={"resource": "dynamic_route_configs"})).text
     return deployment.deployment_id not in clusters + scopes + routes

@@ -118,10 +118,8 @@ async def test_an_envoy_whose_port_is_taken_is_not_said_to_be_ready(routed):
 
 async def control_plane_updates(routed):
     """How often Envoy has taken in a change of a cluster or a listener."""
-    async with httpx.AsyncClient(trust_env=False) as client:
-        stats = await client.get(
-            f"http://127.0.0.1:{routed.envoy.admin_port}/stats", params={"format": "json"}
-        )
+    async with routed.envoy.admin() as client:
+        stats = await client.get("/stats", params={"format": "json"})
     counted = ("cluster_added", "cluster_modified", "cluster_removed", "listener_modified", "listener_added")
     return {
         stat["name"]: stat["value"]

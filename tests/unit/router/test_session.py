@@ -6,11 +6,13 @@ from google.rpc.status_pb2 import Status
 from services.router.routing import Endpoint, Health, Refusal, Route, Routing
 from services.router.xds.cache import Cache
 from services.router.xds.listener import make_listener
+from services.router.xds.resources import deployment_of_cluster, fresh_cluster
 from services.router.xds.types import Packed, ResourceType
 from tests.support.deployments import BORN
 
 CLUSTER, ENDPOINTS, LISTENER, SCOPE, ROUTE = ResourceType
 SERVED = (Endpoint("127.0.0.1:5001", "r1", "spec-1", Health.HEALTHY),)
+TICK = 12.5
 DRAINED = (Endpoint("127.0.0.1:5001", "r1", "spec-1", Health.DRAINING),)
 
 
@@ -36,11 +38,15 @@ class Player:
 
     def take(self):
         told = []
-        for response in self.session.responses(BORN):
+        for response in self.session.responses(TICK):
             self.waiting.append(response)
             kind = ResourceType(response.type_url).name.lower()
-            told += [f"+{kind} {resource.name}" for resource in response.resources]
-            told += [f"-{kind} {name}" for name in response.removed_resources]
+            given = [resource.name for resource in response.resources]
+            for sign, names in (("+", given), ("-", response.removed_resources)):
+                firsts = [name for name in names if deployment_of_cluster(name) == name]
+                if kind == "cluster":  # each with its second
+                    assert sorted(names) == sorted([*firsts, *map(fresh_cluster, firsts)])
+                told += [f"{sign}{kind} {name}" for name in firsts]
             for resource in response.resources:
                 self.versions[kind, resource.name] = resource.version
         return sorted(told)
@@ -58,7 +64,7 @@ class Player:
 
 
 def a_cache(*names):
-    cache = Cache(Packed.of(make_listener(8081)))
+    cache = Cache(Packed.of(make_listener(8081, upload_deadline_s=600)))
     for name in names:
         cache.put(Routing(name, Route("spec-1"), SERVED))
     return cache
@@ -157,7 +163,7 @@ def test_a_change_of_one_deployment_is_all_that_is_told():
     assert player.take() == ["+endpoints a"]
     assert not player.session.has_acknowledged("a")
     assert player.session.has_acknowledged("b")
-    assert player.session.pending_since() == BORN
+    assert player.session.pending_since() == TICK
     player.answer()
     assert player.session.has_acknowledged("a")
     assert player.session.pending_since() is None
@@ -254,6 +260,28 @@ def test_a_cluster_that_changes_is_followed_by_its_endpoints_again():
     assert again.subscribe(CLUSTER, initial={"a": "from an older router"}) == ["+cluster a"]
     initial = {"a": old.versions["endpoints", "a"]}
     assert again.subscribe(ENDPOINTS, "a", initial=initial) == ["+endpoints a"]
+
+
+def test_an_envoy_that_has_one_of_the_two_clusters_gets_both_or_loses_both():
+    old = booted(a_cache("a", "gone"))
+    version = old.versions["cluster", "a"]
+    again = Player(a_cache("a"))
+    assert again.subscribe(CLUSTER, initial={"a": version, fresh_cluster("gone"): "any"}) == ["+cluster a"]
+    again.answer()
+    again.subscribe(ENDPOINTS, "a")
+    again.answer()
+    assert set(again.subscribe(SCOPE)) == {"+scope a", "-cluster gone"}
+
+
+def test_only_an_envoy_with_a_listener_may_serve():
+    player = Player(a_cache("a"))
+    player.subscribe(LISTENER)
+    assert not player.session.may_serve
+    player.answer()
+    assert player.session.may_serve
+    again = Player(a_cache("a"))
+    again.subscribe(LISTENER, initial={"edge": "from an older router"})
+    assert (again.session.may_serve, again.session.is_serving) == (True, False)
 
 
 def test_what_is_asked_for_again_is_given_again():

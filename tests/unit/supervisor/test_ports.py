@@ -5,7 +5,7 @@ import pytest
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.ports import Ports, choose
 
-REMEMBERED = {"api": 8080, "edge": 8081, "nats": 11, "envoy_admin": 12, "xds": 13}
+REMEMBERED = {"api": 8080, "edge": 8081, "nats": 11}
 ALL = {"api", "router", "envoy", "nats"}
 
 
@@ -23,36 +23,31 @@ def chosen(*, fixed=None, remembered=None, living=(), taken=()):
 @pytest.mark.parametrize(
     ("case", "expected"),
     [
+        pytest.param({"remembered": {}}, Ports(8080, 8081, 100), id="a first start picks a free one"),
+        pytest.param({}, Ports(8080, 8081, 11), id="a later start keeps it"),
+        pytest.param({"taken": {11}}, Ports(8080, 8081, 100), id="a kept one that is taken is replaced"),
         pytest.param(
-            {"remembered": {}}, Ports(8080, 8081, 100, 101, 102), id="a first start picks free ones"
-        ),
-        pytest.param({}, Ports(8080, 8081, 11, 12, 13), id="a later start keeps them"),
-        pytest.param(
-            {"taken": {12}}, Ports(8080, 8081, 11, 100, 13), id="a kept one that is taken is replaced"
-        ),
-        pytest.param(
-            {"living": ALL, "taken": {8080, 8081, 11, 12, 13}},
-            Ports(8080, 8081, 11, 12, 13),
+            {"living": ALL, "taken": {8080, 8081, 11}},
+            Ports(8080, 8081, 11),
             id="our own programs hold our own ports",
         ),
         pytest.param(
-            {"living": {"nats"}, "taken": {11, 13}},
-            Ports(8080, 8081, 11, 12, 100),
+            {"living": {"router"}, "taken": {11}},
+            Ports(8080, 8081, 100),
             id="only those whose program lives",
         ),
         pytest.param(
             {"remembered": REMEMBERED | {"nats": 8080}},
-            Ports(8080, 8081, 100, 12, 13),
+            Ports(8080, 8081, 100),
             id="a kept one that is now given to the api is replaced",
         ),
+        pytest.param({"remembered": {"nats": 0}}, Ports(8080, 8081, 100), id="nonsense is replaced"),
         pytest.param(
-            {"remembered": {"nats": 0, "envoy_admin": 70000, "xds": 13}},
-            Ports(8080, 8081, 100, 101, 13),
-            id="nonsense is replaced",
+            {"remembered": {"nats": 70000}}, Ports(8080, 8081, 100), id="what is no port is replaced"
         ),
         pytest.param(
             {"fixed": {"api": 9090, "edge": 8081}, "living": ALL},
-            Ports(9090, 8081, 11, 12, 13),
+            Ports(9090, 8081, 11),
             id="a changed port is taken up while the old api still lives",
         ),
     ],

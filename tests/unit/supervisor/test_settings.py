@@ -12,6 +12,7 @@ def test_defaults(monkeypatch):
     assert settings.home == Path("/somewhere/.specstream")
     assert (settings.api_port, settings.edge_port) == (8080, 8081)
     assert (settings.grace_seconds, settings.drain_deadline_seconds) == (10, 30)
+    assert (settings.upload_deadline_seconds, settings.envoy_heap_mib) == (600, 2048)
     assert settings.api_key is None
     assert settings.module("api") == "services.api"
 
@@ -25,6 +26,8 @@ def test_what_is_set_is_taken():
             "SPECSTREAM_API_KEY": "k-1",
             "SPECSTREAM_GRACE_SECONDS": "0.5",
             "SPECSTREAM_DRAIN_DEADLINE_SECONDS": "3600",
+            "SPECSTREAM_UPLOAD_DEADLINE_SECONDS": "60.5",
+            "SPECSTREAM_ENVOY_HEAP_MIB": "256",
             "SPECSTREAM_LOG_LEVEL": "debug",
             "SPECSTREAM_MODULE_HEALTH": "somewhere.health",
         }
@@ -33,6 +36,7 @@ def test_what_is_set_is_taken():
     assert (settings.api_port, settings.edge_port) == (1, 65535)
     assert settings.api_key == "k-1"
     assert (settings.grace_seconds, settings.drain_deadline_seconds) == (0.5, 3600)
+    assert (settings.upload_deadline_seconds, settings.envoy_heap_mib) == (60.5, 256)
     assert settings.log_level == "DEBUG"
     assert settings.module("health") == "somewhere.health"
     assert "k-1" not in repr(settings)
@@ -49,6 +53,9 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_GRACE_SECONDS", "inf", id="for ever"),
         pytest.param("SPECSTREAM_GRACE_SECONDS", "nan", id="not a number of seconds"),
         pytest.param("SPECSTREAM_DRAIN_DEADLINE_SECONDS", "-1", id="negative"),
+        pytest.param("SPECSTREAM_UPLOAD_DEADLINE_SECONDS", "0", id="no time to send a request"),
+        pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "63", id="less than Envoy needs"),
+        pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "1e3", id="not a whole number"),
         pytest.param("SPECSTREAM_LOG_LEVEL", "LOUD", id="no such level"),
         pytest.param("SPECSTREAM_HOME", "a\nb", id="a path of two lines"),
     ],

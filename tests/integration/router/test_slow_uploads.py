@@ -1,0 +1,162 @@
+"""Clients that send a long request and stop in the middle: bounded in time and in Envoy's memory."""
+
+import asyncio
+import json
+from contextlib import asynccontextmanager
+from pathlib import Path
+
+import httpx
+
+from tests.support.polling import eventually, let_time_pass
+from tests.support.routed import a_served, answered_by, assert_error
+from tests.support.upstream import upstreams
+
+MIB = 1024 * 1024
+KIB = 1024
+
+
+def memory_mib(routed):
+    lines = Path(f"/proc/{routed.envoy.process.pid}/status").read_text().splitlines()
+    return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
+
+class Upload:
+    """A client that has announced `size` bytes and sends all but the last one."""
+
+    def __init__(self, reader, writer):
+        self.reader, self.writer = reader, writer
+
+    @classmethod
+    async def begin(cls, routed, host, size):
+        reader, writer = await asyncio.open_connection("127.0.0.1", routed.edge_port)
+        upload = cls(reader, writer)
+        writer.write(f"POST / HTTP/1.1\r\nhost: {host}\r\ncontent-length: {size}\r\n\r\n".encode())
+        upload.sending = asyncio.ensure_future(upload._send(size - 1))
+        return upload
+
+    async def _send(self, left):
+        try:
+            while left:
+                piece = min(left, 256 * KIB)
+                self.writer.write(bytes(piece))
+                await self.writer.drain()
+                left -= piece
+        except ConnectionError:
+            pass
+
+    async def answer(self):
+        """Status and body of what Envoy answers; None when it only closes."""
+        try:
+            head = await self.reader.readuntil(b"\r\n\r\n")
+            return int(head.split(b" ", 2)[1]), json.loads(await self.reader.read())
+        except (ConnectionError, asyncio.IncompleteReadError):
+            return None
+
+    async def close(self):
+        self.sending.cancel()
+        await asyncio.gather(self.sending, return_exceptions=True)
+        self.writer.transport.abort()
+
+
+@asynccontextmanager
+async def stalled(routed, host, *, count, size):
+    """That many uploads, each as far as it gets."""
+    uploads = [await Upload.begin(routed, host, size) for _ in range(count)]
+    try:
+        yield uploads
+    finally:
+        await asyncio.gather(*(upload.close() for upload in uploads))
+
+
+async def test_thirty_stalled_uploads_cost_little_memory_and_no_neighbour(routed, client):
+    async with upstreams("r1", "r2") as (victim, neighbour):
+        besieged, other = await a_served(routed, victim), await a_served(routed, neighbour)
+        before = memory_mib(routed)
+        async with stalled(routed, besieged.host, count=30, size=8 * MIB) as uploads:
+            await asyncio.wait_for(asyncio.gather(*(upload.sending for upload in uploads)), 30)
+            assert {await answered_by(client, other) for _ in range(50)} == {"r2"}
+            assert memory_mib(routed) - before < 60
+        assert await answered_by(client, besieged) == "r1"
+
+
+async def test_an_upload_that_takes_too_long_is_answered_with_408(routed):
+    routed.upload_deadline_s = 1.0
+    await routed.envoy.stop()
+    await routed.stop_router()
+    await routed.start_router()
+    await routed.envoy.start()
+    await eventually(routed.is_listening, within_s=20)
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        async with stalled(routed, deployment.host, count=1, size=MIB) as (upload,):
+            status, body = await asyncio.wait_for(upload.answer(), 10)
+        assert (status, body["error_code"]) == (408, "request_timeout")
+        assert body["error"]
+
+
+async def test_an_answer_that_has_begun_may_take_longer_than_an_upload(routed, client):
+    routed.upload_deadline_s = 0.5
+    await routed.envoy.stop()
+    await routed.stop_router()
+    await routed.start_router()
+    await routed.envoy.start()
+    await eventually(routed.is_listening, within_s=20)
+
+    async def talk(_, __, writer):
+        writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
+        for _ in range(5):
+            writer.write(b"1\r\nx\r\n")
+            await let_time_pass(0.3)
+        writer.write(b"0\r\n\r\n")
+
+    async def think(_, __, writer):
+        await let_time_pass(1.5)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 5\r\n\r\nxxxxx")
+
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        for behaviour in (talk, think):
+            upstream.behaviour = behaviour
+            response = await client.post("/", headers={"host": deployment.host}, content=b"short")
+            assert (response.status_code, response.text) == (200, "xxxxx")
+
+
+async def test_uploads_without_number_stay_within_the_heap_limit_and_are_ended(routed, client):
+    """At the limit others are refused at once; who sends nothing for ten seconds then makes room for them."""
+    limit_mib, code_and_stacks_mib = 128, 90
+    routed.envoy.heap_mib = limit_mib
+    await routed.envoy.stop()
+    await routed.envoy.start()
+    await eventually(routed.is_listening, within_s=20)
+    async with upstreams("r1", "r2") as (victim, neighbour):
+        besieged, other = await a_served(routed, victim), await a_served(routed, neighbour)
+        seen = []
+
+        async def ask():
+            assert memory_mib(routed) < limit_mib + code_and_stacks_mib
+            try:
+                response = await client.get("/", headers={"host": other.host}, timeout=5)
+            except (httpx.RemoteProtocolError, httpx.ReadError):
+                seen.append("connection closed")
+            else:
+                seen.append(response.json().get("error_code", response.status_code))
+            return seen[-1]
+
+        async def is_refused():
+            return await ask() == "overloaded"
+
+        async def is_served():
+            return await ask() == 200
+
+        assert await is_served()
+        async with stalled(routed, besieged.host, count=300, size=MIB - KIB):
+            await eventually(is_refused, within_s=20)
+            await eventually(is_served, within_s=60, every_s=0.1)
+        assert set(seen) <= {200, "overloaded", "connection closed"}
+
+
+async def test_a_request_with_too_many_headers_is_refused(client):
+    headers = {f"x-{number}": "x" * 1000 for number in range(80)}
+    response = await client.get("/", headers={"host": "any.localhost", **headers})
+    assert response.status_code == 431
+    assert_error(response, "request_too_large")

@@ -1,0 +1,49 @@
+"""What the processes of a platform listen on, as the kernel tells."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+LISTEN = "0A"
+"""The state of a TCP socket in /proc/net/tcp."""
+ACCEPTS = 0x10000
+"""The flag of a unix socket that listens in /proc/net/unix."""
+
+
+def tcp_doors(pids: Iterable[int]) -> set[tuple[str, int]]:
+    """Addresses and ports that any of these processes listens on."""
+    owned, doors = _sockets(pids), set()
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            if fields[3] == LISTEN and fields[9] in owned:
+                address, port = fields[1].split(":")
+                doors.add((_dotted(address), int(port, 16)))
+    return doors
+
+
+def unix_doors(pids: Iterable[int]) -> set[str]:
+    """Names of the listening unix sockets, as they were bound."""
+    owned, doors = _sockets(pids), set()
+    for line in Path("/proc/net/unix").read_text().splitlines()[1:]:
+        fields = line.split(maxsplit=7)
+        if int(fields[3], 16) & ACCEPTS and fields[6] in owned:
+            doors.add(fields[7] if len(fields) > 7 else "")
+    return doors
+
+
+def _sockets(pids: Iterable[int]) -> set[str]:
+    """Inodes of all sockets that these processes have open."""
+    inodes = set()
+    for pid in pids:
+        try:
+            links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
+        except (FileNotFoundError, ProcessLookupError):
+            continue
+        inodes |= {link[8:-1] for link in links if link.startswith("socket:[")}
+    return inodes
+
+
+def _dotted(address: str) -> str:
+    if len(address) != 8:
+        return "::1" if address.endswith("01000000") else f"ipv6 {address}"
+    return ".".join(str(byte) for byte in reversed(bytes.fromhex(address)))
