@@ -37,9 +37,17 @@ _FACTS: tuple[type[Fact], ...] = (
 CATALOGUE: Mapping[str, type[Fact]] = MappingProxyType({fact.event_type(): fact for fact in _FACTS})
 
 
+def schema_name(event_type: str) -> str:
+    """What the `dataschema` of an event of this type begins with, before its version."""
+    return f"urn:specstream:event:{event_type}"
+
+
 def dataschema(fact: type[Fact]) -> str:
     """The CloudEvents `dataschema` of a fact: its name and the version of its payload."""
-    return f"urn:specstream:event:{fact.event_type()}:v{fact.version}"
+    return f"{schema_name(fact.event_type())}:v{fact.version}"
+
+
+_SCHEMAS: Mapping[str, str] = MappingProxyType({name: dataschema(fact) for name, fact in CATALOGUE.items()})
 
 
 def encode(fact: Fact) -> bytes:
@@ -47,18 +55,47 @@ def encode(fact: Fact) -> bytes:
     return fact.model_dump_json(by_alias=True, exclude_none=True).encode()
 
 
-def decode(event_type: str, data: bytes) -> tuple[Mapping[str, Any], Fact | None]:
-    """The payload as stored, and as this version understands it: None for what it does not know."""
+def payload(data: bytes) -> Mapping[str, Any] | None:
+    """The payload as stored; None for what is none."""
     try:
         raw = json.loads(data)
     except (ValueError, RecursionError):
-        return {}, None
-    if not isinstance(raw, dict):
-        return {}, None
+        return None
+    return raw if isinstance(raw, dict) else None
+
+
+def decode(event_type: str, data: bytes) -> tuple[Mapping[str, Any], Fact | None]:
+    """The payload as stored, and as this version understands it: None for what it does not know."""
+    raw = payload(data)
     known = CATALOGUE.get(event_type)
-    if known is None:
-        return raw, None
+    if raw is None or known is None:
+        return raw or {}, None
     try:
         return raw, known.model_validate(raw)
     except ValidationError:
         return raw, None
+
+
+def unknown_schema(event_type: str, schema: str) -> str:
+    """Why the payload cannot be read by its `dataschema`; empty when it can, or when its type is unknown."""
+    known = _SCHEMAS.get(event_type)
+    if known is None or schema == known:
+        return ""
+    return f"its payload is of the schema {schema[:200]}; this version of Specstream reads {known}"
+
+
+def why_unknown(event_type: str, data: bytes) -> str:
+    """Why `decode` gives no fact: names the type, or the first field that does not fit."""
+    known = CATALOGUE.get(event_type)
+    if known is None:
+        return f"{event_type} is no type of event that this version of Specstream knows"
+    raw = payload(data)
+    if raw is None:
+        return "its payload is not a JSON object"
+    try:
+        known.model_validate(raw)
+    except ValidationError as error:
+        first = error.errors(include_url=False, include_context=False)[0]
+        place = ".".join(str(part) for part in first["loc"])
+        return f"its payload cannot be read: {place}: {first['msg']}, not {str(first['input'])[:100]!r}"
+    return ""
