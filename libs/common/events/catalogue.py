@@ -2,10 +2,11 @@
 
 import json
 from collections.abc import Mapping
+from functools import cache
 from types import MappingProxyType
-from typing import Any
+from typing import Any, get_args
 
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
 from libs.common.events import deployment, name, project, replica, rollout, traffic
 from libs.common.events.fact import Fact
@@ -82,6 +83,39 @@ def unknown_schema(event_type: str, schema: str) -> str:
     if known is None or schema == known:
         return ""
     return f"its payload is of the schema {schema[:200]}; this version of Specstream reads {known}"
+
+
+def unknown_fields(fact: Fact, raw: Mapping[str, Any]) -> tuple[str, ...]:
+    """What a payload says that this version of its fact leaves out, by the path of each field."""
+    return tuple(dict.fromkeys(_unknown(type(fact), raw, "")))
+
+
+def _unknown(model: type[BaseModel], raw: Mapping[str, Any], path: str) -> list[str]:
+    names, parts = _shape(model)
+    found = [] if raw.keys() <= names else [f"{path}{key}" for key in raw if key not in names]
+    for key, part in parts:
+        inner = raw.get(key)
+        for one in inner if isinstance(inner, list) else (inner,):
+            if isinstance(one, dict):
+                found += _unknown(part, one, f"{path}{key}.")
+    return found
+
+
+@cache
+def _shape(model: type[BaseModel]) -> tuple[frozenset[str], tuple[tuple[str, type[BaseModel]], ...]]:
+    """The names of a model's fields as they are stored, and those that hold models themselves."""
+    names: dict[str, Any] = {}
+    for key, field in model.model_fields.items():
+        names[key] = names[field.alias or key] = field.annotation
+    parts = ((key, part) for key, annotation in names.items() if (part := _model_in(annotation)))
+    return frozenset(names), tuple(parts)
+
+
+def _model_in(annotation: Any) -> type[BaseModel] | None:
+    """The model that a field holds, or holds several of."""
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        return annotation
+    return next((found for inner in get_args(annotation) if (found := _model_in(inner))), None)
 
 
 def why_unknown(event_type: str, data: bytes) -> str:

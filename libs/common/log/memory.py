@@ -11,6 +11,7 @@ from libs.common.log import wire
 from libs.common.log.filters import covers, matches_any
 from libs.common.log.port import Appended, CaughtUp, Guard, Head, Heads, Loaded, Stored
 from libs.common.log.sealing import Sealed, appended, check_restorable, seal
+from libs.common.log.unread import Unread
 
 
 class MemoryLog:
@@ -23,9 +24,10 @@ class MemoryLog:
         self._by_id: dict[str, Stored] = {}
         self._ends: dict[str, int] = {}
         self._grown = asyncio.Condition()
+        self._unread = Unread()
 
     async def load(self, *filters: str) -> Loaded:
-        return Loaded(tuple(_recorded(event) for event in self._newest(filters)))
+        return Loaded(tuple(self._recorded(event) for event in self._newest(filters)))
 
     async def append(
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
@@ -49,14 +51,14 @@ class MemoryLog:
     async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
         for event in self._events[after : len(self._events) if until is None else until]:
             if matches_any(filters, event.subject):
-                yield _recorded(event)
+                yield self._recorded(event)
 
     async def follow(self, *filters: str, after: int | None = None) -> AsyncIterator[Recorded | CaughtUp]:
         given = len(self._events)
         start = self._newest(filters) if after is None else self._events[after:given]
         for event in start:
             if matches_any(filters, event.subject):
-                yield _recorded(event)
+                yield self._recorded(event)
         given = max(given, after or 0)
         yield CaughtUp(given)
         while True:
@@ -65,7 +67,7 @@ class MemoryLog:
             for event in self._events[given:]:
                 given = event.sequence
                 if matches_any(filters, event.subject):
-                    yield _recorded(event)
+                    yield self._recorded(event)
 
     async def last_sequence(self) -> int:
         return len(self._events)
@@ -94,6 +96,11 @@ class MemoryLog:
         async with self._grown:
             self._grown.notify_all()
 
+    def _recorded(self, event: Stored) -> Recorded:
+        return self._unread.look(
+            wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)
+        )
+
     def _newest(self, filters: Sequence[str]) -> list[Stored]:
         newest = {event.subject: event for event in self._events if matches_any(filters, event.subject)}
         return sorted(newest.values(), key=lambda event: event.sequence)
@@ -119,7 +126,3 @@ class MemoryLog:
         self._events.append(event)
         self._by_id[event.headers.get(wire.ID, "")] = event
         self._ends[wire.aggregate_of(event.subject).filter] = event.sequence
-
-
-def _recorded(event: Stored) -> Recorded:
-    return wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)

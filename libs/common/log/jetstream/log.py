@@ -20,6 +20,7 @@ from libs.common.log.jetstream.link import Link
 from libs.common.log.jetstream.tail import ConsumerLost, Tail
 from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Loaded, Stored
 from libs.common.log.sealing import appended, check_restorable, seal
+from libs.common.log.unread import Unread
 
 logger = structlog.get_logger()
 
@@ -51,6 +52,7 @@ class JetStreamLog:
         self._source = source
         self._deadline_s = deadline_s
         self._clock = clock
+        self._unread = Unread()
         self._direct = DirectGet(self._link, STREAM, deadline_s=deadline_s, attempt_s=attempt_s)
         self._appender = Appender(self._link, self._direct, deadline_s=deadline_s, attempt_s=attempt_s)
 
@@ -65,12 +67,12 @@ class JetStreamLog:
             found = await self._direct.newest(filters)
         except TooManySubjects:
             found = await self._load_many(filters)
-        return Loaded(tuple(wire.to_recorded(*one) for one in found))
+        return Loaded(tuple(self._recorded(one) for one in found))
 
     async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
         async for page in self._scan(filters, after=after, until=until):
             for found in page:
-                yield wire.to_recorded(*found)
+                yield self._recorded(found)
 
     async def read_raw(self, *, after: int = 0, until: int | None = None) -> AsyncIterator[Stored]:
         async for page in self._scan((ALL,), after=after, until=until):
@@ -95,7 +97,7 @@ class JetStreamLog:
                         for found, _, pending in await tail.next():
                             given = found.sequence
                             if is_exact or matches_any(filters, found.subject):
-                                yield wire.to_recorded(*found)
+                                yield self._recorded(found)
                             if not is_caught_up and (pending == 0 or given >= target):
                                 is_caught_up = True
                                 yield CaughtUp(max(target, given))
@@ -128,6 +130,9 @@ class JetStreamLog:
     async def restore(self, events: Sequence[Stored]) -> None:
         check_restorable(events)
         await self._appender.restore(events)
+
+    def _recorded(self, found: Found) -> Recorded:
+        return self._unread.look(wire.to_recorded(*found))
 
     async def _stored(self, sequence: int) -> Stored:
         found = await self._direct.at(sequence) or await self._direct.from_leader({"seq": sequence})
