@@ -33,8 +33,18 @@ Every event is a CloudEvent in binary mode on the stream `EVENTS`, subject
 | `ce-correlationid` | the request or command that the whole chain goes back to |
 | `ce-causationid` | the event or command that led to this one directly |
 | `ce-causationsource` | where that is a command: the source that its publisher claims |
-| `ce-hash` | sha256 over the previous hash of the aggregate, subject, id, type and payload |
+| `ce-hash` | chains the event to the one before it in its aggregate, see below |
 | `traceparent` | W3C trace context |
+
+The hash is `2:` and the sha256, in hexadecimal, of four parts, before each its length in eight bytes,
+big-endian: the hash of the aggregate's previous event as it is stored there (empty for the first), the
+subject, the headers, the payload. The headers are a line `name:value` and a line feed for each, sorted by
+name, without `ce-hash` and without those whose names begin with `Nats-` or `specstream-`. A hash without
+`2:` is of version 1, which older releases wrote: over the previous hash, subject, id, type and payload.
+Within one aggregate version 2 is never followed by 1.
+
+A message under the subject of an event whose `ce-type`, `ce-subject` or `ce-dataschema` does not fit that
+subject, or that has no `ce-id` or no `ce-hash`, is no event: no part of Specstream takes it for a fact.
 
 A consumer follows with its own ordered consumer and remembers the stream sequence; REST does the same by
 `GET /v1/events?after=<sequence>`. A payload is absolute: the newest event of a subject says how things are.

@@ -1,5 +1,6 @@
 """`specstream log`: verify, export and import the whole log."""
 
+import json
 import sys
 from pathlib import Path
 from typing import Annotated
@@ -12,12 +13,24 @@ from libs.cli.importing import import_file
 
 app = typer.Typer(no_args_is_help=True, help="Verify, export and import the event log.")
 
+_LONGEST_HEAD = 1024
+"""Bytes; it is the last line of an export."""
+
 
 @app.command()
-def verify() -> None:
-    """Check every chain, every sequence, and that each read model equals a fresh replay."""
+def verify(
+    head: Annotated[
+        str | None, typer.Option(help="What `export` printed: the log must still be that one up to there.")
+    ] = None,
+) -> None:
+    """Check every chain, every sequence, and that each read model equals a fresh replay.
+
+    It detects gaps, messages that are no events, every change of what an event's hash covers, and read models
+    that differ from a replay; whoever rewrites the log so that all hashes fit again, or takes away its newest
+    events, is detected only against a head that was kept elsewhere.
+    """
     with told(), connect() as client:
-        result = client.verify_log()
+        result = client.verify_log(head=head)
         if not result["ok"]:
             raise CommandFailed(f"the log is not sound: sequence {result['sequence']}: {result['reason']}")
         print(f"{result['events']} events, {result['aggregates']} aggregates verified")
@@ -30,16 +43,25 @@ def export_(file: Annotated[Path, typer.Argument(help="Where to write it; it mus
         if file.exists():
             raise CommandFailed(f"cannot write {file}: it exists already")
         part = file.with_name(f"{file.name}.part")
+        end = b""
         try:
             with part.open("wb") as out:
                 for chunk in client.export_log():
                     out.write(chunk)
+                    end = (end + chunk)[-_LONGEST_HEAD:]
             part.rename(file)
         except OSError as error:
             raise CommandFailed(f"cannot write {file}: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
         print(f"exported to {file}")
+        print(f"head {_head(end)}: keep it elsewhere, for `log verify --head`")
+
+
+def _head(end: bytes) -> str:
+    """From the end of an export, as `verify` takes it."""
+    head = json.loads(end.rsplit(b"\n", 2)[-2])["head"]
+    return ":".join(str(head[part]) for part in ("version", "sequence", "events", "digest"))
 
 
 @app.command(name="import")

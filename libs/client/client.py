@@ -164,8 +164,9 @@ class Client:
         """`HEALTHY`; an ApiError whose details name what is not ready otherwise."""
         return str(self._json("GET", "/health"))
 
-    def verify_log(self) -> Json:
-        return self._call("GET", "/log/verify", timeout=600.0)
+    def verify_log(self, *, head: str | None = None) -> Json:
+        """head: that of an export, kept elsewhere."""
+        return self._call("GET", "/log/verify", params=_given(head=head), timeout=3600.0)
 
     def export_log(self) -> Iterator[bytes]:
         """The whole log, as lines of JSON."""

@@ -9,7 +9,9 @@ from sqlalchemy.exc import DatabaseError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
+from libs.common import events, spec
 from libs.common.events.envelope import Position
+from libs.common.log import wire
 from services.api import activity, projection, tables
 
 logger = structlog.get_logger()
@@ -18,10 +20,16 @@ MAX_READERS = 8
 
 
 def fingerprint() -> str:
-    """Of the tables and of the code that fills them: when either changes, the read models are made anew."""
+    """Of the tables and of the code that fills them: when either changes, the read models are made anew.
+
+    The code that reads an event belongs to it: what one version does not understand another may, also of
+    events that were taken in long ago.
+    """
     digest = hashlib.sha256()
-    for module in (tables, projection, activity):
-        digest.update(Path(module.__file__ or "").read_bytes())
+    read = [path for package in (events, spec) for path in sorted(Path(package.__path__[0]).glob("*.py"))]
+    fill = [Path(module.__file__ or "") for module in (wire, tables, projection, activity)]
+    for path in (*read, *fill):
+        digest.update(path.read_bytes())
     return digest.hexdigest()
 
 
@@ -45,9 +53,10 @@ async def open_database(path: Path) -> AsyncEngine:
     return engine
 
 
-async def memory_database() -> AsyncEngine:
-    """Empty read models that nobody else sees."""
-    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+async def scratch_database(path: Path) -> AsyncEngine:
+    """Empty read models at `path` that nobody else sees, and nobody needs after a crash."""
+    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=StaticPool)
+    _at_connect(engine, "PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF")
     await _create(engine)
     return engine
 
@@ -93,15 +102,19 @@ def _remove(path: Path) -> None:
 def _engine(path: Path) -> AsyncEngine:
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=MAX_READERS, max_overflow=0)
 
+    # Readers do not wait for the writer. A power failure may take the newest transactions, each whole with
+    # its checkpoint, and the log gives them back; with less syncing it may leave a file that is broken.
+    _at_connect(engine, "PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
+    return engine
+
+
+def _at_connect(engine: AsyncEngine, *statements: str) -> None:
     @event.listens_for(engine.sync_engine, "connect")
     def _configure(connection: object, _record: object) -> None:
         cursor = connection.cursor()  # type: ignore[attr-defined]  # DBAPI has no types
-        # Readers do not wait for the writer. What a power failure takes, the log gives back.
-        cursor.execute("PRAGMA journal_mode=WAL")
-        cursor.execute("PRAGMA synchronous=OFF")
+        for statement in statements:
+            cursor.execute(statement)
         cursor.close()
-
-    return engine
 
 
 async def _create(engine: AsyncEngine) -> None:

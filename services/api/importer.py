@@ -13,8 +13,8 @@ import structlog
 
 from libs.common.errors import AppendConflict, Conflict, Temporary
 from libs.common.log.export import check, refuse_a_filled, store
+from libs.common.log.head import LogHead
 from libs.common.log.port import Archive
-from libs.common.log.verify import LogHead
 
 logger = structlog.get_logger()
 
@@ -82,7 +82,7 @@ class Importer:
             try:
                 with part.open("w+b") as spool:
                     os.fchmod(spool.fileno(), 0o600)
-                    head = await check(lines, spool)
+                    head = await check(lines, spool, folder=self._folder)
                     spool.flush()
                     os.fsync(spool.fileno())
                 part.replace(self._folder / EVENTS)

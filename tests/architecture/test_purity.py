@@ -14,6 +14,8 @@ PURE = (
     "libs/common/events/*.py",
     "libs/common/state/*.py",
     "libs/common/log/wire.py",
+    "libs/common/log/chain.py",
+    "libs/common/log/head.py",
     "libs/common/log/sealing.py",
     "libs/common/log/permissions.py",
     "libs/common/cluster/counting.py",

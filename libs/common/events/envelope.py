@@ -97,7 +97,8 @@ class Recorded:
     sequence: its place in the log, counted over all aggregates; the version for guarded appends.
     time: when the stream stored it, the only clock that `?at=` trusts.
     data: the payload as stored. fact: the payload as this version understands it; None if it does not.
-    hash: sha256 of (previous hash of the aggregate, subject, event id, type, data), in hexadecimal.
+    hash: that chains it to the event before it in its aggregate; opaque.
+    unknown: why there is no fact; empty when there is one.
     """
 
     sequence: int
@@ -109,6 +110,7 @@ class Recorded:
     fact: Fact | None
     cause: Cause
     hash: str
+    unknown: str = ""
 
     @property
     def subject(self) -> str:
@@ -135,7 +137,10 @@ GENESIS = ""
 
 
 def chain_hash(previous: str, subject: str, event_id: str, event_type: str, data: bytes) -> str:
-    """The hash that an event carries. A part's length precedes it, so that parts cannot run together."""
+    """The first version of the hash that an event carries; what is stored now has the second.
+
+    A part's length precedes it, so that parts cannot run together.
+    """
     digest = hashlib.sha256()
     for part in (previous.encode(), subject.encode(), event_id.encode(), event_type.encode(), data):
         digest.update(len(part).to_bytes(8, "big"))

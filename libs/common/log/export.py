@@ -2,6 +2,13 @@
 
 An export can be brought into an empty log, where the same events lie at the same sequences with the same
 ids, causes, hashes and times; only `ce-*` headers and bytes count, so nothing is interpreted on the way.
+
+| version | its head covers                    |
+|---------|------------------------------------|
+| 1       | the hashes of its events           |
+| 2       | its events whole, with their times |
+
+Version 2 is what is written; both are imported.
 """
 
 import base64
@@ -10,45 +17,50 @@ import json
 import tempfile
 from collections.abc import AsyncIterator
 from datetime import datetime
+from pathlib import Path
 from typing import IO, Any
 
 from libs.common.clock import to_rfc3339
 from libs.common.errors import BadRequest, Conflict, Issue
 from libs.common.events.envelope import parse_subject
+from libs.common.log import chain, head, wire
+from libs.common.log.head import LogHead, RunningHead
+from libs.common.log.ledger import Ledger
 from libs.common.log.port import Archive, Stored
-from libs.common.log.verify import Check, LogHead
+from libs.common.log.verify import Check
 
-FORMAT = {"format": "specstream-log", "version": 1}
+_NAME = "specstream-log"
+FORMAT = {"format": _NAME, "version": head.VERSION}
 
 _AT_ONCE = 200
-_IN_MEMORY = 16 * 1024 * 1024
 
 
 async def export(archive: Archive) -> AsyncIterator[bytes]:
     """The lines of an export of the log as it is now, each with its newline.
 
     The last line is `{"head": {...}}`: keep it to notice later that the log was cut or changed. Events
-    are exported as they are, also when they are corrupt: only an import checks them.
+    are exported as they are, also when they are corrupt or no events at all: only an import checks them.
     """
     yield _line(FORMAT)
-    check = Check()
+    running = RunningHead()
     async for event in archive.read_raw():
-        check.count(event)
-        yield _line(_to_wire(event))
-    yield _line({"head": check.head.to_wire()})
+        running.take(event)
+        yield event_line(event)
+    yield _line({"head": running.head().to_wire()})
 
 
-async def import_(archive: Archive, lines: AsyncIterator[bytes]) -> int:
+async def import_(archive: Archive, lines: AsyncIterator[bytes], *, folder: Path | None = None) -> int:
     """Bring an export into an empty log; the number of its events. Everything is checked before anything
     is stored, so a broken file changes nothing. The same export goes on with an import that broke off.
 
+    folder: where the file is kept meanwhile, which is as large as it; else the folder of temporary files.
     Raises Conflict when the log has other events, BadRequest that names the line, and what `restore` raises.
     """
     await refuse_a_filled(archive)
-    with tempfile.SpooledTemporaryFile(max_size=_IN_MEMORY) as spool:
-        head = await check(lines, spool)
-        await store(archive, spool, head)
-        return head.events
+    with tempfile.TemporaryFile(dir=folder) as spool:
+        end = await check(lines, spool, folder=folder)
+        await store(archive, spool, end)
+        return end.events
 
 
 async def refuse_a_filled(archive: Archive) -> None:
@@ -58,29 +70,29 @@ async def refuse_a_filled(archive: Archive) -> None:
         raise Conflict(f"the log has {last} events already; only an empty one takes an import")
 
 
-async def store(archive: Archive, spool: IO[bytes], head: LogHead) -> None:
+async def store(archive: Archive, spool: IO[bytes], end: LogHead) -> None:
     """Bring what `check` kept into the log, from where the log ends: the end of an import or its first part.
 
     Raises Conflict when the log holds anything else, and what `restore` raises.
     """
     importing = await archive.importing()
-    if importing is not None and importing.events != head.sequence:
+    if importing is not None and importing.events != end.sequence:
         raise Conflict(
             f"the log has {importing.sequence} events already, of an import of {importing.events}, "
-            f"and this export has {head.events}"
+            f"and this export has {end.events}"
         )
     # What came after a whole import is none of its business.
-    last = min(await archive.last_sequence(), head.sequence)
+    last = min(await archive.last_sequence(), end.sequence)
     spool.seek(0)
     await _compare(archive, spool, last)
     batch: list[Stored] = []
     for line in spool:
         batch.append(_from_wire(json.loads(line)))
         if len(batch) == _AT_ONCE:
-            await archive.restore(batch, until=head.sequence)
+            await archive.restore(batch, until=end.sequence)
             batch = []
     if batch:
-        await archive.restore(batch, until=head.sequence)
+        await archive.restore(batch, until=end.sequence)
 
 
 async def _compare(archive: Archive, spool: IO[bytes], last: int) -> None:
@@ -94,37 +106,63 @@ async def _compare(archive: Archive, spool: IO[bytes], last: int) -> None:
             )
 
 
-async def check(lines: AsyncIterator[bytes], spool: IO[bytes]) -> LogHead:
+async def check(lines: AsyncIterator[bytes], spool: IO[bytes], *, folder: Path | None = None) -> LogHead:
     """Verify the whole file and keep its event lines in `spool`; the head that it ends with.
 
+    folder: where what has to be remembered meanwhile is kept; else the folder of temporary files.
     Raises BadRequest that names the line.
     """
-    checked = Check()
+    with Ledger(folder) as ledger:
+        return await _check(lines, spool, Check(ledger))
+
+
+async def _check(lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check) -> LogHead:
     number = 0
-    head: LogHead | None = None
+    version = 0
+    end: LogHead | None = None
     async for line in lines:
         number += 1
         content = _parse(number, line)
         if number == 1:
-            if content != FORMAT:
-                raise _broken(number, f"is not the header of an export: {json.dumps(FORMAT)}")
-        elif head is not None:
+            version = _version(number, content)
+        elif end is not None:
             raise _broken(number, "comes after the end")
         elif "head" in content:
-            head = _head(number, content["head"])
-            if head != checked.head:
+            end = _head(number, content["head"])
+            if end != checked.head(version):
                 raise _broken(number, "the digest does not fit: events are missing or were changed")
         else:
             try:
                 event = _from_wire(content)
             except (KeyError, TypeError, ValueError, AttributeError) as error:
                 raise _broken(number, f"is not an event: {error!r}") from error
-            if reason := checked.add(event):
+            if reason := checked.add(event) or (_not_of_version_1(checked, event) if version == 1 else None):
                 raise _broken(number, f"sequence {event.sequence}: {reason}")
             spool.write(_line(content))
-    if head is None:
+    if end is None:
         raise _broken(number + 1, "the file ends without its head: it is not whole")
-    return head
+    return end
+
+
+def _version(number: int, content: dict[str, Any]) -> int:
+    """Of the format, by the header."""
+    for version in head.VERSIONS:
+        if content == {"format": _NAME, "version": version}:
+            return version
+    if content.get("format") == _NAME:
+        known = " and ".join(str(version) for version in head.VERSIONS)
+        raise _broken(number, f"is of version {content.get('version')!r}; this Specstream reads {known}")
+    raise _broken(number, f"is not the header of an export: {json.dumps(FORMAT)}")
+
+
+def _not_of_version_1(check: Check, event: Stored) -> str | None:
+    """What cannot be in a file of version 1. Its head covers the hashes alone, so it vouches for nothing
+    that they do not cover, and by calling itself old a file gets no weaker check than it was made for."""
+    if check.strangers.first is not None:
+        return check.strangers.first[1]
+    if chain.version_of(event.headers.get(wire.HASH, "")) != chain.FIRST_VERSION:
+        return "its hash is of a later version than its file"
+    return None
 
 
 def _parse(number: int, line: bytes) -> dict[str, Any]:
@@ -139,8 +177,8 @@ def _parse(number: int, line: bytes) -> dict[str, Any]:
 
 def _head(number: int, content: Any) -> LogHead:
     try:
-        return LogHead(content["sequence"], content["events"], content["digest"])
-    except (KeyError, TypeError) as error:
+        return LogHead.from_wire(content)
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
         raise _broken(number, f"is not a head: {error!r}") from error
 
 
@@ -150,6 +188,11 @@ def _broken(number: int, reason: str) -> BadRequest:
 
 def _line(content: dict[str, Any]) -> bytes:
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+
+
+def event_line(event: Stored) -> bytes:
+    """One event as a line of an export."""
+    return _line(_to_wire(event))
 
 
 def _to_wire(event: Stored) -> dict[str, Any]:

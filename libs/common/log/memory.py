@@ -12,6 +12,7 @@ from libs.common.log import wire
 from libs.common.log.filters import covers, matches_any
 from libs.common.log.port import Appended, CaughtUp, Guard, Head, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import Sealed, appended, check_restorable, seal
+from libs.common.log.unread import Unread
 
 
 class MemoryLog:
@@ -26,6 +27,7 @@ class MemoryLog:
         self._import_until = 0
         self._identity = new_id()
         self._grown = asyncio.Condition()
+        self._unread = Unread()
 
     def as_of(self, sequence: int) -> "MemoryLog":
         """What a backup that was made then brings back: the same log without what came later."""
@@ -48,7 +50,7 @@ class MemoryLog:
 
     async def load(self, *filters: str) -> Loaded:
         self._refuse_part()
-        return Loaded(tuple(_recorded(event) for event in self._newest(filters)))
+        return Loaded(tuple(self._recorded(event) for event in self._newest(filters)))
 
     async def append(
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
@@ -75,7 +77,7 @@ class MemoryLog:
             return
         for event in self._events[after : len(self._events) if until is None else until]:
             if matches_any(filters, event.subject):
-                yield _recorded(event)
+                yield self._recorded(event)
 
     async def follow(
         self, *filters: str, after: int | None = None
@@ -88,7 +90,7 @@ class MemoryLog:
             last = len(self._events)
             for event in self._newest(filters) if given is None else self._events[given:last]:
                 if matches_any(filters, event.subject):
-                    yield _recorded(event)
+                    yield self._recorded(event)
             given = max(last, given or 0)
             yield CaughtUp(given)
             await self._longer_than(given)
@@ -96,7 +98,7 @@ class MemoryLog:
                 for event in self._events[given:]:
                     given = event.sequence
                     if matches_any(filters, event.subject):
-                        yield _recorded(event)
+                        yield self._recorded(event)
                 await self._longer_than(given)
             yield Importing(min(len(self._events), self._import_until), self._import_until)
             given = after
@@ -142,6 +144,11 @@ class MemoryLog:
         async with self._grown:
             await self._grown.wait_for(lambda: len(self._events) > sequence)
 
+    def _recorded(self, event: Stored) -> Recorded:
+        return self._unread.look(
+            wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)
+        )
+
     def _newest(self, filters: Sequence[str]) -> list[Stored]:
         newest = {event.subject: event for event in self._events if matches_any(filters, event.subject)}
         return sorted(newest.values(), key=lambda event: event.sequence)
@@ -167,7 +174,3 @@ class MemoryLog:
         self._events.append(event)
         self._by_id[event.headers.get(wire.ID, "")] = event
         self._ends[wire.aggregate_of(event.subject).filter] = event.sequence
-
-
-def _recorded(event: Stored) -> Recorded:
-    return wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)

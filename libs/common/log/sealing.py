@@ -5,8 +5,8 @@ from datetime import datetime
 from typing import NamedTuple
 
 from libs.common.events import catalogue
-from libs.common.events.envelope import Aggregate, Cause, Draft, chain_hash
-from libs.common.log import wire
+from libs.common.events.envelope import Aggregate, Cause, Draft
+from libs.common.log import chain, wire
 from libs.common.log.filters import covers
 from libs.common.log.port import Appended, Guard, Head, Heads, Stored
 
@@ -68,11 +68,10 @@ def seal(
             head = heads.get(aggregate, _NO_EVENTS)
             previous, guard = head.hash, Guard(aggregate.filter, head.sequence)
         subject, data = draft.subject, catalogue.encode(draft.fact)
-        chained = chain_hash(previous, subject, draft.event_id, draft.fact.event_type(), data)
-        hashes[aggregate] = chained
-        headers = wire.event_headers(
-            common, draft, chained=chained, batch=f"{place}/{len(drafts)}" if len(drafts) > 1 else None
-        )
+        batch = f"{place}/{len(drafts)}" if len(drafts) > 1 else None
+        headers = wire.event_headers(common, draft, batch=batch)
+        chained = chain.envelope_hash(previous, subject, headers, data)
+        headers[wire.HASH] = hashes[aggregate] = chained
         sealed.append(Sealed(aggregate, subject, headers, data, draft.event_id, chained, guard))
     if waiting:
         raise ValueError(

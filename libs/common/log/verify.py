@@ -1,28 +1,19 @@
-"""Whether the log is whole: chains, gaps, ids, and that it does not end before what was seen of it. Pure."""
+"""Whether the log is whole: chains, gaps, ids, and that it does not end before what was seen of it.
 
-import hashlib
+What that promises: a change of any stored event, in any part that its hash covers, a missing event and an
+added one are found; not found without a head kept elsewhere is that somebody has rewritten the log to its end
+and computed all hashes anew.
+"""
+
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
+from pathlib import Path
 
-from libs.common.events.envelope import GENESIS, Aggregate, chain_hash, parse_subject
-from libs.common.log import wire
+from libs.common.events.envelope import GENESIS, parse_subject
+from libs.common.log import chain, wire
+from libs.common.log.head import VERSION, LogHead, RunningHead
+from libs.common.log.ledger import Ledger
 from libs.common.log.port import Stored
-
-
-@dataclass(frozen=True, slots=True)
-class LogHead:
-    """The log up to `sequence` in one line: the number of its events and a digest over all chain hashes.
-
-    Kept outside the log it is evidence: nobody can change an event below it unnoticed.
-    """
-
-    sequence: int
-    events: int
-    digest: str
-
-    def to_wire(self) -> dict[str, Any]:
-        return {"sequence": self.sequence, "events": self.events, "digest": self.digest}
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,45 +40,72 @@ class Corrupt:
 
 
 async def verify(
-    events: AsyncIterator[Stored], *, at_least: int = 0, head: LogHead | None = None
+    events: AsyncIterator[Stored],
+    *,
+    at_least: int = 0,
+    head: LogHead | None = None,
+    folder: Path | None = None,
 ) -> Verified | Corrupt:
     """Check a whole log from its first event, with `Archive.read_raw()`.
 
     at_least: a sequence that somebody has seen, such as a projection's checkpoint: the log must reach it.
-    head: that of the last export: the log must reach it, and be the same up to it.
+    head: that of an export: the log must reach it, and be the same up to it.
+    folder: where what has to be remembered meanwhile is kept, see `Ledger`.
     """
-    check = Check()
-    async for event in events:
-        if reason := check.add(event):
-            return Corrupt(event.sequence, reason)
-        if head is not None and event.sequence == head.sequence and check.head != head:
-            return Corrupt(event.sequence, "the log up to here is not the one that was exported")
-    for name, sequence in (("the checkpoint", at_least), ("the last export", head.sequence if head else 0)):
-        if check.sequence < sequence:
-            return Corrupt(check.sequence, f"the log ends here, before {name} at {sequence}")
-    return Verified(check.events, check.aggregates, check.head)
+    with Ledger(folder) as ledger:
+        check = Check(ledger)
+        async for event in events:
+            if reason := check.add(event):
+                return Corrupt(event.sequence, reason)
+            if head is not None and event.sequence == head.sequence and check.head(head.version) != head:
+                return Corrupt(event.sequence, "the log up to here is not the one that was exported")
+        for name, seen in (("the checkpoint", at_least), ("the last export", head.sequence if head else 0)):
+            if check.sequence < seen:
+                return Corrupt(check.sequence, f"the log ends here, before {name} at {seen}")
+        if stranger := check.strangers.first:
+            return Corrupt(stranger[0], f"{stranger[1]}; {check.strangers}")
+        return Verified(check.events, ledger.aggregates, check.head())
+
+
+@dataclass(slots=True)
+class Strangers:
+    """Messages that lie in the log and are no events: no reader believes them, and no chain needs them.
+
+    first: the sequence and what is wrong with it.
+    """
+
+    count: int = 0
+    first: tuple[int, str] | None = None
+
+    def add(self, sequence: int, reason: str) -> None:
+        self.count += 1
+        self.first = self.first or (sequence, reason)
+
+    def __str__(self) -> str:
+        return f"{self.count} such in all, which nobody takes for facts; everything else holds"
 
 
 @dataclass(slots=True)
 class Check:
-    """Takes the events of a log one after the other; about 200 bytes of memory for each."""
+    """Takes the events of a log one after the other; remembers them in a ledger, so in little memory."""
 
-    sequence: int = 0
-    events: int = 0
-    _hashes: dict[Aggregate, str] = field(default_factory=dict)
-    _ids: set[str] = field(default_factory=set)
-    _digest: Any = field(default_factory=hashlib.sha256)
+    ledger: Ledger
+    strangers: Strangers = field(default_factory=Strangers)
+    _running: RunningHead = field(default_factory=RunningHead)
 
     @property
-    def aggregates(self) -> int:
-        return len(self._hashes)
+    def sequence(self) -> int:
+        return self._running.sequence
 
     @property
-    def head(self) -> LogHead:
-        return LogHead(self.sequence, self.events, self._digest.hexdigest())
+    def events(self) -> int:
+        return self._running.events
+
+    def head(self, version: int = VERSION) -> LogHead:
+        return self._running.head(version)
 
     def add(self, event: Stored) -> str | None:
-        """What is wrong with the next event; None when nothing is."""
+        """What is wrong with the next event; None when nothing is, or when it is a stranger."""
         if event.sequence != self.sequence + 1:
             return f"follows {self.sequence}: events in between are missing"
         try:
@@ -95,23 +113,18 @@ class Check:
         except ValueError:
             return f"{event.subject} is not the subject of an event"
         headers = event.headers
-        event_id = headers.get(wire.ID, "")
-        said = headers.get(wire.MESSAGE_ID), headers.get(wire.TYPE), headers.get(wire.SUBJECT)
-        if said != (event_id, event_type, aggregate.id):
-            return "its headers contradict its subject or its id"
-        if not event_id or event_id in self._ids:
-            return f"its id {event_id!r} is not its own"
-        previous = self._hashes.get(aggregate, GENESIS)
-        chained = chain_hash(previous, event.subject, event_id, event_type, event.data)
-        if headers.get(wire.HASH) != chained:
-            return "its hash does not follow from its content and the event before it"
-        self._hashes[aggregate] = chained
-        self._ids.add(event_id)
-        self.count(event)
+        if reason := wire.contradiction(aggregate, event_type, headers):
+            self.strangers.add(event.sequence, reason)
+        else:
+            event_id = headers[wire.ID]
+            if headers.get(wire.MESSAGE_ID) != event_id:
+                return f"its headers contradict its id {event_id!r}"
+            if not self.ledger.is_new(event_id):
+                return f"its id {event_id!r} is not its own"
+            previous = self.ledger.hash_of(aggregate.filter) or GENESIS
+            if broken := chain.problem(previous, event.subject, headers, event.data):
+                return broken
+        # Who appends next builds on whatever lies there last, also on the hash that a stranger claims.
+        self.ledger.set_hash(aggregate.filter, headers.get(wire.HASH, ""))
+        self._running.take(event)
         return None
-
-    def count(self, event: Stored) -> None:
-        """Take an event into the head without checking it."""
-        self._digest.update(event.headers.get(wire.HASH, "").encode())
-        self.sequence = event.sequence
-        self.events += 1

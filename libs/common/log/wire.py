@@ -18,6 +18,7 @@ ACTOR = "ce-actor"
 CORRELATION = "ce-correlationid"
 CAUSATION = "ce-causationid"
 CAUSATION_SOURCE = "ce-causationsource"
+DATASCHEMA = "ce-dataschema"
 TRACEPARENT = "traceparent"
 BATCH = "ce-batch"
 """`<place>/<events>` of an event that was appended together with others."""
@@ -27,7 +28,10 @@ IMPORTED_TIME = "specstream-imported-time"
 IMPORT_UNTIL = "specstream-import-until"
 """On each imported event: the last sequence of its import. So the log itself says whether it is whole."""
 
-_OF_THE_IMPORT = frozenset({IMPORTED_TIME, IMPORT_UNTIL})
+_NOT_OWN = ("nats-", "specstream-")
+"""How the names of headers begin that speak to the broker, or say how a copy of an event came here."""
+
+SPACE = " \t\n\r\x0b\x0c"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
@@ -35,7 +39,7 @@ _parse_subject = lru_cache(maxsize=8192)(parse_subject)
 
 
 def cause_headers(cause: Cause, *, source: str, now: datetime) -> dict[str, str]:
-    """What all events of one append have in common."""
+    """What all events of one append have in common, each value as it will be read back."""
     headers = {
         "ce-specversion": "1.0",
         "ce-source": source,
@@ -50,13 +54,18 @@ def cause_headers(cause: Cause, *, source: str, now: datetime) -> dict[str, str]
         headers[CAUSATION_SOURCE] = cause.causation_source
     if cause.traceparent is not None:
         headers[TRACEPARENT] = cause.traceparent
-    return headers
+    return {name: one_line(value) for name, value in headers.items()}
 
 
-def event_headers(
-    common: Mapping[str, str], draft: Draft, *, chained: str, batch: str | None
-) -> dict[str, str]:
-    """All headers of one event. chained: its chain hash."""
+def one_line(value: str) -> str:
+    """The value of a header as it comes back from the broker: on one line, and without space around it."""
+    if "\n" in value or "\r" in value:
+        value = " ".join(value.splitlines())
+    return value.strip(SPACE)
+
+
+def event_headers(common: Mapping[str, str], draft: Draft, *, batch: str | None) -> dict[str, str]:
+    """All headers of one event but its hash, which covers them."""
     fact = type(draft.fact)
     headers = {
         **common,
@@ -64,8 +73,7 @@ def event_headers(
         MESSAGE_ID: draft.event_id,
         TYPE: fact.event_type(),
         SUBJECT: draft.aggregate.id,
-        "ce-dataschema": catalogue.dataschema(fact),
-        HASH: chained,
+        DATASCHEMA: catalogue.dataschema(fact),
     }
     if batch is not None:
         headers[BATCH] = batch
@@ -75,14 +83,25 @@ def event_headers(
 def to_recorded(
     sequence: int, time: datetime, subject: str, headers: Mapping[str, str], data: bytes
 ) -> Recorded:
-    """Never fails on a stored event: what is missing is empty. time: the stream's timestamp."""
+    """Never fails on a stored message: what is missing is empty. time: the stream's timestamp.
+
+    Only a message whose headers are those of an event of its subject is a fact: whoever gets some other
+    message stored under the subject of an event has stored nothing that anybody believes.
+    """
     aggregate, event_type = _parse_subject(subject)
-    raw, fact = catalogue.decode(event_type, data)
     get = headers.get
-    imported = get(IMPORTED_TIME)
+    schema = get(DATASCHEMA, "")
+    fact = None
+    unknown = contradiction(aggregate, event_type, headers) or catalogue.unknown_schema(event_type, schema)
+    if unknown:
+        raw = catalogue.payload(data) or {}
+    else:
+        raw, fact = catalogue.decode(event_type, data)
+        if fact is None:
+            unknown = catalogue.why_unknown(event_type, data)
     return Recorded(
         sequence,
-        datetime.fromisoformat(imported) if imported else time,
+        _first_stored(headers, time),
         aggregate,
         event_type,
         get(ID, ""),
@@ -90,17 +109,34 @@ def to_recorded(
         fact,
         Cause(get(ACTOR, ""), get(CORRELATION, ""), get(CAUSATION), get(TRACEPARENT), get(CAUSATION_SOURCE)),
         get(HASH, ""),
+        unknown,
     )
 
 
+def contradiction(aggregate: Aggregate, event_type: str, headers: Mapping[str, str]) -> str:
+    """Why a message stored under the subject of an event is none; empty when its headers fit."""
+    get = headers.get
+    if get(TYPE) != event_type:
+        return f"its headers contradict its subject: {TYPE} is {_shown(get(TYPE))}, not {event_type}"
+    if get(SUBJECT) != aggregate.id:
+        return f"its headers contradict its subject: {SUBJECT} is {_shown(get(SUBJECT))}, not {aggregate.id}"
+    schema = get(DATASCHEMA)
+    if schema is None or not schema.startswith(f"{catalogue.schema_name(event_type)}:v"):
+        return f"its headers contradict its subject: {DATASCHEMA} is {_shown(schema)}"
+    for name in (ID, HASH):
+        if not get(name):
+            return f"its headers contradict its subject: it has no {name}"
+    return ""
+
+
+def is_own(name: str) -> bool:
+    """Whether a header belongs to the event itself, wherever it lies, and so is covered by its hash."""
+    return not name.lower().startswith(_NOT_OWN)
+
+
 def to_stored(sequence: int, time: datetime, subject: str, headers: Mapping[str, str], data: bytes) -> Stored:
-    imported = headers.get(IMPORTED_TIME)
-    own = {
-        name: value
-        for name, value in headers.items()
-        if name == MESSAGE_ID or not (name.startswith("Nats-") or name in _OF_THE_IMPORT)
-    }
-    return Stored(sequence, datetime.fromisoformat(imported) if imported else time, subject, own, data)
+    own = {name: value for name, value in headers.items() if name == MESSAGE_ID or is_own(name)}
+    return Stored(sequence, _first_stored(headers, time), subject, own, data)
 
 
 def imported_headers(event: Stored, *, until: int) -> dict[str, str]:
@@ -115,13 +151,34 @@ def import_until(headers: Mapping[str, str]) -> int:
 
 
 def batch_place(headers: Mapping[str, str]) -> tuple[int, int]:
-    """An event's place in its append, and how many there were: (1, 1) for one that was alone."""
+    """An event's place in its append, and how many there were: (1, 1) for one that was alone.
+
+    What no append has written there counts as alone.
+    """
     place, _, events = headers.get(BATCH, "1/1").partition("/")
+    if not (place.isdecimal() and events.isdecimal() and 0 < int(place) <= int(events)):
+        return 1, 1
     return int(place), int(events)
 
 
 def aggregate_of(subject: str) -> Aggregate:
     return _parse_subject(subject)[0]
+
+
+def _first_stored(headers: Mapping[str, str], time: datetime) -> datetime:
+    """When an event was stored first; `time`, the stream's own, where nothing readable says otherwise."""
+    imported = headers.get(IMPORTED_TIME)
+    if imported is None:
+        return time
+    try:
+        moment = datetime.fromisoformat(imported)
+    except ValueError:
+        return time
+    return moment if moment.tzinfo else time
+
+
+def _shown(value: str | None) -> str:
+    return "missing" if value is None else repr(value[:100])
 
 
 def from_nanoseconds(since_epoch: int) -> datetime:

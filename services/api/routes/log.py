@@ -2,19 +2,30 @@
 
 import json
 from collections.abc import AsyncIterator
+from typing import Annotated
 
 from fastapi import APIRouter, Request, Response
+from fastapi import Query as QueryParameters
 from fastapi.responses import StreamingResponse
+from pydantic import Field
 
 from libs.common.errors import Conflict, LogImporting
 from libs.common.log.export import export
-from libs.common.log.verify import Corrupt, LogHead, verify
+from libs.common.log.head import LogHead
+from libs.common.log.verify import Corrupt, verify
 from services.api.database import read_checkpoint
 from services.api.importer import ImportState
 from services.api.projector import NotVisible
 from services.api.replay import difference
-from services.api.routes.context import Api, ApiContext, ApiRoute
+from services.api.routes.context import Api, ApiContext, ApiRoute, Query, refuse
 from services.api.schemas.log import ImportAnswer, ImportProgress, VerifyAnswer
+
+CHUNK = 1 << 16
+
+
+class HeadUnreadable(Exception):
+    """What an export left to compare with is not of this version, or broken."""
+
 
 router = APIRouter(prefix="/v1/log", tags=["log"], route_class=ApiRoute)
 
@@ -25,11 +36,20 @@ MAX_LINE = 8 * 1024 * 1024
 """Longer than any event that the broker takes."""
 
 
+class VerifyQuery(Query):
+    """head: of an export, as `log export` printed it."""
+
+    head: str | None = Field(default=None, max_length=200)
+
+
 @router.get("/verify")
-async def verify_log(api: ApiContext) -> VerifyAnswer:
+async def verify_log(query: Annotated[VerifyQuery, QueryParameters()], api: ApiContext) -> VerifyAnswer:
     """Every chain, every sequence, and that each read model equals a fresh replay.
 
-    The log must also reach the api's checkpoint and the head of the last export, and be the same up to it.
+    The log must also reach the api's checkpoint and the head of the last export, or the one that is given,
+    and be the same up to it. It detects gaps, messages that are no events, every change of what an event's
+    hash covers, and read models that differ from a replay; whoever rewrites the log so that all hashes fit
+    again, or takes away its newest events, is detected only against a head that was kept elsewhere.
     """
     if importing := await api.archive.importing():
         reason = (
@@ -38,11 +58,17 @@ async def verify_log(api: ApiContext) -> VerifyAnswer:
         return VerifyAnswer(ok=False, sequence=importing.sequence, reason=reason)
     async with api.engine.connect() as connection:
         checkpoint = await read_checkpoint(connection)
-    exported = _exported_head(api, await api.log.identity())
-    result = await verify(api.archive.read_raw(), at_least=checkpoint, head=exported)
+    try:
+        head = (
+            _exported_head(api, await api.log.identity()) if query.head is None else _given_head(query.head)
+        )
+    except HeadUnreadable as error:
+        return VerifyAnswer(ok=False, sequence=0, reason=str(error))
+    folder = api.exported_head.parent
+    result = await verify(api.archive.read_raw(), at_least=checkpoint, head=head, folder=folder)
     if isinstance(result, Corrupt):
         return VerifyAnswer(ok=False, sequence=result.sequence, reason=result.reason)
-    if unequal := await difference(api.log, api.engine):
+    if unequal := await difference(api.log, api.engine, folder=folder):
         return VerifyAnswer(ok=False, sequence=checkpoint, reason=unequal)
     return VerifyAnswer(ok=True, events=result.events, aggregates=result.aggregates)
 
@@ -108,10 +134,18 @@ async def show_import(api: ApiContext) -> ImportProgress:
 
 
 async def _export(api: Api) -> AsyncIterator[bytes]:
+    """In chunks of whole lines: each chunk costs, and a line is short."""
     last = b""
+    chunk: list[bytes] = []
+    size = 0
     async for line in export(api.archive):
         last = line
-        yield line
+        chunk.append(line)
+        size += len(line)
+        if size >= CHUNK:
+            yield b"".join(chunk)
+            chunk, size = [], 0
+    yield b"".join(chunk)
     head = json.loads(last)["head"] | {"log": await api.log.identity()}
     part = api.exported_head.with_suffix(".part")
     part.write_text(json.dumps(head))
@@ -122,10 +156,19 @@ def _exported_head(api: Api, log: str) -> LogHead | None:
     """Of the last export, unless that was of another log. One of an earlier version does not say of which."""
     if not api.exported_head.exists():
         return None
-    head = json.loads(api.exported_head.read_text())
-    if head.get("log", log) != log:
-        return None
-    return LogHead(head["sequence"], head["events"], head["digest"])
+    try:
+        head = json.loads(api.exported_head.read_text())
+        return LogHead.from_wire(head) if head.get("log", log) == log else None
+    except (KeyError, TypeError, ValueError, AttributeError) as error:
+        raise HeadUnreadable(f"the head of the last export cannot be read: {error}") from error
+
+
+def _given_head(text: str) -> LogHead:
+    try:
+        return LogHead.parse(text)
+    except ValueError as error:
+        allowed = "what `log export` printed: <version>:<sequence>:<events>:<digest>"
+        raise refuse("head", "is not the head of an export", text, allowed) from error
 
 
 async def _lines(request: Request) -> AsyncIterator[bytes]:

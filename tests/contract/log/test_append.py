@@ -6,9 +6,10 @@ import pytest
 
 from libs.common.clock import utc_now
 from libs.common.errors import AppendConflict
-from libs.common.events.envelope import GENESIS, Aggregate, Cause, Draft, chain_hash, select
+from libs.common.events.envelope import GENESIS, Aggregate, Cause, Draft, select
 from libs.common.events.name import NameClaimed
 from libs.common.events.project import ProjectCreated
+from libs.common.log.chain import envelope_hash
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import Head
 from tests.support.event_logs import AnyLog, sequences
@@ -56,9 +57,7 @@ class TestAppend:
         for event_id, previous in (("e1", GENESIS), ("e2", GENESIS), ("e3", "e1"), ("e4", "e3")):
             event = raw[event_id]
             before = raw[previous].headers["ce-hash"] if previous else GENESIS
-            assert event.headers["ce-hash"] == chain_hash(
-                before, event.subject, event_id, "NameClaimed", event.data
-            )
+            assert event.headers["ce-hash"] == envelope_hash(before, event.subject, event.headers, event.data)
 
     async def test_heads_from_an_append_and_from_a_load_are_the_same(self, any_log: AnyLog):
         result = await any_log.append(

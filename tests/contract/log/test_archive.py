@@ -14,9 +14,10 @@ from hypothesis import strategies as st
 from libs.common.clock import Clock, utc_now
 from libs.common.errors import AppendConflict, BadRequest, Conflict
 from libs.common.log.export import export, import_
+from libs.common.log.head import LogHead
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Stored
-from libs.common.log.verify import Corrupt, LogHead, Verified, verify
+from libs.common.log.verify import Corrupt, Verified, verify
 from tests.support.event_logs import AnyLog
 from tests.support.names import CAUSE, claim, name, release
 
@@ -190,7 +191,7 @@ class TestExportThenImport:
             pytest.param([], [], 1, id="an empty file"),
             pytest.param(range(1, 8), [], 1, id="no header"),
             pytest.param(
-                range(1, 8), [(0, b'{"format":"specstream-log","version":2}')], 1, id="another version"
+                range(1, 8), [(0, b'{"format":"specstream-log","version":3}')], 1, id="another version"
             ),
             pytest.param(range(7), [], 8, id="no end"),
             pytest.param([0, 1, 2, 3, 5, 6, 7], [], 5, id="an event missing"),

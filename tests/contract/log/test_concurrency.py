@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.errors import AppendConflict
-from libs.common.events.envelope import Aggregate, Draft, chain_hash
+from libs.common.events.envelope import Aggregate, Draft
+from libs.common.log.chain import envelope_hash
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Head
 from tests.support.event_logs import AnyLog, sequences
@@ -52,8 +53,8 @@ class TestConcurrency:
         assert sorted(int(event.fact.owner_id) for event in events) == list(range(64))
         raw = [event async for event in any_log.read_raw()]
         for before, event in pairwise(raw):
-            assert event.headers["ce-hash"] == chain_hash(
-                before.headers["ce-hash"], event.subject, event.headers["ce-id"], "NameClaimed", event.data
+            assert event.headers["ce-hash"] == envelope_hash(
+                before.headers["ce-hash"], event.subject, event.headers, event.data
             )
 
 

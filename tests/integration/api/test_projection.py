@@ -1,6 +1,7 @@
 """What the facts of other services become in the answers; and that the read models are disposable."""
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ from sqlalchemy import text
 
 from libs.common.events.replica import ReplicaReason, ReplicaState, ReplicaStopped
 from libs.common.events.rollout import SpecFailed, SpecFailedReason, SpecHealthy
+from libs.common.log.head import LogHead
 from libs.common.log.memory import MemoryLog
 from services.api.database import read_checkpoint
 from tests.support.deployments import Storyteller, a_replica
@@ -259,3 +261,63 @@ async def test_a_log_that_lost_what_was_exported_is_noticed(tmp_path: Path):
         assert (await api.get("/v1/log/verify"))["ok"]
     async with running_api(tmp_path, MemoryLog()) as api:
         assert (await api.get("/v1/log/verify"))["ok"], "an export of another log says nothing of this one"
+
+
+async def test_the_log_is_held_to_a_head_that_was_kept_elsewhere(api: RunningApi):
+    await api.submit(a_config())
+    export = (await api.http.get("/v1/log/export")).content
+    head = LogHead.from_wire(json.loads(export.splitlines()[-1])["head"])
+    await api.submit(a_config("b"))
+    assert (await api.get("/v1/log/verify", head=str(head)))["ok"]
+    found = await api.get("/v1/log/verify", head=str(replace(head, digest="0" * 64)))
+    assert (found["ok"], found["sequence"]) == (False, head.sequence)
+    assert "exported" in found["reason"]
+    refused = await api.http.get("/v1/log/verify", params={"head": "nonsense"})
+    assert (refused.status_code, "head: is not the head" in refused.text) == (400, True)
+
+
+async def test_the_head_of_an_export_by_a_later_version_is_named(api: RunningApi):
+    api.api.exported_head.write_text(json.dumps({"version": 9, "sequence": 1, "events": 1, "digest": "0"}))
+    found = await api.get("/v1/log/verify")
+    assert (found["ok"], "version 9" in found["reason"]) == (False, True)
+
+
+async def test_what_is_committed_outlives_a_power_failure_in_part_but_never_broken(tmp_path: Path):
+    """Of what a power failure takes, the newest transactions, each takes its checkpoint with it."""
+    log = MemoryLog()
+    database = tmp_path / "api" / "read.db"
+    async with running_api(tmp_path, log) as api:
+        async with api.api.engine.connect() as connection:
+            assert (await connection.execute(text("PRAGMA synchronous"))).scalar_one() == 1  # NORMAL
+        await api.submit(a_config())
+        async with api.api.engine.begin() as connection:
+            await connection.execute(text("PRAGMA wal_checkpoint(TRUNCATE)"))
+        early = database.read_bytes()
+        deployment_id = await api.submit(a_config("b"))
+        before = await api.get(f"/v1/deployments/{deployment_id}")
+    for suffix in ("-wal", "-shm"):
+        database.with_name(database.name + suffix).unlink(missing_ok=True)
+    database.write_bytes(early)
+    async with running_api(tmp_path, log) as api:
+        assert await api.get(f"/v1/deployments/{deployment_id}") == before
+        assert (await api.get("/v1/log/verify"))["ok"]
+
+
+@pytest.mark.parametrize(
+    ("change", "says"),
+    [
+        pytest.param("DELETE FROM specs WHERE id = (SELECT min(id) FROM specs)", "not shown", id="missing"),
+        pytest.param("UPDATE projects SET id = '0'", "a replay does not make it", id="added"),
+        pytest.param("UPDATE deployments SET name = 'x' WHERE name = 'd120'", "in name", id="on a late page"),
+    ],
+)
+async def test_verify_compares_tables_of_any_length(api: RunningApi, change: str, says: str):
+    await api.http.post("/v1/projects", json={"name": "team"})
+    for number in range(121):
+        await api.submit(a_config(f"d{number}"))
+    assert (await api.get("/v1/log/verify"))["ok"]
+    async with api.api.engine.begin() as connection:
+        await connection.execute(text(change))
+    found = await api.get("/v1/log/verify")
+    assert (found["ok"], says in found["reason"]) == (False, True), found
+    assert not list(api.api.exported_head.parent.glob(".*")), "what verifying needed is gone"

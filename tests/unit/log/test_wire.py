@@ -36,7 +36,7 @@ def test_an_event_on_the_wire():
         "ce-actor": "key:default",
         "ce-correlationid": "corr",
         "ce-causationid": "cause",
-        "ce-hash": "a0e5f5e1dca8df1f62207373bd7b5237b383d8413cffbbd10a5fc8e53ac76a3f",
+        "ce-hash": "2:4da5caf91767e00b614a14d573ae883bc408efc565dfe088a725bdfb8a8c8cc9",
         "content-type": "application/json",
         "traceparent": "00-aa-bb-01",
         "Nats-Msg-Id": "e1",

@@ -21,7 +21,7 @@ from libs.common.cluster.local import lines
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.launch import launch
 from libs.common.cluster.local.observation import Observer
-from libs.common.cluster.local.record import Record, load_record
+from libs.common.cluster.local.record import Record, readable_record
 from libs.common.cluster.local.shim import files, proc
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
@@ -156,7 +156,7 @@ class LocalCluster:
             for directory in stopped:
                 home.order_stop(directory, self._grace_s)
             staying = [path for path in home.replicas(deployment_id) if not is_stopping(path)]
-            records = [record for path in staying if (record := load_record(path)) is not None]
+            records = [record for path in staying if (record := readable_record(path)) is not None]
             lacking = missing(workload, [(record.replica_id, record.run_id) for record in records])
             after = WorkloadRecord(workload.project_id, sequence, before.next_order + len(lacking))
             if after != before or not before.next_order:

@@ -23,6 +23,7 @@ from pathlib import Path
 from libs.common.cluster.fencing import admit
 from libs.common.cluster.local.record import Record
 from libs.common.cluster.local.shim import files
+from libs.common.cluster.local.stored import known_fields
 from libs.common.events.envelope import Position
 
 WORKLOAD = "workload.json"
@@ -71,8 +72,10 @@ class Home:
         return _entries(self.deployment(deployment_id) / files.GONE)
 
     def workload(self, deployment_id: str) -> WorkloadRecord | None:
-        stored = files.read_json(f"{self.deployment(deployment_id)}/{WORKLOAD}")
-        return None if stored is None else WorkloadRecord(**stored)
+        """None when there is none. Raises UnreadableRecord."""
+        path = f"{self.deployment(deployment_id)}/{WORKLOAD}"
+        stored = files.read_json(path)
+        return None if stored is None else WorkloadRecord(**known_fields(WorkloadRecord, stored, path))
 
     @contextmanager
     def locked(self, deployment_id: str) -> Iterator[None]:

@@ -12,7 +12,7 @@ from io import BufferedReader
 from pathlib import Path
 
 from libs.common.cluster.local.home import Home
-from libs.common.cluster.local.record import Record, load_record
+from libs.common.cluster.local.record import Record, readable_record
 from libs.common.cluster.local.shim import files
 from libs.common.cluster.local.shim.log_index import LONGEST_LINE, LogIndex, Stretch
 from libs.common.cluster.local.shim.state import State
@@ -82,7 +82,7 @@ def read_lines(
 
 def _open_all(directories: list[Path]) -> Iterator[_Source]:
     for directory in directories:
-        record = load_record(directory)
+        record = readable_record(directory)
         try:
             file = (directory / files.LOG).open("rb")
         except FileNotFoundError:

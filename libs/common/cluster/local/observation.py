@@ -10,12 +10,17 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 
+import structlog
+
 from libs.common.clock import Clock
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.record import Record, load_record
 from libs.common.cluster.local.shim import files, proc
 from libs.common.cluster.local.shim.state import State
+from libs.common.cluster.local.stored import UnreadableRecord
 from libs.common.cluster.port import Exit, ObservedReplica, ObservedWorkload, ReplicaPhase
+
+logger = structlog.get_logger()
 
 HOST = "127.0.0.1"
 _CLOCK_TICK_NS = 100_000_000
@@ -59,6 +64,7 @@ class Observer:
         self._clock = clock
         self._replicas: dict[Path, _Replica] = {}
         self._deployments: dict[str, _Deployment] = {}
+        self._unreadable: set[Path] = set()
 
     def look(self, deployment_ids: Iterable[str]) -> Look:
         look = Look()
@@ -70,7 +76,7 @@ class Observer:
             replicas = [
                 replica
                 for directory in deployment.directories
-                if (replica := self._look_at_replica(directory, now)) is not None
+                if (replica := self._look_at_readable(directory, now)) is not None
             ]
             if deployment.record.is_removed and not replicas:
                 look.vacated.append(deployment_id)
@@ -110,6 +116,18 @@ class Observer:
             return None
         seen = _Deployment(changed_ns, _is_settled(changed_ns, now), record, directories)
         self._deployments[deployment_id] = seen
+        return seen
+
+    def _look_at_readable(self, directory: Path, now: datetime) -> _Replica | None:
+        """None also for one whose record cannot be read: it is left out, so that all others are seen."""
+        try:
+            seen = self._look_at_replica(directory, now)
+        except UnreadableRecord as error:
+            if directory not in self._unreadable:
+                self._unreadable.add(directory)
+                logger.warning("a replica is left alone", replica_id=directory.name, reason=str(error))
+            return None
+        self._unreadable.discard(directory)
         return seen
 
     def _look_at_replica(self, directory: Path, now: datetime) -> _Replica | None:

@@ -5,7 +5,10 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from libs.common.cluster.local.shim import files
+from libs.common.cluster.local.stored import UnreadableRecord, known_fields, unreadable
 from libs.common.spec.template import Template
 
 
@@ -41,14 +44,27 @@ class Record:
 
 
 def load_record(directory: Path) -> Record | None:
-    """None when the replica is gone."""
-    stored = files.read_json(f"{directory}/{files.RECORD}")
+    """None when the replica is gone. Raises UnreadableRecord."""
+    path = f"{directory}/{files.RECORD}"
+    stored = files.read_json(path)
     if stored is None:
         return None
-    return Record(
-        **{
-            **stored,
-            "template": Template.model_validate(stored["template"]),
-            "created_at": datetime.fromtimestamp(stored["created_at"], UTC),
-        }
-    )
+    known = known_fields(Record, stored, path)
+    try:
+        return Record(
+            **{
+                **known,
+                "template": Template.model_validate(known["template"]),
+                "created_at": datetime.fromtimestamp(known["created_at"], UTC),
+            }
+        )
+    except (ValidationError, TypeError, ValueError, OverflowError) as error:
+        raise unreadable(path, error) from error
+
+
+def readable_record(directory: Path) -> Record | None:
+    """None also for one that this version cannot read, which counts for nothing but is not given up."""
+    try:
+        return load_record(directory)
+    except UnreadableRecord:
+        return None

@@ -56,12 +56,12 @@ def from_consumer(message: Msg) -> Delivery:
 
 def from_leader(answer: Mapping[str, Any]) -> Found:
     """The `message` of an answer to STREAM.MSG.GET."""
-    lines = base64.b64decode(answer.get("hdrs", "")).decode().split("\r\n")[1:]
+    lines = base64.b64decode(answer.get("hdrs", "")).decode("utf-8", "replace").split("\r\n")[1:]
     pairs = (line.partition(":") for line in lines if line)
     return Found(
         answer["seq"],
         datetime.fromisoformat(answer["time"]),
         answer["subject"],
-        {name: value.strip() for name, _, value in pairs},
+        {name: value.strip(wire.SPACE) for name, _, value in pairs},
         base64.b64decode(answer.get("data", "")),
     )

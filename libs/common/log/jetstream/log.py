@@ -21,6 +21,7 @@ from libs.common.log.jetstream.standing import Standing
 from libs.common.log.jetstream.tail import ConsumerLost, Tail
 from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import appended, check_restorable, seal
+from libs.common.log.unread import Unread
 
 logger = structlog.get_logger()
 
@@ -54,6 +55,7 @@ class JetStreamLog:
         self._source = source
         self._deadline_s = deadline_s
         self._clock = clock
+        self._unread = Unread()
         self._direct = DirectGet(self._link, STREAM, deadline_s=deadline_s, attempt_s=attempt_s)
         self._standing = Standing(
             self._link, self._direct, STREAM, deadline_s=deadline_s, attempt_s=attempt_s
@@ -88,7 +90,7 @@ class JetStreamLog:
         await self._standing.check()
         for one in found[-1:]:
             self._standing.saw(one.sequence, one.headers.get(wire.HASH, ""))
-        return Loaded(tuple(wire.to_recorded(*one) for one in found))
+        return Loaded(tuple(self._recorded(one) for one in found))
 
     async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
         last = await self.last_sequence() if until is None else until
@@ -99,7 +101,7 @@ class JetStreamLog:
             return
         async for page in self._scan(filters, after=after, until=last):
             for found in page:
-                yield wire.to_recorded(*found)
+                yield self._recorded(found)
 
     async def read_raw(self, *, after: int = 0, until: int | None = None) -> AsyncIterator[Stored]:
         async for page in self._scan((ALL,), after=after, until=until):
@@ -130,7 +132,7 @@ class JetStreamLog:
                             given = found.sequence
                             self._standing.saw(given, found.headers.get(wire.HASH, ""))
                             if is_exact or matches_any(filters, found.subject):
-                                yield wire.to_recorded(*found)
+                                yield self._recorded(found)
                             if not is_caught_up and (pending == 0 or given >= target):
                                 is_caught_up = True
                                 yield CaughtUp(max(target, given))
@@ -171,6 +173,9 @@ class JetStreamLog:
     async def restore(self, events: Sequence[Stored], *, until: int) -> None:
         check_restorable(events)
         await self._appender.restore(events, until=until)
+
+    def _recorded(self, found: Found) -> Recorded:
+        return self._unread.look(wire.to_recorded(*found))
 
     async def _stored(self, sequence: int) -> Stored:
         found = await self._direct.at(sequence) or await self._direct.from_leader({"seq": sequence})

@@ -1,0 +1,61 @@
+"""The hash that chains an event to the one before it in its aggregate, in each of its versions. Pure.
+
+| version | stored as   | covers                                                                      |
+|---------|-------------|-----------------------------------------------------------------------------|
+| 1       | `<hex>`     | the previous hash, subject, id, type, payload                               |
+| 2       | `2:<hex>`   | the previous hash, subject, payload and every header of the event itself:   |
+|         |             | also actor, source, time, cause, trace, schema and its place in a batch     |
+
+Version 2 is what is written. Version 1 stays readable for ever. Within one aggregate version 2 is never
+followed by version 1: otherwise who edits an event could fall back to the hash that does not cover the edit.
+"""
+
+import hashlib
+from collections.abc import Mapping
+
+from libs.common.events.envelope import chain_hash
+from libs.common.log import wire
+
+VERSION = "2"
+FIRST_VERSION = "1"
+_PREFIX = f"{VERSION}:"
+
+
+def version_of(stored: str) -> str:
+    """Of a stored hash. The empty one, before an aggregate's first event, is of the first version."""
+    version, colon, _ = stored.partition(":")
+    return version if colon else FIRST_VERSION
+
+
+def envelope_hash(previous: str, subject: str, headers: Mapping[str, str], data: bytes) -> str:
+    """The hash of version 2, as it is stored. A part's length precedes it, so that none run together."""
+    digest = hashlib.sha256()
+    for part in (previous.encode(), subject.encode(), envelope(headers), data):
+        digest.update(len(part).to_bytes(8, "big"))
+        digest.update(part)
+    return _PREFIX + digest.hexdigest()
+
+
+def envelope(headers: Mapping[str, str]) -> bytes:
+    """The headers of an event in one form: a line `name:value` for each, by name, without its hash."""
+    return "".join(
+        [f"{name}:{headers[name]}\n" for name in sorted(headers) if wire.is_own(name) and name != wire.HASH]
+    ).encode()
+
+
+def problem(previous: str, subject: str, headers: Mapping[str, str], data: bytes) -> str | None:
+    """Why the hash of an event does not follow from it and from the hash before; None if it does."""
+    stored = headers.get(wire.HASH, "")
+    version = version_of(stored)
+    if version == VERSION:
+        expected = envelope_hash(previous, subject, headers, data)
+    elif version != FIRST_VERSION:
+        return f"its hash is of version {version[:20]!r}, which this version of Specstream does not know"
+    elif version_of(previous) != FIRST_VERSION:
+        return "its hash steps back to version 1 after one of a later version in its aggregate"
+    else:
+        event_id, event_type = headers.get(wire.ID, ""), headers.get(wire.TYPE, "")
+        expected = chain_hash(previous, subject, event_id, event_type, data)
+    if stored != expected:
+        return "its hash does not follow from its content and the event before it"
+    return None
