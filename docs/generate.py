@@ -5,12 +5,19 @@ from pathlib import Path
 from typing import Any
 
 import typer
+from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfig
 from typer.cli import get_docs_for_click
 
 from libs.cli.main import app
 from libs.common.events.catalogue import CATALOGUE, dataschema
 from libs.common.events.fact import Fact
+from libs.common.log import mirror_subjects
+from libs.common.log.jetstream import mirror
+from libs.common.log.provision import make_streams
+from libs.supervisor import nats_accounts
 from services.api import asyncapi
+
+_MIB = 1024 * 1024
 
 REFERENCE = Path(__file__).parent / "reference"
 
@@ -52,7 +59,8 @@ A consumer follows with its own ordered consumer and remembers the stream sequen
 The command that led to an event is named by its `ce-causationsource` and `ce-causationid`. In events of
 earlier versions, which have no such header, the source of the command is the actor.
 
-A consumer names the stream, `EVENTS`: the server does not find it by the subjects that it stores.
+Other systems read a copy of that name, with the same sequences, by consumers whose names are theirs alone. A
+consumer names the stream, `EVENTS`: the server does not find it by the subjects that it stores.
 
 A plain subscription to `events.>`, without a consumer, hears what is stored, once it is, in that order, and
 nothing else; `Nats-Sequence` says its place. What is stored while it is away it misses: a consumer does not.
@@ -122,7 +130,79 @@ Made by `make docs` from the commands; do not edit.
 asked, 2 usage, 3 the key is refused, 4 not found, 5 refused for another reason, 6 the platform failed,
 130 interrupted."""
 
-PAGES = {"events.md": events, "cli.md": cli, "asyncapi.yaml": asyncapi.render}
+STREAMS_HEAD = """# Streams
+
+Made by `make docs` from what `provision` makes; do not edit.
+
+Every stream of the broker, how much it keeps, and what happens to the next message when it is full. The disk
+is one more limit, for all of them together.
+
+| account | stream | holds | stored | keeps | at most | when full |
+|---|---|---|---|---|---|---|"""
+
+STREAMS_TAIL = """
+The account `mirror` has room for that stream and for {consumers} consumers of other systems together, with
+at most {memory} MiB of memory. The account `platform` has no limit of its own.
+"""
+
+HOLDS = {
+    "EVENTS": "every fact: the truth",
+    "COMMANDS": "requests of other systems; answers to them pass through it and are not kept",
+    "SIGNALS": "heartbeats",
+    "PARKED": "the broker's notes of messages that a worker gave up",
+}
+"""What each stream is for; without it the page cannot be made."""
+
+
+def streams() -> str:
+    """The table of every stream, its limits and its policy."""
+    rows = [
+        _stream("platform", plan.wanted, HOLDS[str(plan.wanted.name)]) for plan in make_streams(replicas=1)
+    ]
+    copy = _stream(
+        "mirror", mirror.wanted(), "the copy of EVENTS that other systems read, with its sequences"
+    )
+    tail = STREAMS_TAIL.format(
+        consumers=mirror_subjects.MOST_CONSUMERS, memory=nats_accounts.MEMORY_OF_CONSUMERS // _MIB
+    )
+    return "\n".join([STREAMS_HEAD, *rows, copy, tail])
+
+
+def _stream(account: str, config: StreamConfig, holds: str) -> str:
+    drops_oldest = config.discard is DiscardPolicy.OLD
+    keeps = [
+        *(["each until it is handled"] if config.retention is RetentionPolicy.INTEREST else []),
+        *(
+            [f"the newest {config.max_msgs_per_subject} of a subject"]
+            if config.max_msgs_per_subject > 0
+            else []
+        ),
+        *([_duration(config.max_age)] if config.max_age else []),
+    ]
+    limits = [
+        *([f"{config.max_bytes // _MIB or 1} MiB"] if (config.max_bytes or -1) > 0 else []),
+        *([f"{config.max_msgs:,} messages"] if (config.max_msgs or -1) > 0 else []),
+    ]
+    is_copy = config.mirror is not None
+    full = "the oldest goes" if drops_oldest else "the next is refused"
+    cells = (
+        f"`{account}`",
+        f"`{config.name}`",
+        holds,
+        "in memory" if config.storage is StorageType.MEMORY else "on the disk",
+        ", ".join(keeps) or ("what EVENTS keeps" if is_copy else "for ever"),
+        ", ".join(limits) or ("as much as EVENTS" if is_copy else "no limit, by policy"),
+        "it waits, behind EVENTS" if is_copy else full if limits else f"{full}, by a full disk alone",
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+def _duration(seconds: float) -> str:
+    days, minutes = divmod(int(seconds) // 60, 24 * 60)
+    return f"{days} days" if days else f"{minutes} minutes"
+
+
+PAGES = {"events.md": events, "streams.md": streams, "cli.md": cli, "asyncapi.yaml": asyncapi.render}
 
 
 def main() -> None:

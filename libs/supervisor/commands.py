@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from libs.common.clock import monotonic
-from libs.supervisor import preparation, processes, readiness, replicas, shutdown
+from libs.supervisor import nats_store, preparation, processes, readiness, replicas, shutdown
 from libs.supervisor.console import Console
 from libs.supervisor.errors import CannotStart, CannotStop
 from libs.supervisor.home import Home, lock_holder, locked, write_public
@@ -63,6 +63,7 @@ def prepare(settings: SupervisorSettings, *, nats: int) -> int:
         with _owned(home):
             chosen = Ports(settings.api_port, settings.edge_port, nats=nats)
             preparation.prepare(settings, home, chosen)
+            nats_store.take_over(home)
     except CannotStart as error:
         return _fail(error)
     return 0

@@ -12,13 +12,9 @@ from typing import Any
 from libs.common.bus import subjects
 from libs.common.log import permissions
 from libs.common.log.permissions import Permissions
+from libs.supervisor import nats_accounts
+from libs.supervisor.nats_accounts import COMMANDS_USER, MIRROR_USER, PROVISION_USER
 from libs.supervisor.ports import HOST
-
-COMMANDS_USER = "commands"
-"""For other systems: they ask by commands, and read what happened."""
-
-PROVISION_USER = "provision"
-"""Owns streams and durables; nobody else may make, change or empty one."""
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     "api": ("events.*.name.*.*", "events.*.project.*.*", "events.*.deployment.*.*"),
@@ -35,7 +31,10 @@ WORKS: Mapping[str, tuple[str, str]] = {
 }
 """The stream and durable that wake a service."""
 
-USERS = (PROVISION_USER, *WRITES, COMMANDS_USER)
+USERS = (PROVISION_USER, MIRROR_USER, *WRITES, COMMANDS_USER)
+"""`provision` owns streams and durables, and `provision-mirror` the copy that other systems read; nobody else
+may make, change or empty one. `commands` is for other systems: they ask by commands, and read what happened.
+"""
 
 _OWN_CONSUMERS = tuple(
     pattern.format(stream=subjects.EVENTS_STREAM)
@@ -50,6 +49,9 @@ _OWN_CONSUMERS = tuple(
         "$JS.API.CONSUMER.CREATE.{stream}.>",
         "$JS.API.CONSUMER.DURABLE.CREATE.{stream}.*",
         "$JS.API.CONSUMER.INFO.{stream}.*",
+        "$JS.API.CONSUMER.LIST.{stream}",
+        "$JS.API.CONSUMER.NAMES.{stream}",
+        "$JS.API.CONSUMER.DELETE.{stream}.*",
         "$JS.API.CONSUMER.MSG.NEXT.{stream}.*",
         "$JS.ACK.{stream}.>",
         "$JS.ACK.*.*.{stream}.>",
@@ -57,28 +59,16 @@ _OWN_CONSUMERS = tuple(
         "$JS.FC.*.*.{stream}.>",
     )
 )
-"""Another system reads the events resumably, by consumers of its own ..."""
-
-_RECONCILERS_DURABLE = tuple(
-    pattern.format(stream=subjects.EVENTS_STREAM, durable=subjects.RECONCILER_DURABLE)
-    for pattern in (
-        "$JS.API.CONSUMER.*.{stream}.{durable}",
-        "$JS.API.CONSUMER.*.{stream}.{durable}.>",
-        "$JS.API.CONSUMER.*.*.{stream}.{durable}",
-        "$JS.ACK.{stream}.{durable}.>",
-        "$JS.ACK.*.*.{stream}.{durable}.>",
-    )
-)
-"""... but not by ours."""
+"""Another system reads the events resumably, by consumers of its own on the mirror."""
 
 
 def render(template: str, home: Path, *, port: int, public_keys: Mapping[str, str]) -> str:
     """The text of `nats.conf`, from the one in `infra/nats/`. public_keys: of each of `USERS`, its nkey."""
-    users = [{"nkey": public_keys[user], "permissions": _rules(user)} for user in USERS]
+    accounts = nats_accounts.make({user: permissions_of(user) for user in USERS}, public_keys)
     return string.Template(template).substitute(
         LISTEN=_quoted(f"{HOST}:{port}"),
         STORE_DIR=_quoted(str(home / "nats" / "jetstream")),
-        USERS=_quoted(users),
+        ACCOUNTS=_quoted(accounts),
     )
 
 
@@ -90,11 +80,12 @@ def _quoted(value: Any) -> str:
 def permissions_of(user: str) -> Permissions:
     """What a user may do; everything else is denied, and an answer to it never comes."""
     match user:
-        case "provision":
+        case "provision" | "provision-mirror":
             return Permissions((">",), (">",))
         case "commands":
             # A plain client gets its answers under the common prefix, which no service uses.
-            return Permissions(("commands.>", *_OWN_CONSUMERS), ("events.>", *subjects.ANSWERS, "_INBOX.>"))
+            asks = (subjects.SUBMIT, subjects.DELETE, *_OWN_CONSUMERS)
+            return Permissions(asks, ("events.>", *subjects.ANSWERS, "_INBOX.>"))
         case "api":
             outcomes = permissions.keeper(subjects.OUTCOMES_STREAM, subjects.OUTCOMES_ROOT)
             return _service(user) + outcomes + Permissions(subjects.ANSWERS, (subjects.HEARTBEATS,))
@@ -105,11 +96,3 @@ def permissions_of(user: str) -> Permissions:
 def _service(name: str) -> Permissions:
     allowed = permissions.service(name) + permissions.reader() + permissions.appender(WRITES[name])
     return allowed + permissions.worker(*WORKS[name]) if name in WORKS else allowed
-
-
-def _rules(user: str) -> dict[str, Any]:
-    allowed = permissions_of(user)
-    publish: dict[str, Any] = {"allow": allowed.publish}
-    if user == COMMANDS_USER:
-        publish["deny"] = _RECONCILERS_DURABLE
-    return {"publish": publish, "subscribe": {"allow": allowed.subscribe}}

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from libs.supervisor import envoy_config
+from libs.supervisor import envoy_config, nats_accounts
 from libs.supervisor.home import Home
 from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.settings import SERVICES, SupervisorSettings
@@ -57,7 +57,9 @@ def envoy(settings: SupervisorSettings, home: Home, *, configuration: str) -> Pr
 
 def provision(settings: SupervisorSettings, home: Home, ports: Ports) -> Program:
     argv = (_python(settings), "-m", "libs.common.log.provision")
-    return Program(PROVISION, argv, _common(settings, home, ports, user=PROVISION))
+    environment = _common(settings, home, ports, user=PROVISION)
+    environment["SPECSTREAM_NATS_MIRROR_SEED_FILE"] = str(home.seed(nats_accounts.MIRROR_USER))
+    return Program(PROVISION, argv, environment)
 
 
 def service(

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Awaitable, Callable, Mapping
 
 from libs.common.clock import Ticks, monotonic
-from libs.supervisor import adoption, processes, readiness, shutdown
+from libs.supervisor import adoption, nats_store, processes, readiness, shutdown
 from libs.supervisor.backoff import Backoff
 from libs.supervisor.console import Console
 from libs.supervisor.home import Home, write_public
@@ -50,6 +50,8 @@ class Supervisor:
         ports = choose_ports(self._settings, self._home, living={p.name for p in found if p.is_program})
         programs = prepare(self._settings, self._home, ports)
         adopted = await self._take_over(programs, found)
+        if NATS not in adopted:
+            nats_store.take_over(self._home)
         self._introduce(ports)
         await self._run_programs(programs, adopted, ports)
 

@@ -32,6 +32,7 @@ from libs.common.bus import subjects
 from libs.common.bus.entries import Replaced
 from libs.common.bus.heartbeat import SetAside
 from libs.common.bus.outcome import retry_delay_s
+from libs.common.bus.principal import principal_of
 from libs.common.bus.publish import CannotStore
 from libs.common.clock import Clock
 from libs.common.errors import Refused, Temporary
@@ -42,7 +43,6 @@ from services.api.cloudevents import CloudEvent, Malformed, Named, named_in_head
 from services.api.commands.carry_out import Commands
 from services.api.commands.known_ids import check_deployment_id, check_project_id
 from services.api.commands.outcomes import Begun, CommandKey, Outcome, Outcomes, State
-from services.api.principal import principal_of
 from services.api.refusals import PayloadTooLarge
 from services.api.settings import MAX_BODY_BYTES
 

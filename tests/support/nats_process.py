@@ -27,11 +27,15 @@ class NatsProcess:
     """A server with JetStream that syncs before it acknowledges, as the platform's does.
 
     directory: holds its configuration, log and store, across restarts. config: more of its configuration.
+    store: where the streams lie, if not in the directory.
     The port is a free one that the server picks at its first start and keeps.
     """
 
-    def __init__(self, directory: Path, *, config: str = "", port: int = -1) -> None:
+    def __init__(
+        self, directory: Path, *, config: str = "", port: int = -1, store: Path | None = None
+    ) -> None:
         self._directory = directory
+        self._store = store or directory / "store"
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
         self.port = port
@@ -56,7 +60,7 @@ class NatsProcess:
         configuration = self._directory / "nats.conf"
         configuration.write_text(
             f"host: 127.0.0.1\nport: {self.port}\nports_file_dir: {json.dumps(str(self._directory))}\n"
-            f"jetstream {{ store_dir: {json.dumps(str(self._directory / 'store'))}, sync_interval: always }}"
+            f"jetstream {{ store_dir: {json.dumps(str(self._store))}, sync_interval: always }}"
             f"\n{self._config}\n"
         )
         with (self._directory / "log").open("ab") as log:

@@ -6,8 +6,10 @@ difference that could lose or hide events stops with an error that names it.
 
 import asyncio
 import sys
-from collections.abc import Mapping
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import nats
@@ -20,10 +22,12 @@ from libs.common.bus.settings import ServiceSettings
 from libs.common.errors import SpecstreamError
 from libs.common.events.envelope import OFFERS, ROOT, offered, select
 from libs.common.ids import new_id
+from libs.common.log.jetstream.mirror import keep_mirror
 from libs.common.log.jetstream.standing import IDENTITY
 
 _MINUTE = 60.0
 _DAY = 24 * 60 * _MINUTE
+_MIB = 1024 * 1024
 
 
 MOST_OUTCOMES = 500_000
@@ -47,6 +51,10 @@ class StreamPlan:
     updatable: frozenset[str]
     earlier: Mapping[str, Any] = field(default_factory=dict)
     has_identity: bool = False
+
+    @property
+    def is_emptied_by_its_durable(self) -> bool:
+        return self.wanted.retention is api.RetentionPolicy.INTEREST
 
     def updatable_on(self, present: Mapping[str, Any]) -> frozenset[str]:
         is_earlier = all(_plain(present.get(name)) == _plain(value) for name, value in self.earlier.items())
@@ -113,11 +121,17 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 subjects=[subjects.SUBMIT, subjects.DELETE, *subjects.ANSWERS],
                 storage=api.StorageType.FILE,
                 num_replicas=replicas,
-                max_age=7 * _DAY,
+                # Kept until the api has handled it, however long that takes. So what fills the stream is
+                # what waits, and then the next command is refused to its publisher. An answer is heard by
+                # who listens: nothing waits for it.
+                retention=api.RetentionPolicy.INTEREST,
+                discard=api.DiscardPolicy.NEW,
+                max_age=0,
+                max_bytes=256 * _MIB,
                 allow_direct=True,
                 duplicate_window=10 * _MINUTE,
             ),
-            droppable,
+            droppable | {"retention", "discard"},
         ),
         StreamPlan(
             api.StreamConfig(
@@ -129,7 +143,7 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 num_replicas=replicas,
                 max_age=30 * _DAY,
                 max_msgs=MOST_OUTCOMES,
-                max_bytes=256 * 1024 * 1024,
+                max_bytes=256 * _MIB,
                 max_msgs_per_subject=1,
                 discard=api.DiscardPolicy.OLD,
                 allow_direct=True,
@@ -144,7 +158,7 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 storage=api.StorageType.MEMORY,
                 num_replicas=1,
                 max_age=10 * _MINUTE,
-                max_bytes=32 * 1024 * 1024,
+                max_bytes=32 * _MIB,
                 allow_direct=True,
                 duplicate_window=1 * _MINUTE,
             ),
@@ -161,6 +175,7 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 storage=api.StorageType.FILE,
                 num_replicas=replicas,
                 max_age=30 * _DAY,
+                max_bytes=16 * _MIB,
                 allow_direct=True,
                 duplicate_window=2 * _MINUTE,
             ),
@@ -212,10 +227,27 @@ async def provision(client: Client, *, replicas: int = 1) -> None:
     Raises CannotProvision.
     """
     jetstream = client.jetstream(timeout=10)
-    for stream in make_streams(replicas=replicas):
-        await _provision_stream(jetstream, stream)
+    streams = make_streams(replicas=replicas)
+    for stream in streams:
+        if stream.is_emptied_by_its_durable:
+            await _make_keeping_all(jetstream, stream)
+        else:
+            await _provision_stream(jetstream, stream)
     for durable in make_durables():
         await _provision_durable(jetstream, durable)
+    for stream in streams:
+        if stream.is_emptied_by_its_durable:
+            await _provision_stream(jetstream, stream)
+
+
+async def _make_keeping_all(jetstream: JetStreamContext, plan: StreamPlan) -> None:
+    """Until its durable is there nobody is interested in what comes, and it would be thrown away."""
+    name = str(plan.wanted.name)
+    try:
+        await jetstream.stream_info(name)
+    except NotFoundError:
+        keeping = plan.wanted.evolve(retention=api.RetentionPolicy.LIMITS)
+        await _call(jetstream.add_stream(keeping), f"stream {name}")
 
 
 async def _provision_stream(jetstream: JetStreamContext, plan: StreamPlan) -> None:
@@ -282,8 +314,22 @@ async def _call(request: Any, what: str) -> None:
         raise CannotProvision(f"{what}: {error.description}") from error
 
 
-async def main(settings: ServiceSettings) -> None:
-    seed = settings.nats_seed_file
+class ProvisionSettings(ServiceSettings):
+    """nats_mirror_seed_file: the seed of who owns the account of the mirror; without it there is none."""
+
+    nats_mirror_seed_file: Path | None = None
+
+
+async def main(settings: ProvisionSettings) -> None:
+    async with _connected(settings, settings.nats_seed_file) as client:
+        await provision(client)
+        if settings.nats_mirror_seed_file is not None:
+            async with _connected(settings, settings.nats_mirror_seed_file) as owner:
+                await _call(keep_mirror(client, owner), "the mirror of EVENTS")
+
+
+@asynccontextmanager
+async def _connected(settings: ServiceSettings, seed: Path | None) -> AsyncIterator[Client]:
     client = await nats.connect(
         settings.nats_url,
         nkeys_seed=str(seed) if seed else None,
@@ -293,13 +339,13 @@ async def main(settings: ServiceSettings) -> None:
         connect_timeout=5,
     )
     try:
-        await provision(client)
+        yield client
     finally:
         await client.close()
 
 
 if __name__ == "__main__":
     try:
-        asyncio.run(main(ServiceSettings()))
+        asyncio.run(main(ProvisionSettings()))
     except CannotProvision as refused:
         sys.exit(f"provision: {refused}")

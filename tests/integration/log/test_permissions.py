@@ -12,7 +12,6 @@ from nats.aio.client import Client
 from nats.aio.msg import Msg
 from nats.errors import TimeoutError as NoAnswer
 
-from libs.common.bus.settings import ServiceSettings
 from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import Aggregate, Draft, select
 from libs.common.events.name import NameReleased
@@ -20,7 +19,7 @@ from libs.common.log import permissions
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.permissions import Permissions
 from libs.common.log.port import CaughtUp
-from libs.common.log.provision import main
+from libs.common.log.provision import ProvisionSettings, main
 from tests.support.names import CAUSE, claim, name
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
@@ -183,4 +182,4 @@ async def test_a_worker_consumes_its_durable(connect: Connect):
 async def test_provisioning_runs_as_its_user(server: NatsProcess, seeds: dict[str, Path], monkeypatch):
     monkeypatch.setenv("SPECSTREAM_NATS_URL", server.url)
     monkeypatch.setenv("SPECSTREAM_NATS_SEED_FILE", str(seeds["provision"]))
-    await main(ServiceSettings())
+    await main(ProvisionSettings())

@@ -8,15 +8,21 @@ from subprocess import PIPE
 import pytest
 from faststream.nats import JStream, NatsBroker
 from nats.aio.client import Client
-from nats.js import api
-from nats.js.errors import NoStreamResponseError
+from nats.js import JetStreamContext, api
+from nats.js.errors import NoStreamResponseError, ServiceUnavailableError
 
 from libs.common.errors import AppendConflict
 from libs.common.events.envelope import Aggregate, Cause, Draft
 from libs.common.events.name import NameClaimed
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import Head
-from libs.common.log.provision import CannotProvision, make_durables, make_streams, provision
+from libs.common.log.provision import (
+    CannotProvision,
+    _make_keeping_all,
+    make_durables,
+    make_streams,
+    provision,
+)
 from tests.support.names import CAUSE, claim, name
 from tests.support.nats_server import NatsEndpoint
 
@@ -40,6 +46,58 @@ async def test_the_log_keeps_everything_for_ever(log_client: Client):
     assert (events.deny_delete, events.deny_purge, events.allow_rollup_hdrs) == (True, True, False)
     assert events.allow_msg_ttl is not True
     assert (events.discard, events.storage, events.max_age) == ("new", "file", 0)
+
+
+@pytest.mark.parametrize("is_earlier", [False, True])
+async def test_commands_wait_until_they_are_handled_and_the_next_are_refused_when_too_many_wait(
+    log_client: Client, is_earlier: bool
+):
+    """An earlier version kept all of a week, and dropped what was not handled in that time."""
+    jetstream = log_client.jetstream()
+    if is_earlier:
+        present = (await jetstream.stream_info("COMMANDS")).config
+        earlier = present.evolve(retention="limits", discard="old", max_age=7 * 86400.0, max_bytes=-1)
+        await jetstream.update_stream(earlier)
+    for _ in range(3):
+        await jetstream.publish("commands.default.deployment.submit", b"{}")
+    pulled = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
+    (handled,) = await pulled.fetch(1)
+    await handled.ack_sync()
+
+    await provision(log_client)
+
+    info = await jetstream.stream_info("COMMANDS")
+    assert (info.config.discard, info.config.max_age) == ("new", 0)
+    assert (info.state.first_seq, info.state.messages) == (2, 2)
+    await fill_commands(jetstream, info.config.max_bytes)
+    # What nobody waits for is not kept, so there is always room to answer.
+    await jetstream.publish("commands.default.rejected", b"{}")
+    state = (await jetstream.stream_info("COMMANDS")).state
+    assert (state.first_seq, state.bytes <= info.config.max_bytes) == (2, True)
+
+
+async def fill_commands(jetstream: JetStreamContext, max_bytes: int) -> None:
+    body = b"x" * 1_000_000
+    for _ in range(max_bytes // len(body)):
+        await jetstream.publish("commands.default.deployment.submit", body)
+    with pytest.raises(ServiceUnavailableError):
+        await jetstream.publish("commands.default.deployment.submit", body)
+
+
+async def test_every_stream_has_a_limit_but_the_log(log_client: Client):
+    for stream, config in (await configs(log_client)).items():
+        assert (config.max_bytes > 0) == (stream != "EVENTS"), stream
+
+
+async def test_no_command_is_thrown_away_before_its_durable_is_there(log_client: Client):
+    jetstream = log_client.jetstream()
+    await jetstream.delete_stream("COMMANDS")
+    (plan,) = (plan for plan in make_streams(replicas=1) if plan.is_emptied_by_its_durable)
+    await _make_keeping_all(jetstream, plan)
+    await jetstream.publish("commands.default.deployment.submit", b"{}")
+    await provision(log_client)
+    info = await jetstream.stream_info("COMMANDS")
+    assert (info.config.retention, info.state.messages) == ("interest", 1)
 
 
 async def test_again_changes_nothing_and_keeps_the_events(log_client: Client):

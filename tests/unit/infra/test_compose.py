@@ -6,6 +6,7 @@ import pytest
 import yaml
 
 from libs.common.bus.settings import ServiceSettings
+from libs.common.log.provision import ProvisionSettings
 from libs.supervisor import nats_config
 from libs.supervisor.settings import ROOT, SERVICES, SupervisorSettings
 from services.api.settings import Settings as ApiSettings
@@ -22,7 +23,7 @@ SETTINGS: dict[str, type[ServiceSettings]] = {
     "health": HealthSettings,
     "autoscaler": AutoscalerSettings,
     "router": RouterSettings,
-    "provision": ServiceSettings,
+    "provision": ProvisionSettings,
 }
 
 

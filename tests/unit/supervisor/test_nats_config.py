@@ -18,7 +18,7 @@ def test_every_user_is_in_the_configuration():
     assert set(SERVICES) < set(nats_config.USERS)
 
 
-@pytest.mark.parametrize("user", [user for user in nats_config.USERS if user != "provision"])
+@pytest.mark.parametrize("user", [user for user in nats_config.USERS if not user.startswith("provision")])
 def test_nobody_else_may_touch_streams(user):
     allowed = nats_config.permissions_of(user)
     for verb in ("CREATE", "UPDATE", "DELETE", "PURGE", "MSG.DELETE", "RESTORE"):

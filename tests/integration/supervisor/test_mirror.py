@@ -1,0 +1,52 @@
+"""The copy of the events that other systems read: made again when it is no copy any more."""
+
+import pytest
+
+from libs.common.log.provision import provision
+from tests.support.nats_users import connected_as
+from tests.support.polling import eventually
+
+
+@pytest.mark.parametrize("what", ["lost", "of another log", "ahead", "with a gap"])
+async def test_a_mirror_that_is_no_copy_is_made_again(make_platform, what):
+    platform = make_platform()
+    await platform.start_and_wait()
+    await append(platform, "a", 5)
+    await eventually(lambda: last_of_the_mirror(platform, 5))
+    async with (
+        connected_as(platform, "provision") as ours,
+        connected_as(platform, "provision-mirror") as owner,
+    ):
+        match what:
+            case "lost":
+                await owner.jetstream().delete_stream("EVENTS")
+            case "with a gap":
+                await owner.jetstream().delete_msg("EVENTS", 3)
+            case _:
+                await ours.jetstream().delete_stream("EVENTS")
+                await provision(ours)
+    if what == "of another log":
+        await append(platform, "b", 7)
+    await platform.stop()
+    await platform.start_and_wait()
+    await append(platform, "c", 2)
+    async with connected_as(platform, "provision") as ours:
+        stored = (await ours.jetstream().stream_info("EVENTS")).state
+        await eventually(lambda: last_of_the_mirror(platform, stored.last_seq))
+        async with connected_as(platform, "commands") as theirs:
+            assert (await theirs.jetstream().stream_info("EVENTS")).state.messages == stored.messages
+            for sequence in range(1, stored.last_seq + 1):
+                copied = await theirs.jetstream().get_msg("EVENTS", sequence)
+                original = await ours.jetstream().get_msg("EVENTS", sequence)
+                assert (copied.subject, copied.time) == (original.subject, original.time)
+
+
+async def last_of_the_mirror(platform, expected):
+    async with connected_as(platform, "commands") as theirs:
+        return (await theirs.jetstream().stream_info("EVENTS")).state.last_seq == expected
+
+
+async def append(platform, name, events):
+    async with connected_as(platform, "api") as api:
+        for place in range(events):
+            await api.jetstream().publish(f"append.default.name.{name}{place}.NameClaimed", b"{}")

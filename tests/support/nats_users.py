@@ -1,0 +1,40 @@
+"""A platform's broker as each of its users meets it."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import nats
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+from nats.errors import NoRespondersError
+from nats.errors import TimeoutError as NoAnswer
+
+from tests.support.platform_process import SERVICES, PlatformProcess
+
+
+@asynccontextmanager
+async def connected_as(platform: PlatformProcess, user: str) -> AsyncIterator[Client]:
+    """The client library, as that user."""
+
+    async def on_error(_: Exception) -> None:
+        """A refusal shows as an answer that never comes, too."""
+
+    client = await nats.connect(
+        f"nats://127.0.0.1:{platform.ports()['nats']}",
+        nkeys_seed=str(platform.home / "nats" / f"{user}.nk"),
+        inbox_prefix=f"_INBOX_{user}" if user in SERVICES else "_INBOX",
+        allow_reconnect=False,
+        error_cb=on_error,
+    )
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+async def answer(client: Client, subject: str, payload: bytes = b"{}") -> Msg | None:
+    """None where nobody answers, or where it may not be asked."""
+    try:
+        return await client.request(subject, payload, timeout=0.25)
+    except (NoAnswer, NoRespondersError):
+        return None
