@@ -15,6 +15,7 @@ from nats.aio.msg import Msg
 from libs.common.bus import subjects
 from libs.common.bus.heartbeat import Heartbeat
 from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.provision import provision
 from tests.support.api_process import ApiProcess, api_process
 from tests.support.dying_service import order_of
 from tests.support.killing import choose_seed
@@ -226,6 +227,27 @@ async def test_a_command_that_always_fails_is_given_up_and_others_go_on(
     assert await registered(log_client) == []
     await requester.ask("submit", a_submission(2, "new"))
     await eventually(lambda: beats[-1].set_aside == ())
+
+
+async def test_a_command_that_waits_for_the_log_holds_no_stop_up_and_is_not_lost(
+    apis: Apis, requester: Requester, log_client: Client
+):
+    jetstream = log_client.jetstream()
+    await apis.start()
+    await jetstream.delete_stream(subjects.EVENTS_STREAM)
+    command_id = await requester.publish("submit", a_submission(1))
+
+    async def is_at_work() -> bool:
+        info = await jetstream.consumer_info(subjects.COMMANDS_STREAM, subjects.COMMANDS_DURABLE)
+        return info.num_ack_pending == 1
+
+    await eventually(is_at_work)
+    # Ends with status 0, in time.
+    await apis.close()
+    await provision(log_client)
+    await apis.start()
+    assert (await requester.answer(command_id))[0] == "done"
+    assert await registered(log_client) == [(command_id, 1)]
 
 
 async def test_commands_take_effect_in_their_order_whatever_dies(
