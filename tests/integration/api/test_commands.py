@@ -1,6 +1,7 @@
 """Commands of other systems, carried out by an api that may be killed at any moment."""
 
 import asyncio
+import json
 import random
 import signal
 from collections.abc import AsyncIterator
@@ -116,6 +117,27 @@ async def test_two_sources_may_use_the_same_id(apis: Apis, requester: Requester,
     await requester.ask("submit", a_submission(1), command_id="42", source="/a")
     await requester.ask("submit", a_submission(2), command_id="42", source="/b")
     assert await registered(log_client) == [("42", 1), ("42", 2)]
+
+
+async def test_the_broker_itself_drops_neither_another_source_nor_a_repeat(
+    apis: Apis, requester: Requester, log_client: Client
+):
+    """Though they give all their messages the same `Nats-Msg-Id`."""
+    await apis.start()
+
+    async def is_taken(source: str) -> bool:
+        attributes = {"specversion": "1.0", "id": "42", "source": source, "type": "x"}
+        ack = await log_client.jetstream().publish(
+            "commands.default.deployment.submit",
+            json.dumps(a_submission(len(source))).encode(),
+            headers={"Nats-Msg-Id": "42", **{f"ce-{name}": value for name, value in attributes.items()}},
+        )
+        return not ack.duplicate
+
+    for number, source in enumerate(["/a", "/bc", "/bc"]):
+        await eventually(lambda source=source: is_taken(source), within_s=5)
+        await requester.answer("42", source=source, number=max(number, 1))
+    assert await registered(log_client) == [("42", 2), ("42", 3)]
 
 
 @pytest.mark.parametrize("first", ["changed", "no change", "refused"])
