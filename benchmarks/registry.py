@@ -12,6 +12,7 @@ Measure = Callable[..., Awaitable[list[Figure]]]
 BENCHMARKS: Mapping[str, str] = MappingProxyType(
     {
         "append": "benchmarks.append",
+        "commands": "benchmarks.commands",
         "replay": "benchmarks.replay",
         "endpoint": "benchmarks.endpoint",
         "change": "benchmarks.change",

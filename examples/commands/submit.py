@@ -3,9 +3,8 @@
     python examples/commands/submit.py HOME SPEC.json [ID]
 
 HOME is a platform's home: `run/ports.json` tells where its broker is, `nats/commands.nk` who we are.
-Prints the answer, `done` or `rejected`, as JSON; exits 1 on a rejection. ID is the command's, made up if it
-is not given: the same one again has no second effect and gets the first answer, so whoever hears none asks
-again.
+Prints the answer, `done` or `rejected`, as JSON; exits 1 on a rejection. ID is the command's, made up if
+none is given: the same one again has no second effect and gets the first answer, so ask again to be sure.
 """
 
 import asyncio

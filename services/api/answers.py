@@ -54,13 +54,12 @@ def message(
     *,
     of_type: str,
     project_id: str,
-    command_sequence: int,
     at: datetime,
     traceparent: str | None,
 ) -> Message:
     """The same answer to the same command is the same event; but each message that asks is answered.
 
-    command_sequence: of the message that asks. at: when the answer became certain.
+    at: when the answer became certain.
     """
     body = to_json(answer)
     answer_id = name_key(f"{of_type} {project_id}", body.decode())
@@ -71,7 +70,6 @@ def message(
         "ce-type": of_type,
         "ce-time": to_rfc3339(at),
         "content-type": "application/json",
-        "Nats-Msg-Id": f"{answer_id}.{command_sequence}",
     }
     for name, field in (("ce-causationid", "commandId"), ("ce-causationsource", "commandSource")):
         value = answer[field]

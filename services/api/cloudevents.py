@@ -125,7 +125,10 @@ def _text(value: object) -> str | None:
 
 
 def _is_fit(value: object) -> bool:
-    return isinstance(value, str) and len(value) <= MAX_ATTRIBUTE and _ATTRIBUTE.fullmatch(value) is not None
+    """Bytes of a header that are no UTF-8 arrive as halves of surrogate pairs, which cannot be sent on."""
+    if not (isinstance(value, str) and len(value) <= MAX_ATTRIBUTE and _ATTRIBUTE.fullmatch(value)):
+        return False
+    return not any("\ud800" <= character <= "\udfff" for character in value)
 
 
 def _check(attributes: Mapping[str, object], named: Named) -> None:

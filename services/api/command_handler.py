@@ -56,6 +56,9 @@ MOST_FAILURES = 3
 MOST_ATTEMPTS = 10
 """Beginnings of a command that all ended with the process."""
 
+MOST_DELIVERIES = 5
+"""Of a message that fails outside what is answered: it would hold up all others for ever."""
+
 ANSWER_TRIES = 3
 """How often a stream that refuses an answer is asked again."""
 
@@ -122,7 +125,20 @@ class CommandHandler:
     async def on_command(
         self, project_id: str, verb: str, headers: Mapping[str, str], body: bytes, delivery: Delivery
     ) -> State:
-        """Returns when its publisher has been told. headers: their names in lower case."""
+        """Returns when its publisher has been told, or cannot be. headers: their names in lower case."""
+        try:
+            return await self._on_command(project_id, verb, headers, body, delivery)
+        except Exception as error:
+            if delivery.number < MOST_DELIVERIES:
+                raise
+            logger.exception("command dropped", sequence=delivery.sequence, deliveries=delivery.number)
+            reason = f"message {delivery.sequence} was given up: {type(error).__name__}: {error}"
+            self._set_aside(f"message {delivery.sequence}", reason, delivery.number)
+            return State.FAILED
+
+    async def _on_command(
+        self, project_id: str, verb: str, headers: Mapping[str, str], body: bytes, delivery: Delivery
+    ) -> State:
         asked = _read(project_id, verb, headers, body)
         key = asked.key
         if key is None:
@@ -130,7 +146,7 @@ class CommandHandler:
             outcome = Outcome(State.REFUSED, self.clock(), answers.rejected(asked.named, asked.content))
         else:
             outcome = await self._outcome(key, asked, delivery)
-        await self._tell(asked, outcome, delivery)
+        await self._tell(asked, outcome)
         return outcome.state
 
     async def _outcome(self, key: CommandKey, asked: Asked, delivery: Delivery) -> Outcome:
@@ -217,28 +233,28 @@ class CommandHandler:
 
     def _give_up(self, asked: Asked, reason: str, attempts: int) -> tuple[State, Mapping[str, Any]]:
         logger.error("command given up", command_id=asked.named.id, about=asked.about, reason=reason)
-        while len(self.set_aside) >= MOST_SET_ASIDE:
-            self.set_aside.pop(next(iter(self.set_aside)))
-        self.set_aside[asked.about] = SetAside(
-            subject=asked.about,
-            reason=f"command {asked.named.id} of {asked.named.source} was given up: {reason}"[:500],
-            since=self.clock(),
-            attempts=attempts,
-        )
+        whose = f"command {asked.named.id} of {asked.named.source} was given up"
+        self._set_aside(asked.about, f"{whose}: {reason}", attempts)
         told = (
             f"the platform could not carry the command out after {attempts} attempts; "
             "the events tell whether it had an effect, and the log of api tells why"
         )
         return State.FAILED, answers.failed(asked.named, told)
 
-    async def _tell(self, asked: Asked, outcome: Outcome, delivery: Delivery) -> None:
+    def _set_aside(self, about: str, reason: str, attempts: int) -> None:
+        while len(self.set_aside) >= MOST_SET_ASIDE:
+            self.set_aside.pop(next(iter(self.set_aside)))
+        self.set_aside[about] = SetAside(
+            subject=about, reason=reason[:500], since=self.clock(), attempts=attempts
+        )
+
+    async def _tell(self, asked: Asked, outcome: Outcome) -> None:
         """A stream that refuses answers holds no commands up: the outcome is remembered, to be asked for."""
         is_done = outcome.state is State.DONE
         told = answers.message(
             outcome.answer,
             of_type=answers.DONE_TYPE if is_done else answers.REJECTED_TYPE,
             project_id=asked.project_id,
-            command_sequence=delivery.sequence,
             at=outcome.at,
             traceparent=telemetry.current_traceparent(),
         )

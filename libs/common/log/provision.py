@@ -129,7 +129,9 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 max_age=0,
                 max_bytes=256 * _MIB,
                 allow_direct=True,
-                duplicate_window=10 * _MINUTE,
+                # As short as can be: commands are known by source and id. By `Nats-Msg-Id` alone the broker
+                # would drop another source's, and the repeat of who has not heard the answer.
+                duplicate_window=0.1,
             ),
             droppable | {"retention", "discard"},
         ),

@@ -1,6 +1,7 @@
 """Commands of other systems, carried out by an api that may be killed at any moment."""
 
 import asyncio
+import json
 import random
 import signal
 from collections.abc import AsyncIterator
@@ -15,6 +16,7 @@ from nats.aio.msg import Msg
 from libs.common.bus import subjects
 from libs.common.bus.heartbeat import Heartbeat
 from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.provision import provision
 from tests.support.api_process import ApiProcess, api_process
 from tests.support.dying_service import order_of
 from tests.support.killing import choose_seed
@@ -115,6 +117,27 @@ async def test_two_sources_may_use_the_same_id(apis: Apis, requester: Requester,
     await requester.ask("submit", a_submission(1), command_id="42", source="/a")
     await requester.ask("submit", a_submission(2), command_id="42", source="/b")
     assert await registered(log_client) == [("42", 1), ("42", 2)]
+
+
+async def test_the_broker_itself_drops_neither_another_source_nor_a_repeat(
+    apis: Apis, requester: Requester, log_client: Client
+):
+    """Though they give all their messages the same `Nats-Msg-Id`."""
+    await apis.start()
+
+    async def is_taken(source: str) -> bool:
+        attributes = {"specversion": "1.0", "id": "42", "source": source, "type": "x"}
+        ack = await log_client.jetstream().publish(
+            "commands.default.deployment.submit",
+            json.dumps(a_submission(len(source))).encode(),
+            headers={"Nats-Msg-Id": "42", **{f"ce-{name}": value for name, value in attributes.items()}},
+        )
+        return not ack.duplicate
+
+    for number, source in enumerate(["/a", "/bc", "/bc"]):
+        await eventually(lambda source=source: is_taken(source), within_s=5)
+        await requester.answer("42", source=source, number=max(number, 1))
+    assert await registered(log_client) == [("42", 2), ("42", 3)]
 
 
 @pytest.mark.parametrize("first", ["changed", "no change", "refused"])
@@ -226,6 +249,27 @@ async def test_a_command_that_always_fails_is_given_up_and_others_go_on(
     assert await registered(log_client) == []
     await requester.ask("submit", a_submission(2, "new"))
     await eventually(lambda: beats[-1].set_aside == ())
+
+
+async def test_a_command_that_waits_for_the_log_holds_no_stop_up_and_is_not_lost(
+    apis: Apis, requester: Requester, log_client: Client
+):
+    jetstream = log_client.jetstream()
+    await apis.start()
+    await jetstream.delete_stream(subjects.EVENTS_STREAM)
+    command_id = await requester.publish("submit", a_submission(1))
+
+    async def is_at_work() -> bool:
+        info = await jetstream.consumer_info(subjects.COMMANDS_STREAM, subjects.COMMANDS_DURABLE)
+        return info.num_ack_pending == 1
+
+    await eventually(is_at_work)
+    # Ends with status 0, in time.
+    await apis.close()
+    await provision(log_client)
+    await apis.start()
+    assert (await requester.answer(command_id))[0] == "done"
+    assert await registered(log_client) == [(command_id, 1)]
 
 
 async def test_commands_take_effect_in_their_order_whatever_dies(

@@ -69,6 +69,7 @@ def test_what_is_none_is_refused_with_the_id_if_there_is_one(headers, content, p
             {k.title(): v for k, v in BINARY.items()}, Named("c1", "/ci", is_known=True), id="binary"
         ),
         pytest.param({**BINARY, "ce-source": ""}, Named("c1", ""), id="an empty source"),
+        pytest.param({**BINARY, "ce-id": "\udcff"}, Named("\udcff", "/ci"), id="an id that is no UTF-8"),
         pytest.param({**BINARY, "ce-id": "x" * 300}, Named("x" * 256, "/ci"), id="too long an id"),
         pytest.param(
             {"content-type": "application/cloudevents+json", "ce-id": "x"}, Named(), id="structured"
