@@ -69,16 +69,18 @@ async def test_commands_wait_until_they_are_handled_and_the_next_are_refused_whe
     info = await jetstream.stream_info("COMMANDS")
     assert (info.config.discard, info.config.max_age) == ("new", 0)
     assert (info.state.first_seq, info.state.messages) == (2, 2)
-    await fill_commands(jetstream, info.config.max_bytes)
+    few = info.config.evolve(max_bytes=4_000_000)
+    await jetstream.update_stream(few)
+    await fill_commands(jetstream, few.max_bytes)
     # What nobody waits for is not kept, so there is always room to answer.
     await jetstream.publish("commands.default.rejected", b"{}")
     state = (await jetstream.stream_info("COMMANDS")).state
-    assert (state.first_seq, state.bytes <= info.config.max_bytes) == (2, True)
+    assert (state.first_seq, state.bytes <= few.max_bytes) == (2, True)
 
 
 async def fill_commands(jetstream: JetStreamContext, max_bytes: int) -> None:
     body = b"x" * 1_000_000
-    for _ in range(max_bytes // len(body)):
+    for _ in range(max_bytes // len(body) - 1):
         await jetstream.publish("commands.default.deployment.submit", body)
     with pytest.raises(ServiceUnavailableError):
         await jetstream.publish("commands.default.deployment.submit", body)
