@@ -259,3 +259,21 @@ async def test_a_log_that_lost_what_was_exported_is_noticed(tmp_path: Path):
         assert (await api.get("/v1/log/verify"))["ok"]
     async with running_api(tmp_path, MemoryLog()) as api:
         assert (await api.get("/v1/log/verify"))["ok"], "an export of another log says nothing of this one"
+
+
+async def test_an_import_whose_file_is_lost_goes_on_with_the_same_file_alone(tmp_path: Path):
+    exports = []
+    for name in ("one", "two"):
+        async with running_api(tmp_path / name) as api:
+            await api.submit(a_config(name))
+            exports.append((await api.http.get("/v1/log/export")).content)
+            events = [event async for event in api.api.archive.read_raw()]
+    other, same = exports
+    async with running_api(tmp_path / "three") as api:
+        await api.api.archive.restore(events[:2], until=len(events))
+        assert await api.status("POST", "/v1/log/import", content=other) == (409, "CONFLICT")
+        assert (await api.get("/v1/log/import"))["state"] == "failed"
+        assert (await api.http.post("/v1/log/import", content=same)).json() == {"events": 3}
+        assert (await api.get("/v1/log/import"))["state"] == "done"
+        assert [event async for event in api.api.archive.read_raw()] == events
+        assert await api.status("POST", "/v1/log/import", content=same) == (409, "CONFLICT")
