@@ -39,8 +39,7 @@ class Projector:
     """sequence: of the last event that reads show. caught_up: set when it has seen all that was stored, or
     why that takes longer: what is stored is a part of an import, or all read models are made anew.
 
-    importing: the import that is waited for. rebuilding: why the read models are made anew; empty when they
-    are not.
+    rebuilding: why the read models are made anew; empty when they are not.
     """
 
     log: EventLog
@@ -49,7 +48,6 @@ class Projector:
     visible_timeout_s: float = 10.0
     sequence: int = 0
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
-    importing: Importing | None = None
     rebuilding: str = ""
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
 
@@ -87,7 +85,12 @@ class Projector:
                 log_end = 0 if await self.log.importing() else await self.log.last_sequence()
         except (LogUnavailable, LogReplaced, TimeoutError):
             return
-        await self.wait_for(log_end)
+        try:
+            await self.wait_for(log_end)
+        except NotVisible:
+            # An import may have begun in the empty log right after it was asked.
+            if await self.log.importing() is None:
+                raise
 
     async def _fitting_checkpoint(self) -> int:
         """Where the read models are in the log; 0, and they are empty, when they are not of this log."""
@@ -115,7 +118,6 @@ class Projector:
                 await waiting.put(item)
 
     def _hold(self, importing: Importing) -> None:
-        self.importing = importing
         self.progress.hold(importing)
         self.caught_up.set()
 
@@ -132,7 +134,7 @@ class Projector:
                 self._complete()
 
     def _complete(self) -> None:
-        self.importing, self.rebuilding = None, ""
+        self.rebuilding = ""
         self.progress.hold(None)
         self.caught_up.set()
         logger.info("read models are complete", sequence=self.sequence)

@@ -24,7 +24,7 @@ async def history() -> LongHistory:
 @pytest.mark.parametrize("killed", [None, "api", "nats", "supervisor"])
 async def test_no_service_acts_on_a_part_of_an_import(own_platform, history, tmp_path, killed):
     rng = random.Random(f"{SEED} {killed}")
-    delay_s, from_its_begin = rng.uniform(0, 0.2), rng.random() < 0.7
+    delay_s, from_its_begin = rng.uniform(0, 0.15), rng.random() < 0.8
     print(f"{SEED_VARIABLE}={SEED}: {killed} killed after {delay_s:.3f} s, from its begin: {from_its_begin}")
     await own_platform.start_and_wait()
     importing = asyncio.create_task(

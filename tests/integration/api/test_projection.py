@@ -321,3 +321,21 @@ async def test_verify_compares_tables_of_any_length(api: RunningApi, change: str
     found = await api.get("/v1/log/verify")
     assert (found["ok"], says in found["reason"]) == (False, True), found
     assert not list(api.api.exported_head.parent.glob(".*")), "what verifying needed is gone"
+
+
+async def test_an_import_whose_file_is_lost_goes_on_with_the_same_file_alone(tmp_path: Path):
+    exports = []
+    for name in ("one", "two"):
+        async with running_api(tmp_path / name) as api:
+            await api.submit(a_config(name))
+            exports.append((await api.http.get("/v1/log/export")).content)
+            events = [event async for event in api.api.archive.read_raw()]
+    other, same = exports
+    async with running_api(tmp_path / "three") as api:
+        await api.api.archive.restore(events[:2], until=len(events))
+        assert await api.status("POST", "/v1/log/import", content=other) == (409, "CONFLICT")
+        assert (await api.get("/v1/log/import"))["state"] == "failed"
+        assert (await api.http.post("/v1/log/import", content=same)).json() == {"events": 3}
+        assert (await api.get("/v1/log/import"))["state"] == "done"
+        assert [event async for event in api.api.archive.read_raw()] == events
+        assert await api.status("POST", "/v1/log/import", content=same) == (409, "CONFLICT")

@@ -8,7 +8,10 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
+from libs.common.bus import subjects
 from libs.common.errors import LogReplaced
+from libs.common.events.deployment import DeploymentCreated
+from libs.common.events.envelope import Aggregate, Draft
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import CaughtUp
 from libs.common.log.provision import provision
@@ -121,3 +124,46 @@ async def test_the_same_log_after_a_restart_goes_on(client: Client, server: Nats
     server.start()
     await fill(log, "c")
     assert await log.last_sequence() == 3
+
+
+async def test_a_durable_that_is_ahead_of_a_restored_log_gets_what_comes(
+    client: Client, server: NatsProcess, tmp_path: Path
+):
+    """The broker puts it back to the end of its stream; were it not so, its service would hear nothing."""
+    log = log_of(client)
+    heads = (await log.append([made("1")], heads={}, cause=CAUSE)).heads
+    server.stop()
+    messages = next((tmp_path / "nats" / "store").glob("jetstream/*/streams/EVENTS")) / "msgs"
+    shutil.copytree(messages, tmp_path / "messages")
+    server.start()
+    for number in "234":
+        await log.append([made(number)], heads=heads, cause=CAUSE)
+    assert await woken(client, until=4) == [1, 2, 3, 4]
+    server.kill()
+    shutil.rmtree(messages)
+    shutil.copytree(tmp_path / "messages", messages)
+    server.start()
+    async with connected(server.url) as anew:
+        await provision(anew)
+        restored = log_of(anew)
+        assert await restored.last_sequence() == 1
+        for number in "56":
+            await restored.append([made(number)], heads={}, cause=CAUSE)
+        # Of what it had handled before, it may hear again: how far it was is written a moment later.
+        assert (await woken(anew, until=3))[-2:] == [2, 3]
+
+
+def made(deployment_id: str) -> Draft:
+    return Draft(Aggregate("p", "deployment", deployment_id), DeploymentCreated(name="n"))
+
+
+async def woken(client: Client, *, until: int) -> list[int]:
+    """What the reconciler's durable delivers, up to a sequence."""
+    jetstream = client.jetstream(timeout=10)
+    work = await jetstream.pull_subscribe_bind(subjects.RECONCILER_DURABLE, subjects.EVENTS_STREAM)
+    delivered: list[int] = []
+    while until not in delivered:
+        for message in await work.fetch(1, timeout=10):
+            await message.ack_sync()
+            delivered.append(message.metadata.sequence.stream)
+    return delivered

@@ -50,3 +50,34 @@ async def test_it_calls_once_when_caught_up_and_then_for_each_event() -> None:
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_of_an_import_it_calls_when_all_of_it_is_there_and_for_no_event() -> None:
+    original, log, worlds = MemoryLog(), MemoryLog(), Worlds()
+    for number in range(3):
+        await say(original, DeploymentCreated(name="one"), f"d{number}")
+    events = [event async for event in original.read_raw()]
+    calls: list[object] = []
+    task = asyncio.ensure_future(
+        follow_worlds(
+            log,
+            worlds,
+            on_caught_up=calls.append,
+            on_change=lambda world, _: calls.append(world.deployment_id),
+            on_importing=lambda importing: calls.append(str(importing)),
+        )
+    )
+    try:
+        await eventually(lambda: calls == ["None", 0])
+        await log.restore(events[:2], until=3)
+        await eventually(lambda: "importing 2 of 3" in calls)
+        assert not worlds.by_id
+        await log.restore(events[2:], until=3)
+        await eventually(lambda: calls[-2:] == ["None", 3])
+        assert set(worlds.by_id) == {"d0", "d1", "d2"}
+        await say(log, DeploymentDeleted(name="one"), "d1")
+        await eventually(lambda: calls[-1] == "d1")
+        assert {call for call in calls if call in worlds.by_id} == {"d1"}
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
