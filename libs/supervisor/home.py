@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -48,6 +49,11 @@ class Home:
     def envoy_bootstrap(self) -> Path:
         return self.path / "envoy" / "bootstrap.json"
 
+    @property
+    def log_directory(self) -> Path:
+        """What the streams lie in: EVENTS, the truth, and the reserve beside it."""
+        return self.path / "nats" / "jetstream"
+
     def seed(self, user: str) -> Path:
         """The nkey seed of a NATS user."""
         return self.path / "nats" / f"{user}.nk"
@@ -82,6 +88,8 @@ def write_public(path: Path, text: str) -> None:
 
 
 def _replace(path: Path, text: str, *, mode: int) -> None:
+    if _has(path, text, mode=mode):  # a start that changes nothing needs no room on the disk
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -90,6 +98,13 @@ def _replace(path: Path, text: str, *, mode: int) -> None:
         file.flush()
         os.fsync(descriptor)
     draft.replace(path)
+
+
+def _has(path: Path, text: str, *, mode: int) -> bool:
+    try:
+        return stat.S_IMODE(path.stat().st_mode) == mode and path.read_text() == text
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 @contextmanager

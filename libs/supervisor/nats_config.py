@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from libs.common.bus import subjects
+from libs.common.bus import server_health, subjects
 from libs.common.log import permissions
 from libs.common.log.permissions import Permissions
 from libs.supervisor.ports import HOST
@@ -36,6 +36,9 @@ WORKS: Mapping[str, tuple[str, str]] = {
 """The stream and durable that wake a service."""
 
 USERS = (PROVISION_USER, *WRITES, COMMANDS_USER)
+
+SYSTEM_USERS = (server_health.USER,)
+"""Of the system account: no stream or event of ours is there."""
 
 _REJECTED = subjects.rejected("*")
 
@@ -75,12 +78,16 @@ _RECONCILERS_DURABLE = tuple(
 
 
 def render(template: str, home: Path, *, port: int, public_keys: Mapping[str, str]) -> str:
-    """The text of `nats.conf`, from the one in `infra/nats/`. public_keys: of each of `USERS`, its nkey."""
+    """The text of `nats.conf`, from the one in `infra/nats/`. public_keys: of each of `USERS` and
+    `SYSTEM_USERS`, its nkey.
+    """
     users = [{"nkey": public_keys[user], "permissions": _rules(user)} for user in USERS]
+    monitors = [{"nkey": public_keys[user], "permissions": _rules(user)} for user in SYSTEM_USERS]
     return string.Template(template).substitute(
         LISTEN=_quoted(f"{HOST}:{port}"),
         STORE_DIR=_quoted(str(home / "nats" / "jetstream")),
         USERS=_quoted(users),
+        SYSTEM_USERS=_quoted(monitors),
     )
 
 
@@ -97,8 +104,10 @@ def permissions_of(user: str) -> Permissions:
         case "commands":
             # A plain client gets its answers under the common prefix, which no service uses.
             return Permissions(("commands.>", *_OWN_CONSUMERS), ("events.>", _REJECTED, "_INBOX.>"))
+        case server_health.USER:
+            return Permissions((server_health.REQUEST,), (f"{server_health.INBOX}.>",))
         case "api":
-            return _service(user) + Permissions((_REJECTED,), (subjects.HEARTBEATS,))
+            return _service(user) + Permissions((_REJECTED, subjects.WRITE_PROBE), (subjects.HEARTBEATS,))
         case _:
             return _service(user)
 

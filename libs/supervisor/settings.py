@@ -28,7 +28,8 @@ class SupervisorSettings:
     """home: absolute, holds all state. api_key: None means the one kept in the home.
 
     grace_seconds: between SIGTERM and SIGKILL. drain_deadline_seconds: how long a retiring replica may
-    finish its requests. modules: the module that is run for each service; a program that composes a
+    finish its requests. disk_reserve_mib: kept beside the log, so that deleting works when the disk is full;
+    0 keeps none. modules: the module that is run for each service; a program that composes a
     service differently takes its place by `SPECSTREAM_MODULE_<SERVICE>`. root: the checkout.
     """
 
@@ -38,6 +39,7 @@ class SupervisorSettings:
     api_key: str | None = field(default=None, repr=False)
     grace_seconds: float = 10.0
     drain_deadline_seconds: float = 30.0
+    disk_reserve_mib: int = 64
     log_level: str = "INFO"
     modules: Mapping[str, str] = field(default_factory=dict)
     root: Path = ROOT
@@ -74,6 +76,9 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         ),
         drain_deadline_seconds=read(
             "SPECSTREAM_DRAIN_DEADLINE_SECONDS", 30.0, _seconds, "a number of seconds above 0, at most 3600"
+        ),
+        disk_reserve_mib=read(
+            "SPECSTREAM_DISK_RESERVE_MIB", 64, _mebibytes, "a whole number of MiB from 0 to 65536"
         ),
         log_level=read("SPECSTREAM_LOG_LEVEL", "INFO", _log_level, "one of " + ", ".join(LOG_LEVELS)),
         modules={
@@ -112,6 +117,13 @@ def _seconds(text: str) -> float:
     if not (math.isfinite(seconds) and 0 < seconds <= 3600):
         raise ValueError(text)
     return seconds
+
+
+def _mebibytes(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65536:
+        raise ValueError(text)
+    return number
 
 
 def _api_key(text: str) -> str:

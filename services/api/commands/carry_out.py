@@ -1,6 +1,6 @@
 """The commands that there are, each as load plus decide. REST and the command stream both come here."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from libs.common.events.deployment import GitHeaders
 from libs.common.events.envelope import Cause
@@ -20,6 +20,7 @@ from services.api.commands.deployment import (
 from services.api.commands.project import CreateProject, DeleteProject, decide_create
 from services.api.commands.project import decide_delete as decide_delete_project
 from services.api.commands.shell import CommandShell, Visible
+from services.api.log_watch import LogCondition
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,10 +32,12 @@ class Commands:
 
     log: EventLog
     shell: CommandShell
+    condition: LogCondition = field(default_factory=LogCondition)
+    """Asked before whatever makes the platform run more, never before what ends something."""
 
     @classmethod
-    def over(cls, log: EventLog, visible: Visible) -> "Commands":
-        return cls(log, CommandShell(log, visible))
+    def over(cls, log: EventLog, visible: Visible, condition: LogCondition | None = None) -> "Commands":
+        return cls(log, CommandShell(log, visible), condition or LogCondition())
 
     async def submit(
         self,
@@ -45,6 +48,7 @@ class Commands:
         deployment_id: str | None = None,
         git: GitHeaders | None = None,
     ) -> Submitted | None:
+        self.condition.check_room()
         command = Submit(project_id, spec, new_id(), new_id(), deployment_id, git)
         return await self.shell.run(
             lambda: loading.load_submit(
@@ -70,6 +74,7 @@ class Commands:
     async def rollback(
         self, deployment_id: str, spec_id: str, *, cause: Cause, git: GitHeaders | None = None
     ) -> Submitted | None:
+        self.condition.check_room()
         command = Rollback(deployment_id, spec_id, new_id(), git)
         return await self.shell.run(
             lambda: loading.load_history(self.log, deployment_id),
@@ -79,6 +84,7 @@ class Commands:
         )
 
     async def create_project(self, name: str, *, cause: Cause) -> str | None:
+        self.condition.check_room()
         command = CreateProject(name, new_id())
         return await self.shell.run(
             lambda: loading.load_name(self.log, name),

@@ -12,6 +12,7 @@ def test_defaults(monkeypatch):
     assert settings.home == Path("/somewhere/.specstream")
     assert (settings.api_port, settings.edge_port) == (8080, 8081)
     assert (settings.grace_seconds, settings.drain_deadline_seconds) == (10, 30)
+    assert settings.disk_reserve_mib == 64
     assert settings.api_key is None
     assert settings.module("api") == "services.api"
 
@@ -49,6 +50,9 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_GRACE_SECONDS", "inf", id="for ever"),
         pytest.param("SPECSTREAM_GRACE_SECONDS", "nan", id="not a number of seconds"),
         pytest.param("SPECSTREAM_DRAIN_DEADLINE_SECONDS", "-1", id="negative"),
+        pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "-1", id="less than nothing"),
+        pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "0.5", id="a part of a MiB"),
+        pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "65537", id="too large a reserve"),
         pytest.param("SPECSTREAM_LOG_LEVEL", "LOUD", id="no such level"),
         pytest.param("SPECSTREAM_HOME", "a\nb", id="a path of two lines"),
     ],
