@@ -8,6 +8,8 @@ from libs.supervisor.commands import down, prepare, up
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.settings import from_environment
 
+PRIVATE = 0o077
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m libs.supervisor", description=__doc__)
@@ -18,6 +20,7 @@ def main() -> int:
     for port in ("nats", "envoy-admin", "xds"):
         preparing.add_argument(f"--{port}", type=int, required=True, metavar="PORT")
     arguments = parser.parse_args()
+    os.umask(PRIVATE)  # of every program too; what a replica gets is the local cluster's matter
     try:
         settings = from_environment(os.environ)
     except CannotStart as error:

@@ -8,6 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from libs.common.cluster.local.shim.files import CWD
 from libs.supervisor.errors import CannotStart
 
 DIRECTORIES = ("nats", "replicas", "logs", "run", "api", "envoy")
@@ -58,8 +59,12 @@ class Home:
         """The nkey seed of a NATS user."""
         return self.path / "nats" / f"{user}.nk"
 
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
     def log(self, program: str) -> Path:
-        return self.path / "logs" / f"{program}.log"
+        return self.logs / f"{program}.log"
 
     def pid(self, program: str) -> Path:
         return self.path / "run" / f"{program}.pid"
@@ -73,8 +78,30 @@ class Home:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in DIRECTORIES:
                 (self.path / name).mkdir(exist_ok=True)
+            self._close_to_others()
         except OSError as error:
             raise CannotStart(f"SPECSTREAM_HOME: cannot use {self.path}: {error.strerror}") from error
+
+    def _close_to_others(self) -> None:
+        """Take away what group and others may do, also where an earlier version let them.
+
+        The working directories of replicas are theirs: there the directory alone is closed.
+        """
+        _close(self.path)
+        for directory, names, files in os.walk(self.path):
+            for name in [*names, *files]:
+                _close(Path(directory, name))
+            if Path(directory).is_relative_to(self.replicas) and CWD in names:
+                names.remove(CWD)
+
+
+def _close(path: Path) -> None:
+    try:
+        found = path.lstat().st_mode
+        if stat.S_IMODE(found) & 0o077 and not stat.S_ISLNK(found):
+            path.chmod(stat.S_IMODE(found) & ~0o077)
+    except FileNotFoundError:  # what lives of this home goes on meanwhile
+        return
 
 
 def write_private(path: Path, text: str) -> None:
@@ -83,8 +110,8 @@ def write_private(path: Path, text: str) -> None:
 
 
 def write_public(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    _replace(path, text, mode=0o644)
+    """Write a file that holds no secret, whole or not at all; it is its owner's alone, as all of the home."""
+    _replace(path, text, mode=0o600)
 
 
 def _replace(path: Path, text: str, *, mode: int) -> None:

@@ -12,6 +12,7 @@ from libs.supervisor.backoff import Backoff
 from libs.supervisor.console import Console
 from libs.supervisor.disk_watch import DiskWatch
 from libs.supervisor.home import Home, write_public
+from libs.supervisor.log_rotation import rotate_all
 from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.preparation import choose_ports, prepare
 from libs.supervisor.processes import Living, Process
@@ -21,6 +22,7 @@ from libs.supervisor.settings import SERVICES, SupervisorSettings
 
 _SAY_WAITING_AFTER_S = 8.0
 _STARTING_S = 2.0
+_ROTATE_EVERY_S = 5.0
 
 
 class Supervisor:
@@ -136,7 +138,7 @@ class Supervisor:
             *(asyncio.ensure_future(keep_service(name)) for name in SERVICES),
         ]
         herald = asyncio.ensure_future(self._say_when_ready(ports))
-        watching = asyncio.ensure_future(disk.run(self._restart_nats))
+        watching = asyncio.gather(disk.run(self._restart_nats), self._keep_logs_bounded())
         stopped = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait({*keepers, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -239,6 +241,19 @@ class Supervisor:
         self._console.say(why)
         process.send(signal.SIGKILL if process is self._told_to_end else signal.SIGTERM)
         self._told_to_end = process
+
+    async def _keep_logs_bounded(self) -> None:
+        """Until it is cancelled."""
+        said = set[str]()
+
+        def say(line: str) -> None:
+            if line not in said:
+                said.add(line)
+                self._console.say(line)
+
+        while True:
+            rotate_all(self._home.logs, say=say)
+            await asyncio.sleep(_ROTATE_EVERY_S)
 
     async def _unless_stopped(self, waiting: Awaitable[None]) -> None:
         """Until that is over, or the platform stops."""
