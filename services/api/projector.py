@@ -6,19 +6,22 @@ from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.errors import LogUnavailable, Temporary
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import CaughtUp, EventLog
 from libs.common.runtime import Progress
-from services.api.database import read_checkpoint, write_checkpoint
+from services.api.database import cannot_write, read_checkpoint, write_checkpoint
 from services.api.projection import project_event
 
 logger = structlog.get_logger()
 
 MAX_BATCH = 500
 """Events in one transaction: replay is 20 times faster than one by one, and a batch takes 0.1 s."""
+
+WRITE_AGAIN_S = 1.0
 
 EVERYTHING = "events.>"
 
@@ -39,6 +42,7 @@ class Projector:
     """sequence: of the last event that reads show. caught_up: set when it has seen all that was stored.
 
     is_log_short: whether the log was found to end before the checkpoint; then nothing is taken in.
+    unwritable: why the read models cannot be written now, such as a full disk; empty while they can.
     """
 
     log: EventLog
@@ -48,10 +52,11 @@ class Projector:
     sequence: int = 0
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     is_log_short: bool = False
+    unwritable: str = ""
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self) -> None:
-        """Never returns; raises what the database raises, to be started again."""
+        """Never returns; raises what the database raises, unless it is that nothing can be written now."""
         async with self.engine.connect() as connection:
             checkpoint = await read_checkpoint(connection)
         await self._advance(checkpoint)
@@ -70,6 +75,8 @@ class Projector:
         """Until reads show everything up to `sequence`. Raises NotVisible after `visible_timeout_s`."""
         if self.is_log_short:
             raise LogShrunk("the log ends before the api's checkpoint")
+        if self.unwritable and self.sequence < sequence:
+            raise NotVisible(f"the change is durable, but {self.unwritable}")
         try:
             async with asyncio.timeout(self.visible_timeout_s), self._moved:
                 await self._moved.wait_for(lambda: self.sequence >= sequence)
@@ -101,11 +108,32 @@ class Projector:
                 batch.append(waiting.get_nowait())
             events = [item for item in batch if isinstance(item, Recorded)]
             if events:
-                await apply_batch(self.engine, events)
+                await self._take_in(events)
                 await self._advance(events[-1].sequence)
             if not self.caught_up.is_set() and len(events) < len(batch):
                 self.caught_up.set()
                 logger.info("read models are complete", sequence=self.sequence)
+
+    async def _take_in(self, events: Sequence[Recorded]) -> None:
+        """As often as it takes: what is acknowledged is in the log, and a disk that is full has room again
+        one day. Meanwhile the api says so and goes on answering."""
+        while True:
+            try:
+                await apply_batch(self.engine, events)
+            except OperationalError as error:
+                if not cannot_write(error):
+                    raise
+                if not self.unwritable:
+                    logger.exception("read models cannot be written")
+                self.unwritable = f"the read models cannot be written: {error.orig}"
+                self.progress.is_ready, self.progress.problem = False, self.unwritable
+                await asyncio.sleep(WRITE_AGAIN_S)
+                continue
+            if self.unwritable:
+                logger.info("read models can be written again")
+                self.unwritable, self.progress.problem = "", ""
+                self.progress.is_ready = self.caught_up.is_set()
+            return
 
     async def _advance(self, sequence: int) -> None:
         async with self._moved:
