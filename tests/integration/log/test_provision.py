@@ -26,7 +26,7 @@ async def configs(client: Client) -> dict[str, api.StreamConfig]:
 
 
 async def test_makes_every_stream_and_durable(log_client: Client):
-    assert set(await configs(log_client)) == {"EVENTS", "COMMANDS", "SIGNALS", "PARKED"}
+    assert set(await configs(log_client)) == {"EVENTS", "COMMANDS", "SIGNALS", "PARKED", "PROBES"}
     for durable in make_durables():
         info = await log_client.jetstream().consumer_info(durable.stream, durable.wanted.durable_name)
         assert info.config.ack_wait == 10
