@@ -148,7 +148,9 @@ at most {memory} MiB of memory. The account `platform` has no limit of its own.
 HOLDS = {
     "EVENTS": "every fact: the truth",
     "COMMANDS": "requests of other systems; answers to them pass through it and are not kept",
+    "OUTCOMES": "what became of each command, so that a repeat gets the first answer",
     "SIGNALS": "heartbeats",
+    "PROBES": "the newest attempt to write, by which the api tells whether the log can be written",
     "PARKED": "the broker's notes of messages that a worker gave up",
 }
 """What each stream is for; without it the page cannot be made."""

@@ -36,6 +36,8 @@ def up(settings: SupervisorSettings) -> int:
                 home.pid("supervisor").unlink(missing_ok=True)
     except (CannotStart, CannotStop) as error:
         return _fail(error)
+    except OSError as error:  # such as a full disk under the home
+        return _fail(CannotStart(f"SPECSTREAM_HOME: cannot use {home.path}: {error}"))
     return 0
 
 

@@ -2,11 +2,13 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+from libs.common.cluster.local.shim.files import CWD
 from libs.supervisor.errors import CannotStart
 
 DIRECTORIES = ("nats", "replicas", "logs", "run", "api", "envoy")
@@ -44,12 +46,21 @@ class Home:
         """Where Envoy and the router meet: the bootstrap, two sockets, and the token that opens them."""
         return self.path / "envoy"
 
+    @property
+    def log_directory(self) -> Path:
+        """What the streams lie in: EVENTS, the truth, and the reserve beside it."""
+        return self.path / "nats" / "jetstream"
+
     def seed(self, user: str) -> Path:
         """The nkey seed of a NATS user."""
         return self.path / "nats" / f"{user}.nk"
 
+    @property
+    def logs(self) -> Path:
+        return self.path / "logs"
+
     def log(self, program: str) -> Path:
-        return self.path / "logs" / f"{program}.log"
+        return self.logs / f"{program}.log"
 
     def pid(self, program: str) -> Path:
         return self.path / "run" / f"{program}.pid"
@@ -63,8 +74,30 @@ class Home:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in DIRECTORIES:
                 (self.path / name).mkdir(exist_ok=True)
+            self._close_to_others()
         except OSError as error:
             raise CannotStart(f"SPECSTREAM_HOME: cannot use {self.path}: {error.strerror}") from error
+
+    def _close_to_others(self) -> None:
+        """Take away what group and others may do, also where an earlier version let them.
+
+        The working directories of replicas are theirs: there the directory alone is closed.
+        """
+        _close(self.path)
+        for directory, names, files in os.walk(self.path):
+            for name in [*names, *files]:
+                _close(Path(directory, name))
+            if Path(directory).is_relative_to(self.replicas) and CWD in names:
+                names.remove(CWD)
+
+
+def _close(path: Path) -> None:
+    try:
+        found = path.lstat().st_mode
+        if stat.S_IMODE(found) & 0o077 and not stat.S_ISLNK(found):
+            path.chmod(stat.S_IMODE(found) & ~0o077)
+    except FileNotFoundError:  # what lives of this home goes on meanwhile
+        return
 
 
 def write_private(path: Path, text: str) -> None:
@@ -73,11 +106,13 @@ def write_private(path: Path, text: str) -> None:
 
 
 def write_public(path: Path, text: str) -> None:
-    """Write a file whole or not at all."""
-    _replace(path, text, mode=0o644)
+    """Write a file that holds no secret, whole or not at all; it is its owner's alone, as all of the home."""
+    _replace(path, text, mode=0o600)
 
 
 def _replace(path: Path, text: str, *, mode: int) -> None:
+    if _has(path, text, mode=mode):  # a start that changes nothing needs no room on the disk
+        return
     draft = path.with_name(f".{path.name}.{os.getpid()}")
     draft.unlink(missing_ok=True)
     descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
@@ -86,6 +121,13 @@ def _replace(path: Path, text: str, *, mode: int) -> None:
         file.flush()
         os.fsync(descriptor)
     draft.replace(path)
+
+
+def _has(path: Path, text: str, *, mode: int) -> bool:
+    try:
+        return stat.S_IMODE(path.stat().st_mode) == mode and path.read_text() == text
+    except (OSError, UnicodeDecodeError):
+        return False
 
 
 @contextmanager

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from libs.common.bus import subjects
+from libs.common.bus import server_health, subjects
 from libs.common.log import permissions
 from libs.common.log.permissions import Permissions
 from libs.supervisor import nats_accounts
@@ -35,6 +35,12 @@ USERS = (PROVISION_USER, MIRROR_USER, *WRITES, COMMANDS_USER)
 """`provision` owns streams and durables, and `provision-mirror` the copy that other systems read; nobody else
 may make, change or empty one. `commands` is for other systems: they ask by commands, and read what happened.
 """
+
+SYSTEM_ACCOUNT = "SYS"
+"""Named in `infra/nats/nats.conf`."""
+
+SYSTEM_USERS = (server_health.USER,)
+"""Of the system account: no stream or event of ours is there."""
 
 _OWN_CONSUMERS = tuple(
     pattern.format(stream=subjects.EVENTS_STREAM)
@@ -63,8 +69,13 @@ _OWN_CONSUMERS = tuple(
 
 
 def render(template: str, home: Path, *, port: int, public_keys: Mapping[str, str]) -> str:
-    """The text of `nats.conf`, from the one in `infra/nats/`. public_keys: of each of `USERS`, its nkey."""
+    """The text of `nats.conf`, from the one in `infra/nats/`. public_keys: of each of `USERS` and
+    `SYSTEM_USERS`, its nkey.
+    """
     accounts = nats_accounts.make({user: permissions_of(user) for user in USERS}, public_keys)
+    accounts[SYSTEM_ACCOUNT] = {
+        "users": [{"nkey": public_keys[user], "permissions": _rules(user)} for user in SYSTEM_USERS]
+    }
     return string.Template(template).substitute(
         LISTEN=_quoted(f"{HOST}:{port}"),
         STORE_DIR=_quoted(str(home / "nats" / "jetstream")),
@@ -86,9 +97,12 @@ def permissions_of(user: str) -> Permissions:
             # A plain client gets its answers under the common prefix, which no service uses.
             asks = (subjects.SUBMIT, subjects.DELETE, *_OWN_CONSUMERS)
             return Permissions(asks, ("events.>", *subjects.ANSWERS, "_INBOX.>"))
+        case server_health.USER:
+            return Permissions((server_health.REQUEST,), (f"{server_health.INBOX}.>",))
         case "api":
             outcomes = permissions.keeper(subjects.OUTCOMES_STREAM, subjects.OUTCOMES_ROOT)
-            return _service(user) + outcomes + Permissions(subjects.ANSWERS, (subjects.HEARTBEATS,))
+            says = (*subjects.ANSWERS, subjects.WRITE_PROBE)
+            return _service(user) + outcomes + Permissions(says, (subjects.HEARTBEATS,))
         case _:
             return _service(user)
 

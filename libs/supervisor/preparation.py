@@ -42,7 +42,9 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
     The same settings and ports give the same files and the same programs. Raises CannotStart when a
     key is damaged or a binary is not there.
     """
-    public_keys = {user: keys.public_key(home, user) for user in nats_config.USERS}
+    public_keys = {
+        user: keys.public_key(home, user) for user in (*nats_config.USERS, *nats_config.SYSTEM_USERS)
+    }
     api_key = keys.api_key(home, settings)
     infra = settings.root / "infra"
     nats_text = nats_config.render(

@@ -12,6 +12,7 @@ import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
 from libs.supervisor.home import Home
 from libs.supervisor.programs import Program
@@ -100,7 +101,7 @@ def spawn(program: Program, home: Home, *, root: Path) -> Process:
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _SECRETS}
     marks = {HOME: str(home.path), PROGRAM: program.name, LAUNCH: program.launch}
-    with home.log(program.name).open("ab") as log:
+    with _open_log(home.log(program.name)) as log:
         child = subprocess.Popen(
             ["/bin/sh", "-c", _MARK_AND_RUN, program.name, *program.argv],
             cwd=program.folder or root,
@@ -111,6 +112,15 @@ def spawn(program: Program, home: Home, *, root: Path) -> Process:
             start_new_session=True,
         )
     return Process(program.name, child.pid, os.pidfd_open(child.pid), child)
+
+
+def _open_log(path: Path) -> BinaryIO:
+    """Appending, so that its beginning can be taken off. A full disk under the logs keeps no program from
+    starting; what it says is lost then."""
+    try:
+        return path.open("ab")
+    except OSError:
+        return Path(os.devnull).open("ab")
 
 
 def hold(pid: int, name: str) -> Process | None:

@@ -75,6 +75,7 @@ def service(
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
             environment["SPECSTREAM_API_KEY"] = api_key
+            environment["SPECSTREAM_DISK_RESERVE_MIB"] = str(settings.disk_reserve_mib)
         case "router":
             environment["SPECSTREAM_ENVOY_FOLDER"] = str(home.envoy)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)

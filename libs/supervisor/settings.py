@@ -29,8 +29,9 @@ class SupervisorSettings:
 
     grace_seconds: between SIGTERM and SIGKILL. drain_deadline_seconds: how long a retiring replica may
     finish its requests. upload_deadline_seconds: how long a client may take to send a request.
-    envoy_heap_mib: the memory in which Envoy has to get along. modules: the module
-    that is run for each service; a program that composes a
+    envoy_heap_mib: the memory in which Envoy has to get along. disk_reserve_mib: kept beside the log, so that
+    deleting works when the disk is full; 0 keeps none. modules: the module that is run for each service; a
+    program that composes a
     service differently takes its place by `SPECSTREAM_MODULE_<SERVICE>`. root: the checkout.
     """
 
@@ -42,6 +43,7 @@ class SupervisorSettings:
     drain_deadline_seconds: float = 30.0
     upload_deadline_seconds: float = 600.0
     envoy_heap_mib: int = 2048
+    disk_reserve_mib: int = 64
     log_level: str = "INFO"
     modules: Mapping[str, str] = field(default_factory=dict)
     root: Path = ROOT
@@ -84,6 +86,9 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         ),
         envoy_heap_mib=read(
             "SPECSTREAM_ENVOY_HEAP_MIB", 2048, _heap_mib, "a number of MiB from 64 to 1048576"
+        ),
+        disk_reserve_mib=read(
+            "SPECSTREAM_DISK_RESERVE_MIB", 64, _mebibytes, "a whole number of MiB from 0 to 65536"
         ),
         log_level=read("SPECSTREAM_LOG_LEVEL", "INFO", _log_level, "one of " + ", ".join(LOG_LEVELS)),
         modules={
@@ -129,6 +134,13 @@ def _seconds(text: str) -> float:
     if not (math.isfinite(seconds) and 0 < seconds <= 3600):
         raise ValueError(text)
     return seconds
+
+
+def _mebibytes(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 65536:
+        raise ValueError(text)
+    return number
 
 
 def _api_key(text: str) -> str:

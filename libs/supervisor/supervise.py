@@ -4,25 +4,31 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Mapping
 
+from libs.common.bus import server_health
 from libs.common.clock import Ticks, monotonic
+from libs.common.disk import MIB
 from libs.supervisor import adoption, nats_store, processes, readiness, shutdown
 from libs.supervisor.backoff import Backoff
 from libs.supervisor.console import Console
+from libs.supervisor.disk_watch import DiskWatch
 from libs.supervisor.home import Home, write_public
-from libs.supervisor.ports import Ports
+from libs.supervisor.log_rotation import rotate_all
+from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.preparation import choose_ports, prepare
 from libs.supervisor.processes import Living, Process
 from libs.supervisor.programs import ENVOY, NATS, PROVISION, Program
+from libs.supervisor.reserve_file import Reserve
 from libs.supervisor.settings import SERVICES, SupervisorSettings
 
 _SAY_WAITING_AFTER_S = 8.0
 _STARTING_S = 2.0
+_ROTATE_EVERY_S = 5.0
 
 
 class Supervisor:
     """One run of a platform. The home's lock is held by the caller.
 
-    Asleep unless a process ends: it waits on process descriptors and polls nothing once ready.
+    It waits on process descriptors, and looks at the disk under the log every second.
     """
 
     def __init__(
@@ -35,6 +41,9 @@ class Supervisor:
         self._stop = asyncio.Event()
         self._hurry = asyncio.Event()
         self._log_is_ready = asyncio.Event()
+        self._reserve = Reserve(home.log_directory, size=settings.disk_reserve_mib * MIB)
+        self._running: dict[str, Process] = {}
+        self._told_to_end: Process | None = None
 
     async def run(self) -> None:
         """Until SIGINT, SIGTERM or SIGHUP; then everything is stopped. A second signal hurries.
@@ -46,6 +55,9 @@ class Supervisor:
             loop.add_signal_handler(number, self._on_signal)
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` means to outlive the terminal
             loop.add_signal_handler(signal.SIGHUP, self._on_signal)
+        # Before anything is written: on a full disk its room is what the start needs.
+        if done := self._reserve.settle():
+            self._console.say(done)
         found = await self._find()
         ports = choose_ports(self._settings, self._home, living={p.name for p in found if p.is_program})
         programs = prepare(self._settings, self._home, ports)
@@ -105,28 +117,43 @@ class Supervisor:
             await self._provision(programs[PROVISION], adopted.get(PROVISION))
             self._log_is_ready.set()
 
+        disk = DiskWatch(
+            self._reserve,
+            self._console,
+            url=f"nats://{HOST}:{ports.nats}",
+            seed_file=self._home.seed(server_health.USER),
+            ticks=self._ticks,
+        )
+
+        async def keep_nats() -> None:
+            await self._keep(
+                programs[NATS], adopted.get(NATS), before_start=disk.wait_for_room, after_start=provision
+            )
+
         async def keep_service(name: str) -> None:
             await self._log_is_ready.wait()
             await self._keep(programs[name], adopted.get(name))
 
         keepers = [
-            asyncio.ensure_future(self._keep(programs[NATS], adopted.get(NATS), after_start=provision)),
+            asyncio.ensure_future(keep_nats()),
             asyncio.ensure_future(self._keep(programs[ENVOY], adopted.get(ENVOY))),
             *(asyncio.ensure_future(keep_service(name)) for name in SERVICES),
         ]
         herald = asyncio.ensure_future(self._say_when_ready(ports))
+        watching = asyncio.gather(disk.run(self._restart_nats), self._keep_logs_bounded())
         stopped = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait({*keepers, stopped}, return_when=asyncio.FIRST_COMPLETED)
         finally:
             herald.cancel()
+            watching.cancel()
             self._stop.set()
             await shutdown.stop_everything(
                 self._home, self._console, grace_seconds=self._settings.grace_seconds, hurry=self._hurry
             )
             stopped.cancel()
             self._log_is_ready.set()
-            await asyncio.gather(herald, stopped, return_exceptions=True)
+            await asyncio.gather(herald, watching, stopped, return_exceptions=True)
         await asyncio.gather(*keepers)
         self._console.say("stopped")
 
@@ -135,15 +162,21 @@ class Supervisor:
         program: Program,
         process: Process | None,
         *,
+        before_start: Callable[[], Awaitable[None]] | None = None,
         after_start: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Keep a program running until the platform stops: from the process given, else a new one."""
         backoff = Backoff()
         while not self._stop.is_set():
+            if process is None and before_start is not None:
+                await self._unless_stopped(before_start())
+                if self._stop.is_set():
+                    return
             started_at = self._ticks()
             if process is None:
                 process = self._start(program)
             if process is not None:
+                self._running[program.name] = process
                 accompanying = asyncio.ensure_future(after_start()) if after_start else None
                 ending = await self._end_of(process, accompanying)
                 if self._stop.is_set():
@@ -180,6 +213,7 @@ class Supervisor:
             return await process.ended()
         finally:
             process.close()
+            self._running.pop(process.name, None)
             self._home.pid(process.name).unlink(missing_ok=True)
             if accompanying is not None:
                 accompanying.cancel()
@@ -200,6 +234,38 @@ class Supervisor:
                 self._console.say(f"{program.name} {ending}, see {self._home.log(program.name)}")
             delay_s, backoff = backoff.ended(lived_s=self._ticks() - started_at)
             await self._pause(delay_s)
+
+    def _restart_nats(self, why: str) -> None:
+        """End it; its keeper starts it again. One that does not end is killed when this is asked again."""
+        process = self._running.get(NATS)
+        if process is None:
+            return
+        self._console.say(why)
+        process.send(signal.SIGKILL if process is self._told_to_end else signal.SIGTERM)
+        self._told_to_end = process
+
+    async def _keep_logs_bounded(self) -> None:
+        """Until it is cancelled."""
+        said = set[str]()
+
+        def say(line: str) -> None:
+            if line not in said:
+                said.add(line)
+                self._console.say(line)
+
+        while True:
+            rotate_all(self._home.logs, say=say)
+            await asyncio.sleep(_ROTATE_EVERY_S)
+
+    async def _unless_stopped(self, waiting: Awaitable[None]) -> None:
+        """Until that is over, or the platform stops."""
+        over, stopped = asyncio.ensure_future(waiting), asyncio.ensure_future(self._stop.wait())
+        try:
+            await asyncio.wait({over, stopped}, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in (over, stopped):
+                task.cancel()
+            await asyncio.gather(over, stopped, return_exceptions=True)
 
     async def _pause(self, seconds: float) -> None:
         try:

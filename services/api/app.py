@@ -1,19 +1,23 @@
 """Wiring of the api: the only place that knows what is real."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
+from functools import partial
 
 import uvicorn
 
-from libs.common.bus import subjects
+from libs.common.bus import server_health, subjects
 from libs.common.bus.broker import close, make_broker
-from libs.common.bus.connection import connected
+from libs.common.bus.connection import Connection, connected
 from libs.common.bus.entries import Entries
 from libs.common.bus.jetstream_entries import JetStreamEntries
 from libs.common.clock import utc_now
 from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.disk import MIB, room_under
+from libs.common.log import reserve
 from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.jetstream.write_probe import refused_write
 from libs.common.log.port import Archive, EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.api.command_handler import CommandHandler
@@ -23,6 +27,7 @@ from services.api.database import open_database
 from services.api.handlers import make_publish, subscribe
 from services.api.health import Heartbeats
 from services.api.importer import Importer
+from services.api.log_watch import LogCondition, watch
 from services.api.projector import Projector
 from services.api.queries import Queries
 from services.api.rest import make_rest
@@ -60,6 +65,7 @@ async def run(
             log = adapt_log(archive)
             progress = Progress()
             projector = Projector(log, engine, progress, settings.visible_timeout_s)
+            condition = LogCondition(shortage=partial(shortage, settings))
             api = Api(
                 log=log,
                 archive=archive,
@@ -67,12 +73,13 @@ async def run(
                 exported_head=home / "api" / "exported-head.json",
                 engine=engine,
                 cluster=LocalCluster(home / "replicas", grace_seconds=settings.grace_seconds),
-                commands=Commands.over(log, projector),
+                commands=Commands.over(log, projector, condition),
                 queries=Queries(engine),
                 projector=projector,
                 heartbeats=Heartbeats(),
                 clock=utc_now,
                 edge_port=settings.edge_port,
+                log_condition=condition,
             )
             entries = JetStreamEntries(
                 connection.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT
@@ -95,12 +102,38 @@ async def run(
                 await serve_rest(api, settings)
 
             await run_until_stopped(
-                lambda: [projector.run(), api.importer.run(), serve()],
+                lambda: [
+                    projector.run(),
+                    api.importer.run(),
+                    serve(),
+                    watch(condition, looks_at_the_log(settings, connection)),
+                ],
                 heartbeat=connection.heartbeat,
                 progress=progress,
             )
     finally:
         await engine.dispose()
+
+
+def shortage(settings: Settings) -> str:
+    """Why nothing new is accepted for lack of room; empty where the log is not on a disk of this machine."""
+    if settings.disk_reserve_mib is None:
+        return ""
+    directory = settings.home.expanduser() / "nats" / "jetstream"
+    size = settings.disk_reserve_mib * MIB
+    try:
+        room = room_under(directory)
+    except OSError as error:
+        return f"the directory of the log cannot be looked at: {error}"
+    return reserve.shortage(room, size=size, is_held=reserve.is_held(directory, size))
+
+
+def looks_at_the_log(settings: Settings, connection: Connection) -> tuple[Callable[[], Awaitable[str]], ...]:
+    seed = settings.home.expanduser() / "nats" / f"{server_health.USER}.nk"
+    probe = partial(refused_write, connection.client)
+    if not seed.exists():  # a broker that is not ours to ask
+        return (probe,)
+    return (probe, partial(server_health.complaint, settings.nats_url, seed))
 
 
 async def serve_rest(api: Api, settings: Settings) -> None:

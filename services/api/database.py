@@ -1,11 +1,12 @@
 """Opening the read models: made when they are missing, made again when they are not of this version."""
 
 import hashlib
+import sqlite3
 from pathlib import Path
 
 import structlog
 from sqlalchemy import delete, event, insert, select, update
-from sqlalchemy.exc import DatabaseError
+from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
 
@@ -40,6 +41,11 @@ async def open_database(path: Path) -> AsyncEngine:
     if was_there:
         try:
             found = await _stored_fingerprint(engine)
+        except OperationalError as error:
+            if cannot_write(error):  # a full disk, not another version: what is there stays
+                await engine.dispose()
+                raise
+            found = None
         except DatabaseError as error:
             logger.warning("read models cannot be read", error=str(error))
             found = None
@@ -51,6 +57,12 @@ async def open_database(path: Path) -> AsyncEngine:
         engine = _engine(path)
     await _create(engine)
     return engine
+
+
+def cannot_write(error: DatabaseError) -> bool:
+    """Whether the disk is to blame, such as a full one, and not what was asked for."""
+    code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF
+    return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 
 
 async def scratch_database(path: Path) -> AsyncEngine:

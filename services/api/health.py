@@ -35,11 +35,13 @@ class Heartbeats:
 class LogView:
     """What the log and the api itself show.
 
-    answers: whether the log could be asked. due_sequence: of the newest spec that was registered longer ago
-    than `PATIENCE`. is_projected: whether the api has taken in all that is older than that.
+    answers: whether the log could be asked. problem: why appends fail or are refused; empty when they are
+    taken. due_sequence: of the newest spec that was registered longer ago than `PATIENCE`. is_projected:
+    whether the api has taken in all that is older than that.
     """
 
     answers: bool
+    problem: str = ""
     due_sequence: int = 0
     is_projected: bool = True
 
@@ -50,12 +52,13 @@ def not_ready(heard: Mapping[str, Heard], log: LogView, *, now: datetime) -> lis
     | what                                                       | named   |
     |------------------------------------------------------------|---------|
     | the log cannot be asked                                    | log     |
+    | appends fail, or are refused for lack of room              | log     |
     | no heartbeat, or none for 15 s                             | service |
     | the heartbeat says that it is not ready                    | service |
     | it has not taken in a spec registered more than 15 s ago   | service |
     | the router does not know of an Envoy that has acknowledged | envoy   |
     """
-    names = [] if log.answers else ["log"]
+    names = ["log"] if log.problem or not log.answers else []
     for service in SERVICES:
         last = heard.get(service)
         is_ready = (
@@ -73,9 +76,11 @@ def not_ready(heard: Mapping[str, Heard], log: LogView, *, now: datetime) -> lis
     return names
 
 
-def problems(heard: Mapping[str, Heard]) -> dict[str, str]:
-    """What the services themselves say about why they are not ready."""
-    return {name: heard[name].beat.problem for name in SERVICES if name in heard and heard[name].beat.problem}
+def problems(heard: Mapping[str, Heard], log: LogView) -> dict[str, str]:
+    """Why the log does not take appends, and what the services say about why they are not ready."""
+    return ({"log": log.problem} if log.problem else {}) | {
+        name: heard[name].beat.problem for name in SERVICES if name in heard and heard[name].beat.problem
+    }
 
 
 def envoy_acknowledged(detail: Mapping[str, Any]) -> bool:

@@ -6,19 +6,22 @@ from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.errors import LogReplaced, LogUnavailable, Temporary
 from libs.common.events.envelope import Position, Recorded
 from libs.common.log.port import CaughtUp, EventLog, Importing
 from libs.common.runtime import Progress
-from services.api.database import empty, read_position, write_checkpoint
+from services.api.database import cannot_write, empty, read_position, write_checkpoint
 from services.api.projection import project_event
 
 logger = structlog.get_logger()
 
 MAX_BATCH = 500
 """Events in one transaction: replay is 20 times faster than one by one, and a batch takes 0.1 s."""
+
+WRITE_AGAIN_S = 1.0
 
 EVERYTHING = "events.>"
 
@@ -40,6 +43,7 @@ class Projector:
     why that takes longer: what is stored is a part of an import, or all read models are made anew.
 
     rebuilding: why the read models are made anew; empty when they are not.
+    unwritable: why the read models cannot be written now, such as a full disk; empty while they can.
     """
 
     log: EventLog
@@ -49,10 +53,12 @@ class Projector:
     sequence: int = 0
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     rebuilding: str = ""
+    unwritable: str = ""
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     async def run(self) -> None:
-        """Never returns; raises what the database raises and LogReplaced, to be started again."""
+        """Never returns; raises what the database raises, unless it is that nothing can be written now, and
+        LogReplaced: to be started again."""
         identity = await self.log.identity()
         checkpoint = await self._fitting_checkpoint()
         await self._advance(checkpoint)
@@ -69,6 +75,8 @@ class Projector:
 
     async def wait_for(self, sequence: int) -> None:
         """Until reads show everything up to `sequence`. Raises NotVisible after `visible_timeout_s`."""
+        if self.unwritable and self.sequence < sequence:
+            raise NotVisible(f"the change is durable, but {self.unwritable}")
         try:
             async with asyncio.timeout(self.visible_timeout_s), self._moved:
                 await self._moved.wait_for(lambda: self.sequence >= sequence)
@@ -128,7 +136,7 @@ class Projector:
                 batch.append(waiting.get_nowait())
             events = [item for item in batch if isinstance(item, Recorded)]
             if events:
-                await apply_batch(self.engine, events, log=identity)
+                await self._take_in(events, identity)
                 await self._advance(events[-1].sequence)
             if len(events) < len(batch):
                 self._complete()
@@ -138,6 +146,27 @@ class Projector:
         self.progress.hold(None)
         self.caught_up.set()
         logger.info("read models are complete", sequence=self.sequence)
+
+    async def _take_in(self, events: Sequence[Recorded], identity: str) -> None:
+        """As often as it takes: what is acknowledged is in the log, and a disk that is full has room again
+        one day. Meanwhile the api says so and goes on answering."""
+        while True:
+            try:
+                await apply_batch(self.engine, events, log=identity)
+            except OperationalError as error:
+                if not cannot_write(error):
+                    raise
+                if not self.unwritable:
+                    logger.exception("read models cannot be written")
+                self.unwritable = f"the read models cannot be written: {error.orig}"
+                self.progress.is_ready, self.progress.problem = False, self.unwritable
+                await asyncio.sleep(WRITE_AGAIN_S)
+                continue
+            if self.unwritable:
+                logger.info("read models can be written again")
+                self.unwritable, self.progress.problem = "", ""
+                self.progress.is_ready = self.caught_up.is_set()
+            return
 
     async def _advance(self, sequence: int) -> None:
         async with self._moved:

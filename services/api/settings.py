@@ -12,10 +12,13 @@ class Settings(ServiceSettings):
     """api_port: where REST listens, on 127.0.0.1. api_key: the bearer token.
 
     edge_port: where Envoy listens, for the endpoints of deployments.
+    disk_reserve_mib: of the reserve that the supervisor keeps beside the log, in this home; None where there
+    is no supervisor, and so no disk of this machine to look at.
     visible_timeout_s: how long a write waits until reads show it, after it is durable.
     """
 
     api_port: int = Field(default=8080, ge=1, le=65535)
     api_key: SecretStr = Field(min_length=1)
     edge_port: int = Field(default=8081, ge=1, le=65535)
+    disk_reserve_mib: int | None = Field(default=None, ge=0)
     visible_timeout_s: float = Field(default=10.0, gt=0)

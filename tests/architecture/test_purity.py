@@ -23,6 +23,7 @@ PURE = (
     "libs/common/cluster/local/shim/expand.py",
     "libs/supervisor/adoption.py",
     "libs/supervisor/backoff.py",
+    "libs/supervisor/healing.py",
     "services/api/commands/decision.py",
     "services/api/commands/deployment.py",
     "services/api/commands/project.py",

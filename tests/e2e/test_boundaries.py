@@ -93,3 +93,14 @@ def _arguments(pid: int) -> bytes:
 def _environment(pid: int) -> dict[str, str]:
     content = Path(f"/proc/{pid}/environ").read_bytes().rstrip(b"\0").decode()
     return dict(entry.split("=", 1) for entry in content.split("\0"))
+
+
+async def test_a_replica_has_the_usual_umask(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("usual-umask"))
+    (pid,) = (await shared_platform.replica_pids(deployment_id)).values()
+    assert b"Umask:\t0022" in _status(pid)
+    await shared_platform.delete(deployment_id)
+
+
+def _status(pid):
+    return Path(f"/proc/{pid}/status").read_bytes()

@@ -33,6 +33,8 @@ class PlatformProcess:
             "SPECSTREAM_API_PORT": str(self.api_port),
             "SPECSTREAM_EDGE_PORT": str(self.edge_port),
             "SPECSTREAM_GRACE_SECONDS": "5",
+            # Many homes are kept for a while after their tests.
+            "SPECSTREAM_DISK_RESERVE_MIB": "1",
             **environment,
         }
         self._ups: list[subprocess.Popen[bytes]] = []

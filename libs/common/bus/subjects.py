@@ -13,6 +13,11 @@ OUTCOMES_ROOT = "outcomes"
 RECONCILER_DURABLE = "reconciler"
 COMMANDS_DURABLE = "api-commands"
 
+PROBES_STREAM = "PROBES"
+"""One message, written again and again: whether the broker can write at all."""
+
+WRITE_PROBE = "probes.write"
+
 SUBMIT = "commands.*.deployment.submit"
 DELETE = "commands.*.deployment.delete"
 

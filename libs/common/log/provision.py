@@ -168,6 +168,19 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
         ),
         StreamPlan(
             api.StreamConfig(
+                name=subjects.PROBES_STREAM,
+                subjects=[subjects.WRITE_PROBE],
+                storage=api.StorageType.FILE,
+                num_replicas=replicas,
+                max_msgs=1,
+                max_bytes=64 * 1024,
+                allow_atomic=True,
+                duplicate_window=1 * _MINUTE,
+            ),
+            droppable,
+        ),
+        StreamPlan(
+            api.StreamConfig(
                 name=subjects.PARKED_STREAM,
                 subjects=[
                     f"$JS.EVENT.ADVISORY.CONSUMER.{advisory}.{durable.stream}.{durable.wanted.durable_name}"

@@ -1,7 +1,7 @@
 """The commands that there are, each as load plus decide. REST and the command stream both come here."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from libs.common.events.deployment import GitHeaders
@@ -30,6 +30,7 @@ from services.api.commands.project import (
 )
 from services.api.commands.project import decide_delete as decide_delete_project
 from services.api.commands.shell import CommandShell, Earlier, Visible
+from services.api.log_watch import LogCondition
 
 T = TypeVar("T")
 
@@ -43,10 +44,12 @@ class Commands:
 
     log: EventLog
     shell: CommandShell
+    condition: LogCondition = field(default_factory=LogCondition)
+    """Asked before whatever makes the platform run more, never before what ends something."""
 
     @classmethod
-    def over(cls, log: EventLog, visible: Visible) -> "Commands":
-        return cls(log, CommandShell(log, visible))
+    def over(cls, log: EventLog, visible: Visible, condition: LogCondition | None = None) -> "Commands":
+        return cls(log, CommandShell(log, visible), condition or LogCondition())
 
     async def submit(
         self,
@@ -58,6 +61,7 @@ class Commands:
         git: GitHeaders | None = None,
         begun: Begun | None = None,
     ) -> Submitted:
+        self.condition.check_room()
         command = Submit(project_id, spec, new_id(), new_id(), deployment_id, git)
         known = SubmitNames(project_id, spec.name, deployment_id)
         return await self.shell.run(
@@ -87,6 +91,7 @@ class Commands:
     async def rollback(
         self, deployment_id: str, spec_id: str, *, cause: Cause, git: GitHeaders | None = None
     ) -> Submitted:
+        self.condition.check_room()
         command = Rollback(deployment_id, spec_id, new_id(), git)
         return await self.shell.run(
             lambda: loading.load_history(self.log, deployment_id),
@@ -96,6 +101,7 @@ class Commands:
         )
 
     async def create_project(self, name: str, *, cause: Cause) -> str:
+        self.condition.check_room()
         command = CreateProject(name, new_id())
         return await self.shell.run(
             lambda: loading.load_name(self.log, name),
@@ -105,6 +111,7 @@ class Commands:
         )
 
     async def rename_project(self, project_id: str, name: str, *, cause: Cause) -> str:
+        self.condition.check_room()
         return await self.shell.run(
             lambda: loading.load_rename_project(self.log, project_id, name),
             lambda state: decide_rename(state, RenameProject(project_id, name)),

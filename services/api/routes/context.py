@@ -21,6 +21,7 @@ from libs.common.log.port import Archive, EventLog
 from services.api.commands.carry_out import Commands
 from services.api.health import Heartbeats
 from services.api.importer import Importer
+from services.api.log_watch import LogCondition
 from services.api.paging import Order, Paging, from_cursor
 from services.api.projector import Projector
 from services.api.queries import Queries
@@ -53,6 +54,7 @@ class Api:
     heartbeats: Heartbeats
     clock: Clock
     edge_port: int
+    log_condition: LogCondition = field(default_factory=LogCondition)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
 
 

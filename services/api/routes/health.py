@@ -31,14 +31,15 @@ router = APIRouter(tags=["health"], route_class=ApiRoute)
 )
 async def health(api: ApiContext) -> JSONResponse:
     """200 when the log, all five services and Envoy are really ready."""
-    names = not_ready(api.heartbeats.by_service, await _log_view(api), now=api.clock())
+    log = await _log_view(api)
+    names = not_ready(api.heartbeats.by_service, log, now=api.clock())
     if not names:
         return JSONResponse("HEALTHY")
     return error_answer(
         503,
         "PRECONDITION_FAILED",
         f"Not ready: {', '.join(names)}",
-        details={"notReady": names, "problems": problems(api.heartbeats.by_service)},
+        details={"notReady": names, "problems": problems(api.heartbeats.by_service, log)},
         headers={"Retry-After": "1"},
     )
 
@@ -54,9 +55,10 @@ async def _log_view(api: Api) -> LogView:
                     is_projected = event.time > due_before
                     break
     except (LogUnavailable, TimeoutError):
-        return LogView(answers=False)
+        return LogView(answers=False, problem=api.log_condition.problem)
     return LogView(
         answers=True,
+        problem=api.log_condition.problem,
         due_sequence=await api.queries.newest_spec_before(to_rfc3339(due_before)),
         is_projected=is_projected,
     )

@@ -32,7 +32,8 @@ async def configs(client: Client) -> dict[str, api.StreamConfig]:
 
 
 async def test_makes_every_stream_and_durable(log_client: Client):
-    assert set(await configs(log_client)) == {"EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "PARKED"}
+    streams = {"EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "PARKED", "PROBES"}
+    assert set(await configs(log_client)) == streams
     found = {}
     for durable in make_durables():
         info = await log_client.jetstream().consumer_info(durable.stream, durable.wanted.durable_name)

@@ -27,6 +27,7 @@ def everybody(**changed: Heard) -> dict[str, Heard]:
     ("beats", "log", "expected"),
     [
         pytest.param(everybody(), FINE, [], id="everybody is ready"),
+        pytest.param(everybody(), replace(FINE, problem="full"), ["log"], id="appends are refused"),
         pytest.param({}, FINE, [*SERVICES, "envoy"], id="nobody was heard of"),
         pytest.param(everybody(), replace(FINE, answers=False), ["log"], id="the log does not answer"),
         pytest.param(everybody(health=heard("health", age_s=14.9)), FINE, [], id="silent for less than 15 s"),
@@ -63,4 +64,4 @@ def test_patience_is_15_seconds():
 
 def test_a_service_says_itself_why_it_is_not_ready():
     beats = everybody(health=heard("health", is_ready=False, problem="the cluster does not answer"))
-    assert problems(beats) == {"health": "the cluster does not answer"}
+    assert problems(beats, FINE) == {"health": "the cluster does not answer"}

@@ -6,7 +6,7 @@ from libs.supervisor import nats_config
 from libs.supervisor.settings import ROOT, SERVICES
 
 TEMPLATE = (ROOT / "infra" / "nats" / "nats.conf").read_text()
-KEYS = {user: f"U{user.upper()}" for user in nats_config.USERS}
+KEYS = {user: f"U{user.upper()}" for user in (*nats_config.USERS, *nats_config.SYSTEM_USERS)}
 
 
 def test_every_user_is_in_the_configuration():

@@ -13,6 +13,7 @@ def test_defaults(monkeypatch):
     assert (settings.api_port, settings.edge_port) == (8080, 8081)
     assert (settings.grace_seconds, settings.drain_deadline_seconds) == (10, 30)
     assert (settings.upload_deadline_seconds, settings.envoy_heap_mib) == (600, 2048)
+    assert settings.disk_reserve_mib == 64
     assert settings.api_key is None
     assert settings.module("api") == "services.api"
 
@@ -56,6 +57,9 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_UPLOAD_DEADLINE_SECONDS", "0", id="no time to send a request"),
         pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "63", id="less than Envoy needs"),
         pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "1e3", id="not a whole number"),
+        pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "-1", id="less than nothing"),
+        pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "0.5", id="a part of a MiB"),
+        pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "65537", id="too large a reserve"),
         pytest.param("SPECSTREAM_LOG_LEVEL", "LOUD", id="no such level"),
         pytest.param("SPECSTREAM_HOME", "a\nb", id="a path of two lines"),
     ],

@@ -9,6 +9,10 @@ from libs.common.errors import ClusterUnavailable
 _STARTED_WITHIN_S = 30.0
 
 
+USUAL_UMASK = 0o022
+"""The platform's own processes keep their files to themselves; what a replica makes is as elsewhere."""
+
+
 def launch(python: str, directory: Path) -> None:
     """Returns when the replica has a shim, whoever started it, or is gone. Blocks the thread, some 20 ms.
 
@@ -27,6 +31,7 @@ def launch(python: str, directory: Path) -> None:
             env={},
             cwd="/",
             start_new_session=True,
+            umask=USUAL_UMASK,
         )
     try:
         status = starter.wait(_STARTED_WITHIN_S)

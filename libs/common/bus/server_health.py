@@ -1,0 +1,80 @@
+"""What the broker itself says is wrong with it, such as a stream that cannot be written any more.
+
+A server that could not write a stream once refuses every later message of that stream until it is started
+again, also when there is room again; and it answers all else as before. Only its own health check tells.
+
+Asked in the broker's plain protocol, on a connection for each question: the supervisor asks too, which stays
+resident and loads no client library.
+"""
+
+import asyncio
+import base64
+import json
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import nkeys
+
+from libs.common.errors import LogUnavailable
+
+USER = "monitor"
+"""Of the system account; may ask for the server's health, and nothing else."""
+
+REQUEST = "$SYS.REQ.SERVER.PING.HEALTHZ"
+INBOX = f"_INBOX_{USER}"
+
+_ANSWER_WITHIN_S = 2.0
+
+
+async def complaint(url: str, seed_file: Path) -> str:
+    """What is wrong with the server at `url`; empty when nothing is.
+
+    Raises LogUnavailable when it does not answer.
+    """
+    address = urlsplit(url)
+    try:
+        seed = _seed_in(seed_file)
+        async with asyncio.timeout(_ANSWER_WITHIN_S):
+            reader, writer = await asyncio.open_connection(address.hostname, address.port)
+            try:
+                return _complaint_in(await _ask(reader, writer, seed))
+            finally:
+                writer.close()
+    except (OSError, EOFError, TimeoutError, ValueError, KeyError, nkeys.NkeysError) as error:
+        raise LogUnavailable(f"the broker does not tell how it is: {error!r}") from error
+
+
+async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seed: bytes) -> Any:
+    info = json.loads((await reader.readline()).removeprefix(b"INFO "))
+    pair = nkeys.from_seed(seed)
+    signature = base64.urlsafe_b64encode(pair.sign(info["nonce"].encode())).rstrip(b"=").decode()
+    login = {
+        "nkey": pair.public_key.decode(),
+        "sig": signature,
+        "verbose": False,
+        "pedantic": False,
+        "lang": "python",
+        "version": "1",
+        "protocol": 1,
+        "name": USER,
+    }
+    reply = f"{INBOX}.1"
+    writer.write(f"CONNECT {json.dumps(login)}\r\nSUB {reply} 1\r\nPUB {REQUEST} {reply} 0\r\n\r\n".encode())
+    while line := await reader.readline():
+        if line.startswith(b"PING"):
+            writer.write(b"PONG\r\n")
+        elif line.startswith(b"-ERR"):
+            raise ValueError(line.decode().strip())
+        elif line.startswith(b"MSG "):
+            return json.loads(await reader.readexactly(int(line.split()[-1])))
+    raise ValueError("it hung up")
+
+
+def _seed_in(path: Path) -> bytes:
+    return path.read_bytes().strip()
+
+
+def _complaint_in(answer: Any) -> str:
+    data = answer["data"]
+    return "" if data["status_code"] == 200 else str(data.get("error") or data["status"])

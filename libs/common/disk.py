@@ -1,0 +1,30 @@
+"""How much room a file system has."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+MIB = 1024 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """free: bytes that a process without privileges may still write. total: of the file system."""
+
+    free: int
+    total: int
+
+    def __str__(self) -> str:
+        return f"{self.free / MIB:.1f} of {self.total / MIB:.1f} MiB free"
+
+
+def room_under(path: Path) -> Room:
+    """Of the file system that holds `path`. One that can hold no further file has no room.
+
+    Raises OSError when the path is not there.
+    """
+    found = os.statvfs(path)
+    has_no_inode = found.f_files > 0 and found.f_favail == 0
+    return Room(
+        free=0 if has_no_inode else found.f_bavail * found.f_frsize, total=found.f_blocks * found.f_frsize
+    )

@@ -1,0 +1,53 @@
+"""The reserve on the disk: taken while there is room, given free when there is none."""
+
+import os
+from pathlib import Path
+
+from libs.common.disk import MIB, Room, room_under
+from libs.common.log import reserve
+from libs.common.log.reserve import Step
+
+
+class Reserve:
+    """size: in bytes; 0 keeps none. log_directory: what the streams lie in."""
+
+    def __init__(self, log_directory: Path, *, size: int) -> None:
+        self._directory = log_directory
+        self._path = reserve.path_in(log_directory)
+        self._size = size
+
+    def room(self) -> Room:
+        return room_under(self._directory)
+
+    def settle(self) -> str:
+        """Take it or give it free, as the room wants it; what was done, in words, empty for nothing.
+
+        Raises OSError when the directory cannot be used.
+        """
+        self._directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        is_held = self._size > 0 and reserve.is_held(self._directory, self._size)
+        if not is_held:  # of another size after the setting has changed, or taken only in part
+            self._path.unlink(missing_ok=True)
+        room = self.room()
+        match reserve.next_step(room, size=self._size, is_held=is_held):
+            case Step.GIVE_FREE:
+                self._path.unlink()
+                return (
+                    f"the disk under the log is full: {room}; gave the reserve of {self._size // MIB} MiB "
+                    "free. Nothing new is accepted until there is room, deleting deployments still works"
+                )
+            case Step.TAKE:
+                self._take()
+                return f"there is room under the log: {room}; keeping {self._size // MIB} MiB in reserve"
+            case Step.HOLD:
+                return ""
+
+    def _take(self) -> None:
+        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            os.posix_fallocate(descriptor, 0, self._size)
+        except OSError:
+            self._path.unlink(missing_ok=True)
+            raise
+        finally:
+            os.close(descriptor)

@@ -1,0 +1,68 @@
+"""The home is for its owner alone, whatever it was before; its logs stay bounded, whoever supervises."""
+
+import re
+import stat
+from pathlib import Path
+
+from libs.supervisor.log_rotation import LIMIT
+from tests.support.platform_process import PROGRAMS
+from tests.support.polling import eventually
+
+
+def open_to_others(home: Path) -> list[Path]:
+    return [
+        path
+        for path in [home, *home.rglob("*")]
+        if not path.is_symlink() and stat.S_IMODE(path.lstat().st_mode) & 0o077
+    ]
+
+
+def umask_of(pid: int) -> int:
+    found = re.search(r"^Umask:\t(\d+)$", Path(f"/proc/{pid}/status").read_text(), re.MULTILINE)
+    assert found
+    return int(found[1], 8)
+
+
+async def test_an_open_home_is_closed_but_what_replicas_work_with_is_left_alone(make_platform):
+    platform = make_platform()
+    before = {
+        "nats/api.txt": 0o644,
+        "nats/jetstream/$G/streams/EVENTS/msgs/1.bak": 0o640,
+        "api/read.db.old": 0o666,
+        "logs/envoy.log": 0o644,
+        "replicas/beside/r1/record.json": 0o644,
+        "replicas/beside/r1/cwd/serve": 0o755,
+        "anything.jsonl": 0o604,
+    }
+    for name, mode in before.items():
+        path = platform.home / name
+        path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+        path.touch()
+        path.chmod(mode)
+    platform.home.chmod(0o755)
+    working = platform.home / "replicas/beside/r1/cwd"
+    assert len(open_to_others(platform.home)) > len(before)
+    await platform.start_and_wait()
+    assert open_to_others(platform.home) == [working / "serve"]
+    assert stat.S_IMODE((working / "serve").stat().st_mode) == 0o755
+    assert {umask_of(platform.pid(program)) for program in (*PROGRAMS, "supervisor")} == {0o077}
+
+
+async def test_the_log_of_each_program_is_bounded_also_after_adoption(platform):
+    async def grow_and_see(program: str) -> None:
+        path = platform.home / "logs" / f"{program}.log"
+        rotated = path.with_name(f"{path.name}.1")
+        rotated.unlink(missing_ok=True)
+        with path.open("ab") as log:
+            log.write(b"x" * LIMIT)
+        await eventually(rotated.exists, within_s=20)
+        await eventually(lambda: path.stat().st_size < LIMIT // 2, within_s=20)
+        assert rotated.stat().st_size >= LIMIT // 2
+
+    before = platform.pids()
+    for program in ("nats", "envoy", "health", "supervisor"):
+        await grow_and_see(program)
+    platform.send("supervisor")
+    await platform.start_and_wait(within_s=20)
+    assert platform.pids() == before
+    await grow_and_see("nats")
