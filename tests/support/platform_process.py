@@ -21,7 +21,7 @@ STANDINS = {f"SPECSTREAM_MODULE_{name.upper()}": "tests.support.standin_service"
 
 
 class PlatformProcess:
-    """home: exists or not. environment: further settings of the platform."""
+    """home: exists or not. environment: further settings of the platform. prefix: runs `up`."""
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home.resolve()
@@ -35,6 +35,7 @@ class PlatformProcess:
             "SPECSTREAM_GRACE_SECONDS": "5",
             **environment,
         }
+        self.prefix: tuple[str, ...] = ()
         self._ups: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -50,7 +51,7 @@ class PlatformProcess:
         with self._output_path.open("ab") as output:
             self._ups.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "libs.supervisor", "up"],
+                    [*self.prefix, sys.executable, "-m", "libs.supervisor", "up"],
                     cwd=ROOT,
                     env=self._env(),
                     stdin=subprocess.DEVNULL,

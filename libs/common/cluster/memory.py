@@ -46,6 +46,10 @@ class MemoryCluster:
     def probes_natively(self) -> bool:
         return False
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return ()
+
     async def apply(self, workload: Workload, *, fence: int) -> None:
         self._ask()
         if any(run.replicas and not run.template.command for run in workload.runs):

@@ -136,6 +136,11 @@ class Cluster(Protocol):
         """Whether the cluster carries out the health checks itself and fills `ready`."""
         ...
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What an operator has to know of this cluster here, such as a protection that it lacks."""
+        ...
+
     async def apply(self, workload: Workload, *, fence: int) -> None:
         """Make it so; the same twice changes nothing. `fence` is the sequence that the plan rests on.
 

@@ -69,6 +69,7 @@ async def test_it_gets_its_own_environment_and_nothing_else(local_world, monkeyp
         "SPECSTREAM_RUN_ID": "run",
         "SPECSTREAM_REPLICA_ID": replica.replica_id,
         "HOME": str(home),
+        "TMPDIR": str(local_world.root / "tmp" / replica.replica_id[-12:]),
         "URL": f":{replica.ports[9000]}",
     }
     assert report["argv"] == [f"--port={replica.ports[8000]}", "$(PORT)", "$(NONE)"]

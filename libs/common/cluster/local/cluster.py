@@ -22,6 +22,7 @@ from libs.common.cluster.local.launch import launch
 from libs.common.cluster.local.observation import Observer
 from libs.common.cluster.local.record import Record, load_record
 from libs.common.cluster.local.shim import files, proc
+from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.port import LogLine, ObservedWorkload, Workload
@@ -39,8 +40,9 @@ _OVERDUE_S = 5.0
 
 
 class LocalCluster:
-    """See the port. A replica's process gets SIGKILL `grace_seconds` after SIGTERM. python: runs the shims,
-    and the directory it is in comes first in the PATH of the replicas."""
+    """See the port. A replica's process gets SIGKILL `grace_seconds` after SIGTERM. root: in the platform's
+    home, of which the replicas see nothing but what is their own. python: runs the shims, and the directory
+    it is in comes first in the PATH of the replicas."""
 
     def __init__(
         self,
@@ -61,6 +63,10 @@ class LocalCluster:
     @property
     def probes_natively(self) -> bool:
         return False
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return notices()
 
     async def apply(self, workload: Workload, *, fence: int) -> None:
         for run in workload.runs:

@@ -9,9 +9,11 @@ from __future__ import annotations
 import fcntl
 import os
 import select
+import sys
 import time
 
 from libs.common.cluster.local.shim import back_off, expand, files, libc, log_index, ports, proc, process
+from libs.common.cluster.local.shim.confine import Confinement
 from libs.common.cluster.local.shim.state import State
 
 TYPE_CHECKING = False
@@ -23,6 +25,8 @@ if TYPE_CHECKING:
 SHORTEST_LOOK_S = 1.0
 LONGEST_LOOK_S = 8.0
 """How often the log is looked at: while it grows, and when it has been quiet."""
+CHECKOUT = os.path.abspath(f"{__file__}/../../../../../..")
+"""With the environment of the platform's `python`, which replicas use."""
 KEEP_GONE = 10
 """How many ended replicas of a deployment keep their directory, for their last words."""
 
@@ -40,7 +44,9 @@ class Shim:
         self._index = log_index.LogIndex(self._deployment)
         self._noted = 0
         self._look_s = SHORTEST_LOOK_S
-        self._ports = ports.OwnPorts(os.path.dirname(os.path.dirname(self._deployment)))
+        self._root = os.path.dirname(os.path.dirname(self._deployment))
+        self._temporary = f"{self._root}/{files.TEMPORARY}/{record['replica_id'][-12:]}"
+        self._ports = ports.OwnPorts(self._root)
         self._control = os.open(f"{directory}/{files.CONTROL}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._process: Process | None = None
 
@@ -117,14 +123,22 @@ class Shim:
 
     def _spawn(self) -> Process:
         cwd = f"{self._directory}/{files.CWD}"
-        os.makedirs(cwd, exist_ok=True)
+        for own in (cwd, self._temporary):
+            os.makedirs(own, mode=0o700, exist_ok=True)
         self._state.ports = self._ports.settle(self._template["ports"], self._state.ports)
         env = self._environment(cwd)
         argv = expand.expand_command(self._template["command"], env)
         file = process.find_executable(argv[0], path=env["PATH"], cwd=cwd)
         lock = self._lock()
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        confinement = None
         try:
+            confinement = Confinement(
+                private=os.path.dirname(self._root),
+                own=[cwd, self._temporary],
+                writable=[self._log],
+                programs=[CHECKOUT, sys.base_prefix],
+            )
             return process.spawn(
                 file,
                 argv,
@@ -132,11 +146,14 @@ class Shim:
                 cwd=cwd,
                 log=log,
                 inherited=[lock, *self._ports.descriptors],
+                confinement=confinement,
                 before_exec=self._note_start,
             )
         finally:
             os.close(lock)
             os.close(log)
+            if confinement is not None:
+                confinement.close()
 
     def _environment(self, cwd: str) -> dict[str, str]:
         """Ours, then the spec's; nothing else of the platform's own environment."""
@@ -145,6 +162,7 @@ class Shim:
         given = {
             "PATH": record["path"],
             "HOME": cwd,
+            "TMPDIR": self._temporary,
             "PORT": str(own[first]),
             **{f"PORT_{port}": str(own[port]) for port in further},
             "SPECSTREAM_DEPLOYMENT_ID": record["deployment_id"],
@@ -225,6 +243,7 @@ class Shim:
         process.sweep(self._record["replica_id"])
         os.close(self._lock())
         self._index.note(self._record["order"], self._log, time.time(), has_ended=True)
+        _delete(self._temporary)
         gone = f"{self._deployment}/{files.GONE}"
         os.makedirs(gone, exist_ok=True)
         _forget_oldest(gone)
@@ -236,11 +255,15 @@ class Shim:
 
 def _forget_oldest(gone: str) -> None:
     """Make room for one more."""
-    import shutil  # noqa: PLC0415 - needed once, when its memory no longer matters
-
     kept = sorted((f"{gone}/{name}" for name in os.listdir(gone)), key=_gone_at)
     for path in kept[: max(len(kept) - KEEP_GONE + 1, 0)]:
-        shutil.rmtree(path, ignore_errors=True)  # another shim may be at it
+        _delete(path)
+
+
+def _delete(path: str) -> None:
+    import shutil  # noqa: PLC0415 - needed once, when its memory no longer matters
+
+    shutil.rmtree(path, ignore_errors=True)  # another shim may be at it
 
 
 def _gone_at(path: str) -> int:
