@@ -2,6 +2,7 @@
 
 import fcntl
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -66,9 +67,32 @@ class Home:
         try:
             self.path.mkdir(mode=0o700, parents=True, exist_ok=True)
             for name in DIRECTORIES:
-                (self.path / name).mkdir(exist_ok=True)
+                (self.path / name).mkdir(mode=0o700, exist_ok=True)
+            _keep_private(self.path)
         except OSError as error:
             raise CannotStart(f"SPECSTREAM_HOME: cannot use {self.path}: {error.strerror}") from error
+
+
+def _keep_private(home: Path) -> None:
+    """Take from others what an earlier version, or whoever copied the home, gave them. Raises OSError.
+
+    What replicas keep in their working directories is theirs.
+    """
+    for directory, names, files in os.walk(home):
+        _take_from_others(Path(directory))
+        for name in files:
+            _take_from_others(Path(directory, name))
+        if Path(directory).is_relative_to(home / "replicas"):
+            names[:] = [name for name in names if name != "cwd"]
+
+
+def _take_from_others(path: Path) -> None:
+    try:
+        status = path.lstat()
+        if not stat.S_ISLNK(status.st_mode) and status.st_mode & 0o077:
+            path.chmod(stat.S_IMODE(status.st_mode) & ~0o077)
+    except FileNotFoundError:
+        return  # a process of the home removed it meanwhile
 
 
 def write_private(path: Path, text: str) -> None:
