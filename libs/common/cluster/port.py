@@ -165,10 +165,15 @@ class Cluster(Protocol):
         ...
 
     def logs(
-        self, deployment_id: str, *, replica_id: str | None = None, after: str | None = None
+        self,
+        deployment_id: str,
+        *,
+        replica_id: str | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
     ) -> AsyncIterator[LogLine]:
-        """What the replicas of a deployment wrote, oldest first, the gone ones' last words too; then ends.
+        """What the replicas of a deployment wrote, the gone ones' last words too; oldest first unless asked.
 
-        after: the id of a line; only what came later.
+        after: the id of a line; only what comes behind it in that order.
         """
         ...

@@ -107,11 +107,21 @@ class LocalCluster:
             return look.workloads
 
     async def logs(
-        self, deployment_id: str, *, replica_id: str | None = None, after: str | None = None
+        self,
+        deployment_id: str,
+        *,
+        replica_id: str | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
     ) -> AsyncIterator[LogLine]:
         with _translated():
             found = lines.read_lines(
-                self._home, deployment_id, replica_id=replica_id, after=after, now=self._clock()
+                self._home,
+                deployment_id,
+                replica_id=replica_id,
+                after=after,
+                newest_first=newest_first,
+                now=self._clock(),
             )
             while batch := await asyncio.to_thread(_batch, found):
                 for line in batch:

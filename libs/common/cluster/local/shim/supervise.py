@@ -6,6 +6,7 @@ from the files. It does not stand between the replica and its log, its lock or i
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
@@ -18,6 +19,7 @@ from libs.common.cluster.local.shim.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from libs.common.cluster.local.shim.process import Process
@@ -27,6 +29,9 @@ LONGEST_LOOK_S = 8.0
 """How often the log is looked at: while it grows, and when it has been quiet."""
 CHECKOUT = os.path.abspath(f"{__file__}/../../../../../..")
 """With the environment of the platform's `python`, which replicas use."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ROOM_AGAIN_S = 1.0
+"""On a full disk: between two attempts to write."""
 KEEP_GONE = 10
 """How many ended replicas of a deployment keep their directory, for their last words."""
 
@@ -43,6 +48,7 @@ class Shim:
         self._log = f"{directory}/{files.LOG}"
         self._index = log_index.LogIndex(self._deployment)
         self._noted = 0
+        self._said: set[str] = set()
         self._look_s = SHORTEST_LOOK_S
         self._root = os.path.dirname(os.path.dirname(self._deployment))
         self._temporary = f"{self._root}/{files.TEMPORARY}/{record['replica_id'][-12:]}"
@@ -176,7 +182,8 @@ class Shim:
     def _note_start(self, pid: int) -> None:
         self._state.pid = pid
         self._state.start_ticks = proc.start_ticks(pid)
-        self._save()
+        if not self._save():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _note_end(self) -> None:
         status, signal = self._process.collect() if self._process else (None, None)
@@ -190,7 +197,7 @@ class Shim:
 
     def _note_exit(self, status: int | None, signal: int | None) -> None:
         state, now = self._state, time.time()
-        self._index.note(self._record["order"], self._log, now, has_ended=True)
+        self._note_log(has_ended=True)
         state.pid = state.start_ticks = None
         state.last_exit = {"status": status, "signal": signal, "at": now}
         state.back_off_s = back_off.next_back_off_s(state.back_off_s, now - (state.started_at or now))
@@ -219,21 +226,61 @@ class Shim:
         process.reap(besides=self._process.pid if self._process else None)
 
     def _look_at_log(self) -> None:
+        noted = self._note_log(has_ended=False)
+        is_quiet = noted == self._noted
+        self._look_s = min(self._look_s * 2, LONGEST_LOOK_S) if is_quiet else SHORTEST_LOOK_S
+        self._noted = noted
+        try:
+            self._bound_log()
+        except OSError as error:
+            self._say_once(f"the log cannot be bounded: {error}")
+
+    def _note_log(self, *, has_ended: bool) -> int:
+        """What cannot be entered now, on a full disk, is entered at the next look or by the next reader."""
+        try:
+            return self._index.note(self._record["order"], self._log, time.time(), has_ended=has_ended)
+        except (OSError, ValueError) as error:
+            self._say_once(f"the log cannot be entered into the index: {error}")
+            return self._noted
+
+    def _bound_log(self) -> None:
         try:
             log = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
             return
         try:
-            noted = self._index.note(self._record["order"], self._log, time.time(), has_ended=False)
-            is_quiet = noted == self._noted
-            self._look_s = min(self._look_s * 2, LONGEST_LOOK_S) if is_quiet else SHORTEST_LOOK_S
-            self._noted = noted
-            if length := log_index.surplus(log, log_index.KEEP_LOG_BYTES):
+            if length := log_index.surplus(log):
+                libc.free_front(log, length)
                 self._state.log_start = length
                 self._save()
-                libc.free_front(log, length)
         finally:
             os.close(log)
+
+    def _say_once(self, line: str) -> None:
+        """In `shim.err`, where there is room for it; not again for each attempt at the same."""
+        if line in self._said:
+            return
+        self._said.add(line)
+        try:
+            os.write(2, f"{line}\n".encode())
+        except OSError:
+            return  # that disk is full too
+
+    def _when_there_is_room(self, act: Callable[[], object]) -> bool:
+        """Do what needs the disk, once it is not full any more; False if the replica is to end instead."""
+        while True:
+            try:
+                act()
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                self._say_once(f"waiting for room on the disk: {error}")
+                if os.path.exists(f"{self._directory}/{files.STOP}"):
+                    return False
+                if select.select([self._control], [], [], ROOM_AGAIN_S)[0]:
+                    os.read(self._control, 4096)
+            else:
+                return True
 
     def _finish(self) -> None:
         order = files.read_json(f"{self._directory}/{files.STOP}") or {}
@@ -241,16 +288,27 @@ class Shim:
             self._process.end(order.get("grace_s", self._record["grace_s"]))
             self._process.collect()
         process.sweep(self._record["replica_id"])
-        os.close(self._lock())
-        self._index.note(self._record["order"], self._log, time.time(), has_ended=True)
+        self._note_log(has_ended=True)
         _delete(self._temporary)
+        try:
+            os.close(self._lock())
+            self._remember()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            _delete(self._directory)
+
+    def _remember(self) -> None:
+        """For its last words."""
         gone = f"{self._deployment}/{files.GONE}"
         os.makedirs(gone, exist_ok=True)
         _forget_oldest(gone)
         os.rename(self._directory, f"{gone}/{self._record['order']:010d}-{self._record['replica_id']}")
 
-    def _save(self) -> None:
-        files.write_json(f"{self._directory}/{files.STATE}", self._state.to_json())
+    def _save(self) -> bool:
+        """False if it is to end instead, and nobody needs to know any more."""
+        path = f"{self._directory}/{files.STATE}"
+        return self._when_there_is_room(lambda: files.write_json(path, self._state.to_json()))
 
 
 def _forget_oldest(gone: str) -> None:
