@@ -123,3 +123,19 @@ def test_a_log_that_is_mostly_a_hole_is_not_read_for_it(home):
     assert next(read(home, newest_first=True)).message == "after the hole"
     assert sum(1 for _ in read(home)) < 2_000
     assert bytes_read() - before < 200 << 20
+
+
+def test_a_log_that_was_set_aside_is_read_on(home):
+    """As it is done where a file system cannot give the front of a file back."""
+    log = make_replica(home, 0)
+    index = LogIndex(str(home.deployment(DEPLOYMENT)))
+    for number in range(3):
+        with log.open("ab") as file:
+            file.write(b"line %d\n" % number)
+        index.set_aside(0, str(log), 0.0)
+    with log.open("ab") as file:
+        file.write(b"the end\n")
+    lines = list(read(home))
+    assert [line.message for line in lines] == ["line 2", "the end"]
+    assert list(read(home, newest_first=True)) == lines[::-1]
+    assert list(read(home, after=lines[0].id)) == lines[1:]

@@ -16,7 +16,7 @@ from pathlib import Path
 
 from libs.common.cluster.local.home import Home
 from libs.common.cluster.local.shim import files
-from libs.common.cluster.local.shim.log_index import KEEP_LOG_BYTES, LONGEST_LINE, LogIndex, gone
+from libs.common.cluster.local.shim.log_index import KEEP_LOG_BYTES, LONGEST_LINE, LogIndex, gone, set_aside
 from libs.common.cluster.local.shim.log_segments import Stretch, first_data
 from libs.common.cluster.port import LogLine
 from libs.common.errors import BadRequest, Issue
@@ -55,16 +55,16 @@ def read_lines(
     place = place_of(after) if after is not None else None
     deployment = home.deployment(deployment_id)
     index = LogIndex(str(deployment))
-    logs = _Logs(deployment, home.replicas(deployment_id))
+    logs = _Logs(deployment, home.replicas(deployment_id), index)
     try:
-        logs.note(index, now)
+        logs.note(now)
         wanted = {order for order, each in logs.replica_ids.items() if replica_id in (None, each)}
         if newest_first:
             stretches = index.stretches_backwards(place[0] if place else None)
         else:
             stretches = index.stretches(place[0] if place else 0)
         for stretch in stretches:
-            if stretch.order not in wanted or stretch.generation != index.generation(stretch.order):
+            if stretch.order not in wanted:
                 continue
             offset = place[1] if place and place[0] == stretch.entry else None
             for at, line in logs.lines(stretch, offset, backwards=newest_first):
@@ -83,10 +83,11 @@ def read_lines(
 class _Logs:
     """The log of each replica of a deployment, of those that are gone too; a few of them open."""
 
-    def __init__(self, deployment: Path, replicas: list[Path]) -> None:
+    def __init__(self, deployment: Path, replicas: list[Path], index: LogIndex) -> None:
         """replica_ids: by the replica's number."""
+        self._index = index
         self._deployment = str(deployment)
-        self._open: OrderedDict[int, BufferedReader] = OrderedDict()
+        self._open: OrderedDict[tuple[int, int], BufferedReader] = OrderedDict()
         self._live: dict[int, str] = {}
         for path in replicas:
             record = files.read_json(f"{path}/{files.RECORD}")
@@ -96,19 +97,19 @@ class _Logs:
         self._gone = dict(gone(self._deployment))
         self.replica_ids = self._live | self._gone
 
-    def note(self, index: LogIndex, now: datetime) -> None:
+    def note(self, now: datetime) -> None:
         """Enter what is new. Where that cannot be written, on a full disk, what was entered is still read."""
-        index.catch_up()
+        self._index.catch_up()
         for order in self.replica_ids:
             with suppress(OSError):
-                index.note(order, self._path(order), now.timestamp(), has_ended=order in self._gone)
+                self._index.note(order, self._path(order), now.timestamp(), has_ended=order in self._gone)
 
     def lines(self, stretch: Stretch, offset: int | None, *, backwards: bool) -> Iterator[tuple[int, bytes]]:
         """Each line of a stretch with its offset, without its line end; overlong ones in pieces.
 
         offset: of the line to begin at, or going backwards, of the line before which to begin.
         """
-        file = self._file(stretch.order)
+        file = self._file(stretch.order, stretch.generation)
         if file is None:
             return
         end = stretch.end
@@ -133,23 +134,28 @@ class _Logs:
             return f"{self._deployment}/{files.GONE}/{order:010d}-{replica_id}/{files.LOG}"
         return f"{self._deployment}/{replica_id}/{files.LOG}"
 
-    def _file(self, order: int) -> BufferedReader | None:
-        if order not in self._open:
-            file = self._opened(order)
+    def _file(self, order: int, generation: int) -> BufferedReader | None:
+        """None when it is not there any more."""
+        key = order, generation
+        if key not in self._open:
+            file = self._opened(order, generation)
             if file is None:
                 return None
             while len(self._open) >= MOST_OPEN_LOGS:
                 self._open.popitem(last=False)[1].close()
-            self._open[order] = file
-        self._open.move_to_end(order)
-        return self._open[order]
+            self._open[key] = file
+        self._open.move_to_end(key)
+        return self._open[key]
 
-    def _opened(self, order: int) -> BufferedReader | None:
-        """None when the replica is not remembered any more."""
+    def _opened(self, order: int, generation: int) -> BufferedReader | None:
+        is_present = generation == self._index.generation(order)
         for _ in range(2):
+            path = self._path(order)
             try:
-                return Path(self._path(order)).open("rb")
+                return Path(path if is_present else set_aside(path, generation)).open("rb")
             except FileNotFoundError:
+                if order in self._gone or Path(path).parent.exists():
+                    return None
                 self._gone[order] = self.replica_ids[order]  # it went meanwhile
         return None
 

@@ -60,6 +60,24 @@ class LogIndex:
         finally:
             os.close(descriptor)
 
+    def set_aside(self, order: int, log: str, now: float) -> None:
+        """Make a copy of the log its previous generation, and cut it off. Raises OSError."""
+        self.note(order, log, now, has_ended=False)
+        lock = self._segments.lock()
+        try:
+            self._find_last()
+            generation = self.generation(order)
+            draft = f"{log}.new"
+            with open(log, "rb") as source, open(draft, "wb") as copy:
+                while part := source.read(1 << 20):
+                    copy.write(part)
+                os.rename(draft, set_aside(log, generation))
+                os.truncate(log, 0)
+            for older in range(generation):
+                _unlink(set_aside(log, older))
+        finally:
+            os.close(lock)
+
     def stretches(self, first: int = 0) -> Iterator[Stretch]:
         """Every entry that tells of something, from the number `first` on; those that are kept."""
         segments = self._segments.firsts()
@@ -175,6 +193,18 @@ class LogIndex:
                 if record is not None:
                     present.add(int(record["order"]))
         return present | {order for order, _ in gone(self._deployment)}
+
+
+def set_aside(log: str, generation: int) -> str:
+    """The path of the copy of a log's earlier generation."""
+    return f"{log}.{generation}"
+
+
+def _unlink(path: str) -> None:
+    try:
+        os.unlink(path)
+    except FileNotFoundError:
+        return
 
 
 def gone(deployment: str) -> list[tuple[int, str]]:

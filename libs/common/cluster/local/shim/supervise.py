@@ -13,8 +13,10 @@ import select
 import sys
 import time
 
-from libs.common.cluster.local.shim import back_off, expand, files, libc, log_index, ports, proc, process
+from libs.common.cluster.local.shim import back_off, expand, files, libc, ports, proc, process
 from libs.common.cluster.local.shim.confine import Confinement
+from libs.common.cluster.local.shim.gone import delete, forget_oldest
+from libs.common.cluster.local.shim.log_keeper import LogKeeper, Teller
 from libs.common.cluster.local.shim.state import State
 
 TYPE_CHECKING = False
@@ -24,16 +26,11 @@ if TYPE_CHECKING:
 
     from libs.common.cluster.local.shim.process import Process
 
-SHORTEST_LOOK_S = 1.0
-LONGEST_LOOK_S = 8.0
-"""How often the log is looked at: while it grows, and when it has been quiet."""
 CHECKOUT = os.path.abspath(f"{__file__}/../../../../../..")
 """With the environment of the platform's `python`, which replicas use."""
 FULL = (errno.ENOSPC, errno.EDQUOT)
 ROOM_AGAIN_S = 1.0
 """On a full disk: between two attempts to write."""
-KEEP_GONE = 10
-"""How many ended replicas of a deployment keep their directory, for their last words."""
 
 
 class Shim:
@@ -46,10 +43,8 @@ class Shim:
         self._state = State(files.read_json(f"{directory}/{files.STATE}"))
         self._deployment = os.path.dirname(directory)
         self._log = f"{directory}/{files.LOG}"
-        self._index = log_index.LogIndex(self._deployment)
-        self._noted = 0
-        self._said: set[str] = set()
-        self._look_s = SHORTEST_LOOK_S
+        self._teller = Teller()
+        self._keeper = LogKeeper(self._deployment, self._log, record["order"], self._teller)
         self._root = os.path.dirname(os.path.dirname(self._deployment))
         self._temporary = f"{self._root}/{files.TEMPORARY}/{record['replica_id'][-12:]}"
         self._ports = ports.OwnPorts(self._root)
@@ -71,7 +66,7 @@ class Shim:
             elif self._is_condemned():
                 self._process.end(self._record["grace_s"])
             else:
-                self._sleep(self._look_s)
+                self._sleep(self._keeper.look_s)
                 self._look_at_log()
         self._finish()
 
@@ -197,7 +192,7 @@ class Shim:
 
     def _note_exit(self, status: int | None, signal: int | None) -> None:
         state, now = self._state, time.time()
-        self._note_log(has_ended=True)
+        self._keeper.note(has_ended=True)
         state.pid = state.start_ticks = None
         state.last_exit = {"status": status, "signal": signal, "at": now}
         state.back_off_s = back_off.next_back_off_s(state.back_off_s, now - (state.started_at or now))
@@ -226,45 +221,10 @@ class Shim:
         process.reap(besides=self._process.pid if self._process else None)
 
     def _look_at_log(self) -> None:
-        noted = self._note_log(has_ended=False)
-        is_quiet = noted == self._noted
-        self._look_s = min(self._look_s * 2, LONGEST_LOOK_S) if is_quiet else SHORTEST_LOOK_S
-        self._noted = noted
-        try:
-            self._bound_log()
-        except OSError as error:
-            self._say_once(f"the log cannot be bounded: {error}")
-
-    def _note_log(self, *, has_ended: bool) -> int:
-        """What cannot be entered now, on a full disk, is entered at the next look or by the next reader."""
-        try:
-            return self._index.note(self._record["order"], self._log, time.time(), has_ended=has_ended)
-        except (OSError, ValueError) as error:
-            self._say_once(f"the log cannot be entered into the index: {error}")
-            return self._noted
-
-    def _bound_log(self) -> None:
-        try:
-            log = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        try:
-            if length := log_index.surplus(log):
-                libc.free_front(log, length)
-                self._state.log_start = length
-                self._save()
-        finally:
-            os.close(log)
-
-    def _say_once(self, line: str) -> None:
-        """In `shim.err`, where there is room for it; not again for each attempt at the same."""
-        if line in self._said:
-            return
-        self._said.add(line)
-        try:
-            os.write(2, f"{line}\n".encode())
-        except OSError:
-            return  # that disk is full too
+        freed = self._keeper.look()
+        if freed is not None:
+            self._state.log_start = freed
+            self._save()
 
     def _when_there_is_room(self, act: Callable[[], object]) -> bool:
         """Do what needs the disk, once it is not full any more; False if the replica is to end instead."""
@@ -274,7 +234,7 @@ class Shim:
             except OSError as error:
                 if error.errno not in FULL:
                     raise
-                self._say_once(f"waiting for room on the disk: {error}")
+                self._teller.say(f"waiting for room on the disk: {error}")
                 if os.path.exists(f"{self._directory}/{files.STOP}"):
                     return False
                 if select.select([self._control], [], [], ROOM_AGAIN_S)[0]:
@@ -288,48 +248,27 @@ class Shim:
             self._process.end(order.get("grace_s", self._record["grace_s"]))
             self._process.collect()
         process.sweep(self._record["replica_id"])
-        self._note_log(has_ended=True)
-        _delete(self._temporary)
+        self._keeper.note(has_ended=True)
+        delete(self._temporary)
         try:
             os.close(self._lock())
             self._remember()
         except OSError as error:
             if error.errno not in FULL:
                 raise
-            _delete(self._directory)
+            delete(self._directory)
 
     def _remember(self) -> None:
         """For its last words."""
         gone = f"{self._deployment}/{files.GONE}"
         os.makedirs(gone, exist_ok=True)
-        _forget_oldest(gone)
+        forget_oldest(gone)
         os.rename(self._directory, f"{gone}/{self._record['order']:010d}-{self._record['replica_id']}")
 
     def _save(self) -> bool:
         """False if it is to end instead, and nobody needs to know any more."""
         path = f"{self._directory}/{files.STATE}"
         return self._when_there_is_room(lambda: files.write_json(path, self._state.to_json()))
-
-
-def _forget_oldest(gone: str) -> None:
-    """Make room for one more."""
-    kept = sorted((f"{gone}/{name}" for name in os.listdir(gone)), key=_gone_at)
-    for path in kept[: max(len(kept) - KEEP_GONE + 1, 0)]:
-        _delete(path)
-
-
-def _delete(path: str) -> None:
-    import shutil  # noqa: PLC0415 - needed once, when its memory no longer matters
-
-    shutil.rmtree(path, ignore_errors=True)  # another shim may be at it
-
-
-def _gone_at(path: str) -> int:
-    """When a replica's directory came here; what another shim has removed meanwhile is the oldest."""
-    try:
-        return os.stat(path).st_mtime_ns
-    except FileNotFoundError:
-        return 0
 
 
 def take_over(directory: str) -> Shim | None:
