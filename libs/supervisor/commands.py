@@ -17,6 +17,9 @@ from libs.supervisor.ports import Ports
 from libs.supervisor.settings import SupervisorSettings
 from libs.supervisor.supervise import Supervisor
 
+_UMASK = 0o077
+"""What the platform's processes write is for their owner alone."""
+
 _HOLDER_KNOWN_WITHIN_S = 2.0
 
 
@@ -26,6 +29,7 @@ def up(settings: SupervisorSettings) -> int:
     0 when it was stopped as asked; 1, with the reason on stderr, when it could not start or stop.
     """
     home = Home(settings.home)
+    os.umask(_UMASK)
     try:
         home.create()
         with _owned(home):
@@ -60,6 +64,7 @@ def down(settings: SupervisorSettings) -> int:
 def prepare(settings: SupervisorSettings, *, nats: int) -> int:
     """Write the home's keys and configurations and start nothing: for whoever runs the processes himself."""
     home = Home(settings.home)
+    os.umask(_UMASK)
     try:
         home.create()
         with _owned(home):

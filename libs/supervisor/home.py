@@ -8,7 +8,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from libs.common.cluster.local.shim.files import CWD
+from libs.common.cluster.local.shim.files import CWD, TEMPORARY
 from libs.supervisor.errors import CannotStart
 
 DIRECTORIES = ("nats", "replicas", "logs", "run", "api", "envoy")
@@ -81,13 +81,15 @@ class Home:
     def _close_to_others(self) -> None:
         """Take away what group and others may do, also where an earlier version let them.
 
-        The working directories of replicas are theirs: there the directory alone is closed.
+        The working and the temporary directories of replicas are theirs: there the directory alone is closed.
         """
         _close(self.path)
         for directory, names, files in os.walk(self.path):
             for name in [*names, *files]:
                 _close(Path(directory, name))
-            if Path(directory).is_relative_to(self.replicas) and CWD in names:
+            if Path(directory) == self.replicas / TEMPORARY:
+                names.clear()
+            elif Path(directory).is_relative_to(self.replicas) and CWD in names:
                 names.remove(CWD)
 
 

@@ -83,6 +83,13 @@ def problems(heard: Mapping[str, Heard], log: LogView) -> dict[str, str]:
     }
 
 
+def notices(heard: Mapping[str, Heard]) -> list[str]:
+    """What the services want their operator to know while they do their work."""
+    return [
+        notice for name in SERVICES if name in heard for notice in heard[name].beat.detail.get("notices", ())
+    ]
+
+
 def envoy_acknowledged(detail: Mapping[str, Any]) -> bool:
     """Whether the router's heartbeat says that an Envoy is connected and has taken its configuration."""
     return detail.get("envoy_acknowledged") is True

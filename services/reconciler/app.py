@@ -2,6 +2,8 @@
 
 from collections.abc import Callable
 
+import structlog
+
 from libs.common.bus.connection import connected
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.port import Cluster
@@ -12,6 +14,8 @@ from services.reconciler.converge import Reconciler
 from services.reconciler.handlers import subscribe
 from services.reconciler.loop import Resync
 from services.reconciler.settings import Settings
+
+logger = structlog.get_logger()
 
 SERVICE = "reconciler"
 
@@ -28,7 +32,9 @@ async def run(
         cluster = adapt_cluster(
             LocalCluster(settings.home.expanduser() / "replicas", grace_seconds=settings.grace_seconds)
         )
-        progress = Progress()
+        for notice in cluster.notices:
+            logger.warning("cluster_notice", notice=notice)
+        progress = Progress(detail={"notices": list(cluster.notices)})
         reconciler = Reconciler(log, cluster)
         resync = Resync(log, cluster, reconciler, progress, interval_s=settings.resync_seconds)
         subscribe(connection.broker, reconciler, progress, service=SERVICE)

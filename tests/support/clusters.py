@@ -161,7 +161,7 @@ async def world(request, tmp_path) -> AsyncIterator[World]:
     if request.param == "memory":
         yield MemoryWorld()
         return
-    local = LocalWorld(tmp_path / "replicas")
+    local = LocalWorld(tmp_path / "home/replicas")
     yield local
     await local.cluster.shutdown(grace_seconds=0)
 
@@ -169,6 +169,6 @@ async def world(request, tmp_path) -> AsyncIterator[World]:
 @pytest.fixture
 async def local_world(tmp_path) -> AsyncIterator[LocalWorld]:
     """The local cluster alone, empty."""
-    local = LocalWorld(tmp_path / "replicas")
+    local = LocalWorld(tmp_path / "home/replicas")
     yield local
     await local.cluster.shutdown(grace_seconds=0)

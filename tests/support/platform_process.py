@@ -21,7 +21,7 @@ STANDINS = {f"SPECSTREAM_MODULE_{name.upper()}": "tests.support.standin_service"
 
 
 class PlatformProcess:
-    """home: exists or not. environment: further settings of the platform."""
+    """home: exists or not. environment: further settings of the platform. prefix: runs `up`."""
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home.resolve()
@@ -37,6 +37,7 @@ class PlatformProcess:
             "SPECSTREAM_DISK_RESERVE_MIB": "1",
             **environment,
         }
+        self.prefix: tuple[str, ...] = ()
         self._ups: list[subprocess.Popen[bytes]] = []
 
     @property
@@ -52,7 +53,7 @@ class PlatformProcess:
         with self._output_path.open("ab") as output:
             self._ups.append(
                 subprocess.Popen(
-                    [sys.executable, "-m", "libs.supervisor", "up"],
+                    [*self.prefix, sys.executable, "-m", "libs.supervisor", "up"],
                     cwd=ROOT,
                     env=self._env(),
                     stdin=subprocess.DEVNULL,

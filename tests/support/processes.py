@@ -21,12 +21,19 @@ async def main_pid(replica_id: str) -> int:
     """The replica's one process that leads its session, as soon as it runs its command."""
 
     def leaders() -> list[int]:
-        return [pid for pid in replica_pids(replica_id) if os.getsid(pid) == pid]
+        return [pid for pid in replica_pids(replica_id) if _leads_its_session(pid)]
 
     await eventually(leaders, because=f"replica {replica_id} has no process")
     found = leaders()
     assert len(found) == 1, f"replica {replica_id} has the processes {found}"
     return found[0]
+
+
+def _leads_its_session(pid: int) -> bool:
+    try:
+        return os.getsid(pid) == pid
+    except ProcessLookupError:
+        return False
 
 
 def shim_pids(below: Path) -> list[int]:

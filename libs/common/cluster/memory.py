@@ -48,6 +48,10 @@ class MemoryCluster:
     def probes_natively(self) -> bool:
         return False
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return ()
+
     async def apply(self, workload: Workload, *, fence: Fence) -> None:
         self._ask()
         if any(run.replicas and not run.template.command for run in workload.runs):
@@ -94,14 +98,21 @@ class MemoryCluster:
         }
 
     async def logs(
-        self, deployment_id: str, *, replica_id: str | None = None, after: str | None = None
+        self,
+        deployment_id: str,
+        *,
+        replica_id: str | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
     ) -> AsyncIterator[LogLine]:
         self._ask()
         if after is not None and not after.isdecimal():
             raise BadRequest("after is not the id of a log line")
         deployment = self._deployments.get(deployment_id)
-        for line in list(deployment.lines) if deployment else []:
-            if (after is None or line.id > after) and replica_id in (None, line.replica_id):
+        lines = list(deployment.lines) if deployment else []
+        for line in reversed(lines) if newest_first else lines:
+            is_behind = after is None or (line.id < after if newest_first else line.id > after)
+            if is_behind and replica_id in (None, line.replica_id):
                 yield line
 
     def start(self, replica_id: str) -> None:

@@ -138,6 +138,11 @@ class Cluster(Protocol):
         """Whether the cluster carries out the health checks itself and fills `ready`."""
         ...
 
+    @property
+    def notices(self) -> tuple[str, ...]:
+        """What an operator has to know of this cluster here, such as a protection that it lacks."""
+        ...
+
     async def apply(self, workload: Workload, *, fence: Fence) -> None:
         """Make it so; the same twice changes nothing. `fence` is the event that the plan rests on.
 
@@ -169,10 +174,15 @@ class Cluster(Protocol):
         ...
 
     def logs(
-        self, deployment_id: str, *, replica_id: str | None = None, after: str | None = None
+        self,
+        deployment_id: str,
+        *,
+        replica_id: str | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
     ) -> AsyncIterator[LogLine]:
-        """What the replicas of a deployment wrote, oldest first, the gone ones' last words too; then ends.
+        """What the replicas of a deployment wrote, the gone ones' last words too; oldest first unless asked.
 
-        after: the id of a line; only what came later.
+        after: the id of a line; only what comes behind it in that order.
         """
         ...

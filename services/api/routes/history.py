@@ -1,6 +1,5 @@
 """What a deployment was, runs and said: history, diff, runs, logs."""
 
-from collections import deque
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -111,12 +110,14 @@ async def _oldest_first(api: Api, deployment_id: str, query: LogsQuery) -> list[
 
 
 async def _newest_first(api: Api, deployment_id: str, query: LogsQuery) -> list[LogLine]:
-    lines: deque[LogLine] = deque(maxlen=query.limit + 1)
-    async for line in api.cluster.logs(deployment_id, replica_id=query.instance_id):
-        if line.id == query.after:
-            break
+    lines: list[LogLine] = []
+    async for line in api.cluster.logs(
+        deployment_id, replica_id=query.instance_id, after=query.after, newest_first=True
+    ):
         lines.append(line)
-    return list(reversed(lines))
+        if len(lines) > query.limit:
+            break
+    return lines
 
 
 async def _spec(api: Api, deployment_id: str, side: str, spec_id: str) -> SpecRecord:

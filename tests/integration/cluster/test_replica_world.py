@@ -8,7 +8,7 @@ import pytest
 from libs.common.cluster.port import ReplicaPhase
 from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, run_of, template, workload
 from tests.support.polling import eventually
-from tests.support.processes import main_pid
+from tests.support.processes import main_pid, shim_pids
 
 REPORT = """
 import json, os, resource, sys, time
@@ -69,6 +69,7 @@ async def test_it_gets_its_own_environment_and_nothing_else(local_world, monkeyp
         "SPECSTREAM_RUN_ID": "run",
         "SPECSTREAM_REPLICA_ID": replica.replica_id,
         "HOME": str(home),
+        "TMPDIR": str(local_world.root / "tmp" / replica.replica_id[-12:]),
         "URL": f":{replica.ports[9000]}",
     }
     assert report["argv"] == [f"--port={replica.ports[8000]}", "$(PORT)", "$(NONE)"]
@@ -144,6 +145,35 @@ async def test_a_replica_keeps_at_most_its_newest_log(local_world):
     assert kept[-1] == "last"
     assert 30_000_000 < sum(map(len, kept)) < 42_000_000
     assert set("".join(kept[:-1])) == {"x"}
+
+
+async def test_a_replica_may_cut_off_its_log_again_and_again(local_world):
+    (replica,) = await started(local_world)
+    await eventually(lambda: len(shim_pids(local_world.root)) == 1, because="what starts the shim is there")
+    (shim,) = shim_pids(local_world.root)
+    await local_world.tell(replica.replica_id, "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i+1)); done")
+    await eventually(is_last(local_world.cluster, "999"))
+    for word in ("x", "x", "x", "y", "a longer one", "z"):
+        seen = [line.id async for line in local_world.cluster.logs(DEPLOYMENT)]
+        await local_world.tell(replica.replica_id, f"echo {word} > /dev/stdout")
+
+        async def is_new(word=word, last=seen[-1]):
+            lines = [line.message async for line in local_world.cluster.logs(DEPLOYMENT, after=last)]
+            return lines == [word]
+
+        await eventually(is_new, because=f"{word} is not the one new line")
+        assert await messages(local_world.cluster) == [word]
+    await local_world.tell(replica.replica_id, "echo beside it")
+    await eventually(is_last(local_world.cluster, "beside it"))
+    assert await messages(local_world.cluster) == ["z", "beside it"]
+    assert shim_pids(local_world.root) == [shim]
+
+
+def is_last(cluster, message):
+    async def check():
+        return (await messages(cluster))[-1:] == [message]
+
+    return check
 
 
 async def test_the_ten_newest_gone_replicas_are_remembered(local_world):

@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import stat
+import sys
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,26 @@ async def test_secrets_are_for_their_owner_alone(lasting_platform):
     assert not [line for line in arguments if key.encode() in line]
     knowing = [path.parent.name for path in _readable("environ") if key.encode() in path.read_bytes()]
     assert knowing == [str(lasting_platform.pid("api"))], "only the api is given the key"
+
+
+async def test_a_home_that_others_could_read_is_closed_to_them(make_platform):
+    platform = make_platform()
+    (platform.home / "nats").mkdir(parents=True)
+    (platform.home / "api").mkdir()
+    (platform.home / "api" / "read.db").touch()
+    for path in (platform.home, *platform.home.rglob("*")):
+        path.chmod(0o777 if path.is_dir() else 0o666)
+    await platform.start_and_wait()
+    entries = (platform.home, *platform.home.rglob("*"))
+    modes = {path: path.stat().st_mode for path in entries if path.is_dir() or path.is_file()}
+    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+
+
+async def test_without_landlock_up_says_so(make_platform):
+    platform = make_platform()
+    platform.prefix = (sys.executable, "-m", "tests.support.without_landlock")
+    await platform.start_until("ready in")
+    assert "notice     replicas are not confined: this kernel has no Landlock" in platform.output
 
 
 def _executable(pid):

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.common.bus.heartbeat import Heartbeat
-from services.api.health import PATIENCE, SERVICES, Heard, LogView, not_ready, problems
+from services.api.health import PATIENCE, SERVICES, Heard, LogView, not_ready, notices, problems
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FINE = LogView(answers=True, due_sequence=10)
@@ -65,3 +65,9 @@ def test_patience_is_15_seconds():
 def test_a_service_says_itself_why_it_is_not_ready():
     beats = everybody(health=heard("health", is_ready=False, problem="the cluster does not answer"))
     assert problems(beats, FINE) == {"health": "the cluster does not answer"}
+
+
+def test_what_services_want_known_is_listed_and_makes_nobody_unready():
+    beats = everybody(reconciler=heard("reconciler", detail={"notices": ["replicas are not confined"]}))
+    assert notices(beats) == ["replicas are not confined"]
+    assert not_ready(beats, FINE, now=NOW) == []

@@ -23,6 +23,7 @@ from libs.common.cluster.local.launch import launch
 from libs.common.cluster.local.observation import Observer
 from libs.common.cluster.local.record import Record, readable_record
 from libs.common.cluster.local.shim import files, proc
+from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.port import LogLine, ObservedWorkload, Workload
@@ -41,8 +42,9 @@ _OVERDUE_S = 5.0
 
 
 class LocalCluster:
-    """See the port. A replica's process gets SIGKILL `grace_seconds` after SIGTERM. python: runs the shims,
-    and the directory it is in comes first in the PATH of the replicas."""
+    """See the port. A replica's process gets SIGKILL `grace_seconds` after SIGTERM. root: in the platform's
+    home, of which the replicas see nothing but what is their own. python: runs the shims, and the directory
+    it is in comes first in the PATH of the replicas."""
 
     def __init__(
         self,
@@ -63,6 +65,10 @@ class LocalCluster:
     @property
     def probes_natively(self) -> bool:
         return False
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return notices()
 
     async def apply(self, workload: Workload, *, fence: Fence) -> None:
         for run in workload.runs:
@@ -107,11 +113,21 @@ class LocalCluster:
             return look.workloads
 
     async def logs(
-        self, deployment_id: str, *, replica_id: str | None = None, after: str | None = None
+        self,
+        deployment_id: str,
+        *,
+        replica_id: str | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
     ) -> AsyncIterator[LogLine]:
         with _translated():
             found = lines.read_lines(
-                self._home, deployment_id, replica_id=replica_id, after=after, now=self._clock()
+                self._home,
+                deployment_id,
+                replica_id=replica_id,
+                after=after,
+                newest_first=newest_first,
+                now=self._clock(),
             )
             while batch := await asyncio.to_thread(_batch, found):
                 for line in batch:

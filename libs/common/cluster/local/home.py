@@ -6,6 +6,7 @@ root/
 │   ├── <replica_id>/        see shim/files.py
 │   ├── gone/                the last replicas that ended for good, for their last words
 │   └── log.index            see shim/log_index.py
+├── tmp/                     the TMPDIR of each replica; a short path, since that of a socket must be
 ├── fences/<deployment_id>   the lock on the deployment's workload; outlives it with the fence of its removal
 ├── fences/<deployment_id>.json  the log that the newest fence is of, and the hash of its event there
 └── ports                    the next port to hand out
@@ -148,7 +149,8 @@ class Home:
         parent = self.deployment(record.deployment_id)
         directory = parent / record.replica_id
         unfinished = parent / f"{_UNFINISHED}{record.replica_id}"
-        (unfinished / files.CWD).mkdir(mode=0o700, parents=True)
+        for path in (unfinished, unfinished / files.CWD):
+            path.mkdir(mode=0o700)
         os.mkfifo(unfinished / files.CONTROL, 0o600)
         files.write_json(f"{unfinished}/{files.RECORD}", record.to_json(), durable=True)
         unfinished.rename(directory)

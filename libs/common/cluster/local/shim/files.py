@@ -28,6 +28,8 @@ SHIM_LOCK = "shim.lock"
 LOCK = "lock"
 LOG = "log"
 CWD = "cwd"
+TEMPORARY = "tmp"
+"""In the directory that all replicas of a home share: a directory for the temporary files of each."""
 GONE = "gone"
 """Beside the replicas of a deployment: the directories of those that have ended for good."""
 

@@ -8,8 +8,11 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from libs.common.cluster.local.shim import proc
+from libs.common.cluster.local.shim.confine import Confinement
 
 MOST_OPEN_FILES = 65_536
+UMASK = 0o022
+"""Of a replica, whatever the platform's own is."""
 
 
 class CannotStart(Exception):
@@ -91,9 +94,10 @@ def spawn(
     cwd: str,
     log: int,
     inherited: Sequence[int],
+    confinement: Confinement,
     before_exec: Callable[[int], None],
 ) -> Process:
-    """Start `file` in a session of its own. Raises CannotStart.
+    """Start `file` in a session of its own, confined. Raises CannotStart.
 
     before_exec(pid) is called when the process exists and before it runs anything: what dies in between
     takes the process with it, so none ever runs that was not recorded. log: gets stdout and stderr.
@@ -103,7 +107,16 @@ def spawn(
     failure, fail = os.pipe()
     pid = os.fork()
     if pid == 0:
-        _become(file, argv, env, cwd=cwd, log=log, inherited=inherited, pipes=(gate, opener, fail))
+        _become(
+            file,
+            argv,
+            env,
+            cwd=cwd,
+            log=log,
+            inherited=inherited,
+            confinement=confinement,
+            pipes=(gate, opener, fail),
+        )
     os.close(gate)
     os.close(fail)
     process = Process(pid, is_child=True)
@@ -132,6 +145,7 @@ def _become(
     cwd: str,
     log: int,
     inherited: Sequence[int],
+    confinement: Confinement,
     pipes: tuple[int, int, int],
 ) -> None:
     gate, opener, fail = pipes
@@ -149,6 +163,8 @@ def _become(
             # Python ignores these two, and what is ignored stays so in the program.
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
+            os.umask(UMASK)
+            confinement.enter()
             os.execve(file, [*argv], env)  # noqa: S606 - nothing goes through a shell
     except OSError as error:
         os.write(fail, str(error.errno).encode())

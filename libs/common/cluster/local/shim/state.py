@@ -12,7 +12,7 @@ class State:
     None while it has none. ports: its own port for each port of its template. last_exit: `status`, `signal`,
     `at`.
     restart_at: when it is started next. back_off_s: the wait before this attempt, None at the first.
-    message: why it could not be started. log_start: where its log begins; what was before is given up.
+    message: why it could not be started. log_start: how much of its log's front was given back to the disk.
     """
 
     __slots__ = (

@@ -6,25 +6,31 @@ from the files. It does not stand between the replica and its log, its lock or i
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import os
 import select
+import sys
 import time
 
-from libs.common.cluster.local.shim import back_off, expand, files, libc, log_index, ports, proc, process
+from libs.common.cluster.local.shim import back_off, expand, files, libc, ports, proc, process
+from libs.common.cluster.local.shim.confine import Confinement
+from libs.common.cluster.local.shim.gone import delete, forget_oldest
+from libs.common.cluster.local.shim.log_keeper import LogKeeper, Teller
 from libs.common.cluster.local.shim.state import State
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from typing import Any
 
     from libs.common.cluster.local.shim.process import Process
 
-SHORTEST_LOOK_S = 1.0
-LONGEST_LOOK_S = 8.0
-"""How often the log is looked at: while it grows, and when it has been quiet."""
-KEEP_GONE = 10
-"""How many ended replicas of a deployment keep their directory, for their last words."""
+CHECKOUT = os.path.abspath(f"{__file__}/../../../../../..")
+"""With the environment of the platform's `python`, which replicas use."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+ROOM_AGAIN_S = 1.0
+"""On a full disk: between two attempts to write."""
 
 
 class Shim:
@@ -37,10 +43,11 @@ class Shim:
         self._state = State(files.read_json(f"{directory}/{files.STATE}"))
         self._deployment = os.path.dirname(directory)
         self._log = f"{directory}/{files.LOG}"
-        self._index = log_index.LogIndex(self._deployment)
-        self._noted = 0
-        self._look_s = SHORTEST_LOOK_S
-        self._ports = ports.OwnPorts(os.path.dirname(os.path.dirname(self._deployment)))
+        self._teller = Teller()
+        self._keeper = LogKeeper(self._deployment, self._log, record["order"], self._teller)
+        self._root = os.path.dirname(os.path.dirname(self._deployment))
+        self._temporary = f"{self._root}/{files.TEMPORARY}/{record['replica_id'][-12:]}"
+        self._ports = ports.OwnPorts(self._root)
         self._control = os.open(f"{directory}/{files.CONTROL}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._process: Process | None = None
 
@@ -59,7 +66,7 @@ class Shim:
             elif self._is_condemned():
                 self._process.end(self._record["grace_s"])
             else:
-                self._sleep(self._look_s)
+                self._sleep(self._keeper.look_s)
                 self._look_at_log()
         self._finish()
 
@@ -117,14 +124,22 @@ class Shim:
 
     def _spawn(self) -> Process:
         cwd = f"{self._directory}/{files.CWD}"
-        os.makedirs(cwd, exist_ok=True)
+        for own in (cwd, self._temporary):
+            os.makedirs(own, mode=0o700, exist_ok=True)
         self._state.ports = self._ports.settle(self._template["ports"], self._state.ports)
         env = self._environment(cwd)
         argv = expand.expand_command(self._template["command"], env)
         file = process.find_executable(argv[0], path=env["PATH"], cwd=cwd)
         lock = self._lock()
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        confinement = None
         try:
+            confinement = Confinement(
+                private=os.path.dirname(self._root),
+                own=[cwd, self._temporary],
+                writable=[self._log],
+                programs=[CHECKOUT, sys.base_prefix],
+            )
             return process.spawn(
                 file,
                 argv,
@@ -132,11 +147,14 @@ class Shim:
                 cwd=cwd,
                 log=log,
                 inherited=[lock, *self._ports.descriptors],
+                confinement=confinement,
                 before_exec=self._note_start,
             )
         finally:
             os.close(lock)
             os.close(log)
+            if confinement is not None:
+                confinement.close()
 
     def _environment(self, cwd: str) -> dict[str, str]:
         """Ours, then the spec's; nothing else of the platform's own environment."""
@@ -145,6 +163,7 @@ class Shim:
         given = {
             "PATH": record["path"],
             "HOME": cwd,
+            "TMPDIR": self._temporary,
             "PORT": str(own[first]),
             **{f"PORT_{port}": str(own[port]) for port in further},
             "SPECSTREAM_DEPLOYMENT_ID": record["deployment_id"],
@@ -158,7 +177,8 @@ class Shim:
     def _note_start(self, pid: int) -> None:
         self._state.pid = pid
         self._state.start_ticks = proc.start_ticks(pid)
-        self._save()
+        if not self._save():
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
 
     def _note_end(self) -> None:
         status, signal = self._process.collect() if self._process else (None, None)
@@ -172,7 +192,7 @@ class Shim:
 
     def _note_exit(self, status: int | None, signal: int | None) -> None:
         state, now = self._state, time.time()
-        self._index.note(self._record["order"], self._log, now, has_ended=True)
+        self._keeper.note(has_ended=True)
         state.pid = state.start_ticks = None
         state.last_exit = {"status": status, "signal": signal, "at": now}
         state.back_off_s = back_off.next_back_off_s(state.back_off_s, now - (state.started_at or now))
@@ -201,21 +221,26 @@ class Shim:
         process.reap(besides=self._process.pid if self._process else None)
 
     def _look_at_log(self) -> None:
-        try:
-            log = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return
-        try:
-            noted = self._index.note(self._record["order"], self._log, time.time(), has_ended=False)
-            is_quiet = noted == self._noted
-            self._look_s = min(self._look_s * 2, LONGEST_LOOK_S) if is_quiet else SHORTEST_LOOK_S
-            self._noted = noted
-            if length := log_index.surplus(log, log_index.KEEP_LOG_BYTES):
-                self._state.log_start = length
-                self._save()
-                libc.free_front(log, length)
-        finally:
-            os.close(log)
+        freed = self._keeper.look()
+        if freed is not None:
+            self._state.log_start = freed
+            self._save()
+
+    def _when_there_is_room(self, act: Callable[[], object]) -> bool:
+        """Do what needs the disk, once it is not full any more; False if the replica is to end instead."""
+        while True:
+            try:
+                act()
+            except OSError as error:
+                if error.errno not in FULL:
+                    raise
+                self._teller.say(f"waiting for room on the disk: {error}")
+                if os.path.exists(f"{self._directory}/{files.STOP}"):
+                    return False
+                if select.select([self._control], [], [], ROOM_AGAIN_S)[0]:
+                    os.read(self._control, 4096)
+            else:
+                return True
 
     def _finish(self) -> None:
         order = files.read_json(f"{self._directory}/{files.STOP}") or {}
@@ -223,32 +248,27 @@ class Shim:
             self._process.end(order.get("grace_s", self._record["grace_s"]))
             self._process.collect()
         process.sweep(self._record["replica_id"])
-        os.close(self._lock())
-        self._index.note(self._record["order"], self._log, time.time(), has_ended=True)
+        self._keeper.note(has_ended=True)
+        delete(self._temporary)
+        try:
+            os.close(self._lock())
+            self._remember()
+        except OSError as error:
+            if error.errno not in FULL:
+                raise
+            delete(self._directory)
+
+    def _remember(self) -> None:
+        """For its last words."""
         gone = f"{self._deployment}/{files.GONE}"
         os.makedirs(gone, exist_ok=True)
-        _forget_oldest(gone)
+        forget_oldest(gone)
         os.rename(self._directory, f"{gone}/{self._record['order']:010d}-{self._record['replica_id']}")
 
-    def _save(self) -> None:
-        files.write_json(f"{self._directory}/{files.STATE}", self._state.to_json())
-
-
-def _forget_oldest(gone: str) -> None:
-    """Make room for one more."""
-    import shutil  # noqa: PLC0415 - needed once, when its memory no longer matters
-
-    kept = sorted((f"{gone}/{name}" for name in os.listdir(gone)), key=_gone_at)
-    for path in kept[: max(len(kept) - KEEP_GONE + 1, 0)]:
-        shutil.rmtree(path, ignore_errors=True)  # another shim may be at it
-
-
-def _gone_at(path: str) -> int:
-    """When a replica's directory came here; what another shim has removed meanwhile is the oldest."""
-    try:
-        return os.stat(path).st_mtime_ns
-    except FileNotFoundError:
-        return 0
+    def _save(self) -> bool:
+        """False if it is to end instead, and nobody needs to know any more."""
+        path = f"{self._directory}/{files.STATE}"
+        return self._when_there_is_room(lambda: files.write_json(path, self._state.to_json()))
 
 
 def take_over(directory: str) -> Shim | None:

@@ -1,0 +1,123 @@
+"""What a replica's process may reach: its own folders, the devices it computes with, and the rest of the
+machine to read and to execute; nothing of the platform's home, and no process but those it started.
+
+Landlock only ever allows, and what is allowed for a directory is allowed for all beneath it. So the rest of
+the machine is named entry by entry along the way to the home; a directory on that way cannot be listed, and
+what is put into one while the replica runs is not there for it until it is started again.
+"""
+
+import os
+from collections.abc import Iterable
+
+from libs.common.cluster.local.shim import capabilities, landlock, libc
+from libs.common.cluster.local.shim.landlock import Ruleset
+
+READ = landlock.READ_FILE | landlock.READ_DIR | landlock.EXECUTE
+OWN = (
+    READ
+    | landlock.WRITE_FILE
+    | landlock.TRUNCATE
+    | landlock.REMOVE_DIR
+    | landlock.REMOVE_FILE
+    | landlock.MAKE_DIR
+    | landlock.MAKE_REG
+    | landlock.MAKE_SOCK
+    | landlock.MAKE_FIFO
+    | landlock.MAKE_SYM
+    | landlock.REFER
+)
+DEVICE = landlock.READ_FILE | landlock.READ_DIR | landlock.WRITE_FILE | landlock.TRUNCATE | landlock.IOCTL_DEV
+FILE = landlock.READ_FILE | landlock.WRITE_FILE | landlock.TRUNCATE
+
+DEVICES = ("null", "zero", "full", "random", "urandom")
+ACCELERATORS = ("nvidia", "dri", "kfd", "dxg", "accel", "infiniband", "gdrdrv", "hl", "neuron")
+"""How the names of GPUs and their like begin, and of the network cards that write into them. All other
+devices stay closed: a disk that root can read holds the home, and a terminal what its owner types."""
+SHARED_MEMORY = "/dev/shm"  # noqa: S108 - a directory to allow, nothing is written to it here
+
+UNCONFINED = (
+    "replicas are not confined: this kernel has no Landlock (5.13 and later have it, if it is switched on). "
+    "They can read the platform's keys and change its files"
+)
+
+
+def notices(version: int | None = None) -> tuple[str, ...]:
+    """What an operator has to know about the confinement here, or by Landlock of another version."""
+    version = landlock.version() if version is None else version
+    if not version:
+        return (UNCONFINED,)
+    lacking = landlock.missing(version)
+    if not lacking:
+        return ()
+    return (f"replicas are confined in part, this kernel's Landlock is old: {'; '.join(lacking)}",)
+
+
+class Confinement:
+    """Made before the process, entered by it before it runs its command.
+
+    private: the directory of which it sees nothing but its own folders. own, writable: these folders, and
+    files of its own outside of them. programs: directories to read and execute also if they are in `private`.
+    """
+
+    def __init__(
+        self, *, private: str, own: Iterable[str], writable: Iterable[str], programs: Iterable[str] = ()
+    ) -> None:
+        """Raises OSError."""
+        version = landlock.version()
+        self._ruleset = Ruleset(version) if version else None
+        self._private = os.path.realpath(private)
+        try:
+            self._allow_the_rest()
+            for path in map(os.path.realpath, programs):
+                if path.startswith(f"{self._private}/"):
+                    self._allow_private(path, READ)
+            for path in own:
+                self._allow_private(path, OWN)
+            for path in writable:
+                self._allow_private(path, FILE)
+        except OSError:
+            self.close()
+            raise
+
+    def _allow_the_rest(self) -> None:
+        for name in self._names("/"):
+            if name != "dev":
+                self._allow(f"/{name}", READ)
+        self._allow("/dev", landlock.READ_DIR)
+        self._allow(SHARED_MEMORY, OWN)
+        for name in self._names("/dev"):
+            if name in DEVICES or name.startswith(ACCELERATORS):
+                self._allow(f"/dev/{name}", DEVICE)
+
+    def _allow(self, path: str, rights: int) -> None:
+        """For the path and all beneath it, but nothing that is private."""
+        if self._private == path or self._private.startswith(f"{path}/"):
+            if self._private != path:
+                for name in self._names(path):
+                    self._allow(f"{path}/{name}", rights)
+            return
+        try:
+            self._allow_private(path, rights)
+        except OSError:
+            return  # it went meanwhile, or its file system is away: what is not allowed is refused
+
+    def _allow_private(self, path: str, rights: int) -> None:
+        if self._ruleset is not None:
+            self._ruleset.allow(path, rights)
+
+    def _names(self, directory: str) -> list[str]:
+        try:
+            return os.listdir(directory)
+        except OSError:
+            return []  # not to be listed by the platform's user: what is not allowed is refused
+
+    def enter(self) -> None:
+        """Raises OSError: then the process must not run anything."""
+        libc.gain_no_privileges()
+        capabilities.keep_only()
+        if self._ruleset is not None:
+            self._ruleset.enforce()
+
+    def close(self) -> None:
+        if self._ruleset is not None:
+            self._ruleset.close()

@@ -1,0 +1,86 @@
+"""What a shim does for the log of its replica: enters it into the index, and bounds it.
+
+Nothing that goes wrong here ends the shim: what cannot be done now is done at the next look.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import time
+
+from libs.common.cluster.local.shim import libc, log_index
+
+SHORTEST_LOOK_S = 1.0
+LONGEST_LOOK_S = 8.0
+"""How often the log is looked at: while it grows, and when it has been quiet."""
+
+NO_HOLES = (
+    "this file system cannot give the front of a log back: a log is copied and cut off instead, "
+    "and a line that is written in that moment may be lost"
+)
+
+
+class Teller:
+    """What a shim has to say goes to `shim.err`, where there is room for it; each line once."""
+
+    def __init__(self) -> None:
+        self._said: set[str] = set()
+
+    def say(self, line: str) -> None:
+        if line in self._said:
+            return
+        self._said.add(line)
+        try:
+            os.write(2, f"{line}\n".encode())
+        except OSError:
+            return  # that disk is full too
+
+
+class LogKeeper:
+    """The log of the replica number `order` of a deployment. look_s: until it is worth another look."""
+
+    def __init__(self, deployment: str, log: str, order: int, teller: Teller) -> None:
+        self._log = log
+        self._order = order
+        self._index = log_index.LogIndex(deployment)
+        self._teller = teller
+        self._noted = 0
+        self.look_s = SHORTEST_LOOK_S
+
+    def look(self) -> int | None:
+        """Enter and bound; how much of the log's front was given back to the disk, if it was now."""
+        before = self._noted
+        self.note(has_ended=False)
+        is_quiet = self._noted == before
+        self.look_s = min(self.look_s * 2, LONGEST_LOOK_S) if is_quiet else SHORTEST_LOOK_S
+        try:
+            return self._bound()
+        except OSError as error:
+            self._teller.say(f"the log cannot be bounded: {error}")
+            return None
+
+    def note(self, *, has_ended: bool) -> None:
+        try:
+            self._noted = self._index.note(self._order, self._log, time.time(), has_ended=has_ended)
+        except (OSError, ValueError) as error:
+            self._teller.say(f"the log cannot be entered into the index: {error}")
+
+    def _bound(self) -> int | None:
+        try:
+            log = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        try:
+            length = log_index.surplus(log)
+            if length:
+                libc.free_front(log, length)
+            return length or None
+        except OSError as error:
+            if error.errno != errno.EOPNOTSUPP:
+                raise
+            self._teller.say(NO_HOLES)
+            self._index.set_aside(self._order, self._log, time.time())
+            return None
+        finally:
+            os.close(log)

@@ -1,0 +1,257 @@
+"""What a replica cannot reach, tried by a replica; and that it can do its work all the same."""
+
+import json
+import os
+import shlex
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.local.shim import capabilities, landlock
+from tests.support import intruder
+from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, run_of, template, workload
+from tests.support.polling import eventually
+from tests.support.processes import main_pid, parent
+
+ROOT = Path(__file__).resolve().parents[3]
+SCRIPT = intruder.__file__
+NOBODY = 65_534
+
+pytestmark = pytest.mark.skipif(
+    landlock.version() < 6, reason="this kernel's Landlock does not refuse all that is tried here"
+)
+
+
+@dataclass
+class Attacked:
+    """A platform's home with secrets in it, a service, and a cluster whose replicas run as `user`."""
+
+    outside: Path
+    home: Path
+    python: str
+    service: subprocess.Popen
+    world: LocalWorld
+    user: int
+
+    def remove(self) -> None:
+        self.service.kill()
+        self.service.wait()
+        shutil.rmtree(self.outside)
+
+
+def a_python_for(user: int) -> str:
+    for python in (sys.executable, "/usr/bin/python3"):
+        # Through a shell: `setpriv` itself still has root's rights when it starts a program.
+        code = shlex.join([python, "-c", "import sys; sys.exit(sys.version_info < (3, 11))"])
+        if not subprocess.run(
+            [*as_user(user), "sh", "-c", code], capture_output=True, check=False
+        ).returncode:
+            return python
+    pytest.skip("there is no Python here that another user can run")
+
+
+def as_user(user: int) -> list[str]:
+    if user == os.geteuid():
+        return []
+    return ["setpriv", f"--reuid={user}", f"--regid={user}", "--clear-groups"]
+
+
+def an_executable(path: Path, *lines: str) -> str:
+    path.write_text("\n".join(["#!/bin/sh", *lines, ""]))
+    path.chmod(0o755)
+    return str(path)
+
+
+def make_attacked(user: int) -> Attacked:
+    python = a_python_for(user)
+    # Not below pytest's own directory, which is for its user alone.
+    outside = Path(tempfile.mkdtemp(prefix="attacked-"))
+    outside.chmod(0o755)
+    home = outside / "home"
+    (home / "nats").mkdir(parents=True)
+    home.chmod(0o700)
+    (home / "nats/api.nk").write_text("SUAM")
+    (home / "api-key").write_text("secret")
+    (outside / "beside").write_text("for everybody")
+    shim_python = an_executable(
+        outside / "python",
+        f"chown -R {user} {shlex.quote(str(home))}",
+        f'exec {shlex.join([*as_user(user), python])} "$@"',
+    )
+    environment = {"SPECSTREAM_API_KEY": "secret", "PATH": os.environ["PATH"]}
+    service = subprocess.Popen([*as_user(user), "sleep", "1000"], env=environment)
+    world = LocalWorld(home / "replicas")
+    world.cluster = LocalCluster(world.root, grace_seconds=5, python=shim_python)
+    return Attacked(outside, home, python, service, world, user)
+
+
+@pytest.fixture(params=["the platform's user", "another user"])
+async def attacked(request) -> AsyncIterator[Attacked]:
+    """As whoever runs the tests; where that is root, also as somebody without privileges."""
+    user = os.geteuid()
+    if request.param == "another user":
+        if user != 0 or shutil.which("setpriv") is None:
+            pytest.skip("only root can run replicas as another user")
+        user = NOBODY
+    attacked = make_attacked(user)
+    try:
+        yield attacked
+    finally:
+        await attacked.world.cluster.shutdown(grace_seconds=0)
+        attacked.remove()
+
+
+def disks() -> list[str]:
+    return [f"/dev/{disk.name}" for disk in Path("/sys/block").iterdir() if Path("/dev", disk.name).exists()]
+
+
+async def report_of_an_intruder(attacked: Attacked) -> dict:
+    world, home = attacked.world, attacked.home
+    victim = run_of(1, run_id="victim")
+    await world.cluster.apply(workload(victim), fence=1)
+    (other,) = await world.until(all_run(1))
+    await world.tell(other.replica_id, "echo dear > diary")
+    victim_pid = await main_pid(other.replica_id)
+    folder = home / "replicas/deployments" / DEPLOYMENT
+    await eventually((folder / other.replica_id / "cwd/diary").exists)
+    abstract = socket.socket(socket.AF_UNIX)
+    abstract.bind(f"\0attacked-{os.getpid()}")
+    abstract.listen()
+    with abstract, socket.create_server(("127.0.0.1", 0)) as server, tempfile.NamedTemporaryFile() as in_tmp:
+        os.fchmod(in_tmp.fileno(), 0o644)
+        targets = {
+            "home": str(home),
+            "other": str(folder / other.replica_id),
+            "replica": "",
+            "service": attacked.service.pid,
+            "victim": victim_pid,
+            "shim": parent(victim_pid),
+            "abstract": f"attacked-{os.getpid()}",
+            "disks": disks(),
+            "disk": [254, 0],
+            "beside": str(home.parent / "beside"),
+            "in_tmp": in_tmp.name,
+            "port": server.getsockname()[1],
+        }
+        code = (
+            "import json, os, runpy; told = json.loads(os.environ['TARGETS']); "
+            "told['replica'] = os.path.dirname(os.getcwd()); os.environ['TARGETS'] = json.dumps(told); "
+            f"runpy.run_path({SCRIPT!r}, run_name='__main__')"
+        )
+        of = template(attacked.python, "-c", code, TARGETS=json.dumps(targets))
+        await world.cluster.apply(workload(victim, run_of(1, run_id="intruder", of=of)), fence=2)
+
+        async def has_reported():
+            said = [line.message async for line in world.cluster.logs(DEPLOYMENT)]
+            return next((json.loads(line) for line in said if line.startswith('{"attacks"')), None)
+
+        return await eventually(has_reported, within_s=60, because="the intruder never reported")
+
+
+async def test_an_intruder_reaches_nothing_past_its_folders_and_can_work(attacked):
+    report = await report_of_an_intruder(attacked)
+    assert report["uid"] == attacked.user
+
+    refusals = {"EACCES", "EPERM", "EXDEV"}
+    assert {name: came for name, came in report["attacks"].items() if came not in refusals} == {}
+    assert {name: came for name, came in report["needs"].items() if came != "done"} == {}
+    assert set(report["capabilities"]) <= set(capabilities.KEPT)
+    held = sum(1 << each for each in capabilities.KEPT)
+    for kind in ("CapInh", "CapPrm", "CapEff", "CapAmb"):
+        assert int(report["status"][kind], 16) & ~held == 0
+    assert report["status"]["NoNewPrivs"] == "1"
+
+    assert (attacked.home / "api-key").read_text() == "secret"
+    assert attacked.service.poll() is None
+    shown = await attacked.world.until(all_run(2))
+    assert all(replica.attempt == 0 for replica in shown)
+
+
+SHOW = """
+import os, time
+status = open("/proc/self/status").read()
+print("caps", next(line.split()[1] for line in status.splitlines() if line.startswith("CapBnd")), flush=True)
+print("listed", bool(os.listdir(os.environ["HOME"] + "/../..")), flush=True)
+time.sleep(1000)
+"""
+
+
+async def test_without_landlock_replicas_run_without_roots_capabilities(tmp_path):
+    python = an_executable(
+        tmp_path / "python",
+        f"export PYTHONPATH={ROOT}",
+        f'exec {sys.executable} -m tests.support.without_landlock {sys.executable} "$@"',
+    )
+    world = LocalWorld(tmp_path / "home/replicas")
+    world.cluster = LocalCluster(world.root, grace_seconds=5, python=python)
+    try:
+        of = template(sys.executable, "-c", SHOW)
+        await world.cluster.apply(workload(run_of(1, of=of)), fence=1)
+
+        async def said():
+            lines = [line.message async for line in world.cluster.logs(DEPLOYMENT)]
+            return lines if len(lines) == 2 else None
+
+        capability_set, listed = await eventually(said)
+    finally:
+        await world.cluster.shutdown(grace_seconds=0)
+    assert listed == "listed True"
+    if os.geteuid() == 0:
+        assert int(capability_set.split()[1], 16) == sum(1 << each for each in capabilities.KEPT)
+
+
+def test_without_landlock_the_cluster_says_so(tmp_path):
+    code = (
+        "from pathlib import Path; from libs.common.cluster.local.cluster import LocalCluster; "
+        f"print(*LocalCluster(Path({str(tmp_path)!r})).notices)"
+    )
+    asked = [sys.executable, "-m", "tests.support.without_landlock", sys.executable, "-c", code]
+    told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.stdout.startswith("replicas are not confined: this kernel has no Landlock"), told
+
+
+def make_checkout(checkout: Path) -> Path:
+    """The shim, the links to the interpreter and an example, as a checkout has them; the shim's main."""
+    shutil.copytree(ROOT / "libs/common/cluster/local/shim", checkout / "libs/common/cluster/local/shim")
+    (checkout / "app.py").write_text("print('runs', flush=True); import time; time.sleep(1000)")
+    (checkout / ".venv/bin").mkdir(parents=True)
+    (checkout / ".venv/pyvenv.cfg").write_text((Path(sys.prefix) / "pyvenv.cfg").read_text())
+    (checkout / ".venv/bin/python").symlink_to(Path(sys.executable).resolve())
+    return checkout / "libs/common/cluster/local/shim/main.py"
+
+
+@pytest.mark.parametrize(
+    ("checkout", "home"),
+    [
+        pytest.param("checkout", "checkout/.specstream", id="the home is in the checkout"),
+        pytest.param("home/checkout", "home", id="the checkout is in the home"),
+        pytest.param("checkout", "home", id="they are side by side"),
+    ],
+)
+async def test_the_checkout_can_be_used_wherever_the_home_is(tmp_path, checkout, home):
+    checkout = tmp_path / checkout
+    main = make_checkout(checkout)
+    world = LocalWorld(tmp_path / home / "replicas")
+    python = f"{checkout}/.venv/bin/python"
+    launcher = an_executable(
+        tmp_path / "python", "for last; do :; done", f'exec {python} -S -E -s -I {main} "$last"'
+    )
+    world.cluster = LocalCluster(world.root, grace_seconds=5, python=launcher)
+    try:
+        of = template(python, f"{checkout}/app.py")
+        await world.cluster.apply(workload(run_of(1, of=of)), fence=1)
+
+        async def runs():
+            return [line.message async for line in world.cluster.logs(DEPLOYMENT)] == ["runs"]
+
+        await eventually(runs)
+    finally:
+        await world.cluster.shutdown(grace_seconds=0)
