@@ -150,10 +150,14 @@ class DiscoveryServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type:
                 await context.write(response)
 
     async def _until_stuck(self, session: Session) -> None:
-        """Return when a response has been without an answer for too long."""
+        """Return when a response waits for its answer and none has come for too long. An Envoy that has much
+        to take in, as at its start, answers one response after the other and is given the time."""
+        answers, answered_at = session.answers, self._ticks()
         while True:
-            since = session.pending_since()
-            if since is not None and self._ticks() - since > self._patience_s:
+            now, since = self._ticks(), session.pending_since()
+            if session.answers != answers:
+                answers, answered_at = session.answers, now
+            if since is not None and now - max(since, answered_at) > self._patience_s:
                 return
             await asyncio.sleep(min(_CHECK_S, self._patience_s / 2))
 

@@ -105,6 +105,8 @@ class Session:
         self._is_listener_dirty = False
         self._given_clusters: set[str] = set()
         self.node_id = ""
+        self.answers = 0
+        """How many responses have been acknowledged or rejected."""
         self.acknowledged_at: datetime | None = None
 
     # What Envoy and the cache tell us
@@ -131,6 +133,7 @@ class Session:
         pending = self._pending.pop(request.response_nonce, None)
         if pending is None:
             return None
+        self.answers += 1
         channel = self._channels[pending.type]
         is_rejected = bool(request.error_detail.code or request.error_detail.message)
         if is_rejected and len(pending.versions) > 1:

@@ -50,6 +50,12 @@ async def a_silent_envoy(routed):
         yield call
 
 
+async def ask(call, type_):
+    """The first answer; a refusal may come before all is said."""
+    await call.write(DeltaDiscoveryRequest(type_url=type_))
+    return await call.read()
+
+
 async def read_to_the_end(call):
     while await call.read() is not grpc.aio.EOF:
         pass
@@ -68,9 +74,8 @@ async def test_a_client_without_the_token_is_told_nothing_and_counts_as_nothing(
         deployment = await a_served(routed, *both)
         async with a_client(routed, token=token) as connect:
             call = connect()
-            await call.write(DeltaDiscoveryRequest(type_url=ResourceType.CLUSTER))
             with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await call.read()
+                await ask(call, ResourceType.CLUSTER)
             assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
             assert len(routed.router.cache.sessions) == 1
             await deployment.retire("r1")
@@ -131,10 +136,8 @@ async def test_the_number_of_streams_is_limited(routed):
     async with AsyncExitStack() as clients:
         for _ in range(MAX_SESSIONS + 1):
             connect = await clients.enter_async_context(a_client(routed, token=routed.envoy.token))
-            call = connect()
-            await call.write(DeltaDiscoveryRequest(type_url=ResourceType.LISTENER))
             try:
-                await call.read()
+                await ask(connect(), ResourceType.LISTENER)
             except grpc.aio.AioRpcError as error:
                 refused.append(error.code())
         assert len(routed.router.cache.sessions) == MAX_SESSIONS
