@@ -9,7 +9,8 @@ SpecstreamError
 ├── Temporary                try again later, nothing is decided
 │   ├── AppendConflict       the aggregate moved on: reload and decide again
 │   ├── LogUnavailable       the broker cannot be reached; an append may or may not have happened
-│   └── ClusterUnavailable   the cluster does not answer: hold the present state
+│   ├── ClusterUnavailable   the cluster does not answer: hold the present state
+│   └── DeploymentUnavailable  the cluster cannot show or change one deployment: hold that one's state
 └── Permanent                trying again gives the same
     ├── Fenced               a newer plan has been applied already
     └── CannotApply          the cluster can never run this workload; the message says why
@@ -92,6 +93,10 @@ class LogUnavailable(Temporary):
 
 class ClusterUnavailable(Temporary):
     """The cluster cannot be asked or told. Unknown is not zero: hold still."""
+
+
+class DeploymentUnavailable(Temporary):
+    """One deployment cannot be looked at or changed, while others can."""
 
 
 class Permanent(SpecstreamError):

@@ -6,14 +6,17 @@ from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.errors import LogUnavailable, Temporary
-from libs.common.events.envelope import Recorded
+from libs.common.events.envelope import Recorded, select
 from libs.common.log.port import CaughtUp, EventLog
 from libs.common.runtime import Progress
-from services.api.database import read_checkpoint, write_checkpoint
+from libs.common.set_aside import Aside
+from services.api.database import memory_database, read_checkpoint, write_checkpoint
 from services.api.projection import project_event
+from services.api.remaking import put_set_aside, read_set_aside, replace_rows
 
 logger = structlog.get_logger()
 
@@ -25,6 +28,8 @@ EVERYTHING = "events.>"
 ASK_FOR_S = 1.0
 """How long a read waits to hear where the log ends before it shows what is known."""
 
+RETRY_INTERVAL_S = 0.25
+
 
 class NotVisible(Temporary):
     """The change is durable, but the read models did not show it in time."""
@@ -32,6 +37,10 @@ class NotVisible(Temporary):
 
 class LogShrunk(Temporary):
     """The log ends before what the read models have taken in: something was lost or exchanged."""
+
+
+class NotProjected(Temporary):
+    """An event could not be taken into the read models."""
 
 
 @dataclass(slots=True)
@@ -49,11 +58,18 @@ class Projector:
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     is_log_short: bool = False
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _aside: Aside = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._aside = Aside("project", self.progress.set_aside)
 
     async def run(self) -> None:
         """Never returns; raises what the database raises, to be started again."""
         async with self.engine.connect() as connection:
             checkpoint = await read_checkpoint(connection)
+            for subject in await read_set_aside(connection):
+                self._aside.failed(subject, NotProjected("it was set aside before the last start"))
         await self._advance(checkpoint)
         log_end = await self.log.last_sequence()
         if log_end < checkpoint:
@@ -65,6 +81,7 @@ class Projector:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fetch(checkpoint, waiting))
             group.create_task(self._apply(waiting))
+            group.create_task(self._remake_due())
 
     async def wait_for(self, sequence: int) -> None:
         """Until reads show everything up to `sequence`. Raises NotVisible after `visible_timeout_s`."""
@@ -101,11 +118,75 @@ class Projector:
                 batch.append(waiting.get_nowait())
             events = [item for item in batch if isinstance(item, Recorded)]
             if events:
-                await apply_batch(self.engine, events)
-                await self._advance(events[-1].sequence)
+                async with self._writing:
+                    await self._take_in(events)
+                    await self._advance(events[-1].sequence)
             if not self.caught_up.is_set() and len(events) < len(batch):
                 self.caught_up.set()
                 logger.info("read models are complete", sequence=self.sequence)
+
+    async def _take_in(self, events: Sequence[Recorded]) -> None:
+        """All of them; what fails is set aside with all that follows of it, and made anew later."""
+        if not any(event.aggregate.id in self._aside for event in events):
+            try:
+                await apply_batch(self.engine, events)
+                return
+            except OperationalError:
+                raise  # the database itself
+            except Exception as error:  # noqa: BLE001 - one of the events; which one shows below
+                logger.warning("events are taken in one by one", error=str(error), events=len(events))
+        for event in events:
+            await self._take_one_in(event)
+
+    async def _take_one_in(self, event: Recorded) -> None:
+        subject = event.aggregate.id
+        if subject not in self._aside:
+            try:
+                await apply_batch(self.engine, [event])
+                return
+            except OperationalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+                self._aside.failed(subject, error)
+        async with self.engine.begin() as connection:
+            await connection.run_sync(put_set_aside, [subject])
+            await write_checkpoint(connection, event.sequence)
+
+    async def _remake_due(self) -> None:
+        """Never returns; raises what the database raises."""
+        await self.caught_up.wait()
+        while True:
+            await asyncio.sleep(RETRY_INTERVAL_S)
+            for subject in self._aside.due():
+                try:
+                    with self._aside.attempt(subject):
+                        await self._remake(subject)
+                except LogUnavailable:
+                    break
+
+    async def _remake(self, subject: str) -> None:
+        """The rows of a deployment or project from all of its events, up to what reads show of the others."""
+        scratch = await memory_database()
+        try:
+            read = await self._replay(subject, scratch, after=0)
+            async with self._writing:
+                await self._replay(subject, scratch, after=read)
+                await replace_rows(self.engine, subject, scratch)
+        finally:
+            await scratch.dispose()
+
+    async def _replay(self, subject: str, scratch: AsyncEngine, *, after: int) -> int:
+        """Up to the present checkpoint, which is returned."""
+        until = self.sequence
+        batch: list[Recorded] = []
+        async for event in self.log.read(select(aggregate_id=subject), after=after, until=until):
+            batch.append(event)
+            if len(batch) == MAX_BATCH:
+                await apply_batch(scratch, batch)
+                batch = []
+        if batch:
+            await apply_batch(scratch, batch)
+        return until
 
     async def _advance(self, sequence: int) -> None:
         async with self._moved:

@@ -6,7 +6,7 @@ into one process, and nothing can redirect it elsewhere, reuse a connection or r
 
 import asyncio
 import errno
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
@@ -50,13 +50,16 @@ class Prober:
     def __init__(self, *, ticks: Ticks = monotonic) -> None:
         self._ticks = ticks
 
-    async def get(self, endpoint: Endpoint, check: HealthCheck) -> Outcome:
-        """One HTTP attempt: 200 to 399 is success (rule 25), within `timeoutSeconds` over everything.
+    async def get(
+        self, endpoint: Endpoint, check: HealthCheck, ports: Mapping[int, int] | None = None
+    ) -> Outcome:
+        """One HTTP attempt: 200 to 399 is success, within `timeoutSeconds` over everything.
 
-        As the kubelet's httpGet: a redirect to the same address is followed, at most ten times; one
-        elsewhere is a success that is not followed.
+        As the kubelet's httpGet: a redirect to the replica itself is followed, at most ten times; one
+        elsewhere is a success that is not followed. ports: the replica's own port for each port of its spec.
         """
-        return await self._within(check.timeout_seconds, self._get(endpoint, make_request(endpoint, check)))
+        attempt = self._get(make_request(endpoint, check), ports or {})
+        return await self._within(check.timeout_seconds, attempt)
 
     async def connect(self, endpoint: Endpoint, timeout_s: float = 1.0) -> Outcome:
         """Whether the port accepts a connection; nothing is sent."""
@@ -76,10 +79,10 @@ class Prober:
         except OSError as error:
             return _of_os_error(error)
 
-    async def _get(self, endpoint: Endpoint, request: Request) -> Outcome:
+    async def _get(self, request: Request, ports: Mapping[int, int]) -> Outcome:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await _exchange(endpoint, request)
-            following = redirected(request, endpoint, answer.status, answer.location)
+            answer = await _exchange(request)
+            following = redirected(request, request.endpoint, answer.status, answer.location, ports)
             if following is None:
                 if 200 <= answer.status < 400:
                     return Success()
@@ -94,11 +97,11 @@ class Prober:
         return Success()
 
 
-async def _exchange(endpoint: Endpoint, request: Request) -> Answer:
+async def _exchange(request: Request) -> Answer:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Answer] = loop.create_future()
     transport, _ = await loop.create_connection(
-        lambda: _Exchange(request.to_bytes(), answer), endpoint.host, endpoint.port
+        lambda: _Exchange(request.to_bytes(), answer), request.endpoint.host, request.endpoint.port
     )
     try:
         return await answer

@@ -1,13 +1,16 @@
 """From the log to the cache: each event changes the routing of the one deployment it is about."""
 
 import asyncio
+from collections.abc import MutableMapping
 
 import structlog
 
+from libs.common.bus.heartbeat import SetAside
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
 from libs.common.log.worlds import follow_worlds
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from libs.common.state.world import DeploymentWorld, Worlds
 from services.router.routing import Routing, make_leaving, make_routing
 from services.router.xds.cache import Cache
@@ -26,20 +29,32 @@ class Follower:
         self._log = log
         self._cache = cache
         self._progress = progress
+        self._aside = Aside("route", progress.set_aside)
         self.worlds = Worlds()
         self.caught_up = asyncio.Event()
         self.draining: set[str] = set()
         self.has_draining = asyncio.Event()
 
+    @property
+    def set_aside(self) -> MutableMapping[str, SetAside]:
+        """What the router works without, as its heartbeat tells it."""
+        return self._progress.set_aside
+
     async def run(self) -> None:
         """Never returns."""
         await follow_worlds(
-            self._log, self.worlds, on_caught_up=self._on_caught_up, on_change=self._on_change
+            self._log,
+            self.worlds,
+            self._aside,
+            on_caught_up=self._on_caught_up,
+            on_change=self._on_change,
         )
 
     def _on_caught_up(self, sequence: int) -> None:
         for world in self.worlds:
-            self._take(world)
+            # One that cannot be routed keeps what Envoy has of it.
+            with self._aside.attempt(world.deployment_id):
+                self._take(world)
         self._progress.applied(sequence)
         self.caught_up.set()
         logger.info("caught up", sequence=sequence, deployments=len(self.worlds.by_id))

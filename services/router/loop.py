@@ -12,6 +12,7 @@ from libs.common.errors import LogUnavailable
 from libs.common.events.traffic import WithdrawReason
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from libs.common.state.world import DeploymentWorld
 from services.router.draining import Drain, EnvoyReading, decide, observe
 from services.router.envoy_admin import ActiveRequests, EnvoyAdmin
@@ -59,6 +60,7 @@ class DrainLoop:
         self._deadline = deadline
         self._settle = settle
         self._drains: dict[_Key, Drain] = {}
+        self._aside = Aside("drain", follower.set_aside)
 
     async def run(self) -> None:
         """Never returns."""
@@ -83,16 +85,22 @@ class DrainLoop:
         worlds = [w for w in (self._follower.worlds.by_id.get(name) for name in draining) if w]
         drains: dict[_Key, Drain] = {}
         for world in worlds:
-            readings = [
-                EnvoyReading(has, None if counts is None else counts.get(world.deployment_id, {}))
-                for has, counts in zip(acknowledged[world.deployment_id], active, strict=True)
-            ]
-            for leaving in make_leaving(world):
-                key = (world.deployment_id, leaving.replica_id)
-                drains[key] = observe(self._drains.get(key, Drain()), leaving, readings, now)
+            name = world.deployment_id
+            if self._aside.is_resting(name):
+                drains |= {key: drain for key, drain in self._drains.items() if key[0] == name}
+                continue
+            with self._aside.attempt(name):
+                readings = [
+                    EnvoyReading(has, None if counts is None else counts.get(name, {}))
+                    for has, counts in zip(acknowledged[name], active, strict=True)
+                ]
+                all_leaving = make_leaving(world)
+                for leaving in all_leaving:
+                    key = (name, leaving.replica_id)
+                    drains[key] = observe(self._drains.get(key, Drain()), leaving, readings, now)
+                    self._drains[key] = drains[key]
+                await self._withdraw(world, all_leaving, now)
         self._drains = drains
-        for world in worlds:
-            await self._withdraw(world, make_leaving(world), now)
 
     def progress(self, deployment_id: str, replica_id: str) -> Drain:
         """How far a leaving replica was at the last look."""

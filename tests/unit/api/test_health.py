@@ -5,8 +5,17 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from libs.common.bus.heartbeat import Heartbeat
-from services.api.health import PATIENCE, SERVICES, Heard, LogView, not_ready, problems
+from libs.common.bus.heartbeat import Heartbeat, SetAside
+from services.api.health import (
+    PATIENCE,
+    SERVICES,
+    Heard,
+    LogView,
+    not_ready,
+    problems,
+    set_aside,
+    set_aside_header,
+)
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FINE = LogView(answers=True, due_sequence=10)
@@ -64,3 +73,38 @@ def test_patience_is_15_seconds():
 def test_a_service_says_itself_why_it_is_not_ready():
     beats = everybody(health=heard("health", is_ready=False, problem="the cluster does not answer"))
     assert problems(beats) == {"health": "the cluster does not answer"}
+
+
+def aside(*subjects: str) -> tuple[SetAside, ...]:
+    return tuple(
+        SetAside(subject=subject, reason="watch: ValueError: no", since=NOW, attempts=3)
+        for subject in subjects
+    )
+
+
+def test_what_is_set_aside_makes_nobody_unready_and_is_named():
+    beats = everybody(health=heard("health", set_aside=aside("d1")))
+    assert not_ready(beats, FINE, now=NOW) == []
+    assert set_aside_header(beats) == "health=d1"
+    assert set_aside(beats) == {
+        "health": [
+            {
+                "subject": "d1",
+                "reason": "watch: ValueError: no",
+                "since": "2026-01-31T12:00:00Z",
+                "attempts": 3,
+            }
+        ]
+    }
+
+
+def test_the_header_is_bounded_and_names_each_once():
+    many = aside("d0", "d0", *(f"d{number}" for number in range(1, 15)))
+    beats = everybody(health=heard("health", set_aside=many), router=heard("router", set_aside=aside("d7")))
+    named = ",".join(f"d{number}" for number in range(10))
+    assert set_aside_header(beats) == f"health={named},+5; router=d7"
+
+
+def test_with_nothing_set_aside_there_is_no_header():
+    assert set_aside_header(everybody()) is None
+    assert set_aside(everybody()) == {}

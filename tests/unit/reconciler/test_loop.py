@@ -10,6 +10,7 @@ from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import Workload
 from libs.common.errors import ClusterUnavailable
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler
 from services.reconciler.loop import Resync
 from tests.support.polling import eventually
@@ -26,7 +27,12 @@ class Scene(Stage):
         super().__init__()
         self.progress = Progress()
         self.resync = Resync(
-            self.log, self.cluster, Reconciler(self.log, self.cluster), self.progress, interval_s=0.01
+            self.log,
+            self.cluster,
+            Reconciler(self.log, self.cluster),
+            self.progress,
+            Aside("reconcile", self.progress.set_aside),
+            interval_s=0.01,
         )
 
     async def caught_up(self) -> None:
