@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from libs.supervisor.home import Home
@@ -70,6 +70,9 @@ def service(
         case "router":
             environment["SPECSTREAM_XDS_PORT"] = str(ports.xds)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
+            environment["SPECSTREAM_INNER_PORTS"] = json.dumps(
+                sorted(p for p in asdict(ports).values() if isinstance(p, int))
+            )
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
     return Program(name, (_python(settings), "-m", settings.module(name)), environment, version)
 

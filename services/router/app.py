@@ -25,7 +25,7 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
         log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
         progress = Progress()
         cache = Cache(Packed.of(make_listener(settings.edge_port)))
-        follower = Follower(log, cache, progress)
+        follower = Follower(log, cache, progress, settings.addresses)
         server = DiscoveryServer(cache, port=settings.xds_port, clock=utc_now)
         drains = DrainLoop(
             log, follower, cache, server, admin, clock=utc_now, deadline=settings.drain_deadline

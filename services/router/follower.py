@@ -6,6 +6,7 @@ from collections.abc import MutableMapping
 import structlog
 
 from libs.common.bus.heartbeat import SetAside
+from libs.common.cluster.addresses import LOCAL, Addresses
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
 from libs.common.log.worlds import follow_worlds
@@ -25,9 +26,11 @@ class Follower:
     waits to be withdrawn; has_draining is set while there are some.
     """
 
-    def __init__(self, log: EventLog, cache: Cache, progress: Progress) -> None:
+    def __init__(self, log: EventLog, cache: Cache, progress: Progress, addresses: Addresses = LOCAL) -> None:
+        """addresses: where replicas can be; what an event says beyond that gets no request."""
         self._log = log
         self._cache = cache
+        self._addresses = addresses
         self._progress = progress
         self._aside = Aside("route", progress.set_aside)
         self.worlds = Worlds()
@@ -66,7 +69,7 @@ class Follower:
     def _take(self, world: DeploymentWorld) -> None:
         name = world.deployment_id
         is_gone = name not in self.worlds.by_id
-        self._cache.put(Routing(name, None, None) if is_gone else make_routing(world))
+        self._cache.put(Routing(name, None, None) if is_gone else make_routing(world, self._addresses))
         if make_leaving(world) and not is_gone:
             self.draining.add(name)
             self.has_draining.set()

@@ -291,3 +291,13 @@ async def _without_files(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
             return await attempt()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_redirect_to_another_own_port_is_asked_there() -> None:
+    async with serving(saying(status(503))) as other:
+        to = f"Location: http://127.0.0.1:{other.endpoint.port}/there"
+        async with serving(saying(status(307, to))) as served:
+            own = {8000: served.endpoint.port, 9000: other.endpoint.port}
+            assert await Prober().get(served.endpoint, PATIENT, own) == Failure("HTTP 503")
+            assert await Prober().get(served.endpoint, PATIENT, {8000: served.endpoint.port}) == Success()
+    assert [head.split()[1] for head in other.heads] == ["/there"]
