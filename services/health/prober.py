@@ -100,13 +100,18 @@ class Prober:
 async def _exchange(request: Request) -> Answer:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Answer] = loop.create_future()
-    transport, _ = await loop.create_connection(
-        lambda: _Exchange(request.to_bytes(), answer), request.endpoint.host, request.endpoint.port
-    )
     try:
-        return await answer
+        transport, _ = await loop.create_connection(
+            lambda: _Exchange(request.to_bytes(), answer), request.endpoint.host, request.endpoint.port
+        )
+        try:
+            return await answer
+        finally:
+            transport.abort()
     finally:
-        transport.abort()
+        # Given up before it was answered: what the connection still has to say is for nobody.
+        if not answer.cancel() and not answer.cancelled():
+            answer.exception()
 
 
 class _Exchange(asyncio.BufferedProtocol):
