@@ -67,6 +67,8 @@ def service(
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
             environment["SPECSTREAM_API_KEY"] = api_key
+        case "health":
+            environment["SPECSTREAM_INNER_PORTS"] = _inner_ports(ports)
         case "router":
             environment["SPECSTREAM_XDS_PORT"] = str(ports.xds)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
@@ -75,6 +77,11 @@ def service(
             )
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
     return Program(name, (_python(settings), "-m", settings.module(name)), environment, version)
+
+
+def _inner_ports(ports: Ports) -> str:
+    """No replica is at one of them, and so none is probed or served there."""
+    return json.dumps(sorted(port for port in asdict(ports).values() if isinstance(port, int)))
 
 
 def _common(settings: SupervisorSettings, home: Home, ports: Ports, *, user: str) -> dict[str, str]:

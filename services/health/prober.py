@@ -13,6 +13,7 @@ from typing import Any, cast
 import httptools
 
 from libs.common.clock import Ticks, monotonic
+from libs.common.cluster.addresses import LOCAL, Addresses
 from libs.common.spec.model import HealthCheck
 from services.health.probe_request import MAX_REDIRECTS, Endpoint, Request, make_request, redirected
 from services.health.probing import Failure, Outcome, ProberError, Success
@@ -47,8 +48,10 @@ class BadAnswer(Exception):
 class Prober:
     """Carries out single attempts; knows nothing of thresholds and time tables."""
 
-    def __init__(self, *, ticks: Ticks = monotonic) -> None:
+    def __init__(self, *, ticks: Ticks = monotonic, addresses: Addresses = LOCAL) -> None:
+        """addresses: where replicas can be; nothing is sent anywhere else, whatever a record says."""
         self._ticks = ticks
+        self._addresses = addresses
 
     async def get(
         self, endpoint: Endpoint, check: HealthCheck, ports: Mapping[int, int] | None = None
@@ -81,6 +84,8 @@ class Prober:
 
     async def _get(self, request: Request, ports: Mapping[int, int]) -> Outcome:
         for _ in range(MAX_REDIRECTS + 1):
+            if request.endpoint.authority not in self._addresses:
+                return Failure(f"{request.endpoint.authority} can be no replica's address")
             answer = await _exchange(request)
             following = redirected(request, request.endpoint, answer.status, answer.location, ports)
             if following is None:
@@ -91,6 +96,8 @@ class Prober:
         return Failure(f"redirected more than {MAX_REDIRECTS} times")
 
     async def _connect(self, endpoint: Endpoint) -> Outcome:
+        if endpoint.authority not in self._addresses:
+            return Failure(f"{endpoint.authority} can be no replica's address")
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_connection(asyncio.Protocol, endpoint.host, endpoint.port)
         transport.abort()

@@ -89,7 +89,7 @@ async def test_more_deployments_than_slots_take_turns() -> None:
     done: list[int] = []
 
     async def attempt(number: int) -> None:
-        await asyncio.sleep(0)
+        await let_others_run(1)
         done.append(number)
 
     async with asyncio.TaskGroup() as group:
