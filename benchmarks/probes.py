@@ -12,6 +12,7 @@ from benchmarks.figure import AtMost, Figure
 from libs.common.clock import monotonic, utc_now
 from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
 from libs.common.events.replica import Replica, ReplicaState
+from libs.common.set_aside import Aside
 from libs.common.spec.model import HealthCheck, HealthChecks
 from libs.common.spec.template import Template
 from libs.common.state.replica import Roster
@@ -88,17 +89,18 @@ def workload(port: int) -> tuple[ObservedWorkload, Roster]:
 class CountingProber(Prober):
     made = 0
 
-    async def get(self, endpoint, check):
+    async def get(self, endpoint, check, ports=None):
         self.made += 1
-        return await super().get(endpoint, check)
+        return await super().get(endpoint, check, ports)
 
 
 async def rounds_cpu(port: int) -> tuple[float, int]:
     """CPU seconds and probes of one whole period."""
     observed, roster = workload(port)
     prober = CountingProber()
-    rounds = Rounds(prober, clock=utc_now, ticks=monotonic, on_verdict=lambda _: None)
-    rounds.attend({DEPLOYMENT: observed}, {DEPLOYMENT: roster})
+    aside = Aside("probe", {})
+    rounds = Rounds(prober, clock=utc_now, ticks=monotonic, on_verdict=lambda _: None, aside=aside)
+    rounds.attend_one(DEPLOYMENT, observed, roster)
     task = asyncio.ensure_future(rounds.run())
     before = time.process_time()
     await asyncio.sleep(PERIOD_S)

@@ -13,7 +13,7 @@ from libs.common.events.catalogue import CATALOGUE, dataschema
 from libs.common.events.fact import Fact
 from libs.common.log import mirror_subjects
 from libs.common.log.jetstream import mirror
-from libs.common.log.provision import make_streams
+from libs.common.log.streams import make_streams
 from libs.supervisor import nats_accounts
 from services.api import asyncapi
 

@@ -11,7 +11,8 @@ SpecstreamError
 │   ├── LogUnavailable       the broker cannot be reached; an append may or may not have happened
 │   │   └── LogImporting     a part of an import is there: nothing is decided before it is whole
 │   ├── LogReplaced          the log is another one, or lost events: start again from what it says
-│   └── ClusterUnavailable   the cluster does not answer: hold the present state
+│   ├── ClusterUnavailable   the cluster does not answer: hold the present state
+│   └── DeploymentUnavailable  the cluster cannot show or change one deployment: hold that one's state
 └── Permanent                trying again gives the same
     ├── Fenced               a newer plan has been applied already, or one of another log
     └── CannotApply          the cluster can never run this workload; the message says why
@@ -112,6 +113,10 @@ class LogReplaced(Temporary):
 
 class ClusterUnavailable(Temporary):
     """The cluster cannot be asked or told. Unknown is not zero: hold still."""
+
+
+class DeploymentUnavailable(Temporary):
+    """One deployment cannot be looked at or changed, while others can."""
 
 
 class Permanent(SpecstreamError):

@@ -119,10 +119,14 @@ def _said_by_others(user: str, subject: str, permissions: Mapping[str, Permissio
             yield from (Import("stream", one, account_of(other)) for one in said)
 
 
-def _account(user: str, permissions: Mapping[str, Permissions], public_key: str) -> dict[str, Any]:
-    allowed = permissions[user]
+def user_with(allowed: Permissions, public_key: str) -> dict[str, Any]:
+    """A user as the server's configuration has it."""
     rules = {"publish": {"allow": allowed.publish}, "subscribe": {"allow": allowed.subscribe}}
-    account: dict[str, Any] = {"users": [{"nkey": public_key, "permissions": rules}]}
+    return {"nkey": public_key, "permissions": rules}
+
+
+def _account(user: str, permissions: Mapping[str, Permissions], public_key: str) -> dict[str, Any]:
+    account: dict[str, Any] = {"users": [user_with(permissions[user], public_key)]}
     if own := [_import(one) for one in imports(user, permissions)]:
         account["imports"] = own
     if user not in {PROVISION_USER, MIRROR_USER, COMMANDS_USER}:

@@ -74,7 +74,7 @@ def render(template: str, home: Path, *, port: int, public_keys: Mapping[str, st
     """
     accounts = nats_accounts.make({user: permissions_of(user) for user in USERS}, public_keys)
     accounts[SYSTEM_ACCOUNT] = {
-        "users": [{"nkey": public_keys[user], "permissions": _rules(user)} for user in SYSTEM_USERS]
+        "users": [nats_accounts.user_with(permissions_of(user), public_keys[user]) for user in SYSTEM_USERS]
     }
     return string.Template(template).substitute(
         LISTEN=_quoted(f"{HOST}:{port}"),

@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from libs.supervisor import envoy_config, nats_accounts
@@ -76,12 +76,22 @@ def service(
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
             environment["SPECSTREAM_API_KEY"] = api_key
             environment["SPECSTREAM_DISK_RESERVE_MIB"] = str(settings.disk_reserve_mib)
+        case "health":
+            environment["SPECSTREAM_INNER_PORTS"] = _inner_ports(ports)
         case "router":
             environment["SPECSTREAM_ENVOY_FOLDER"] = str(home.envoy)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
+            environment["SPECSTREAM_INNER_PORTS"] = json.dumps(
+                sorted(p for p in asdict(ports).values() if isinstance(p, int))
+            )
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
             environment["SPECSTREAM_UPLOAD_DEADLINE_SECONDS"] = str(settings.upload_deadline_seconds)
     return Program(name, (_python(settings), "-m", settings.module(name)), environment, version)
+
+
+def _inner_ports(ports: Ports) -> str:
+    """No replica is at one of them, and so none is probed or served there."""
+    return json.dumps(sorted(port for port in asdict(ports).values() if isinstance(port, int)))
 
 
 def _common(settings: SupervisorSettings, home: Home, ports: Ports, *, user: str) -> dict[str, str]:

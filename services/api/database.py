@@ -59,6 +59,13 @@ async def open_database(path: Path) -> AsyncEngine:
     return engine
 
 
+async def memory_database() -> AsyncEngine:
+    """Empty read models that nobody else sees, for a few events."""
+    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
+    await _create(engine)
+    return engine
+
+
 def cannot_write(error: DatabaseError) -> bool:
     """Whether the disk is to blame, such as a full one, and not what was asked for."""
     code = getattr(error.orig, "sqlite_errorcode", 0) & 0xFF

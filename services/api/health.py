@@ -90,6 +90,30 @@ def notices(heard: Mapping[str, Heard]) -> list[str]:
     ]
 
 
+def set_aside(heard: Mapping[str, Heard]) -> dict[str, list[dict[str, Any]]]:
+    """What each service works without, with the reason; services without any are left out."""
+    return {
+        name: [one.model_dump(mode="json") for one in heard[name].beat.set_aside]
+        for name in SERVICES
+        if name in heard and heard[name].beat.set_aside
+    }
+
+
+MOST_IN_HEADER = 10
+
+
+def set_aside_header(heard: Mapping[str, Heard]) -> str | None:
+    """`health=<id>,<id>; router=<id>`: each service with the ids it works without, at most ten of each, and
+    how many more there are; None where nothing is set aside."""
+    parts = []
+    for service, found in set_aside(heard).items():
+        subjects = list(dict.fromkeys(str(one["subject"]) for one in found))
+        more = len(subjects) - MOST_IN_HEADER
+        named = [*subjects[:MOST_IN_HEADER], *([f"+{more}"] if more > 0 else [])]
+        parts.append(f"{service}={','.join(named)}")
+    return "; ".join(parts) or None
+
+
 def envoy_acknowledged(detail: Mapping[str, Any]) -> bool:
     """Whether the router's heartbeat says that an Envoy is connected and has taken its configuration."""
     return detail.get("envoy_acknowledged") is True

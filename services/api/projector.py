@@ -10,11 +10,13 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.errors import LogReplaced, LogUnavailable, Temporary
-from libs.common.events.envelope import Position, Recorded
+from libs.common.events.envelope import Position, Recorded, select
 from libs.common.log.port import CaughtUp, EventLog, Importing
 from libs.common.runtime import Progress
-from services.api.database import cannot_write, empty, read_position, write_checkpoint
+from libs.common.set_aside import Aside
+from services.api.database import cannot_write, empty, memory_database, read_position, write_checkpoint
 from services.api.projection import project_event
+from services.api.remaking import put_set_aside, read_set_aside, replace_rows
 
 logger = structlog.get_logger()
 
@@ -28,6 +30,8 @@ EVERYTHING = "events.>"
 ASK_FOR_S = 1.0
 """How long a read waits to hear where the log ends before it shows what is known."""
 
+RETRY_INTERVAL_S = 0.25
+
 
 class NotVisible(Temporary):
     """The change is durable, but the read models did not show it in time."""
@@ -35,6 +39,10 @@ class NotVisible(Temporary):
 
 class Rebuilding(Temporary):
     """The read models were made of another history than the log's, and are made anew from it."""
+
+
+class NotProjected(Temporary):
+    """An event could not be taken into the read models."""
 
 
 @dataclass(slots=True)
@@ -55,17 +63,26 @@ class Projector:
     rebuilding: str = ""
     unwritable: str = ""
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
+    _aside: Aside = field(init=False)
+
+    def __post_init__(self) -> None:
+        self._aside = Aside("project", self.progress.set_aside)
 
     async def run(self) -> None:
         """Never returns; raises what the database raises, unless it is that nothing can be written now, and
         LogReplaced: to be started again."""
         identity = await self.log.identity()
         checkpoint = await self._fitting_checkpoint()
+        async with self.engine.connect() as connection:
+            for subject in await read_set_aside(connection):
+                self._aside.failed(subject, NotProjected("it was set aside before the last start"))
         await self._advance(checkpoint)
         waiting: asyncio.Queue[Recorded | CaughtUp] = asyncio.Queue(maxsize=2 * MAX_BATCH)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fetch(checkpoint, waiting))
             group.create_task(self._apply(waiting, identity))
+            group.create_task(self._remake_due(identity))
 
     def admit(self) -> None:
         """Whether a change may be appended now. Raises Rebuilding: what it leads to could not be shown, and
@@ -136,8 +153,9 @@ class Projector:
                 batch.append(waiting.get_nowait())
             events = [item for item in batch if isinstance(item, Recorded)]
             if events:
-                await self._take_in(events, identity)
-                await self._advance(events[-1].sequence)
+                async with self._writing:
+                    await self._take_in(events, identity)
+                    await self._advance(events[-1].sequence)
             if len(events) < len(batch):
                 self._complete()
 
@@ -152,7 +170,7 @@ class Projector:
         one day. Meanwhile the api says so and goes on answering."""
         while True:
             try:
-                await apply_batch(self.engine, events, log=identity)
+                await self._take_in_or_set_aside(events, identity)
             except OperationalError as error:
                 if not cannot_write(error):
                     raise
@@ -167,6 +185,69 @@ class Projector:
                 self.unwritable, self.progress.problem = "", ""
                 self.progress.is_ready = self.caught_up.is_set()
             return
+
+    async def _take_in_or_set_aside(self, events: Sequence[Recorded], identity: str) -> None:
+        """All of them; what fails is set aside with all that follows of it, and made anew later."""
+        if not any(event.aggregate.id in self._aside for event in events):
+            try:
+                await apply_batch(self.engine, events, log=identity)
+                return
+            except OperationalError:
+                raise  # the database itself
+            except Exception as error:  # noqa: BLE001 - one of the events; which one shows below
+                logger.warning("events are taken in one by one", error=str(error), events=len(events))
+        for event in events:
+            await self._take_one_in(event, identity)
+
+    async def _take_one_in(self, event: Recorded, identity: str) -> None:
+        subject = event.aggregate.id
+        if subject not in self._aside:
+            try:
+                await apply_batch(self.engine, [event], log=identity)
+                return
+            except OperationalError:
+                raise
+            except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+                self._aside.failed(subject, error)
+        async with self.engine.begin() as connection:
+            await connection.run_sync(put_set_aside, [subject])
+            await write_checkpoint(connection, Position(event.sequence, identity, event.hash))
+
+    async def _remake_due(self, identity: str) -> None:
+        """Never returns; raises what the database raises."""
+        await self.caught_up.wait()
+        while True:
+            await asyncio.sleep(RETRY_INTERVAL_S)
+            for subject in self._aside.due():
+                try:
+                    with self._aside.attempt(subject):
+                        await self._remake(subject, identity)
+                except LogUnavailable:
+                    break
+
+    async def _remake(self, subject: str, identity: str) -> None:
+        """The rows of a deployment or project from all of its events, up to what reads show of the others."""
+        scratch = await memory_database()
+        try:
+            read = await self._replay(subject, scratch, identity, after=0)
+            async with self._writing:
+                await self._replay(subject, scratch, identity, after=read)
+                await replace_rows(self.engine, subject, scratch)
+        finally:
+            await scratch.dispose()
+
+    async def _replay(self, subject: str, scratch: AsyncEngine, identity: str, *, after: int) -> int:
+        """Up to the present checkpoint, which is returned."""
+        until = self.sequence
+        batch: list[Recorded] = []
+        async for event in self.log.read(select(aggregate_id=subject), after=after, until=until):
+            batch.append(event)
+            if len(batch) == MAX_BATCH:
+                await apply_batch(scratch, batch, log=identity)
+                batch = []
+        if batch:
+            await apply_batch(scratch, batch, log=identity)
+        return until
 
     async def _advance(self, sequence: int) -> None:
         async with self._moved:

@@ -97,5 +97,8 @@ activities = Table(
     Index("activities_by_deployment", "deployment_id", "id"),
 )
 
+set_aside = Table("set_aside", metadata, Column("id", String(64), primary_key=True))
+"""Deployments and projects of which an event could not be taken in: their rows are to be made anew."""
+
 COMPARED = (projects, deployments, specs, instances, activities)
 """The tables that must equal a fresh replay of the log."""

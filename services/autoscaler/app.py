@@ -1,8 +1,11 @@
 """Wiring of the autoscaler: the only place that knows what is real."""
 
+from collections.abc import Callable
+
 from libs.common.bus.connection import connected
 from libs.common.log.jetstream import JetStreamLog
-from libs.common.runtime import Progress, run_until_stopped
+from libs.common.log.port import EventLog
+from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from libs.common.state.world import Worlds
 from services.autoscaler.follower import follow
 from services.autoscaler.settings import Settings
@@ -10,10 +13,10 @@ from services.autoscaler.settings import Settings
 SERVICE = "autoscaler"
 
 
-async def run(settings: Settings) -> None:
-    """Until SIGTERM."""
+async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] = as_it_is) -> None:
+    """Until SIGTERM. adapt_log: another composition may wrap the log."""
     async with connected(settings, service=SERVICE) as connection:
-        log = JetStreamLog(connection.client, source=f"specstream/{SERVICE}")
+        log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
         progress = Progress()
         await run_until_stopped(
             lambda: [follow(log, Worlds(), progress)], heartbeat=connection.heartbeat, progress=progress

@@ -6,6 +6,7 @@ from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
 from libs.common.log.worlds import follow_worlds
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from libs.common.state.world import DeploymentWorld, Worlds
 
 logger = structlog.get_logger()
@@ -22,6 +23,7 @@ async def follow(log: EventLog, worlds: Worlds, progress: Progress) -> None:
     def on_change(_: DeploymentWorld, event: Recorded) -> None:
         progress.applied(event.sequence)
 
+    aside = Aside("follow", progress.set_aside)
     await follow_worlds(
-        log, worlds, on_caught_up=on_caught_up, on_change=on_change, on_importing=progress.hold
+        log, worlds, aside, on_caught_up=on_caught_up, on_change=on_change, on_importing=progress.hold
     )

@@ -31,7 +31,14 @@ async def run(
         progress = Progress()
         await run_until_stopped(
             lambda: [
-                watch_cluster(log, cluster, Prober(), progress=progress, clock=utc_now, ticks=monotonic)
+                watch_cluster(
+                    log,
+                    cluster,
+                    Prober(addresses=settings.addresses),
+                    progress=progress,
+                    clock=utc_now,
+                    ticks=monotonic,
+                )
             ],
             heartbeat=connection.heartbeat,
             progress=progress,

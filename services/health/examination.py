@@ -87,6 +87,7 @@ def resume(template: Template, known: Replica) -> Examination:
     | condemned             | failing, or whatever condemned it: nothing runs |
     | running               | passing | passing   | passing  | passing |
     | unready               | passing | failing   | passing  | passing |
+    | startup has passed    | passing | as for a process that has just started |
     | any other             | as for a process that has just started          |
     """
     exam = begin(template)
@@ -94,7 +95,8 @@ def resume(template: Template, known: Replica) -> Examination:
         culprits = {CheckKind.STARTUP, CheckKind.LIVENESS} & exam.states.keys()
         return _set(exam, dict.fromkeys(culprits, Standing.FAILING), known.message)
     if known.state not in (ReplicaState.RUNNING, ReplicaState.UNREADY):
-        return exam
+        has_passed = known.startup_passed_attempt == known.attempt and CheckKind.STARTUP in exam.states
+        return _set(exam, {CheckKind.STARTUP: Standing.PASSING}, None) if has_passed else exam
     is_ready = known.state is ReplicaState.RUNNING
     standings = dict.fromkeys(exam.states, Standing.PASSING)
     if CheckKind.READINESS in standings and not is_ready:
@@ -141,6 +143,11 @@ def conclude(exam: Examination) -> Conclusion:
     if gate.standing is Standing.FAILING and gate.message is not None:
         return NotReady(ReplicaReason.PROBE_FAILED, gate.message)
     return Undecided()
+
+
+def has_passed_startup(exam: Examination) -> bool:
+    """Whether there is a startup check, and it has succeeded: it is over then for this process."""
+    return exam.standing(CheckKind.STARTUP) is Standing.PASSING
 
 
 def _condemns(state: ProbeState) -> bool:

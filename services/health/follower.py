@@ -5,6 +5,7 @@ from collections.abc import Callable
 from libs.common.events.envelope import Recorded
 from libs.common.log.worlds import follow_worlds
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from libs.common.state.world import DeploymentWorld
 from services.health.records import Records
 
@@ -30,6 +31,7 @@ class Follower:
         await follow_worlds(
             self._records.log,
             self._records.worlds,
+            Aside("follow", self._progress.set_aside),
             on_caught_up=caught_up,
             on_change=self._on_change,
             on_importing=self._progress.hold,
@@ -38,5 +40,6 @@ class Follower:
     def _on_change(self, world: DeploymentWorld, event: Recorded) -> None:
         self._progress.applied(event.sequence)
         self._records.note(world, event)
-        if event.aggregate.kind in TELLING:
+        is_strange = self._records.take_over(event)
+        if is_strange or event.aggregate.kind in TELLING:
             self._wake_for(world.deployment_id)

@@ -8,11 +8,12 @@ from datetime import timedelta
 import structlog
 
 from libs.common.clock import Clock, Ticks
-from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload
+from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload, known
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.replica import ReplicaReason, ReplicaState
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from libs.common.state.world import Worlds
 from services.health import verdicts
 from services.health.examination import Conclusion, NotReady, Ready, Undecided
@@ -20,7 +21,7 @@ from services.health.follower import Follower
 from services.health.prober import Prober
 from services.health.records import Records
 from services.health.rounds import Rounds
-from services.health.verdicts import Conclusions
+from services.health.verdicts import Conclusions, Started
 
 logger = structlog.get_logger()
 
@@ -29,6 +30,8 @@ BRISK_TICK_S = 0.1
 """While a replica comes up or goes: somebody waits for its first readiness, or for its end."""
 BRISK_FOR = timedelta(seconds=60)
 """A replica that has not come up by then is not about to."""
+MOST_PORTIONS = 1_000
+"""A deployment of 1,000 replicas takes a hundred; one that never comes to an end must not hold the others."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +40,7 @@ class Seen:
 
     workload: ObservedWorkload | None
     conclusions: Conclusions
+    started: Started
 
 
 class Watch:
@@ -56,7 +60,14 @@ class Watch:
         self._records = records
         self._progress = progress
         self._clock = clock
-        self._rounds = Rounds(prober, clock=clock, ticks=ticks, on_verdict=self.wake_for)
+        self._aside = Aside("watch", progress.set_aside, clock, ticks)
+        self._rounds = Rounds(
+            prober,
+            clock=clock,
+            ticks=ticks,
+            on_verdict=self.wake_for,
+            aside=Aside("probe", progress.set_aside, clock, ticks),
+        )
         self._woken_for: set[str] = set()
         self._wake = asyncio.Event()
         self._seen: dict[str, Seen] = {}
@@ -64,6 +75,7 @@ class Watch:
 
     def wake_for(self, deployment_id: str) -> None:
         """Look at this deployment at once: a check has concluded something, or something was asked of it."""
+        self._seen.pop(deployment_id, None)
         self._woken_for.add(deployment_id)
         self._wake.set()
 
@@ -108,21 +120,33 @@ class Watch:
                     await self._wake.wait()
 
     async def look(self) -> None:
-        """Decide about every deployment that the cluster shows or that has replicas in the log."""
+        """Decide about every deployment that the cluster shows or that has replicas in the log.
+
+        One that cannot be handled is set aside, and tried again later; all others go on.
+        """
         observed = await self._cluster.observe()
-        self._rounds.attend(observed, self._records.rosters)
+        self._rounds.dismiss_all_but(observed.keys())
         for deployment_id in [*observed, *(self._records.rosters.keys() - observed.keys())]:
-            await self._settle(deployment_id, observed.get(deployment_id))
+            if not self._aside.is_resting(deployment_id):
+                with self._aside.attempt(deployment_id):
+                    await self._take_in(deployment_id, observed.get(deployment_id))
 
     async def look_at(self, deployment_id: str) -> None:
         """The same for one deployment."""
-        workload = (await self._cluster.observe(deployment_id)).get(deployment_id)
+        if not self._aside.is_resting(deployment_id):
+            with self._aside.attempt(deployment_id):
+                observed = await self._cluster.observe(deployment_id)
+                await self._take_in(deployment_id, observed.get(deployment_id))
+
+    async def _take_in(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
+        workload = known(workload)
         self._rounds.attend_one(deployment_id, workload, self._records.rosters.get(deployment_id))
         await self._settle(deployment_id, workload)
 
     async def _settle(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
         conclusions = self._conclusions(deployment_id, workload)
-        seen = Seen(workload, conclusions)
+        started = self._rounds.started(deployment_id)
+        seen = Seen(workload, conclusions, started)
         if self._seen.get(deployment_id) == seen:
             return
         self._seen.pop(deployment_id, None)
@@ -133,14 +157,20 @@ class Watch:
         elif deployment_id not in self._records.rosters:
             # Woken for one of which nothing is left.
             return
-        while facts := verdicts.decide(
-            self._records.rosters[deployment_id],
-            replicas,
-            conclusions,
-            leaving=self._records.leaving(deployment_id),
-            now=self._clock(),
-        ):
+        for _ in range(MOST_PORTIONS):
+            facts = verdicts.decide(
+                self._records.rosters[deployment_id],
+                replicas,
+                conclusions,
+                leaving=self._records.leaving(deployment_id),
+                started=started,
+                now=self._clock(),
+            )
+            if not facts:
+                break
             await self._records.append(deployment_id, facts, traceparents)
+        else:
+            raise RuntimeError(f"there is always something new after {MOST_PORTIONS} appends")
         if workload is not None:
             self._seen[deployment_id] = seen
         else:
@@ -170,6 +200,7 @@ class Watch:
         elif error is None and not self._progress.is_ready:
             logger.info("watching the cluster")
         self._progress.is_ready = error is None
+        self._progress.problem = f"holding the present state: {error}" if error is not None else ""
 
 
 def _native(o: ObservedReplica) -> Conclusion:

@@ -1,22 +1,22 @@
 """What a probe sends and which redirects it follows. Pure."""
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from urllib.parse import quote, urljoin, urlsplit
 
 from libs.common.spec.model import HealthCheck
+from libs.common.spec.text import HOP_BY_HOP
 
 USER_AGENT = "specstream-probe/1"
+
+STANDARD = {"user-agent": ("User-Agent", USER_AGENT), "accept": ("Accept", "*/*")}
+"""What is sent unless a check has a header of that name."""
 
 MAX_REDIRECTS = 10
 """As many as the kubelet follows."""
 
 REDIRECTS = frozenset({301, 302, 303, 307, 308})
-
-FRAMING = frozenset(
-    {"connection", "content-length", "transfer-encoding", "trailer", "te", "upgrade", "expect"}
-)
-"""Headers that a probe has no use for: it has no body and one request for each connection."""
 
 _ALREADY_QUOTED = "%/:?#[]@!$&'()*+,;=~-._"
 
@@ -36,8 +36,9 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET. host: the Host header, which names the replica and never moves the connection."""
+    """A GET. endpoint: where it is sent. host: the Host header, which never moves the connection."""
 
+    endpoint: Endpoint
     target: str
     host: str
     headers: tuple[tuple[str, str], ...]
@@ -55,48 +56,73 @@ def make_request(endpoint: Endpoint, check: HealthCheck) -> Request:
     |-----------------------|------------------------------------------------------------------|
     | Host                  | a header of that name in the check, or its `host`, or the address |
     | User-Agent and Accept | ours, unless the check has them; an empty one leaves it out       |
-    | about framing         | never the check's                                                |
-    | any other             | as the check has it (rule 33)                                    |
+    | about the connection  | never the check's; a spec that has one is refused since          |
+    | any other             | as the check has it, also several of one name                    |
     """
     host = check.host or endpoint.authority
-    headers = {"user-agent": ("User-Agent", USER_AGENT), "accept": ("Accept", "*/*")}
-    own: list[tuple[str, str]] = []
-    for header in check.headers:
-        name, value = header.name.lower(), _one_line(header.value)
-        if name == "host":
+    given = [
+        (header.name.lower(), _one_line(header.name), _one_line(header.value)) for header in check.headers
+    ]
+    for key, _, value in given:
+        if key == "host":
             host = value or host
-        elif name in headers:
-            headers[name] = (header.name, value)
-        elif name not in FRAMING:
-            own.append((_one_line(header.name), value))
-    standard = [(name, value) for name, value in headers.values() if value]
-    return Request(_target(check.path), _one_line(host), (*standard, *own))
+    own = [
+        (name, value)
+        for key, name, value in given
+        if key != "host" and key not in HOP_BY_HOP and (value or key not in STANDARD)
+    ]
+    keys = {key for key, _, _ in given}
+    standard = [header for key, header in STANDARD.items() if key not in keys]
+    return Request(endpoint, _target(check.path), _one_line(host), (*standard, *own))
 
 
-def redirected(request: Request, endpoint: Endpoint, status: int, location: str | None) -> Request | None:
+def redirected(
+    request: Request,
+    endpoint: Endpoint,
+    status: int,
+    location: str | None,
+    ports: Mapping[int, int] | None = None,
+) -> Request | None:
     """The request that follows a redirect; None where there is none to follow.
 
-    | Location                                                | followed                          |
-    |---------------------------------------------------------|-----------------------------------|
-    | missing, empty or not readable                          | no                                |
-    | a path                                                  | yes                               |
-    | http, and names the replica's address or the Host sent  | yes, with that name as Host       |
-    | any other                                               | no                                |
+    ports: the replica's own port for each port of its spec.
+
+    | Location                                                | followed                             |
+    |---------------------------------------------------------|--------------------------------------|
+    | missing, empty or not readable                          | no                                   |
+    | a path                                                  | yes                                  |
+    | http, and names the replica's address or the Host sent  | yes, with that name as Host          |
+    | http, and one of these hosts with another port that is  | yes, there: by its own number or by  |
+    | the replica's own                                       | the one that the spec has for it     |
+    | any other                                               | no                                   |
     """
     if status not in REDIRECTS or not location:
         return None
     try:
         to = urlsplit(urljoin(f"http://{request.host}{request.target}", location))
         hostname, port = to.hostname, to.port or 80
-        same = {(endpoint.host, endpoint.port), _split(request.host)}
+        sent_host, sent_port = _split(request.host)
     except ValueError:
         return None
-    if to.scheme != "http" or (hostname, port) not in same:
+    if to.scheme != "http" or hostname not in {endpoint.host, sent_host}:
+        return None
+    if (hostname, port) == (sent_host, sent_port):
+        own: int | None = endpoint.port
+    else:
+        own = _own_port(port, endpoint, ports or {})
+    if own is None:
         return None
     target = to.path or "/"
     if to.query:
         target = f"{target}?{to.query}"
-    return replace(request, target=_target(target), host=to.netloc.rpartition("@")[2])
+    host = to.netloc.rpartition("@")[2]
+    return Request(replace(endpoint, port=own), _target(target), host, request.headers)
+
+
+def _own_port(port: int, endpoint: Endpoint, ports: Mapping[int, int]) -> int | None:
+    if port in {endpoint.port, *ports.values()}:
+        return port
+    return ports.get(port)
 
 
 def _split(authority: str) -> tuple[str | None, int]:

@@ -6,13 +6,14 @@ into one process, and nothing can redirect it elsewhere, reuse a connection or r
 
 import asyncio
 import errno
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Mapping
 from dataclasses import dataclass
 from typing import Any, cast
 
 import httptools
 
 from libs.common.clock import Ticks, monotonic
+from libs.common.cluster.addresses import LOCAL, Addresses
 from libs.common.spec.model import HealthCheck
 from services.health.probe_request import MAX_REDIRECTS, Endpoint, Request, make_request, redirected
 from services.health.probing import Failure, Outcome, ProberError, Success
@@ -47,16 +48,21 @@ class BadAnswer(Exception):
 class Prober:
     """Carries out single attempts; knows nothing of thresholds and time tables."""
 
-    def __init__(self, *, ticks: Ticks = monotonic) -> None:
+    def __init__(self, *, ticks: Ticks = monotonic, addresses: Addresses = LOCAL) -> None:
+        """addresses: where replicas can be; nothing is sent anywhere else, whatever a record says."""
         self._ticks = ticks
+        self._addresses = addresses
 
-    async def get(self, endpoint: Endpoint, check: HealthCheck) -> Outcome:
-        """One HTTP attempt: 200 to 399 is success (rule 25), within `timeoutSeconds` over everything.
+    async def get(
+        self, endpoint: Endpoint, check: HealthCheck, ports: Mapping[int, int] | None = None
+    ) -> Outcome:
+        """One HTTP attempt: 200 to 399 is success, within `timeoutSeconds` over everything.
 
-        As the kubelet's httpGet: a redirect to the same address is followed, at most ten times; one
-        elsewhere is a success that is not followed.
+        As the kubelet's httpGet: a redirect to the replica itself is followed, at most ten times; one
+        elsewhere is a success that is not followed. ports: the replica's own port for each port of its spec.
         """
-        return await self._within(check.timeout_seconds, self._get(endpoint, make_request(endpoint, check)))
+        attempt = self._get(make_request(endpoint, check), ports or {})
+        return await self._within(check.timeout_seconds, attempt)
 
     async def connect(self, endpoint: Endpoint, timeout_s: float = 1.0) -> Outcome:
         """Whether the port accepts a connection; nothing is sent."""
@@ -76,10 +82,12 @@ class Prober:
         except OSError as error:
             return _of_os_error(error)
 
-    async def _get(self, endpoint: Endpoint, request: Request) -> Outcome:
+    async def _get(self, request: Request, ports: Mapping[int, int]) -> Outcome:
         for _ in range(MAX_REDIRECTS + 1):
-            answer = await _exchange(endpoint, request)
-            following = redirected(request, endpoint, answer.status, answer.location)
+            if request.endpoint.authority not in self._addresses:
+                return Failure(f"{request.endpoint.authority} can be no replica's address")
+            answer = await _exchange(request)
+            following = redirected(request, request.endpoint, answer.status, answer.location, ports)
             if following is None:
                 if 200 <= answer.status < 400:
                     return Success()
@@ -88,22 +96,29 @@ class Prober:
         return Failure(f"redirected more than {MAX_REDIRECTS} times")
 
     async def _connect(self, endpoint: Endpoint) -> Outcome:
+        if endpoint.authority not in self._addresses:
+            return Failure(f"{endpoint.authority} can be no replica's address")
         loop = asyncio.get_running_loop()
         transport, _ = await loop.create_connection(asyncio.Protocol, endpoint.host, endpoint.port)
         transport.abort()
         return Success()
 
 
-async def _exchange(endpoint: Endpoint, request: Request) -> Answer:
+async def _exchange(request: Request) -> Answer:
     loop = asyncio.get_running_loop()
     answer: asyncio.Future[Answer] = loop.create_future()
-    transport, _ = await loop.create_connection(
-        lambda: _Exchange(request.to_bytes(), answer), endpoint.host, endpoint.port
-    )
     try:
-        return await answer
+        transport, _ = await loop.create_connection(
+            lambda: _Exchange(request.to_bytes(), answer), request.endpoint.host, request.endpoint.port
+        )
+        try:
+            return await answer
+        finally:
+            transport.abort()
     finally:
-        transport.abort()
+        # Given up before it was answered: what the connection still has to say is for nobody.
+        if not answer.cancel() and not answer.cancelled():
+            answer.exception()
 
 
 class _Exchange(asyncio.BufferedProtocol):

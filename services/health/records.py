@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import structlog
 
 from libs.common import telemetry
-from libs.common.errors import AppendConflict, LogUnavailable
+from libs.common.errors import AppendConflict
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
 from libs.common.events.replica import ReplicaBecameReady, ReplicaFact, ReplicaStarted
 from libs.common.log.port import EventLog, Head
@@ -33,6 +33,7 @@ class Records:
     _heads: dict[str, Head | None] = field(default_factory=dict)
     _aggregates: dict[str, Aggregate] = field(default_factory=dict)
     _asked: dict[str, str] = field(default_factory=dict)
+    _appending: set[str] = field(default_factory=set)
 
     async def load(self) -> None:
         """Open the record of every deployment that has replicas. Raises LogUnavailable."""
@@ -49,6 +50,25 @@ class Records:
             self._asked[world.deployment_id] = event.event_id
         if world.deployment_id not in self.worlds.by_id:
             self._asked.pop(world.deployment_id, None)
+
+    def take_over(self, event: Recorded) -> bool:
+        """Whether this is a roster that we have not written, and which the record now rests on.
+
+        What an import brought, or another hand, is no better than a guess until the cluster was looked at.
+        """
+        if not isinstance(event.fact, ReplicaFact):
+            return False
+        deployment_id = event.aggregate.id
+        head = self._heads.get(deployment_id)
+        if head is not None and head.sequence >= event.sequence:
+            return False
+        if deployment_id in self._appending:
+            # Most likely our own, of which the answer is still to come; a conflict tells otherwise.
+            return False
+        self._aggregates[deployment_id] = event.aggregate
+        self.rosters[deployment_id] = Roster(event.fact.roster)
+        self._heads[deployment_id] = Head(event.sequence, event.hash)
+        return True
 
     async def open(self, project_id: str, deployment_id: str) -> None:
         """Have the present roster of a deployment in `rosters`. Raises LogUnavailable."""
@@ -74,7 +94,7 @@ class Records:
         """Append all of `facts` or none; on a conflict the record is read again, for another decision.
 
         traceparents: the trace of the change behind each replica, which the first readiness continues.
-        Raises LogUnavailable: the record is read again before the next decision.
+        Raises LogUnavailable, or whatever the log raises: the record is read again before the next decision.
         """
         aggregate = self._aggregates[deployment_id]
         if (head := self._heads[deployment_id]) is None:
@@ -82,6 +102,7 @@ class Records:
             return
         parent = next((traceparents.get(f.replica_id) for f in facts if _continues_a_change(f)), None)
         with telemetry.span("record replica facts", parent, deployment_id=deployment_id, facts=len(facts)):
+            self._appending.add(deployment_id)
             try:
                 appended = await self.log.append(
                     [Draft(aggregate, fact) for fact in facts],
@@ -92,9 +113,12 @@ class Records:
                 logger.warning("replica record moved on", deployment_id=deployment_id)
                 await self._reload(aggregate)
                 return
-            except LogUnavailable:
+            except Exception:
+                # Whatever went wrong, it may be stored or not.
                 self._heads[deployment_id] = None
                 raise
+            finally:
+                self._appending.discard(deployment_id)
             self._heads[deployment_id] = appended.heads[aggregate]
             self.rosters[deployment_id] = Roster(facts[-1].roster)
             for fact in facts:

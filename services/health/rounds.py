@@ -5,7 +5,7 @@ One task for each attempt in flight, one heap for all that waits; nothing here w
 
 import asyncio
 from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import NamedTuple
@@ -16,6 +16,7 @@ from libs.common import telemetry
 from libs.common.clock import Clock, Ticks
 from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
 from libs.common.events.replica import Replica, ReplicaState
+from libs.common.set_aside import Aside
 from libs.common.state.replica import Roster
 from services.health import examination, schedule
 from services.health.examination import Conclusion, Examination
@@ -23,7 +24,8 @@ from services.health.probe_request import Endpoint
 from services.health.prober import Prober
 from services.health.probing import CheckKind, Failure, Outcome, ProberError, Success
 from services.health.schedule import Schedule
-from services.health.verdicts import Conclusions
+from services.health.slots import Slots
+from services.health.verdicts import Conclusions, Started
 
 logger = structlog.get_logger()
 
@@ -72,35 +74,44 @@ class Rounds:
     """Follows the processes that a cluster shows and examines them until they are gone."""
 
     def __init__(
-        self, prober: Prober, *, clock: Clock, ticks: Ticks, on_verdict: Callable[[str], None]
+        self,
+        prober: Prober,
+        *,
+        clock: Clock,
+        ticks: Ticks,
+        on_verdict: Callable[[str], None],
+        aside: Aside,
     ) -> None:
-        """on_verdict: called with the deployment_id when a check of it has concluded something new."""
+        """on_verdict: called with the deployment_id when a check of it has concluded something new.
+
+        aside: where deployments are noted whose checks could not be made, by a fault of ours.
+        """
         self._prober = prober
         self._clock = clock
         self._ticks = ticks
         self._on_verdict = on_verdict
+        self._aside = aside
         self._patients: dict[str, dict[str, Patient]] = defaultdict(dict)
         self._schedule: Schedule[Visit] = Schedule()
         self._poked = asyncio.Event()
-        self._slots = asyncio.Semaphore(IN_FLIGHT)
+        self._slots = Slots(IN_FLIGHT)
         self._probes = telemetry.counter(
             "specstream.health.probes", unit="{probe}", description="Probe attempts by check and outcome"
         )
 
-    def attend(self, observed: Mapping[str, ObservedWorkload], rosters: Mapping[str, Roster]) -> None:
-        """Examine exactly the processes that run in `observed`, the whole cluster.
-
-        A process that the roster knows already is examined from where it stood.
-        """
-        for deployment_id in self._patients.keys() - observed.keys():
+    def dismiss_all_but(self, deployment_ids: Collection[str]) -> None:
+        """End the examination of every deployment that the cluster does not show any more."""
+        for deployment_id in self._patients.keys() - set(deployment_ids):
             self._dismiss(self._patients.pop(deployment_id).values())
-        for deployment_id, workload in observed.items():
-            self.attend_one(deployment_id, workload, rosters.get(deployment_id))
+            self._aside.succeeded(deployment_id)
 
     def attend_one(
         self, deployment_id: str, workload: ObservedWorkload | None, roster: Roster | None
     ) -> None:
-        """The same for one deployment."""
+        """Examine exactly the processes of a deployment that run in `workload`.
+
+        A process that the roster knows already is examined from where it stood.
+        """
         patients = self._patients[deployment_id]
         replicas = workload.replicas if workload else ()
         running = {o.replica_id: o for o in replicas if o.phase is ReplicaPhase.RUNNING and _has_address(o)}
@@ -121,6 +132,15 @@ class Rounds:
         """What the checks of a deployment's processes say now."""
         patients = self._patients.get(deployment_id, {})
         return {(patient.replica_id, patient.attempt): patient.conclusion for patient in patients.values()}
+
+    def started(self, deployment_id: str) -> Started:
+        """The processes of a deployment whose startup check has succeeded."""
+        patients = self._patients.get(deployment_id, {})
+        return frozenset(
+            (patient.replica_id, patient.attempt)
+            for patient in patients.values()
+            if examination.has_passed_startup(patient.exam)
+        )
 
     async def run(self) -> None:
         """Never returns."""
@@ -227,8 +247,7 @@ class Rounds:
 
     async def _visit(self, visit: Visit, due_at: float) -> None:
         patient, kind, is_eager = visit
-        async with self._slots:
-            outcome = await self._attempt(patient, kind)
+        outcome = await self._attempt(patient, kind)
         patient.busy.discard(kind)
         if patient.is_gone:
             return
@@ -248,10 +267,22 @@ class Rounds:
             self._on_verdict(patient.deployment_id)
 
     async def _attempt(self, patient: Patient, kind: CheckKind) -> Outcome:
+        """Made when its deployment's turn comes. What goes wrong with us is no fault of the replica."""
+        deployment_id = patient.deployment_id
+        try:
+            outcome = await self._slots.run(deployment_id, lambda: self._probe(patient, kind))
+        except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
+            self._aside.failed(deployment_id, error)
+            return ProberError(f"{type(error).__name__}: {error}")
+        if deployment_id in self._aside:
+            self._aside.succeeded(deployment_id)
+        return outcome
+
+    async def _probe(self, patient: Patient, kind: CheckKind) -> Outcome:
         endpoint = patient.endpoint(kind)
         if kind is CheckKind.PORT:
             return await self._prober.connect(endpoint)
-        return await self._prober.get(endpoint, patient.exam.checks[kind])
+        return await self._prober.get(endpoint, patient.exam.checks[kind], patient.ports)
 
     def _count(self, kind: CheckKind, outcome: Outcome) -> None:
         if isinstance(outcome, ProberError):

@@ -1,7 +1,17 @@
 """What health is told."""
 
 from libs.common.bus.settings import ServiceSettings
+from libs.common.cluster.addresses import Addresses
 
 
 class Settings(ServiceSettings):
-    """Nothing of its own yet: checks and their numbers come with each spec."""
+    """Checks and their numbers come with each spec.
+
+    inner_ports: on which the platform's own services listen on this machine; no replica is ever there.
+    """
+
+    inner_ports: frozenset[int] = frozenset()
+
+    @property
+    def addresses(self) -> Addresses:
+        return Addresses(inner_ports=self.inner_ports)

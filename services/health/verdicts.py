@@ -1,7 +1,7 @@
 """From what the cluster shows and what the checks conclude to facts about replicas. Pure."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -18,6 +18,7 @@ from libs.common.events.replica import (
     ReplicaState,
     ReplicaStopped,
 )
+from libs.common.events.text import bounded
 from libs.common.state.replica import Roster
 from services.health.examination import Conclusion, Condemned, NotReady, Ready
 
@@ -26,6 +27,9 @@ MakeFact = Callable[[tuple[Replica, ...]], ReplicaFact]
 
 Conclusions = Mapping[tuple[str, int], Conclusion]
 """What the checks say, by replica_id and attempt; a process that is missing is undecided."""
+
+Started = frozenset[tuple[str, int]]
+"""Processes by replica_id and attempt."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,12 +46,14 @@ def decide(
     conclusions: Conclusions,
     *,
     leaving: frozenset[str] = frozenset(),
+    started: Started = frozenset(),
     now: datetime,
     limit: int = 32,
 ) -> list[ReplicaFact]:
     """The facts of one deployment since `roster`, each with the whole roster after it; [] if none.
 
     leaving: replicas that were asked to go, so that their end is not taken for a loss.
+    started: processes whose startup check has succeeded, so that nobody repeats it.
     At most about `limit` facts; the rest follows when it is asked again with the roster of the last one.
 
     Rows are tried from the top, each on what the row before left, so that a replica that crashed and
@@ -72,9 +78,14 @@ def decide(
     | running          | running                     | not ready     | ReplicaBecameUnready | unready     |
     | starting/unready | running                     | not ready, of | ReplicaBecameUnready | same        |
     |                  |                             | a new message |                      |             |
+    | starting         | running                     | else, startup | ReplicaStarted       | same        |
+    |                  |                             | has passed    |                      |             |
     | any              | any                         | undecided     | none                 | same        |
+    | has an address   | another address, or none    | -             | ReplicaStarted       | same        |
 
     Another attempt is a later one, or an earlier one where the cluster's records are older than the log.
+    The last row ends what somebody else has written, such as an import: only what the cluster shows counts.
+    A message is compared as a fact holds it, bounded; a longer one would be news at every look.
     """
     seen = {o.replica_id for o in observed}
     replicas = {r.replica_id: r for r in roster.replicas}
@@ -92,7 +103,7 @@ def decide(
             add(known.replica_id, [_gone(known, is_leaving=known.replica_id in leaving)])
     for o in sorted(observed, key=lambda o: (o.created_at, o.replica_id)):
         if len(facts) < limit:
-            add(o.replica_id, _changes(replicas.get(o.replica_id), o, conclusions, now))
+            add(o.replica_id, _changes(replicas.get(o.replica_id), o, conclusions, started, now))
     return facts
 
 
@@ -109,9 +120,11 @@ def _gone(known: Replica, *, is_leaving: bool) -> Change:
 
 
 def _changes(
-    known: Replica | None, o: ObservedReplica, conclusions: Conclusions, now: datetime
+    known: Replica | None, o: ObservedReplica, conclusions: Conclusions, started: Started, now: datetime
 ) -> list[Change]:
     """The rows of `decide` for one replica that the cluster shows."""
+    if o.message is not None:
+        o = replace(o, message=bounded(o.message))
     changes: list[Change] = []
 
     def now_is(after: Replica, make: MakeFact) -> Replica:
@@ -138,11 +151,20 @@ def _changes(
         known = _with(known, message=o.message)
         now_is(known, _fact(ReplicaStarted, known))
     if o.phase is ReplicaPhase.STOPPING and known.state is not ReplicaState.STOPPING:
-        now_is(*_told_to_stop(known, o))
+        known = now_is(*_told_to_stop(known, o))
     is_condemned = known.condemned_attempt == known.attempt
     if o.phase is ReplicaPhase.RUNNING and known.state in PROCESS_STATES and not is_condemned:
-        _concluded(known, conclusions.get((o.replica_id, o.attempt)), now, now_is)
+        process = (o.replica_id, o.attempt)
+        known = _concluded(known, conclusions.get(process), now, now_is, has_started=process in started)
+    if known.address is not None and not _shows_address(known, o):
+        known = _with(known, address=o.address)
+        now_is(known, _fact(ReplicaStarted, known))
     return changes
+
+
+def _shows_address(known: Replica, o: ObservedReplica) -> bool:
+    """Whether the cluster shows the roster's address; the last one of a process that ended may stay."""
+    return o.address == known.address or (o.address is None and known.state is ReplicaState.FAILED)
 
 
 def _concluded(
@@ -150,11 +172,17 @@ def _concluded(
     conclusion: Conclusion | None,
     now: datetime,
     now_is: Callable[[Replica, MakeFact], Replica],
-) -> None:
-    """The rows of `decide` for a running process and what its checks say."""
+    *,
+    has_started: bool,
+) -> Replica:
+    """The rows of `decide` for a running process and what its checks say; the replica after them."""
     is_ready = known.state is ReplicaState.RUNNING
+    is_news = has_started and known.startup_passed_attempt != known.attempt
+    if is_news:
+        known = _with(known, startup_passed_attempt=known.attempt)
     match conclusion:
         case Condemned(probe=probe, message=message):
+            message = bounded(message)
             reason = ReplicaReason.PROBE_FAILED
             after = _with(
                 known,
@@ -163,18 +191,21 @@ def _concluded(
                 reason=reason,
                 message=message,
             )
-            now_is(after, _fact(ReplicaCondemned, known, probe=probe, reason=reason, message=message))
+            return now_is(after, _fact(ReplicaCondemned, known, probe=probe, reason=reason, message=message))
         case Ready(reason=reason) if not is_ready:
             after = _with(
                 known, state=ReplicaState.RUNNING, ready_at=known.ready_at or now, reason=reason, message=None
             )
-            now_is(after, _fact(ReplicaBecameReady, known, reason=reason))
-        case NotReady(reason=reason, message=message) if is_ready or known.message != message:
+            return now_is(after, _fact(ReplicaBecameReady, known, reason=reason))
+        case NotReady(reason=reason, message=message) if is_ready or known.message != bounded(message):
+            message = bounded(message)
             state = ReplicaState.UNREADY if is_ready else known.state
             after = _with(known, state=state, reason=reason, message=message)
-            now_is(after, _fact(ReplicaBecameUnready, known, reason=reason, message=message))
+            return now_is(after, _fact(ReplicaBecameUnready, known, reason=reason, message=message))
+        case _ if is_news and known.state is ReplicaState.STARTING:
+            return now_is(known, _fact(ReplicaStarted, known))
         case _:
-            pass
+            return known
 
 
 def _appeared(o: ObservedReplica) -> Replica:
@@ -260,7 +291,8 @@ def _process(known: Replica, o: ObservedReplica) -> Replica:
 
 
 def _with(replica: Replica, **changes: Any) -> Replica:
-    return replica.model_copy(update=changes)
+    """Validated, so that what a fact bounds is bounded here too."""
+    return Replica(**(dict(replica) | changes))
 
 
 def _fact(kind: type[ReplicaFact], replica: Replica, **fields: Any) -> MakeFact:

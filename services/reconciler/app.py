@@ -10,6 +10,7 @@ from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
+from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler
 from services.reconciler.handlers import subscribe
 from services.reconciler.loop import Resync
@@ -36,8 +37,9 @@ async def run(
             logger.warning("cluster_notice", notice=notice)
         progress = Progress(detail={"notices": list(cluster.notices)})
         reconciler = Reconciler(log, cluster)
-        resync = Resync(log, cluster, reconciler, progress, interval_s=settings.resync_seconds)
-        subscribe(connection.broker, reconciler, progress, service=SERVICE)
+        aside = Aside("reconcile", progress.set_aside)
+        resync = Resync(log, cluster, reconciler, progress, aside, interval_s=settings.resync_seconds)
+        subscribe(connection.broker, reconciler, progress, aside, service=SERVICE)
         await connection.broker.start()
         await run_until_stopped(
             lambda: [resync.follow(), resync.run()], heartbeat=connection.heartbeat, progress=progress

@@ -8,7 +8,7 @@ from weakref import WeakValueDictionary
 import structlog
 
 from libs.common import telemetry
-from libs.common.cluster.port import Cluster
+from libs.common.cluster.port import Cluster, known
 from libs.common.errors import AppendConflict, CannotApply, Fenced, LogUnavailable, Temporary
 from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded, select
 from libs.common.events.rollout import SpecFailed, SpecFailedReason
@@ -103,7 +103,7 @@ class Reconciler:
                 if world is None or world.sequence < wake.sequence:
                     raise LogUnavailable(f"the log does not show event {wake.sequence} yet")
                 observed = await self._cluster.observe(wake.deployment_id)
-                step = plan(world, observed.get(wake.deployment_id))
+                step = plan(world, known(observed.get(wake.deployment_id)))
                 # The same step again: it is done, and the cluster takes its time.
                 if step.is_empty or step == previous:
                     self._remember(world)

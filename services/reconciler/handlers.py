@@ -7,11 +7,18 @@ from libs.common.bus.consume import work_subscriber
 from libs.common.errors import LogImporting
 from libs.common.log import wire
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler, Wake
 
 
-def subscribe(broker: NatsBroker, reconciler: Reconciler, progress: Progress, *, service: str) -> None:
-    """Wake `reconciler` for every event that its durable selects."""
+def subscribe(
+    broker: NatsBroker, reconciler: Reconciler, progress: Progress, aside: Aside, *, service: str
+) -> None:
+    """Wake `reconciler` for every event that its durable selects.
+
+    A deployment that fails is set aside and the resync tries it again, so that the message is done: a
+    redelivery would end after so many times, and the trouble may last longer.
+    """
 
     @work_subscriber(
         broker,
@@ -27,8 +34,14 @@ def subscribe(broker: NatsBroker, reconciler: Reconciler, progress: Progress, *,
             stored.sequence.stream, stored.timestamp, raw.subject, raw.headers or {}, body
         )
         try:
-            await reconciler.on_event(Wake.by(event))
+            await handle(reconciler, aside, Wake.by(event))
         except LogImporting:
             # Not tried again event by event: when the import is whole, the resync looks at everything.
             return
         progress.applied(event.sequence)
+
+
+async def handle(reconciler: Reconciler, aside: Aside, wake: Wake) -> None:
+    """Raises only what no single deployment causes; the message is delivered again then."""
+    with aside.attempt(wake.deployment_id):
+        await reconciler.on_event(wake)

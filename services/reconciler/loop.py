@@ -5,17 +5,21 @@ from contextlib import suppress
 
 import structlog
 
-from libs.common.cluster.port import Cluster
+from libs.common.cluster.port import Cluster, ObservedWorkload, known
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
 from libs.common.log.worlds import follow_worlds
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from libs.common.state.world import DeploymentWorld, Worlds
 from services.reconciler.converge import Reconciler
 from services.reconciler.plan import plan
 
 logger = structlog.get_logger()
+
+RETRY_INTERVAL_S = 0.25
+LONGEST_WAIT_S = 1.0
 
 
 class Resync:
@@ -30,13 +34,16 @@ class Resync:
         cluster: Cluster,
         reconciler: Reconciler,
         progress: Progress,
+        aside: Aside,
         *,
         interval_s: float,
     ) -> None:
+        """aside: shared with the handler of events; what failed in either is tried again here."""
         self._log = log
         self._cluster = cluster
         self._reconciler = reconciler
         self._progress = progress
+        self._aside = aside
         self._interval_s = interval_s
         self._worlds = Worlds()
         self._is_due = asyncio.Event()
@@ -47,33 +54,38 @@ class Resync:
         await follow_worlds(
             self._log,
             self._worlds,
+            Aside("follow", self._progress.set_aside),
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
             on_importing=self._progress.hold,
         )
 
     async def run(self) -> None:
-        """Never returns: one round as soon as the log is read, then one each `interval_s`."""
+        """Never returns: one round as soon as the log is read, then one each `interval_s`; what was set aside
+        is tried again meanwhile."""
         await self._is_due.wait()
         while True:
             self._is_due.clear()
             try:
                 await self.round()
-                self._progress.is_ready = True
+                self._progress.is_ready, self._progress.problem = True, ""
+                await self._retry_for(self._interval_s)
             except (ClusterUnavailable, LogUnavailable) as error:
-                self._progress.is_ready = False
+                self._progress.is_ready, self._progress.problem = False, f"resync has to wait: {error}"
                 logger.warning("resync has to wait", error=str(error), error_type=type(error).__name__)
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_due.wait(), self._interval_s)
+                with suppress(TimeoutError):
+                    await asyncio.wait_for(self._is_due.wait(), min(self._interval_s, LONGEST_WAIT_S))
 
     async def round(self) -> None:
         """Raises ClusterUnavailable and LogUnavailable."""
         observed = await self._cluster.observe()
-        known = {world.deployment_id: world for world in self._worlds if world.deployment is not None}
-        differing = [id_ for id_, world in known.items() if not plan(world, observed.get(id_)).is_empty]
+        worlds = {world.deployment_id: world for world in self._worlds if world.deployment is not None}
         strangers = set()
-        for deployment_id in (*differing, *(observed.keys() - known.keys())):
-            if not await self._look(deployment_id):
+        for deployment_id in (*worlds, *(observed.keys() - worlds.keys())):
+            if self._aside.is_resting(deployment_id):
+                continue
+            world = worlds.get(deployment_id)
+            if not await self._compare(deployment_id, world, observed.get(deployment_id)):
                 strangers.add(deployment_id)
         for deployment_id in strangers - self._strangers:
             logger.warning("the cluster holds what the log does not know", deployment_id=deployment_id)
@@ -82,14 +94,25 @@ class Resync:
             await self._reconciler.remove_stranger(deployment_id)
         self._strangers = frozenset(strangers)
 
-    async def _look(self, deployment_id: str) -> bool:
-        try:
-            return await self._reconciler.look(deployment_id)
-        except (ClusterUnavailable, LogUnavailable):
-            raise
-        except Exception:  # one deployment's trouble must not keep the others waiting
-            logger.exception("resync of a deployment failed", deployment_id=deployment_id)
-            return True
+    async def _compare(
+        self, deployment_id: str, world: DeploymentWorld | None, workload: ObservedWorkload | None
+    ) -> bool:
+        """Have one deployment reconciled if it is not as the log says; False if the log does not know it."""
+        with self._aside.attempt(deployment_id):
+            is_right = world is not None and plan(world, known(workload)).is_empty
+            return is_right or await self._reconciler.look(deployment_id)
+        return True
+
+    async def _retry_for(self, seconds: float) -> None:
+        """Wait, at most until a round is due, and try again what was set aside meanwhile."""
+        loop = asyncio.get_running_loop()
+        until = loop.time() + seconds
+        while (left := until - loop.time()) > 0 and not self._is_due.is_set():
+            with suppress(TimeoutError):
+                await asyncio.wait_for(self._is_due.wait(), min(left, RETRY_INTERVAL_S))
+            for deployment_id in self._aside.due():
+                with self._aside.attempt(deployment_id):
+                    await self._reconciler.look(deployment_id)
 
     def _on_caught_up(self, sequence: int) -> None:
         self._progress.applied(sequence)

@@ -28,7 +28,7 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
             progress = Progress()
             listener = make_listener(settings.edge_port, upload_deadline_s=settings.upload_deadline_seconds)
             cache = Cache(Packed.of(listener))
-            follower = Follower(log, cache, progress)
+            follower = Follower(log, cache, progress, settings.addresses)
             server = DiscoveryServer(cache, place, clock=utc_now, ticks=monotonic)
             drains = DrainLoop(
                 log,

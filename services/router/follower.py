@@ -1,13 +1,17 @@
 """From the log to the cache: each event changes the routing of the one deployment it is about."""
 
 import asyncio
+from collections.abc import MutableMapping
 
 import structlog
 
+from libs.common.bus.heartbeat import SetAside
+from libs.common.cluster.addresses import LOCAL, Addresses
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
 from libs.common.log.worlds import follow_worlds
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from libs.common.state.world import DeploymentWorld, Worlds
 from services.router.routing import Routing, make_leaving, make_routing
 from services.router.xds.cache import Cache
@@ -22,20 +26,29 @@ class Follower:
     waits to be withdrawn; has_draining is set while there are some.
     """
 
-    def __init__(self, log: EventLog, cache: Cache, progress: Progress) -> None:
+    def __init__(self, log: EventLog, cache: Cache, progress: Progress, addresses: Addresses = LOCAL) -> None:
+        """addresses: where replicas can be; what an event says beyond that gets no request."""
         self._log = log
         self._cache = cache
+        self._addresses = addresses
         self._progress = progress
+        self._aside = Aside("route", progress.set_aside)
         self.worlds = Worlds()
         self.caught_up = asyncio.Event()
         self.draining: set[str] = set()
         self.has_draining = asyncio.Event()
+
+    @property
+    def set_aside(self) -> MutableMapping[str, SetAside]:
+        """What the router works without, as its heartbeat tells it."""
+        return self._progress.set_aside
 
     async def run(self) -> None:
         """Never returns."""
         await follow_worlds(
             self._log,
             self.worlds,
+            self._aside,
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
             on_importing=self._progress.hold,
@@ -43,7 +56,9 @@ class Follower:
 
     def _on_caught_up(self, sequence: int) -> None:
         for world in self.worlds:
-            self._take(world)
+            # One that cannot be routed keeps what Envoy has of it.
+            with self._aside.attempt(world.deployment_id):
+                self._take(world)
         self._progress.applied(sequence)
         self.caught_up.set()
         logger.info("caught up", sequence=sequence, deployments=len(self.worlds.by_id))
@@ -55,7 +70,7 @@ class Follower:
     def _take(self, world: DeploymentWorld) -> None:
         name = world.deployment_id
         is_gone = name not in self.worlds.by_id
-        self._cache.put(Routing(name, None, None) if is_gone else make_routing(world))
+        self._cache.put(Routing(name, None, None) if is_gone else make_routing(world, self._addresses))
         if make_leaving(world) and not is_gone:
             self.draining.add(name)
             self.has_draining.set()

@@ -11,6 +11,7 @@ from libs.common.errors import LogUnavailable
 from libs.common.events.traffic import WithdrawReason
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from libs.common.state.world import DeploymentWorld
 from services.router.draining import PATIENCE_S, Drain, Look, decide, observe
 from services.router.envoy_admin import EnvoyAdmin
@@ -61,6 +62,7 @@ class DrainLoop:
         self._deadline_s = deadline_s
         self._settle_s = settle_s
         self._drains: dict[_Key, Drain] = {}
+        self._aside = Aside("drain", follower.set_aside)
 
     async def run(self) -> None:
         """Never returns."""
@@ -86,14 +88,19 @@ class DrainLoop:
         worlds = [w for w in (self._follower.worlds.by_id.get(name) for name in draining) if w]
         drains: dict[_Key, Drain] = {}
         for world in worlds:
-            counts = None if active is None else active.get(world.deployment_id, {})
-            look = Look(acknowledged[world.deployment_id], counts)
-            for leaving in make_leaving(world):
-                key = (world.deployment_id, leaving.replica_id)
-                drains[key] = observe(self._drains.get(key, Drain()), leaving, look, now)
+            name = world.deployment_id
+            if self._aside.is_resting(name):
+                drains |= {key: drain for key, drain in self._drains.items() if key[0] == name}
+                continue
+            with self._aside.attempt(name):
+                look = Look(acknowledged[name], None if active is None else active.get(name, {}))
+                all_leaving = make_leaving(world)
+                for leaving in all_leaving:
+                    key = (name, leaving.replica_id)
+                    drains[key] = observe(self._drains.get(key, Drain()), leaving, look, now)
+                    self._drains[key] = drains[key]
+                await self._withdraw(world, all_leaving, now)
         self._drains = drains
-        for world in worlds:
-            await self._withdraw(world, make_leaving(world), now)
 
     def progress(self, deployment_id: str, replica_id: str) -> Drain:
         """How far a leaving replica was at the last look."""

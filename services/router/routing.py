@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
+from libs.common.cluster.addresses import LOCAL, Addresses
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.world import DeploymentWorld
@@ -52,7 +53,7 @@ class Routing:
     endpoints: tuple[Endpoint, ...] | None
 
 
-def make_routing(world: DeploymentWorld) -> Routing:
+def make_routing(world: DeploymentWorld, addresses: Addresses = LOCAL) -> Routing:
     """Routes and endpoints of one deployment (rules 7, 8, 9, 21, 23).
 
     | deployment         | route                        | cluster                          |
@@ -66,7 +67,7 @@ def make_routing(world: DeploymentWorld) -> Routing:
     The cluster outlives a route that no longer leads to it, because requests are still running there, and
     a deployment that is enabled again finds it in place.
     """
-    endpoints = make_endpoints(world)
+    endpoints = make_endpoints(world, addresses)
     deployment = world.deployment
     if deployment is None or not deployment.exists or deployment.spec is None or deployment.spec_id is None:
         return Routing(world.deployment_id, None, endpoints or None)
@@ -81,12 +82,14 @@ def _refusal(deployment: DeploymentState) -> Refusal | None:
     return Refusal.STOPPED
 
 
-def make_endpoints(world: DeploymentWorld) -> tuple[Endpoint, ...]:
+def make_endpoints(world: DeploymentWorld, addresses: Addresses = LOCAL) -> tuple[Endpoint, ...]:
     """The targets of a deployment, at most one for each address, ordered by replica id.
 
     | replica                    | ready | ever ready | endpoint  |
     |----------------------------|-------|------------|-----------|
     | withdrawn, or no address   | any   | any        | none      |
+    | an address that none of    | any   | any        | none      |
+    | this cluster's can have    |       |            |           |
     | retiring                   | any   | yes        | draining  |
     | retiring                   | no    | no         | none      |
     | other                      | yes   | yes        | healthy   |
@@ -99,7 +102,7 @@ def make_endpoints(world: DeploymentWorld) -> tuple[Endpoint, ...]:
     """
     by_address: dict[str, Endpoint] = {}
     for replica in sorted(world.roster.replicas, key=lambda r: r.replica_id):
-        endpoint = _endpoint(world, replica)
+        endpoint = _endpoint(world, replica, addresses)
         if endpoint is None:
             continue
         other = by_address.get(endpoint.address)
@@ -108,8 +111,10 @@ def make_endpoints(world: DeploymentWorld) -> tuple[Endpoint, ...]:
     return tuple(sorted(by_address.values(), key=lambda e: e.replica_id))
 
 
-def _endpoint(world: DeploymentWorld, replica: Replica) -> Endpoint | None:
+def _endpoint(world: DeploymentWorld, replica: Replica, addresses: Addresses) -> Endpoint | None:
     if replica.address is None or replica.replica_id in world.traffic.withdrawn:
+        return None
+    if replica.address not in addresses:
         return None
     is_ready = replica.state is ReplicaState.RUNNING
     if not is_ready and replica.ready_at is None:

@@ -5,17 +5,25 @@ from pathlib import Path
 from pydantic import Field
 
 from libs.common.bus.settings import ServiceSettings
+from libs.common.cluster.addresses import Addresses
 
 
 class Settings(ServiceSettings):
     """envoy_folder: where the router and its Envoy meet (`meeting_place.py`). edge_port: where Envoy listens
     for requests, on 127.0.0.1.
 
+    inner_ports: on which the platform's own services listen on this machine; no replica is ever there.
     drain_deadline_seconds: how long the requests of a leaving replica may take before they are cut.
     upload_deadline_seconds: how long a client may take to send a request, its body included.
     """
 
     envoy_folder: Path
     edge_port: int = Field(default=8081, ge=1, le=65535)
+    inner_ports: frozenset[int] = frozenset()
     drain_deadline_seconds: float = Field(default=30.0, ge=0, le=86_400)
     upload_deadline_seconds: float = Field(default=600.0, gt=0, le=86_400)
+
+    @property
+    def addresses(self) -> Addresses:
+        """Where replicas can be: on the loopback, at none of the platform's own ports."""
+        return Addresses(inner_ports=self.inner_ports | {self.edge_port})

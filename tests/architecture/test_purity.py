@@ -18,6 +18,7 @@ PURE = (
     "libs/common/log/head.py",
     "libs/common/log/sealing.py",
     "libs/common/log/permissions.py",
+    "libs/common/cluster/addresses.py",
     "libs/common/cluster/counting.py",
     "libs/common/cluster/local/shim/back_off.py",
     "libs/common/cluster/local/shim/expand.py",

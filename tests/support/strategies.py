@@ -85,7 +85,9 @@ def sent_specs(draw: st.DrawFn) -> dict[str, Any]:
     }
     return {
         "name": draw(names),
-        "image": draw(st.from_regex(r"\A[a-z][a-z0-9/._:-]{0,30}\Z")),
+        "image": draw(
+            st.from_regex(r"\A[a-z0-9]{1,5}(/[a-z0-9]{1,5}){0,2}(:[A-Za-z0-9_][A-Za-z0-9_.-]{0,5})?\Z")
+        ),
         "resources": resources,
         **draw(
             _optional(

@@ -13,6 +13,7 @@ from enum import StrEnum
 from typing import Protocol
 
 from libs.common.cluster.fencing import Fence
+from libs.common.errors import DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.spec.template import Template
 
@@ -112,12 +113,24 @@ class ObservedReplica:
 
 @dataclass(frozen=True, slots=True)
 class ObservedWorkload:
-    """What the cluster shows of one deployment. fence: the sequence of the newest plan applied."""
+    """What the cluster shows of one deployment. fence: the sequence of the newest plan applied.
+
+    problem: why this deployment could not be looked at, while others could. Nothing else of it is known then,
+    which is not the same as nothing being there.
+    """
 
     project_id: str
     deployment_id: str
     fence: int
     replicas: tuple[ObservedReplica, ...]
+    problem: str | None = None
+
+
+def known(workload: ObservedWorkload | None) -> ObservedWorkload | None:
+    """`workload`, unless it could not be looked at. Raises DeploymentUnavailable."""
+    if workload is not None and workload.problem is not None:
+        raise DeploymentUnavailable(workload.problem)
+    return workload
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,7 +144,8 @@ class LogLine:
 
 
 class Cluster(Protocol):
-    """Every method raises ClusterUnavailable when the cluster cannot be asked."""
+    """Every method raises ClusterUnavailable when the cluster cannot be asked, and one about a deployment
+    raises DeploymentUnavailable when only that one cannot be handled."""
 
     @property
     def probes_natively(self) -> bool:
@@ -170,7 +184,10 @@ class Cluster(Protocol):
         ...
 
     async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
-        """What there is, by deployment: of one deployment, or of all."""
+        """What there is, by deployment: of one deployment, or of all.
+
+        One that cannot be looked at, while others can, is there with its `problem`.
+        """
         ...
 
     def logs(

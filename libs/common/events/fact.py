@@ -1,11 +1,22 @@
 """What every fact has in common."""
 
-from typing import ClassVar
+from typing import Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, field_validator
+
+from libs.common.events.text import bounded
 
 
-class Fact(BaseModel):
+class FactPart(BaseModel):
+    """A fact, or a part of one. Its `message` is for people, and bounded however long it was given."""
+
+    @field_validator("message", mode="before", check_fields=False)
+    @classmethod
+    def _bounded(cls, message: Any) -> Any:
+        return bounded(message) if isinstance(message, str) else message
+
+
+class Fact(FactPart):
     """One thing that happened, past tense, frozen, flat and absolute: never a delta.
 
     Folding only the newest fact of each type must give the same state as folding all of them, so a fact

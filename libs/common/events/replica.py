@@ -4,9 +4,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import ConfigDict
 
-from libs.common.events.fact import Fact
+from libs.common.events.fact import Fact, FactPart
 
 
 class ReplicaState(StrEnum):
@@ -47,13 +47,14 @@ class ReplicaReason(StrEnum):
     LOST = "lost"
 
 
-class Replica(BaseModel):
+class Replica(FactPart):
     """One line of the roster.
 
     spec_id: the spec it was created for. address: `host:port` of its endpoint, None before it has one.
     attempt: how often it was started again; 0 for its first process.
     ready_at: when it was first ready, whatever happened since; None if it never was.
     condemned_attempt: the attempt that a probe has sentenced, so that exactly that process is ended.
+    startup_passed_attempt: the attempt whose startup check has succeeded, so that it is not repeated.
     message: for people: the exit status or signal, or the probe's kind and status.
     """
 
@@ -69,6 +70,7 @@ class Replica(BaseModel):
     started_at: datetime | None = None
     ready_at: datetime | None = None
     condemned_attempt: int | None = None
+    startup_passed_attempt: int | None = None
     reason: ReplicaReason | None = None
     message: str | None = None
 

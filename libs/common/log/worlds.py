@@ -1,22 +1,32 @@
 """Following the log into `Worlds`: how a service that holds no durable keeps up with every deployment."""
 
+import asyncio
 from collections.abc import Callable
 from typing import Final
 
+from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import Recorded, select
 from libs.common.log.port import CaughtUp, EventLog, Importing
-from libs.common.state.world import DeploymentWorld, Worlds
+from libs.common.set_aside import Aside
+from libs.common.state.world import DeploymentWorld, Worlds, fold
 
-WORLD_FILTERS: Final = tuple(select(kind=kind) for kind in ("deployment", "rollout", "replica", "traffic"))
+WORLD_KINDS: Final = ("deployment", "rollout", "replica", "traffic")
+WORLD_FILTERS: Final = tuple(select(kind=kind) for kind in WORLD_KINDS)
 """Selects the events of every aggregate that a `DeploymentWorld` is folded from."""
+
+
+OnChange = Callable[[DeploymentWorld, Recorded], None]
+
+RETRY_INTERVAL_S: Final = 0.25
 
 
 async def follow_worlds(
     log: EventLog,
     worlds: Worlds,
+    aside: Aside,
     *,
     on_caught_up: Callable[[int], None],
-    on_change: Callable[[DeploymentWorld, Recorded], None],
+    on_change: OnChange,
     on_importing: Callable[[Importing | None], None],
 ) -> None:
     """Rebuild `worlds` by last-per-subject, then keep it up; never returns.
@@ -26,20 +36,48 @@ async def follow_worlds(
     on_importing: called with how far an import is; with None when all of it is in `worlds`. Nothing may be
     decided meanwhile. on_change: called once caught up for each event, with the world as it is after it; a
     deployment that is gone is given once more, and is in `worlds` no longer.
+    A deployment whose event cannot be taken in is set aside in `aside`, keeps the world that it had, and is
+    read from the log again later; all others go on.
     Raises what `EventLog.follow` raises.
     """
-    is_caught_up = False
-    async for item in log.follow(*WORLD_FILTERS):
-        if isinstance(item, Importing):
-            is_caught_up = False
-            on_importing(item)
-            continue
-        if isinstance(item, CaughtUp):
-            is_caught_up = True
-            on_importing(None)
+    is_caught_up = asyncio.Event()
+    retrying = asyncio.ensure_future(_take_again(log, worlds, aside, is_caught_up, on_change))
+    try:
+        async for item in log.follow(*WORLD_FILTERS):
+            if isinstance(item, Importing):
+                is_caught_up.clear()
+                on_importing(item)
+                continue
             worlds.sequence = max(worlds.sequence, item.sequence)
-            on_caught_up(item.sequence)
+            if isinstance(item, CaughtUp):
+                on_importing(None)
+                on_caught_up(item.sequence)
+                is_caught_up.set()
+            elif item.aggregate.id in aside:
+                # An event before this one is missing in its world: all of them have to be read again.
+                aside.hurry(item.aggregate.id)
+            else:
+                with aside.attempt(item.aggregate.id):
+                    world = worlds.apply(item)
+                    if is_caught_up.is_set():
+                        on_change(world, item)
+    finally:
+        retrying.cancel()
+
+
+async def _take_again(
+    log: EventLog, worlds: Worlds, aside: Aside, is_caught_up: asyncio.Event, on_change: OnChange
+) -> None:
+    """What was set aside, from all that the log says of it, when its time has come. Never returns."""
+    while True:
+        await asyncio.sleep(RETRY_INTERVAL_S)
+        await is_caught_up.wait()
+        try:
+            for deployment_id in aside.due():
+                with aside.attempt(deployment_id):
+                    loaded = await log.load(select(aggregate_id=deployment_id))
+                    world = fold(e for e in loaded.events if e.aggregate.kind in WORLD_KINDS)
+                    if world is not None and world.last is not None:
+                        on_change(worlds.put(world), world.last)
+        except LogUnavailable:
             continue
-        world = worlds.apply(item)
-        if is_caught_up:
-            on_change(world, item)

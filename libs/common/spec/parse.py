@@ -9,7 +9,7 @@ from libs.common.errors import MAX_ISSUES, BadRequest, Issue
 from libs.common.spec import model
 from libs.common.spec.expected import known_fields
 from libs.common.spec.issues import issues_of
-from libs.common.spec.rules import broken_rules
+from libs.common.spec.rules import MAX_SPEC_BYTES, broken_rules
 from libs.common.spec.schema import Check, Checks, SpecV1
 from libs.common.spec.shown import shown
 from libs.common.spec.unsupported import unsupported
@@ -19,7 +19,8 @@ from libs.common.spec.versions import KNOWN_VERSIONS, STORED_VERSION, shape_of, 
 def parse_spec(raw: object) -> model.Spec:
     """A spec of any known version as the stored one, with every default filled in.
 
-    Raises BadRequest with an issue for each mistake, at most 100, whose paths begin inside the spec.
+    Raises BadRequest with an issue for each mistake, at most 100, whose paths begin inside the spec; and for
+    one that is longer than an event can hold.
     """
     if not isinstance(raw, dict):
         raise refused([Issue((), "must be an object", shown((), raw), "a deployment spec")])
@@ -35,7 +36,11 @@ def parse_spec(raw: object) -> model.Spec:
     mistakes += islice(chain(broken_rules(raw), not_yet), MAX_ISSUES)
     if mistakes or parsed is None:
         raise refused(mistakes)
-    return make_spec(to_v1(parsed))
+    spec = make_spec(to_v1(parsed))
+    length = len(spec.model_dump_json(by_alias=True).encode())
+    if length > MAX_SPEC_BYTES:
+        raise refused([Issue((), f"takes {length} bytes", None, f"at most {MAX_SPEC_BYTES} bytes")])
+    return spec
 
 
 def make_spec(spec: SpecV1) -> model.Spec:

@@ -7,11 +7,21 @@ from typing import Any
 from libs.common.errors import Issue
 from libs.common.spec.raw import CHECKS_SPELLINGS, arguments, checks, listing, mapping, text, whole
 from libs.common.spec.shown import shown
+from libs.common.spec.text import HOP_BY_HOP
 
 Raw = Mapping[str, Any]
 
 MAX_ARGUMENT_BYTES = 131_071
 """The longest argument or `NAME=value` with which Linux starts a process."""
+
+MAX_ARGUMENTS_BYTES = 512 * 1024
+"""All of `command` and `env` together, counted as execve does. Linux takes 2 MiB with the usual stack limit;
+the event that registers a spec takes less than that."""
+
+MAX_SPEC_BYTES = 768 * 1024
+"""The spec as it is stored: with the rest of its event it stays below the broker's limit of 1 MiB."""
+
+MAX_REPOSITORY_LENGTH = 255
 
 _RESERVED = re.compile(r"PORT(_[0-9]+)?|SPECSTREAM_.*", re.DOTALL)
 _HTTP_FIELDS = ("path", "port", "host", "headers")
@@ -23,6 +33,9 @@ def broken_rules(raw: Raw) -> Iterator[Issue]:
         ports_are_unique,
         env_names_are_unique_and_free,
         arguments_can_start_a_process,
+        arguments_fit_together,
+        image_repository_is_short,
+        headers_can_be_sent,
         checks_have_one_form,
         checks_use_the_ports,
         autoscaling_is_consistent,
@@ -84,6 +97,50 @@ def arguments_can_start_a_process(raw: Raw) -> Iterator[Issue]:
             yield _too_long(("env", index, "value"), value)
 
 
+def arguments_fit_together(raw: Raw) -> Iterator[Issue]:
+    command = sum(_counted(argument) for _, argument in arguments(raw.get("command")))
+    env = 0
+    for entry in listing(raw.get("env")):
+        name, value = text(mapping(entry).get("name")), text(mapping(entry).get("value"))
+        env += _counted(f"{name}={value}") if name is not None and value is not None else 0
+    if command + env > MAX_ARGUMENTS_BYTES:
+        field = "command" if command >= env else "env"
+        message = f"is too long: command and env together take {command + env} bytes to start a process with"
+        yield Issue((field,), message, shown((field,), raw[field]), f"at most {MAX_ARGUMENTS_BYTES} bytes")
+
+
+def image_repository_is_short(raw: Raw) -> Iterator[Issue]:
+    """Registries keep no longer one. The host is not counted."""
+    image = text(raw.get("image")) or ""
+    first, slash, rest = image.partition("@")[0].partition("/")
+    has_host = bool(slash) and (first == "localhost" or any(sign in first for sign in ".:"))
+    path = rest if has_host else image.partition("@")[0]
+    length = len(path.partition(":")[0])
+    if length > MAX_REPOSITORY_LENGTH:
+        message = f"names a repository of {length} characters"
+        yield Issue(("image",), message, shown(("image",), image), f"at most {MAX_REPOSITORY_LENGTH}")
+
+
+def headers_can_be_sent(raw: Raw) -> Iterator[Issue]:
+    for path, check in checks(raw):
+        has_host = "host" in check
+        for index, entry in enumerate(listing(check.get("headers"))):
+            name = text(mapping(entry).get("name"))
+            place = (*path, "headers", index, "name")
+            if name is None:
+                continue
+            if name.lower() in HOP_BY_HOP:
+                message = f"{name} cannot be sent with a check: it is about the connection, which is ours"
+                yield Issue(
+                    place, message, shown(place, name), f"any name but {', '.join(sorted(HOP_BY_HOP))}"
+                )
+            elif name.lower() == "host":
+                if has_host:
+                    message = "Host is given already, and a request has one: by `host` or an earlier header"
+                    yield Issue(place, message, shown(place, name), "one of them")
+                has_host = True
+
+
 def checks_have_one_form(raw: Raw) -> Iterator[Issue]:
     for path, check in checks(raw):
         if "exec" in check:
@@ -138,6 +195,11 @@ def integrations_are_consistent(raw: Raw) -> Iterator[Issue]:
 
 def _bytes(argument: str) -> int:
     return len(argument.encode("utf-8", "surrogatepass"))
+
+
+def _counted(argument: str) -> int:
+    """What an argument takes of the space that execve has: itself, its NUL and a pointer to it."""
+    return _bytes(argument) + 1 + 8
 
 
 def _too_long(path: tuple[str | int, ...], value: str) -> Issue:

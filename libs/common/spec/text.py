@@ -14,7 +14,12 @@ _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 LINE = rf"^[^{_CONTROL}]*$"
 TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
 ENV_NAME = rf"^[^={_CONTROL}]+$"
-IMAGE = rf"^[^\s{_CONTROL}]+$"
+_DOMAIN_PART = r"[a-zA-Z0-9]([a-zA-Z0-9-]*[a-zA-Z0-9])?"
+_DOMAIN = rf"({_DOMAIN_PART}(\.{_DOMAIN_PART})*|\[[a-fA-F0-9:]+\])(:[0-9]+)?"
+_PATH_PART = r"[a-z0-9]+((\.|_|__|-+)[a-z0-9]+)*"
+_DIGEST = r"(sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})"
+IMAGE = rf"^({_DOMAIN}/)?{_PATH_PART}(/{_PATH_PART})*(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@{_DIGEST})?$"
+"""`[host[:port]/]path[:tag][@digest]`, as container runtimes read it."""
 PROBE_PATH = rf"^/[^\s\\{_CONTROL}]*$"
 HOST_NAME = rf"^{_LABEL}(\.{_LABEL})*$"
 HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
@@ -25,11 +30,28 @@ BUCKET_URL = rf"^s3://[^/\s{_CONTROL}]+(/[^\s{_CONTROL}]*)?$"
 HTTP_URL = rf"^https?://[^/\s{_CONTROL}]+(/[^\s{_CONTROL}]*)?$"
 REFERENCE = r"^[sS][eE][cC][rR][eE][tT]:[a-zA-Z][a-zA-Z0-9_]{0,127}$"
 
+HOP_BY_HOP = frozenset(
+    {
+        "connection",
+        "content-length",
+        "expect",
+        "http2-settings",
+        "keep-alive",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+"""Headers about the connection and the framing of a message. A check cannot have them: it sends one request
+without a body on a connection of its own."""
+
 IN_WORDS = {
     LINE: "text without NUL or control characters",
     TEXT: "text without NUL or control characters other than tab and newline",
     ENV_NAME: "a name without `=`, NUL or control characters",
-    IMAGE: "an image reference: no whitespace, no control characters",
+    IMAGE: "an image reference: [host[:port]/]path[:tag][@digest], the path in lower case",
     PROBE_PATH: "a path that starts with `/`, without whitespace, control characters or backslash",
     HOST_NAME: "a host name without a port",
     HEADER_NAME: "an HTTP token: letters, digits and !#$%&'*+.^_`|~-",

@@ -65,8 +65,11 @@ class Worlds:
     sequence: int = 0
 
     def apply(self, event: Recorded) -> DeploymentWorld:
-        world = evolve(self.by_id.get(event.aggregate.id), event)
         self.sequence = max(self.sequence, event.sequence)
+        return self.put(evolve(self.by_id.get(event.aggregate.id), event))
+
+    def put(self, world: DeploymentWorld) -> DeploymentWorld:
+        """Take over all that is true of one deployment."""
         is_gone = world.rollout.is_removed and (world.deployment is None or world.deployment.is_deleted)
         if is_gone:
             self.by_id.pop(world.deployment_id, None)

@@ -248,3 +248,47 @@ async def test_replicas_that_are_told_to_stop_leave_the_roster(stage: Stage) -> 
 
         await eventually(is_gone)
         assert (await stage.events())[-1].data["reason"] == "stopped"
+
+
+async def test_the_longest_command_in_a_crash_loop_keeps_nobody_from_being_watched(stage: Stage) -> None:
+    """Nine rosters lines with this program in their message were more than the broker takes."""
+    neighbour = Stage(stage.log, stage.cluster, new_id())
+    async with stage.watching() as progress:
+        await stage.apply(template(command=("x" * 130_000,)), 9)
+
+        async def all_failed() -> bool:
+            states = [replica.state for replica in (await stage.roster()).replicas]
+            return states == [ReplicaState.FAILED] * 9
+
+        await eventually(all_failed, within_s=60)
+        assert all(len(replica.message or "") <= 256 for replica in (await stage.roster()).replicas)
+        assert all("characters)" in (replica.message or "") for replica in (await stage.roster()).replicas)
+        await neighbour.apply(template())
+        await neighbour.until(ReplicaState.RUNNING, within_s=30)
+        assert progress.is_ready
+        assert progress.set_aside == {}
+
+
+async def test_a_startup_check_that_has_passed_is_not_repeated_by_the_next_health(stage: Stage) -> None:
+    """`/live` passes once and then never again; the process must not be condemned for it."""
+    checks = HealthChecks(
+        startup=HealthCheck(path="/live", period_seconds=1, failure_threshold=1),
+        readiness=HealthCheck(path="/ready", period_seconds=1),
+    )
+    async with stage.watching():
+        await stage.apply(template(checks, START_SECONDS="1000"))
+
+        async def has_passed() -> bool:
+            return [r.startup_passed_attempt for r in (await stage.roster()).replicas] == [0]
+
+        await eventually(has_passed)
+    (replica,) = (await stage.roster()).replicas
+    assert replica.state is ReplicaState.STARTING
+    await turn(replica, "live", "off")
+    async with stage.watching():
+
+        async def says_why() -> bool:
+            return [r.message for r in (await stage.roster()).replicas] == ["readiness probe: HTTP 503"]
+
+        await eventually(says_why)
+    assert "ReplicaCondemned" not in await stage.types()

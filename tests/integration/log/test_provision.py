@@ -19,10 +19,9 @@ from libs.common.log.port import Head
 from libs.common.log.provision import (
     CannotProvision,
     _make_keeping_all,
-    make_durables,
-    make_streams,
     provision,
 )
+from libs.common.log.streams import make_durables, make_streams
 from tests.support.names import CAUSE, claim, name
 from tests.support.nats_server import NatsEndpoint
 

@@ -7,7 +7,7 @@ import pytest
 from tests.support.nats_users import answer, connected_as
 from tests.support.platform_process import PlatformProcess
 
-STREAMS = ("EVENTS", "COMMANDS", "SIGNALS", "PARKED")
+STREAMS = ("EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "PARKED", "PROBES")
 CONSUMERS = ("reconciler", "api-commands", "own")
 
 OF_THE_SERVER = (
@@ -70,6 +70,7 @@ EVERY_REQUEST = (
 )
 
 _READS = {
+    "STREAM.INFO.EVENTS",
     "STREAM.MSG.GET.EVENTS",
     "DIRECT.GET.EVENTS",
     "CONSUMER.CREATE.EVENTS.own",
@@ -103,6 +104,7 @@ _OTHERS = {
 ANSWERED = {
     "api": {
         *_READS,
+        "STREAM.MSG.GET.OUTCOMES",
         "CONSUMER.INFO.COMMANDS.api-commands",
         "CONSUMER.MSG.NEXT.COMMANDS.api-commands",
     },

@@ -5,8 +5,18 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from libs.common.bus.heartbeat import Heartbeat
-from services.api.health import PATIENCE, SERVICES, Heard, LogView, not_ready, notices, problems
+from libs.common.bus.heartbeat import Heartbeat, SetAside
+from services.api.health import (
+    PATIENCE,
+    SERVICES,
+    Heard,
+    LogView,
+    not_ready,
+    notices,
+    problems,
+    set_aside,
+    set_aside_header,
+)
 
 NOW = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 FINE = LogView(answers=True, due_sequence=10)
@@ -71,3 +81,38 @@ def test_what_services_want_known_is_listed_and_makes_nobody_unready():
     beats = everybody(reconciler=heard("reconciler", detail={"notices": ["replicas are not confined"]}))
     assert notices(beats) == ["replicas are not confined"]
     assert not_ready(beats, FINE, now=NOW) == []
+
+
+def aside(*subjects: str) -> tuple[SetAside, ...]:
+    return tuple(
+        SetAside(subject=subject, reason="watch: ValueError: no", since=NOW, attempts=3)
+        for subject in subjects
+    )
+
+
+def test_what_is_set_aside_makes_nobody_unready_and_is_named():
+    beats = everybody(health=heard("health", set_aside=aside("d1")))
+    assert not_ready(beats, FINE, now=NOW) == []
+    assert set_aside_header(beats) == "health=d1"
+    assert set_aside(beats) == {
+        "health": [
+            {
+                "subject": "d1",
+                "reason": "watch: ValueError: no",
+                "since": "2026-01-31T12:00:00Z",
+                "attempts": 3,
+            }
+        ]
+    }
+
+
+def test_the_header_is_bounded_and_names_each_once():
+    many = aside("d0", "d0", *(f"d{number}" for number in range(1, 15)))
+    beats = everybody(health=heard("health", set_aside=many), router=heard("router", set_aside=aside("d7")))
+    named = ",".join(f"d{number}" for number in range(10))
+    assert set_aside_header(beats) == f"health={named},+5; router=d7"
+
+
+def test_with_nothing_set_aside_there_is_no_header():
+    assert set_aside_header(everybody()) is None
+    assert set_aside(everybody()) == {}

@@ -165,3 +165,20 @@ def test_a_resumed_readiness_needs_the_whole_threshold_to_fail() -> None:
     assert conclude(after(exam, (READINESS, BAD))) == NotReady(
         ReplicaReason.PROBE_FAILED, "readiness probe: HTTP 503"
     )
+
+
+def test_a_startup_check_that_has_passed_is_not_repeated() -> None:
+    before = known(ReplicaState.STARTING).model_copy(update={"startup_passed_attempt": 0})
+    exam = resume(template(*ALL), before)
+    assert active(exam) == {READINESS, LIVENESS}
+    assert not isinstance(conclude(after(exam, (STARTUP, BAD), (STARTUP, BAD))), Condemned)
+
+
+def test_the_startup_check_of_another_process_counts_for_nothing() -> None:
+    before = known(ReplicaState.STARTING).model_copy(update={"startup_passed_attempt": 0, "attempt": 1})
+    assert active(resume(template(*ALL), before)) == {STARTUP}
+
+
+def test_a_template_without_a_startup_check_has_none_to_pass() -> None:
+    before = known(ReplicaState.STARTING).model_copy(update={"startup_passed_attempt": 0})
+    assert active(resume(template(READINESS), before)) == {READINESS}

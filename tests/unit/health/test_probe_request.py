@@ -104,3 +104,63 @@ def test_followed(location: str, target: str, host: str) -> None:
 def test_not_followed(status: int, location: str | None) -> None:
     request = make_request(HERE, HealthCheck(path="/", host="app.test"))
     assert redirected(request, HERE, status, location) is None
+
+
+def test_headers_of_one_name_are_all_sent() -> None:
+    given = tuple(
+        NameValue(name=name, value=value)
+        for name, value in [
+            ("X-Tag", "1"),
+            ("x-tag", "2"),
+            ("Accept", "text/html"),
+            ("Accept", "text/plain"),
+            ("User-Agent", "one"),
+            ("User-Agent", "two"),
+        ]
+    )
+    lines = sent(HealthCheck(path="/", headers=given))
+    assert [line for line in lines if line.lower().startswith(("x-tag", "accept", "user-agent"))] == [
+        "X-Tag: 1",
+        "x-tag: 2",
+        "Accept: text/html",
+        "Accept: text/plain",
+        "User-Agent: one",
+        "User-Agent: two",
+    ]
+
+
+OWN = {8000: 40000, 9000: 40001}
+
+
+@pytest.mark.parametrize(
+    ("location", "port"),
+    [
+        pytest.param("/live/", 40000, id="a path stays where it is"),
+        pytest.param("http://127.0.0.1:40001/live/", 40001, id="another port of its own"),
+        pytest.param("http://app.test:40001/live/", 40001, id="the same by the Host that was sent"),
+        pytest.param("http://127.0.0.1:9000/live/", 40001, id="another port by the number in its spec"),
+        pytest.param("http://127.0.0.1:8000/live/", 40000, id="its own by the number in its spec"),
+        pytest.param("http://app.test/live/", 40000, id="the Host that was sent"),
+    ],
+)
+def test_a_redirect_to_an_own_port_is_followed_there(location: str, port: int) -> None:
+    request = make_request(HERE, HealthCheck(path="/", host="app.test"))
+    following = redirected(request, HERE, 302, location, OWN)
+    assert following is not None
+    assert following.endpoint == Endpoint("127.0.0.1", port)
+
+
+@pytest.mark.parametrize(
+    "location",
+    [
+        "http://127.0.0.1:4222/",
+        "http://127.0.0.1/",
+        "http://169.254.169.254:40001/",
+        "http://localhost:40001/",
+        "https://127.0.0.1:40001/",
+        "http://elsewhere.test:40001/",
+    ],
+)
+def test_a_redirect_to_anybody_else_is_not_followed(location: str) -> None:
+    request = make_request(HERE, HealthCheck(path="/", host="app.test"))
+    assert redirected(request, HERE, 302, location, OWN) is None

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 import pytest
 import uvloop
 
+from libs.common.cluster.addresses import Addresses
 from libs.common.spec.model import HealthCheck
 from services.health.probe_request import Endpoint
 from services.health.prober import Prober
@@ -291,3 +292,24 @@ async def _without_files(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
             return await attempt()
         finally:
             resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def test_a_redirect_to_another_own_port_is_asked_there() -> None:
+    async with serving(saying(status(503))) as other:
+        to = f"Location: http://127.0.0.1:{other.endpoint.port}/there"
+        async with serving(saying(status(307, to))) as served:
+            own = {8000: served.endpoint.port, 9000: other.endpoint.port}
+            assert await Prober().get(served.endpoint, PATIENT, own) == Failure("HTTP 503")
+            assert await Prober().get(served.endpoint, PATIENT, {8000: served.endpoint.port}) == Success()
+    assert [head.split()[1] for head in other.heads] == ["/there"]
+
+
+async def test_nothing_is_sent_to_an_address_that_no_replica_has() -> None:
+    async with serving(saying(status(200))) as served:
+        prober = Prober(addresses=Addresses(inner_ports=frozenset({served.endpoint.port})))
+        refused = Failure(f"{served.endpoint.authority} can be no replica's address")
+        assert await prober.get(served.endpoint, PATIENT) == refused
+        assert await prober.connect(served.endpoint) == refused
+        assert served.heads == []
+    elsewhere = Endpoint("169.254.169.254", 80)
+    assert await Prober().get(elsewhere, PATIENT) == Failure("169.254.169.254:80 can be no replica's address")

@@ -2,12 +2,15 @@
 
 import pytest
 
-from libs.common.cluster.port import Exit, ObservedReplica
+from libs.common.cluster.port import Exit, ObservedReplica, ReplicaPhase
 from libs.common.events.replica import Replica
+from libs.common.state.replica import Roster
 from services.health.examination import Conclusion, Undecided
+from services.health.verdicts import decide
 from tests.unit.health.scene import (
     EXITED,
     FAILING,
+    NOW,
     PENDING,
     READY,
     RUN,
@@ -216,3 +219,32 @@ def test_rows(
     expected: list[tuple[str, str]],
 ) -> None:
     assert story(facts_of(before, now_shown, conclusion)) == expected
+
+
+@pytest.mark.parametrize(
+    ("conclusion", "expected"),
+    [
+        pytest.param(Undecided(), [("ReplicaStarted", "starting")], id="nothing else is known"),
+        pytest.param(FAILING, [("ReplicaBecameUnready", "starting")], id="not ready says it along"),
+        pytest.param(READY, [("ReplicaBecameReady", "running")], id="ready says it along"),
+    ],
+)
+def test_that_startup_has_passed_is_told_once(
+    conclusion: Conclusion, expected: list[tuple[str, str]]
+) -> None:
+    before = known(State.STARTING, attempt=2)
+    conclusions = {("r", 2): conclusion}
+    started = frozenset({("r", 2)})
+    facts = decide(Roster((before,)), [shown(RUN, attempt=2)], conclusions, started=started, now=NOW)
+    assert story(facts) == expected
+    assert facts[-1].roster[0].startup_passed_attempt == 2
+    after = Roster(facts[-1].roster)
+    assert decide(after, [shown(RUN, attempt=2)], conclusions, started=started, now=NOW) == []
+
+
+@pytest.mark.parametrize("phase", [PENDING, EXITED])
+def test_a_long_message_is_bounded_and_no_news_at_the_second_look(phase: ReplicaPhase) -> None:
+    long = shown(phase, message="x" * 130_000, last_exit=Exit(status=127))
+    facts = facts_of(None, long)
+    assert max(len(line.message or "") for fact in facts for line in fact.roster) <= 256
+    assert facts_of(facts[-1].roster[0], long) == []

@@ -37,7 +37,11 @@ class LongLog:
             (event,) = seal([draft], heads={}, guards=(), cause=CAUSE, source="specstream/test", now=now)
             yield Stored(sequence, now, event.subject, event.headers, event.data)
 
-    async def restore(self, events: Sequence[Stored]) -> None:
+    async def importing(self) -> None:
+        return None
+
+    async def restore(self, events: Sequence[Stored], *, until: int) -> None:
+        assert until == self.events
         assert events[0].sequence == self.restored + 1
         self.restored = events[-1].sequence
 

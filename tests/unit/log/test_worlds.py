@@ -9,6 +9,7 @@ from libs.common.events.project import ProjectCreated
 from libs.common.events.rollout import WorkloadRemoved
 from libs.common.log.memory import MemoryLog
 from libs.common.log.worlds import follow_worlds
+from libs.common.set_aside import Aside
 from libs.common.state.world import Worlds
 from tests.support.polling import eventually
 
@@ -31,6 +32,7 @@ async def test_it_calls_once_when_caught_up_and_then_for_each_event() -> None:
         follow_worlds(
             log,
             worlds,
+            Aside("follow", {}),
             on_caught_up=caught_up.append,
             on_change=lambda world, event: changes.append((world.deployment_id, event.type)),
             on_importing=lambda _: None,
@@ -62,6 +64,7 @@ async def test_of_an_import_it_calls_when_all_of_it_is_there_and_for_no_event() 
         follow_worlds(
             log,
             worlds,
+            Aside("follow", {}),
             on_caught_up=calls.append,
             on_change=lambda world, _: calls.append(world.deployment_id),
             on_importing=lambda importing: calls.append(str(importing)),

@@ -13,6 +13,7 @@ from libs.common.errors import ClusterUnavailable
 from libs.common.events.envelope import Position
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
+from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler
 from services.reconciler.loop import Resync
 from tests.support.polling import eventually
@@ -29,7 +30,12 @@ class Scene(Stage):
         super().__init__()
         self.progress = Progress()
         self.resync = Resync(
-            self.log, self.cluster, Reconciler(self.log, self.cluster), self.progress, interval_s=0.01
+            self.log,
+            self.cluster,
+            Reconciler(self.log, self.cluster),
+            self.progress,
+            Aside("reconcile", self.progress.set_aside),
+            interval_s=0.01,
         )
 
     async def caught_up(self) -> None:
@@ -89,7 +95,9 @@ async def test_an_empty_log_ends_nothing() -> None:
     cluster = MemoryCluster(utc_now)
     await cluster.apply(Workload(PROJECT, STRANGER, ()), fence=1)
     log = MemoryLog()
-    resync = Resync(log, cluster, Reconciler(log, cluster), Progress(), interval_s=0.01)
+    resync = Resync(
+        log, cluster, Reconciler(log, cluster), Progress(), Aside("reconcile", {}), interval_s=0.01
+    )
     for _ in range(3):
         await resync.round()
     assert STRANGER in await cluster.observe()

@@ -1,5 +1,6 @@
 import pytest
 
+from libs.common.cluster.addresses import Addresses
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
 from libs.common.events.replica import ReplicaStarted, ReplicaState
 from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
@@ -161,3 +162,17 @@ def test_a_replica_of_a_forgotten_run_names_the_spec_it_was_made_for():
 def test_leaving(facts, leaving):
     world = a_world([CREATED, registered(), roster(a_replica("r1", ADDRESS)), *facts])
     assert make_leaving(world) == leaving
+
+
+@pytest.mark.parametrize(
+    "address", ["169.254.169.254:80", "10.0.0.1:5001", "localhost:5001", "127.0.0.1:port", "127.0.0.1:4222"]
+)
+@pytest.mark.parametrize("retiring", [False, True])
+def test_an_address_that_no_replica_can_have_is_no_endpoint(address, retiring):
+    facts = [CREATED, registered(), roster(a_replica("r1", address), a_replica("r2", ADDRESS))]
+    if retiring:
+        facts.append(ReplicasRetiring(replica_ids=("r1",), reason=RetireReason.SUPERSEDED))
+    addresses = Addresses(inner_ports=frozenset({4222}))
+    endpoints = make_routing(a_world(facts), addresses).endpoints
+    assert endpoints is not None
+    assert [endpoint.replica_id for endpoint in endpoints] == ["r2"]

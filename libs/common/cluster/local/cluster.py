@@ -20,14 +20,14 @@ from libs.common.cluster.fencing import Fence, position
 from libs.common.cluster.local import lines
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.launch import launch
-from libs.common.cluster.local.observation import Observer
-from libs.common.cluster.local.record import Record, readable_record
+from libs.common.cluster.local.observation import ONE_DEPLOYMENTS, Observer
+from libs.common.cluster.local.record import Record, load_record
 from libs.common.cluster.local.shim import files, proc
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.port import LogLine, ObservedWorkload, Workload
-from libs.common.errors import CannotApply, ClusterUnavailable
+from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.ids import new_id
 
@@ -105,10 +105,11 @@ class LocalCluster:
                 self._observer.forget_all_but(asked)
             look = self._observer.look(asked)
             for vacated in look.vacated:
-                await asyncio.to_thread(self._delete, vacated)
+                with _told(vacated):
+                    await asyncio.to_thread(self._delete, vacated)
             if unattended := [path for path in look.unattended if self._may_launch(path)]:
                 logger.info("shims_missing", replica_ids=[path.name for path in unattended])
-                await self._attend(unattended)
+                await self._attend(unattended, of_many=True)
                 look = self._observer.look(asked)
             return look.workloads
 
@@ -172,7 +173,7 @@ class LocalCluster:
             for directory in stopped:
                 home.order_stop(directory, self._grace_s)
             staying = [path for path in home.replicas(deployment_id) if not is_stopping(path)]
-            records = [record for path in staying if (record := readable_record(path)) is not None]
+            records = [record for path in staying if (record := load_record(path)) is not None]
             lacking = missing(workload, [(record.replica_id, record.run_id) for record in records])
             after = WorkloadRecord(workload.project_id, sequence, before.next_order + len(lacking))
             if after != before or not before.next_order:
@@ -214,8 +215,11 @@ class LocalCluster:
         with self._home.locked(deployment_id):
             self._home.delete(deployment_id)
 
-    async def _attend(self, directories: Iterable[Path]) -> None:
-        """Make each replica's shim look at its orders; start one where there is none."""
+    async def _attend(self, directories: Iterable[Path], *, of_many: bool = False) -> None:
+        """Make each replica's shim look at its orders; start one where there is none.
+
+        of_many: of several deployments, so that the trouble of one is told and keeps nobody else waiting.
+        """
         slots = asyncio.Semaphore(_LAUNCHES_AT_ONCE)
 
         async def attend(directory: Path) -> None:
@@ -223,7 +227,12 @@ class LocalCluster:
                 async with slots:
                     await asyncio.to_thread(launch, self._python, directory)
 
-        await asyncio.gather(*(attend(directory) for directory in directories))
+        async def attend_of_many(directory: Path) -> None:
+            with _told(directory.parent.name):
+                await attend(directory)
+
+        do = attend_of_many if of_many else attend
+        await asyncio.gather(*(do(directory) for directory in directories))
 
     def _may_launch(self, directory: Path) -> bool:
         now = self._clock().timestamp()
@@ -256,8 +265,19 @@ def _batch(found: Iterator[LogLine]) -> list[LogLine]:
 
 
 @contextmanager
+def _told(deployment_id: str) -> Iterator[None]:
+    """What fails for one deployment is logged, and tried again at the next look."""
+    try:
+        yield
+    except OSError as error:
+        logger.warning("deployment cannot be looked after", deployment_id=deployment_id, error=str(error))
+
+
+@contextmanager
 def _translated() -> Iterator[None]:
     try:
         yield
     except OSError as error:
+        if error.errno in ONE_DEPLOYMENTS:
+            raise DeploymentUnavailable(f"the deployment's files: {error}") from error
         raise ClusterUnavailable(f"the local cluster's files: {error}") from error

@@ -4,6 +4,7 @@ A directory's modification time changes with every file put in place in it. So a
 change costs one `stat` and one look for its shim, and what was read of it before is used again.
 """
 
+import errno
 import os
 from collections.abc import Iterable
 from dataclasses import dataclass, field
@@ -17,12 +18,15 @@ from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.record import Record, load_record
 from libs.common.cluster.local.shim import files, proc
 from libs.common.cluster.local.shim.state import State
-from libs.common.cluster.local.stored import UnreadableRecord
 from libs.common.cluster.port import Exit, ObservedReplica, ObservedWorkload, ReplicaPhase
 
 logger = structlog.get_logger()
 
 HOST = "127.0.0.1"
+ONE_DEPLOYMENTS = frozenset(
+    {errno.EACCES, errno.EPERM, errno.ENOTDIR, errno.EISDIR, errno.ELOOP, errno.ENOTEMPTY, errno.ENXIO}
+)
+"""Errors that what lies in one deployment's folder causes; any other one is everybody's."""
 _CLOCK_TICK_NS = 100_000_000
 """Two changes within one tick of the file system's clock look like one: what is younger is read again."""
 _LAUNCH_TAKES_S = 2.0
@@ -64,37 +68,47 @@ class Observer:
         self._clock = clock
         self._replicas: dict[Path, _Replica] = {}
         self._deployments: dict[str, _Deployment] = {}
-        self._unreadable: set[Path] = set()
 
     def look(self, deployment_ids: Iterable[str]) -> Look:
         look = Look()
         now = self._clock()
         for deployment_id in deployment_ids:
-            deployment = self._look_at_deployment(deployment_id, now)
-            if deployment is None:
-                continue
-            replicas = [
-                replica
-                for directory in deployment.directories
-                if (replica := self._look_at_readable(directory, now)) is not None
-            ]
-            if deployment.record.is_removed and not replicas:
-                look.vacated.append(deployment_id)
-                continue
-            look.unattended += [
-                self._home.deployment(deployment_id) / replica.record.replica_id
-                for replica in replicas
-                if not replica.is_supervised and _is_overdue(replica, now)
-            ]
-            look.workloads[deployment_id] = ObservedWorkload(
-                project_id=deployment.record.project_id,
-                deployment_id=deployment_id,
-                fence=deployment.record.fence,
-                replicas=tuple(
-                    replica.shown for replica in sorted(replicas, key=lambda replica: replica.record.order)
-                ),
-            )
+            try:
+                self._look_at(deployment_id, look, now)
+            except Exception as error:
+                # Its replicas may write into their folders, and even lock them: that is no reason to see
+                # nothing of the others.
+                if isinstance(error, OSError) and error.errno not in ONE_DEPLOYMENTS:
+                    raise
+                problem = f"{type(error).__name__}: {error}"
+                look.workloads[deployment_id] = ObservedWorkload("", deployment_id, 0, (), problem)
         return look
+
+    def _look_at(self, deployment_id: str, look: Look, now: datetime) -> None:
+        deployment = self._look_at_deployment(deployment_id, now)
+        if deployment is None:
+            return
+        replicas = [
+            replica
+            for directory in deployment.directories
+            if (replica := self._look_at_replica(directory, now)) is not None
+        ]
+        if deployment.record.is_removed and not replicas:
+            look.vacated.append(deployment_id)
+            return
+        look.unattended += [
+            self._home.deployment(deployment_id) / replica.record.replica_id
+            for replica in replicas
+            if not replica.is_supervised and _is_overdue(replica, now)
+        ]
+        look.workloads[deployment_id] = ObservedWorkload(
+            project_id=deployment.record.project_id,
+            deployment_id=deployment_id,
+            fence=deployment.record.fence,
+            replicas=tuple(
+                replica.shown for replica in sorted(replicas, key=lambda replica: replica.record.order)
+            ),
+        )
 
     def forget_all_but(self, deployment_ids: list[str]) -> None:
         """Drop what was seen of deployments that are no more."""
@@ -116,18 +130,6 @@ class Observer:
             return None
         seen = _Deployment(changed_ns, _is_settled(changed_ns, now), record, directories)
         self._deployments[deployment_id] = seen
-        return seen
-
-    def _look_at_readable(self, directory: Path, now: datetime) -> _Replica | None:
-        """None also for one whose record cannot be read: it is left out, so that all others are seen."""
-        try:
-            seen = self._look_at_replica(directory, now)
-        except UnreadableRecord as error:
-            if directory not in self._unreadable:
-                self._unreadable.add(directory)
-                logger.warning("a replica is left alone", replica_id=directory.name, reason=str(error))
-            return None
-        self._unreadable.discard(directory)
         return seen
 
     def _look_at_replica(self, directory: Path, now: datetime) -> _Replica | None:

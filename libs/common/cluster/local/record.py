@@ -8,7 +8,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from libs.common.cluster.local.shim import files
-from libs.common.cluster.local.stored import UnreadableRecord, known_fields, unreadable
+from libs.common.cluster.local.stored import known_fields, unreadable
 from libs.common.spec.template import Template
 
 
@@ -60,11 +60,3 @@ def load_record(directory: Path) -> Record | None:
         )
     except (ValidationError, TypeError, ValueError, OverflowError) as error:
         raise unreadable(path, error) from error
-
-
-def readable_record(directory: Path) -> Record | None:
-    """None also for one that this version cannot read, which counts for nothing but is not given up."""
-    try:
-        return load_record(directory)
-    except UnreadableRecord:
-        return None

@@ -1,0 +1,30 @@
+"""A deployment of which nothing can be recorded does not keep the others from being drained."""
+
+from tests.integration.router.test_draining import is_withdrawn
+from tests.support.poison import PoisonedLog
+from tests.support.polling import eventually
+from tests.support.routed import Routed, a_served
+from tests.support.upstream import upstreams
+
+
+async def test_one_that_cannot_be_withdrawn(routed: Routed) -> None:
+    inner = routed.log
+    log = PoisonedLog(inner)
+    await routed.stop_router()
+    routed.log = log  # type: ignore[assignment]  # it has all that a log has
+    router = await routed.start_router()
+    async with upstreams("r1", "r2") as (one, other):
+        sick, well = await a_served(routed, one), await a_served(routed, other)
+        sick.log = inner
+        log.refused = {sick.deployment_id}
+        await sick.retire("r1")
+        await eventually(
+            lambda: {one.subject for one in router.progress.set_aside.values()} == {sick.deployment_id},
+            within_s=20,
+        )
+        await well.retire("r2")
+        await is_withdrawn(well, "r2")
+        assert await sick.withdrawn() == frozenset()
+        log.refused = set()
+        await is_withdrawn(sick, "r1")
+        assert router.progress.set_aside == {}

@@ -1,0 +1,96 @@
+"""256 replicas whose checks hang, and a neighbour that is checked on time all the same."""
+
+import asyncio
+from datetime import UTC, datetime
+from itertools import pairwise
+
+from libs.common.clock import monotonic, utc_now
+from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
+from libs.common.events.replica import ReplicaReason
+from libs.common.set_aside import Aside
+from libs.common.spec.model import HealthCheck, HealthChecks
+from libs.common.spec.template import Template
+from services.health.examination import Ready
+from services.health.prober import Prober
+from services.health.rounds import IN_FLIGHT, Rounds
+from tests.support.polling import eventually
+
+REPLICAS = 256
+HOG, NEIGHBOUR = "a" * 32, "b" * 32
+FOR_EVER = 2**31 - 1
+
+
+def workload(deployment_id: str, replicas: int, port: int, checks: HealthChecks) -> ObservedWorkload:
+    template = Template(image="i", ports=(8000,), machine_type="C4", health_checks=checks)
+    shown = tuple(
+        ObservedReplica(
+            f"{deployment_id[0]}{number:031}",
+            "run",
+            "spec",
+            template,
+            ReplicaPhase.RUNNING,
+            datetime(2026, 1, 1, tzinfo=UTC),
+            host="127.0.0.1",
+            ports={8000: port},
+            started_at=datetime(2026, 1, 1, tzinfo=UTC),
+        )
+        for number in range(replicas)
+    )
+    return ObservedWorkload("default", deployment_id, 1, shown)
+
+
+async def test_a_neighbour_of_256_hanging_replicas_is_checked_on_time() -> None:
+    loop = asyncio.get_running_loop()
+    hanging: set[asyncio.StreamWriter] = set()
+    asked: list[float] = []
+
+    async def hang(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        hanging.add(writer)
+        await reader.read()  # until the prober gives up
+        hanging.discard(writer)
+        writer.close()
+
+    async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        await reader.readuntil(b"\r\n\r\n")
+        asked.append(loop.time())
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+        await writer.drain()
+        writer.close()
+
+    never = HealthCheck(path="/", period_seconds=1, timeout_seconds=FOR_EVER)
+    soon = HealthCheck(path="/", period_seconds=1)
+    slow_server = await asyncio.start_server(hang, "127.0.0.1", 0, backlog=1024)
+    quick_server = await asyncio.start_server(answer, "127.0.0.1", 0)
+    slow, quick = (s.sockets[0].getsockname()[1] for s in (slow_server, quick_server))
+    rounds = Rounds(
+        Prober(),
+        clock=utc_now,
+        ticks=monotonic,
+        on_verdict=lambda _: None,
+        aside=Aside("probe", {}),
+    )
+    running = asyncio.ensure_future(rounds.run())
+    try:
+        hog = workload(HOG, REPLICAS, slow, HealthChecks(readiness=never, liveness=never))
+        rounds.attend_one(HOG, hog, None)
+        await eventually(lambda: len(hanging) == IN_FLIGHT, within_s=30, because="not all slots are taken")
+
+        since = loop.time()
+        rounds.attend_one(
+            NEIGHBOUR, workload(NEIGHBOUR, 1, quick, HealthChecks(readiness=soon, liveness=soon)), None
+        )
+        await eventually(lambda: asked, within_s=5, because="the neighbour's first check is not made")
+        assert asked[0] - since < 2
+        ready = Ready(ReplicaReason.PROBE_SUCCEEDED)
+        await eventually(lambda: list(rounds.conclusions(NEIGHBOUR).values()) == [ready])
+        # Two checks a second from now on, of which none waits for one of the hanging.
+        await eventually(lambda: len(asked) >= 7, within_s=10, because="the neighbour's checks starve")
+        assert max(later - earlier for earlier, later in pairwise(asked)) < 3
+        await eventually(lambda: len(hanging) >= IN_FLIGHT - 4, because="the hanging ones are not made again")
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+        for writer in hanging:
+            writer.close()
+        slow_server.close()
+        quick_server.close()

@@ -1,0 +1,49 @@
+"""Which headers a check may have: none is accepted that would not be sent."""
+
+import pytest
+
+from libs.common.spec.parse import parse_spec
+from tests.unit.spec.mistakes import READY, changed, dotted, issues
+
+
+def with_headers(*names: str) -> dict[str, object]:
+    return changed(f"{READY}.headers", [{"name": name, "value": "1"} for name in names])
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "Connection",
+        "TE",
+        "te",
+        "Upgrade",
+        "Expect",
+        "Content-Length",
+        "Transfer-Encoding",
+        "TRAILER",
+        "Keep-Alive",
+        "Proxy-Connection",
+        "HTTP2-Settings",
+    ],
+)
+def test_what_cannot_be_sent_is_refused(name: str) -> None:
+    (issue,) = issues(with_headers("X-Fine", name))
+    assert dotted(issue) == f"{READY}.headers.1.name"
+    assert issue.message.startswith(f"{name} cannot be sent with a check")
+    assert "transfer-encoding" in issue.allowed
+
+
+def test_several_of_one_name_are_kept() -> None:
+    checks = parse_spec(with_headers("X-Tag", "x-tag", "Accept", "Accept")).health_checks
+    assert checks is not None
+    assert checks.readiness is not None
+    assert [header.name for header in checks.readiness.headers] == ["X-Tag", "x-tag", "Accept", "Accept"]
+
+
+def test_a_request_has_one_host() -> None:
+    parse_spec(with_headers("Host"))
+    (issue,) = issues(with_headers("Host", "host"))
+    assert dotted(issue) == f"{READY}.headers.1.name"
+    (issue,) = issues(changed(f"{READY}.host", "app.test", with_headers("Host")))
+    assert dotted(issue) == f"{READY}.headers.0.name"
+    assert "Host is given already" in issue.message
