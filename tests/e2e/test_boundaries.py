@@ -29,6 +29,7 @@ async def test_a_replica_knows_nothing_of_the_platform_but_its_own_place(shared_
         "SPECSTREAM_REPLICA_ID",
         "PATH",
         "HOME",
+        "TMPDIR",
         "MINE",
     }
     assert environment["SPECSTREAM_DEPLOYMENT_ID"] == deployment_id

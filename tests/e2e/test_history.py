@@ -87,7 +87,9 @@ async def test_the_last_words_of_a_dead_replica_are_in_the_logs(shared_platform)
     assert dead not in await shared_platform.replica_pids(deployment_id)
 
     async def has_said() -> bool:
-        lines = (await shared_platform.get(f"/deployments/{deployment_id}/logs", limit=120))["items"]
+        lines = (await shared_platform.get(f"/deployments/{deployment_id}/logs", limit=120, order="asc"))[
+            "items"
+        ]
         assert lines == sorted(lines, key=lambda line: line["dtCreated"])
         return [line["message"] for line in lines if line["instanceId"] == dead][-1:] == [
             "hello has finished"

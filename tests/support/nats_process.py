@@ -60,7 +60,8 @@ class NatsProcess:
         configuration = self._directory / "nats.conf"
         configuration.write_text(
             f"host: 127.0.0.1\nport: {self.port}\nports_file_dir: {json.dumps(str(self._directory))}\n"
-            f"jetstream {{ store_dir: {json.dumps(str(self._store))}, sync_interval: always }}"
+            f"jetstream {{ store_dir: {json.dumps(str(self._store))}, sync_interval: always,"
+            f" max_file_store: 1000TB }}"
             f"\n{self._config}\n"
         )
         with (self._directory / "log").open("ab") as log:

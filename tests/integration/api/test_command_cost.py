@@ -27,6 +27,8 @@ CAUSE = Cause("key:default", "c")
 class AtOnce:
     """Reads show everything at once."""
 
+    def admit(self) -> None: ...
+
     async def wait_for(self, sequence: int) -> None: ...
 
 
@@ -94,6 +96,8 @@ async def test_a_new_command_a_repeat_and_one_begun_before_cost_the_same_with_30
         return [new, repeat, begun]
 
     await counted.send("first", {"config": a_config(replicas=50)})
+    # Once for each connection it is found out whether an import is at work; not a cost of the command.
+    await counted.send("second", {"config": a_config(replicas=49)})
     small = await costs("small")
     await counted.grow(counted.told[0]["deploymentId"], 3000)
     large = await costs("large")

@@ -92,6 +92,7 @@ async def test_it_gets_its_own_environment_and_nothing_else(local_world, monkeyp
             ["no-such-program"], "cannot start: 'no-such-program' was not found in PATH", id="unknown"
         ),
         pytest.param(["./nothing"], "cannot start: './nothing' does not exist", id="a missing file"),
+        pytest.param(["/usr"], "cannot start: '/usr' is a directory", id="a directory"),
         pytest.param(["/etc/passwd"], "cannot start: '/etc/passwd' is not executable", id="no program"),
     ],
 )

@@ -33,7 +33,12 @@ def find_executable(command: str, *, path: str, cwd: str) -> str:
             return file
     if found:
         raise CannotStart(f"cannot start: {command!r} is not executable", 126)
-    where = "does not exist" if "/" in command else "was not found in PATH"
+    if "/" not in command:
+        where = "was not found in PATH"
+    elif os.path.isdir(os.path.join(cwd, command)):
+        where = "is a directory"
+    else:
+        where = "does not exist"
     raise CannotStart(f"cannot start: {command!r} {where}", 127)
 
 
