@@ -1,4 +1,4 @@
-"""Spec files: YAML, JSON and TOML as the reference clients take them (behaviour.md 1.1)."""
+"""Spec files: YAML, JSON and TOML as the reference clients take them."""
 
 import json
 import math

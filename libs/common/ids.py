@@ -18,5 +18,5 @@ def name_key(parent: str, name: str) -> str:
 
 
 def endpoint_host(deployment_id: str) -> str:
-    """The host label of a deployment's endpoint; it never changes (rule 7)."""
+    """The host label of a deployment's endpoint; it never changes."""
     return f"d{deployment_id}"

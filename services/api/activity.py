@@ -1,4 +1,4 @@
-"""What people did to a deployment, told in the reference API's words (rule 17). Pure."""
+"""What people did to a deployment, told in the reference API's words. Pure."""
 
 from dataclasses import dataclass
 from enum import StrEnum

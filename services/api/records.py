@@ -92,7 +92,7 @@ class ActivityRecord:
 
 
 class Status(StrEnum):
-    """One word for a deployment, derived (decision 23)."""
+    """One word for a deployment, derived."""
 
     APPLYING = "applying"
     DEPLOYING = "deploying"
@@ -132,7 +132,7 @@ def make_runs(deployment: DeploymentRecord, instances: list[InstanceRecord]) -> 
     """The runs that have or want replicas: the wanted one first, then as the cluster lists them.
 
     A replica that is to leave shows as `stopping` and counts for nothing. A run that is not the wanted one
-    wants what it still has, until the new run can take over (rule 5).
+    wants what it still has, until the new run can take over.
     """
     wanted = deployment.spec
     order = [wanted.run_id] if wanted is not None else []

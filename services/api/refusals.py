@@ -1,4 +1,4 @@
-"""From what went wrong to an answer in the API's one error shape (behaviour.md 1.5)."""
+"""From what went wrong to an answer in the API's one error shape."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any

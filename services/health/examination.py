@@ -7,7 +7,7 @@
 | none          | yes             | readiness passes                                        |
 | yes           | yes             | startup has succeeded, then while readiness passes      |
 
-A failed startup or liveness check condemns the process; a failed readiness check never does (rule 31).
+A failed startup or liveness check condemns the process; a failed readiness check never does.
 """
 
 from collections.abc import Mapping
@@ -38,7 +38,7 @@ class NotReady:
 
 @dataclass(frozen=True, slots=True)
 class Condemned:
-    """This process has to go (rules 28, 30)."""
+    """This process has to go."""
 
     probe: ProbeKind
     message: str
@@ -113,7 +113,7 @@ def _set(exam: Examination, standings: Mapping[CheckKind, Standing], message: st
 
 
 def active(exam: Examination) -> frozenset[CheckKind]:
-    """The checks that may run now: startup alone until it succeeds (rule 29), none once one condemned."""
+    """The checks that may run now: startup alone until it succeeds, none once one condemned."""
     if any(_condemns(state) for state in exam.states.values()):
         return frozenset()
     if exam.standing(CheckKind.STARTUP) is Standing.UNKNOWN:

@@ -12,7 +12,7 @@ from libs.common.spec.model import HealthCheck
 
 
 class CheckKind(StrEnum):
-    """`port` is not in a spec: it stands in for readiness where the spec has none (decision 15c)."""
+    """`port` is not in a spec: it stands in for readiness where the spec has none."""
 
     STARTUP = "startup"
     READINESS = "readiness"
@@ -66,7 +66,7 @@ class ProbeState:
     def is_settled(self) -> bool:
         """Nothing it could still say matters for this process of the replica.
 
-        A startup check stops with its success (rule 29), a port once it has accepted; a startup or liveness
+        A startup check stops with its success, a port once it has accepted; a startup or liveness
         check that failed has sentenced the process.
         """
         match self.kind:
@@ -105,7 +105,7 @@ def begin(kind: CheckKind) -> ProbeState:
 
 
 def observe(state: ProbeState, outcome: Outcome, check: HealthCheck) -> tuple[ProbeState, Verdict | None]:
-    """One more outcome; a verdict only where it changes what is known (rules 25 to 32).
+    """One more outcome; a verdict only where it changes what is known.
 
     n is the number of failures in a row, t the failure threshold; one success is enough.
 

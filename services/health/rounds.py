@@ -198,7 +198,7 @@ class Rounds:
 
     def _plan_first(self, patient: Patient, kinds: Iterable[CheckKind], *, is_urgent: bool) -> None:
         """The attempts that count begin one period after the start and the initial delay, as late as the
-        kubelet's: a process has the whole of delay + period x threshold before it is condemned (rule 28).
+        kubelet's: a process has the whole of delay + period x threshold before it is condemned.
 
         Before that a startup or readiness check is tried at once, and while nothing listens on its port
         again and again, so that a default period of ten seconds does not delay each first readiness by it.

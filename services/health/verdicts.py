@@ -263,7 +263,7 @@ def _told_to_stop(known: Replica, o: ObservedReplica) -> tuple[Replica, MakeFact
     reason, message = ReplicaReason.STOPPED, "told to stop"
     is_condemned = known.condemned_attempt == o.attempt
     after = _with(
-        _process(known, o) if o.attempt > known.attempt else known,
+        _process(known, o) if o.attempt != known.attempt else known,
         state=ReplicaState.STOPPING,
         reason=known.reason if is_condemned else reason,
         message=known.message if is_condemned else message,

@@ -187,7 +187,7 @@ class Reconciler:
 
 
 def _failed(world: DeploymentWorld, error: CannotApply) -> SpecFailed:
-    """Rule 14. Only a workload that carries the newest spec can be refused, so it is that spec's failure."""
+    """Only a workload that carries the newest spec can be refused, so it is that spec's failure."""
     deployment = world.deployment
     if deployment is None or deployment.spec is None or deployment.spec_id is None:
         raise error

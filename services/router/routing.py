@@ -54,7 +54,7 @@ class Routing:
 
 
 def make_routing(world: DeploymentWorld, addresses: Addresses = LOCAL) -> Routing:
-    """Routes and endpoints of one deployment (rules 7, 8, 9, 21, 23).
+    """Routes and endpoints of one deployment.
 
     | deployment         | route                        | cluster                          |
     |--------------------|------------------------------|----------------------------------|

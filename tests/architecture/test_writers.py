@@ -15,7 +15,7 @@ WRITERS = {
     "replica": "health",
     "traffic": "router",
 }
-"""DESIGN's table, by hand."""
+"""By hand, so that a change of it is meant."""
 
 
 @pytest.mark.parametrize("fact", CATALOGUE.values(), ids=CATALOGUE.keys())

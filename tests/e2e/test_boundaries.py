@@ -1,4 +1,4 @@
-"""What must not get out, and what must not get in."""
+"""What must not get out (promise 7), and what must not get in."""
 
 import sys
 from pathlib import Path

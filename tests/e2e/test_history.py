@@ -1,4 +1,7 @@
-"""The past can be read: specs, differences, states at an instant, events, and what replicas wrote."""
+"""The past can be read: specs, differences, states at an instant, events, and what replicas wrote.
+
+Every event has its cause (promise 8).
+"""
 
 import asyncio
 import json

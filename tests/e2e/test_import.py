@@ -1,5 +1,7 @@
 """An import into a running home is whole or not there, whatever is killed while it runs.
 
+It holds promise 13.
+
 `SPECSTREAM_SEED` does a run again.
 """
 

@@ -1,5 +1,7 @@
 """Any part may be killed at any moment of any operation: nothing acknowledged is lost, no call fails.
 
+It holds promises 1 and 3.
+
 Each run kills every part once; `make soak` kills every part in every operation. `SPECSTREAM_SEED` does a run
 again.
 """

@@ -1,4 +1,4 @@
-"""A spec becomes an endpoint, and changes under calls without losing one."""
+"""A spec becomes an endpoint, and changes under calls without losing one (promises 3 and 4)."""
 
 from datetime import datetime, timedelta
 

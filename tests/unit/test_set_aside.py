@@ -1,4 +1,4 @@
-"""What fails for one deployment is set aside, with growing pauses, and comes back by itself."""
+"""What fails for one deployment is set aside, with growing pauses, and comes back by itself (promise 6)."""
 
 from datetime import UTC, datetime
 

@@ -1,4 +1,4 @@
-"""Work consumers: a durable that provisioning made wakes an idempotent handler (DESIGN 3, rule 6)."""
+"""Work consumers: a durable that provisioning made wakes an idempotent handler ."""
 
 from collections.abc import Awaitable, Callable
 from typing import Any

@@ -20,7 +20,7 @@ class DeploymentCreated(DeploymentFact):
 
 
 class GitHeaders(BaseModel):
-    """Where a spec came from, as the `x-git-*` request headers told (behaviour.md 1.5)."""
+    """Where a spec came from, as the `x-git-*` request headers told."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -33,7 +33,7 @@ class GitHeaders(BaseModel):
 
 
 class SpecRegistered(DeploymentFact):
-    """`spec` is the desired state from now on (rule 3).
+    """`spec` is the desired state from now on.
 
     run_id: the hash of its template; the same as before means that no replica restarts.
     rolled_back_from: the earlier spec_id whose content this registers again, on a rollback.

@@ -103,7 +103,7 @@ class ReplicaBecameUnready(ReplicaFact):
 
 
 class ReplicaCondemned(ReplicaFact):
-    """A startup or liveness check has failed too often: this process has to go (rules 28, 30)."""
+    """A startup or liveness check has failed too often: this process has to go."""
 
     probe: ProbeKind
     reason: ReplicaReason

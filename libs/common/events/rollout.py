@@ -23,7 +23,7 @@ class LiveRun(BaseModel):
 
 
 class SpecApplied(RolloutFact):
-    """The cluster has accepted the workload of `spec_id` (rule 12).
+    """The cluster has accepted the workload of `spec_id`.
 
     runs: every run that the cluster now holds for this deployment, the wanted one first.
     """
@@ -34,7 +34,7 @@ class SpecApplied(RolloutFact):
 
 
 class SpecHealthy(RolloutFact):
-    """As many replicas of the spec's run as it asks for are ready (rule 13)."""
+    """As many replicas of the spec's run as it asks for are ready."""
 
     spec_id: str
     run_id: str
@@ -47,7 +47,7 @@ class SpecFailedReason(StrEnum):
 
 
 class SpecFailed(RolloutFact):
-    """The whole configuration could not be applied (rule 14); a crashing replica is not this."""
+    """The whole configuration could not be applied; a crashing replica is not this."""
 
     spec_id: str
     reason: SpecFailedReason

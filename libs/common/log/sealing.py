@@ -38,7 +38,7 @@ def seal(
     """Chain the drafts to the heads and spread the guards over them.
 
     The first draft of an aggregate carries that aggregate's guard. A guard on something else rides only
-    on a later one: alone on a message it would be checked without its aggregate's order (rule 2).
+    on a later one: alone on a message it would be checked without its aggregate's order .
 
     Raises ValueError for no drafts, more than 1,000, an id used twice, a guard on what the append itself
     writes, or more guards than there are drafts to carry them.

@@ -1,4 +1,4 @@
-"""The integrations of a spec as a client writes them (behaviour.md 1.3): checked, not carried out yet."""
+"""The integrations of a spec as a client writes them: checked, not carried out yet."""
 
 from typing import Annotated, Any, Literal
 

@@ -1,4 +1,4 @@
-"""The spec: one immutable desired state, in its one stored version (behaviour.md 1.1 and 1.2).
+"""The spec: one immutable desired state, in its one stored version.
 
 Here are the shapes. `parse.py` turns what a client sent into a `Spec`, or says everything that is wrong.
 """
@@ -27,7 +27,7 @@ class NameValue(SpecPart):
 
 
 class HealthCheck(SpecPart):
-    """One HTTP probe (rules 25 to 33). `port` is one of the spec's ports; None means the first of them.
+    """One HTTP probe. `port` is one of the spec's ports; None means the first of them.
 
     `host` sets the Host header only, never the address that is probed. Times in seconds.
     """
@@ -68,5 +68,5 @@ class Spec(SpecPart):
 
     @property
     def wanted_replicas(self) -> int:
-        """How many replicas should run: none while disabled (rules 8 and 9)."""
+        """How many replicas should run: none while disabled."""
         return self.resources.replicas if self.enabled else 0

@@ -1,4 +1,4 @@
-"""The spec as a client writes it: one strict model for each shape of it (behaviour.md 1.1, 1.2 and 1.4).
+"""The spec as a client writes it: one strict model for each shape of it.
 
 A constraint that concerns one field stands here; what concerns several is in `rules.py`, and what is
 understood but not carried out yet in `unsupported.py`. `spec_json_schema` is what OpenAPI shows.

@@ -51,7 +51,7 @@ class Submitted:
 
 
 def decide_submit(state: SubmitState, command: Submit) -> Decision[Submitted]:
-    """Upsert by name within the project (rules 1 to 3; decision 27 for an id that is given).
+    """Upsert by name within the project .
 
     | deployment_id        | the spec's name is held by | then                                        |
     |----------------------|----------------------------|---------------------------------------------|

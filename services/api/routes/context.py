@@ -27,7 +27,7 @@ from services.api.projector import Projector
 from services.api.queries import Queries
 
 MAX_LIMIT = 120
-"""Rule 63."""
+"""The reference API's own limit."""
 
 ACTOR = "key:default"
 """Who is answerable for what comes with the one key that there is."""

@@ -1,4 +1,4 @@
-"""What the chain of an aggregate covers, in both versions of its hash, over both adapters."""
+"""What the chain of an aggregate covers, in both versions of its hash, over both adapters (promise 11)."""
 
 import hashlib
 import json

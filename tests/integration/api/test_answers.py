@@ -1,4 +1,4 @@
-"""What clients are answered, address by address (behaviour.md 1.5, 3.1 and what is pinned)."""
+"""What clients are answered, address by address ."""
 
 import httpx
 import pytest

@@ -1,4 +1,4 @@
-"""Commands of other systems, carried out by an api that may be killed at any moment."""
+"""Commands of other systems, carried out by an api that may be killed at any moment (promise 12)."""
 
 import asyncio
 import json

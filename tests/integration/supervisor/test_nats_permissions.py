@@ -1,4 +1,4 @@
-"""The broker itself enforces who may say what, under the configuration that `up` writes."""
+"""The broker itself enforces who may say what, under the configuration that `up` writes (promise 9)."""
 
 import asyncio
 import base64

@@ -1,5 +1,7 @@
 """Watching over a memory log and a memory cluster: facts, their causes, and what happens when either is away.
 
+It holds promise 5: what is unknown changes nothing.
+
 The cluster carries out the checks itself here, so that a test says when a replica is ready.
 """
 

@@ -1,4 +1,4 @@
-"""Whatever happens in whatever order, it ends as the log says, and no promise is broken on the way."""
+"""Whatever happens in whatever order, it ends as the log says (promise 2)."""
 
 import asyncio
 from collections import Counter

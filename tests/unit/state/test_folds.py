@@ -1,4 +1,4 @@
-"""The laws that every fold must keep (DESIGN.md section 3, rules 3 and 4)."""
+"""The laws that every fold must keep (promise 10)."""
 
 from dataclasses import replace
 from functools import reduce

@@ -1,4 +1,4 @@
-"""Storing messages until the outcome is known (DESIGN 3, rules 1 and 2)."""
+"""Storing messages until the outcome is known ."""
 
 import asyncio
 import json
