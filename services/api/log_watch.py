@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 
 import structlog
 
-from libs.common.errors import LogUnavailable, Temporary
+from libs.common.errors import LogUnavailable, Refused
 
 logger = structlog.get_logger()
 
@@ -23,8 +23,14 @@ MISSED = 2
 """So many looks in a row without an answer count: one may be lost with a broker that starts again."""
 
 
-class NoRoom(Temporary):
-    """The log has no room for more. Nothing was appended; what ends something is still taken."""
+class NoRoom(Refused):
+    """The log has no room for more. Nothing was appended; what ends something is still taken.
+
+    Refused, not waited for: a command that waited would hold up the deletes behind it, which make room.
+    """
+
+    code = "INSUFFICIENT_STORAGE"
+    status = 507
 
 
 def _nothing() -> str:
@@ -57,7 +63,7 @@ class LogCondition:
         A broker that does not answer is no reason: it may be back before the append's own deadline.
         """
         if self.refused or self.shortage():
-            raise NoRoom(self.problem)
+            raise NoRoom(f"Nothing was changed: {self.problem}")
 
     def looked(self, *, refused: str) -> None:
         if refused != self.refused:

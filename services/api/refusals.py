@@ -11,7 +11,6 @@ from starlette.exceptions import HTTPException
 from starlette.routing import BaseRoute, Match, Route
 
 from libs.common.errors import BadRequest, ClusterUnavailable, Issue, Refused, Temporary
-from services.api.log_watch import NoRoom
 from services.api.settings import MAX_BODY_BYTES
 
 logger = structlog.get_logger()
@@ -20,6 +19,8 @@ RETRY_AFTER_S = 1
 
 ROOM_AFTER_S = 30
 """A disk is seldom emptied sooner."""
+
+_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 507: {"Retry-After": str(ROOM_AFTER_S)}}
 
 _CODES = {404: "NOT_FOUND", 413: "PAYLOAD_TOO_LARGE"}
 
@@ -56,19 +57,13 @@ def error_answer(
 
 
 def refusal_answer(error: Refused) -> JSONResponse:
-    headers = {"WWW-Authenticate": "Bearer"} if error.status == 401 else None
-    return error_answer(error.status, error.code, error.message, issues=error.issues, headers=headers)
+    return error_answer(
+        error.status, error.code, error.message, issues=error.issues, headers=_HEADERS.get(error.status)
+    )
 
 
 def temporary_answer(error: Temporary) -> JSONResponse:
-    """503: nothing is known to be wrong with the request, and to repeat it is safe. 507: there is no room."""
-    if isinstance(error, NoRoom):
-        return error_answer(
-            507,
-            "INSUFFICIENT_STORAGE",
-            f"Nothing was changed: {error}",
-            headers={"Retry-After": str(ROOM_AFTER_S)},
-        )
+    """503: nothing is known to be wrong with the request, and to repeat it is safe."""
     what = "cluster" if isinstance(error, ClusterUnavailable) else "platform"
     logger.warning("answered 503", error=str(error), error_type=type(error).__name__)
     return error_answer(

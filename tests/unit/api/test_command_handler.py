@@ -282,6 +282,17 @@ async def test_a_log_that_is_away_is_waited_for(stage: Stage):
     assert stage.handler.set_aside == {}
 
 
+async def test_without_room_a_submission_is_refused_so_that_a_delete_behind_it_is_carried_out(stage: Stage):
+    await stage.send("A", a_submission(1))
+    deployment_id = stage.told[-1][1]["deploymentId"]
+    stage.handler.commands.condition.refused = "as on a full disk"
+    await stage.send("B", a_submission(2))
+    assert stage.told[-1][0] == "commands.default.rejected"
+    assert stage.told[-1][1]["code"] == "INSUFFICIENT_STORAGE"
+    await stage.send("C", {"deploymentId": deployment_id}, verb="delete")
+    assert stage.told[-1][0] == "commands.default.done"
+
+
 async def test_an_answer_that_the_stream_refuses_holds_nobody_up(stage: Stage):
     stage.refusals = 3
     await stage.send("1", a_submission(3, "other"))
