@@ -1,8 +1,10 @@
 """Submit a spec as another system would: a CloudEvent over NATS, and the answer to it.
 
-    python examples/commands/submit.py HOME SPEC.json [ID]
+    .venv/bin/python examples/commands/submit.py HOME SPEC [ID]
 
-HOME is a platform's home: `run/ports.json` tells where its broker is, `nats/commands.nk` who we are.
+HOME is a platform's home: `run/ports.json` tells where its broker is, `nats/commands.nk` who we are. SPEC is
+a file in YAML or JSON, such as `examples/hello/specstream.yaml`.
+
 Prints the answer, `done` or `rejected`, as JSON; exits 1 on a rejection. ID is the command's, made up if
 none is given: the same one again has no second effect and gets the first answer, so ask again to be sure.
 """
@@ -14,6 +16,7 @@ import uuid
 from pathlib import Path
 
 import nats
+import yaml
 
 ANSWER_WITHIN_S = 15
 
@@ -55,7 +58,7 @@ def main():
     if len(sys.argv) not in {3, 4}:
         sys.exit(__doc__)
     home, spec, command_id = *sys.argv[1:3], (sys.argv[3:] or [str(uuid.uuid4())])[0]
-    answer = asyncio.run(submit(Path(home), json.loads(Path(spec).read_text()), command_id))
+    answer = asyncio.run(submit(Path(home), yaml.safe_load(Path(spec).read_text()), command_id))
     print(json.dumps(answer, indent=2))
     sys.exit(1 if answer["type"] == "rejected" else 0)
 

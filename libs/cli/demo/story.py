@@ -155,9 +155,10 @@ class Story:
         )
         self._check(ran.returncode == 0, f"the command was not answered: {ran.stdout}{ran.stderr}")
         answer = json.loads(ran.stdout)
-        self.screen.fact(f"{answer['type']} on {answer['subject']}")
-        self.screen.fact(f"caused by command {answer['causationId']}; spec {answer['data']['spec_id']}")
-        self.deployment_id = answer["subject"].split(".")[3]
+        self._check(answer["type"] == "done", f"the command was refused: {answer}")
+        self.screen.fact(f"command {answer['commandId']} of {answer['commandSource']} is done")
+        self.screen.fact(f"deployment {answer['deploymentId']}; spec {answer['specId']}")
+        self.deployment_id = answer["deploymentId"]
         seen = self._await_done()
         self._answers(Caller(str(seen.deployment["endpoint"])), replicas=2)
         self.screen.fact("both replicas answer")

@@ -1,0 +1,30 @@
+"""The demo is the first thing that a newcomer runs: all of its steps work, and lose no call."""
+
+import asyncio
+import re
+import sys
+
+from libs.supervisor.settings import ROOT
+
+ENDS_WITHIN_S = 240
+
+
+async def test_every_step_of_the_demo_works_and_no_call_fails():
+    demo = await asyncio.create_subprocess_exec(
+        sys.executable,
+        "-m",
+        "libs.cli.demo",
+        cwd=ROOT,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    try:
+        out, _ = await asyncio.wait_for(demo.communicate(), ENDS_WITHIN_S)
+    finally:
+        if demo.returncode is None:
+            demo.kill()
+    told = out.decode()
+    assert demo.returncode == 0, told
+    counted = re.findall(r"calls: (\d+), failed: (\d+)", told)
+    assert len(counted) >= 3, told
+    assert all(int(calls) > 0 and failed == "0" for calls, failed in counted), told
