@@ -16,7 +16,7 @@ from libs.common.log import mirror_subjects
 from libs.common.log.filters import covers
 from libs.common.log.permissions import Permissions
 
-PLATFORM = "platform"
+PLATFORM = subjects.PLATFORM_ACCOUNT
 """Holds every stream of ours. Only the user that provisions them is in it."""
 
 MIRROR = "mirror"

@@ -16,12 +16,17 @@ from urllib.parse import urlsplit
 
 import nkeys
 
+from libs.common.bus.subjects import PLATFORM_ACCOUNT
 from libs.common.errors import LogUnavailable
 
 USER = "monitor"
 """Of the system account; may ask for the server's health, and nothing else."""
 
 REQUEST = "$SYS.REQ.SERVER.PING.HEALTHZ"
+_ABOUT = json.dumps({"account": PLATFORM_ACCOUNT}).encode()
+"""Our streams alone. Asked about all accounts the server complains of the links in `$G` of a home that an
+earlier version made: they are no streams of that account."""
+
 INBOX = f"_INBOX_{USER}"
 
 _ANSWER_WITHIN_S = 2.0
@@ -60,7 +65,8 @@ async def _ask(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, seed:
         "name": USER,
     }
     reply = f"{INBOX}.1"
-    writer.write(f"CONNECT {json.dumps(login)}\r\nSUB {reply} 1\r\nPUB {REQUEST} {reply} 0\r\n\r\n".encode())
+    asks = f"PUB {REQUEST} {reply} {len(_ABOUT)}\r\n".encode() + _ABOUT + b"\r\n"
+    writer.write(f"CONNECT {json.dumps(login)}\r\nSUB {reply} 1\r\n".encode() + asks)
     while line := await reader.readline():
         if line.startswith(b"PING"):
             writer.write(b"PONG\r\n")

@@ -1,5 +1,8 @@
 """Subjects and names of what is not an event: commands, signals and the streams that hold them."""
 
+PLATFORM_ACCOUNT = "platform"
+"""The broker's account that holds every stream of ours."""
+
 EVENTS_STREAM = "EVENTS"
 COMMANDS_STREAM = "COMMANDS"
 SIGNALS_STREAM = "SIGNALS"

@@ -78,7 +78,7 @@ async def test_on_a_full_disk_deleting_works_and_new_submits_are_refused(live, m
     assert "deleting deployments still works" in problem
     assert await try_submit(live, "one-more") == (507, "INSUFFICIENT_STORAGE")
     await eventually(lambda: not reserve.exists())
-    assert "gave the reserve of 8 MiB free" in live.output
+    await eventually(lambda: "gave the reserve of 8 MiB free" in live.output)
     await live.delete(deleted)
     await live.gone(deleted)
     async with live.calling(kept) as caller:
