@@ -63,7 +63,7 @@ def _print(lines: Iterable[Json], last: str | None, *, json: bool) -> str | None
         if json:
             show.as_json_line(line)
         else:
-            print(f"{(line.get('instanceId') or '')[:12]}  {line['message']}", flush=True)
+            print(f"{(line.get('instanceId') or '')[:12]}  {show.harmless(line['message'])}", flush=True)
     return last
 
 

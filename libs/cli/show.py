@@ -1,6 +1,7 @@
 """How things look: tables for people, JSON for scripts."""
 
 import json
+import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
@@ -29,6 +30,17 @@ def as_json(value: Any) -> None:
 
 def as_json_line(value: Any) -> None:
     print(json.dumps(value, ensure_ascii=False), flush=True)
+
+
+_UNSEEN = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]")
+"""What tells a terminal to do something instead of showing it; a tab is left."""
+
+
+def harmless(text: str) -> str:
+    """What somebody else wrote, for a terminal: what would command it is spelled out. As it is in a pipe."""
+    if not sys.stdout.isatty():
+        return text
+    return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
 
 
 def table(

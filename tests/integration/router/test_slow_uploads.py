@@ -59,10 +59,13 @@ class Upload:
 
 
 @asynccontextmanager
-async def stalled(routed, host, *, count, size):
-    """That many uploads, each as far as it gets."""
-    uploads = [await Upload.begin(routed, host, size) for _ in range(count)]
+async def stalled(routed, host, *, count, size, apart_s=0.0):
+    """That many uploads, each as far as it gets; one begins `apart_s` after the other."""
+    uploads = []
     try:
+        for _ in range(count):
+            uploads.append(await Upload.begin(routed, host, size))
+            await let_time_pass(apart_s)
         yield uploads
     finally:
         await asyncio.gather(*(upload.close() for upload in uploads))
@@ -149,7 +152,8 @@ async def test_uploads_without_number_stay_within_the_heap_limit_and_are_ended(r
             return await ask() == 200
 
         assert await is_served()
-        async with stalled(routed, besieged.host, count=300, size=MIB - KIB):
+        # Envoy looks at its heap ten times a second. What is admitted between two looks it does not bound.
+        async with stalled(routed, besieged.host, count=300, size=MIB - KIB, apart_s=0.02):
             await eventually(is_refused, within_s=20)
             await eventually(is_served, within_s=60, every_s=0.1)
         assert set(seen) <= {200, "overloaded", "connection closed"}

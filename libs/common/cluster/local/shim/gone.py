@@ -1,6 +1,7 @@
 """Deleting what replicas left: their temporary files, and the oldest of those that are remembered."""
 
 import os
+from contextlib import suppress
 
 KEEP_GONE = 10
 """How many ended replicas of a deployment keep their directory, for their last words."""
@@ -14,9 +15,31 @@ def forget_oldest(gone: str) -> None:
 
 
 def delete(path: str) -> None:
+    """All of a directory, as far as that is possible; what a replica has made in it ends no shim."""
     import shutil  # noqa: PLC0415 - needed once, when its memory no longer matters
 
-    shutil.rmtree(path, ignore_errors=True)  # another shim may be at it
+    try:
+        shutil.rmtree(path, ignore_errors=True)  # another shim may be at it
+    except RecursionError:
+        with suppress(OSError):
+            _delete_deep(path)
+
+
+def _delete_deep(path: str) -> None:
+    """Level by level, each lifted to the top, for a tree too deep to be gone through or even named."""
+    lifted = 0
+    while entries := os.listdir(path):
+        for name in entries:
+            entry = f"{path}/{name}"
+            if os.path.islink(entry) or not os.path.isdir(entry):
+                os.unlink(entry)
+                continue
+            os.chmod(entry, 0o700)
+            for child in os.listdir(entry):
+                lifted += 1
+                os.rename(f"{entry}/{child}", f"{path}/{lifted:x}.{os.getpid()}.lifted")
+            os.rmdir(entry)
+    os.rmdir(path)
 
 
 def _gone_at(path: str) -> int:
