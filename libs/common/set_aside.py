@@ -99,10 +99,6 @@ class Aside:
         now = self.ticks()
         return [subject for subject, due_at in self._due_at.items() if due_at <= now]
 
-    def next_in_s(self) -> float | None:
-        """How long until something is due; None where nothing is set aside."""
-        return max(0.0, min(self._due_at.values()) - self.ticks()) if self._due_at else None
-
     def __contains__(self, subject: str) -> bool:
         return subject in self._due_at
 

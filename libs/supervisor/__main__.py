@@ -8,8 +8,6 @@ from libs.supervisor.commands import down, prepare, up
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.settings import from_environment
 
-PRIVATE = 0o077
-
 
 def main() -> int:
     parser = argparse.ArgumentParser(prog="python -m libs.supervisor", description=__doc__)
@@ -19,7 +17,6 @@ def main() -> int:
     preparing = verbs.add_parser("prepare", help="write keys and configurations, start nothing")
     preparing.add_argument("--nats", type=int, required=True, metavar="PORT")
     arguments = parser.parse_args()
-    os.umask(PRIVATE)  # of every program too; what a replica gets is the local cluster's matter
     try:
         settings = from_environment(os.environ)
     except CannotStart as error:

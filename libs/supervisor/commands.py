@@ -18,7 +18,7 @@ from libs.supervisor.settings import SupervisorSettings
 from libs.supervisor.supervise import Supervisor
 
 _UMASK = 0o077
-"""What the platform's processes write is for their owner alone."""
+"""What the platform's processes write is for their owner alone; the shim gives replicas the usual one."""
 
 _HOLDER_KNOWN_WITHIN_S = 2.0
 

@@ -9,10 +9,6 @@ from libs.common.errors import ClusterUnavailable
 _STARTED_WITHIN_S = 30.0
 
 
-USUAL_UMASK = 0o022
-"""The platform's own processes keep their files to themselves; what a replica makes is as elsewhere."""
-
-
 def launch(python: str, directory: Path) -> None:
     """Returns when the replica has a shim, whoever started it, or is gone. Blocks the thread, some 20 ms.
 
@@ -31,7 +27,6 @@ def launch(python: str, directory: Path) -> None:
             env={},
             cwd="/",
             start_new_session=True,
-            umask=USUAL_UMASK,
         )
     try:
         status = starter.wait(_STARTED_WITHIN_S)
