@@ -11,7 +11,7 @@ from nats.aio.client import Client
 from benchmarks.brokers import broker
 from benchmarks.figure import AtLeastOfLimit, Figure
 from libs.common.events.catalogue import encode
-from libs.common.events.envelope import Aggregate, Cause, Draft, offered
+from libs.common.events.envelope import Aggregate, Cause, Draft, append_subject
 from libs.common.events.name import NameClaimed, NameReleased
 from libs.common.ids import new_id
 from libs.common.log.jetstream import JetStreamLog
@@ -58,9 +58,9 @@ class Round:
 class Contest:
     """The log and the bare client in turns, so that both meet the same disk and neighbours."""
 
-    def __init__(self, client: Client, *, rounds: int) -> None:
+    def __init__(self, client: Client, *, probe_runner: int) -> None:
         self._client = client
-        self._rounds = rounds
+        self._probe_runner = probe_runner
         self._log = JetStreamLog(client, source="specstream/benchmark")
         self._jetstream = client.jetstream()
         self._fresh = count()
@@ -69,7 +69,7 @@ class Contest:
     async def measure(self, name: str, writers: int, ours: Work, bare: Work) -> Figure:
         rates = [
             (await self._round.run(ours, writers), await self._round.run(bare, writers))
-            for _ in range(self._rounds)
+            for _ in range(self._probe_runner)
         ]
         own, limit = (statistics.median(side) for side in zip(*rates, strict=True))
         return Figure(f"{name}, {writers} in flight", own, "/s", limit, "bare nats-py, guarded", AIM)
@@ -121,7 +121,7 @@ class Contest:
 
 
 def _subject(aggregate: Aggregate) -> str:
-    return offered(aggregate.subject("NameClaimed"))
+    return append_subject(aggregate.subject("NameClaimed"))
 
 
 def _guard(aggregate: Aggregate, sequence: int) -> dict[str, str]:
@@ -133,7 +133,7 @@ def _guard(aggregate: Aggregate, sequence: int) -> dict[str, str]:
 
 async def measure(*, quick: bool = False) -> list[Figure]:
     async with broker() as client:
-        contest = Contest(client, rounds=QUICK_ROUNDS if quick else ROUNDS)
+        contest = Contest(client, probe_runner=QUICK_ROUNDS if quick else ROUNDS)
         figures = [
             await contest.measure("guarded appends", writers, contest.appends, contest.bare_appends)
             for writers in (1, 16, 64)

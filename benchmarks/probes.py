@@ -18,8 +18,8 @@ from libs.common.spec.template import Template
 from libs.common.state.replica import Roster
 from services.health.examination import Ready
 from services.health.probe_request import Endpoint
+from services.health.probe_runner import ProbeRunner
 from services.health.prober import Prober
-from services.health.rounds import Rounds
 
 REPLICAS = 2_000
 PERIOD_S = 10
@@ -99,15 +99,15 @@ async def rounds_cpu(port: int) -> tuple[float, int]:
     observed, roster = workload(port)
     prober = CountingProber()
     aside = Aside("probe", {})
-    rounds = Rounds(prober, clock=utc_now, ticks=monotonic, on_verdict=lambda _: None, aside=aside)
-    rounds.attend_one(DEPLOYMENT, observed, roster)
-    task = asyncio.ensure_future(rounds.run())
+    probe_runner = ProbeRunner(prober, clock=utc_now, ticks=monotonic, on_verdict=lambda _: None, aside=aside)
+    probe_runner.attend_one(DEPLOYMENT, observed, roster)
+    task = asyncio.ensure_future(probe_runner.run())
     before = time.process_time()
     await asyncio.sleep(PERIOD_S)
     used = time.process_time() - before
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
-    assert all(isinstance(said, Ready) for said in rounds.conclusions(DEPLOYMENT).values())
+    assert all(isinstance(said, Ready) for said in probe_runner.conclusions(DEPLOYMENT).values())
     return used, prober.made
 
 

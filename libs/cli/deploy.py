@@ -7,7 +7,7 @@ import typer
 
 from libs.cli import show, specfile, waiting
 from libs.cli.connection import connect
-from libs.cli.errors import INTERRUPTED, CommandFailed, told
+from libs.cli.errors import INTERRUPTED, CommandFailed, reported_errors
 from libs.cli.progress import Progress
 from libs.client import Client
 
@@ -32,7 +32,7 @@ def deploy(
     json: AsJson = False,
 ) -> None:
     """Create the deployment that a spec names, or update it, and wait until it is served."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         config = specfile.load(file)
         deployment_id = client.submit(config, project_id=project, deployment_id=deployment)
         finish(client, deployment_id, wait=wait, timeout=timeout, json=json)

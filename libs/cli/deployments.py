@@ -8,7 +8,7 @@ import typer
 from libs.cli import naming, show
 from libs.cli.connection import connect
 from libs.cli.deploy import DEADLINE_S, AsJson, Deadline, Project, Wait, finish
-from libs.cli.errors import VALIDATION, CommandFailed, told
+from libs.cli.errors import VALIDATION, CommandFailed, reported_errors
 from libs.client import Json
 from libs.common.clock import utc_now
 
@@ -22,7 +22,7 @@ def list_(
     json: AsJson = False,
 ) -> None:
     """List deployments, newest first."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         found = list(client.deployments(project_id=project))
         if json:
             show.as_json(found)
@@ -55,7 +55,7 @@ def get(
     json: AsJson = False,
 ) -> None:
     """Show a deployment and its replicas, or what it was at a past instant."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         deployment_id = naming.deployment_id(client, deployment, project=project)
         found = client.deployment(deployment_id, at=_instant(at))
         runs = client.runs(deployment_id) if at is None else []
@@ -69,7 +69,7 @@ def get(
 
 def history(deployment: Deployment, project: Project = "default", json: AsJson = False) -> None:
     """Show every spec of a deployment, newest first; of a deleted one by its id."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         specs = list(client.history(naming.deployment_id(client, deployment, project=project)))
         if json:
             show.as_json(specs)
@@ -101,7 +101,7 @@ def diff(
     json: AsJson = False,
 ) -> None:
     """Show what differs between two specs."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         deployment_id = naming.deployment_id(client, deployment, project=project)
         changes = client.diff(deployment_id, before=before, after=after)
         if json:
@@ -119,7 +119,7 @@ def rollback(
     json: AsJson = False,
 ) -> None:
     """Register an earlier spec again, as a new one."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         deployment_id = naming.deployment_id(client, deployment, project=project)
         client.rollback(deployment_id, spec)
         finish(client, deployment_id, wait=wait, timeout=timeout, json=json)
@@ -177,7 +177,7 @@ def delete(
     json: AsJson = False,
 ) -> None:
     """Delete a deployment; its history stays readable."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         found = client.deployment(naming.deployment_id(client, deployment, project=project))
         if not yes and not json:
             typer.confirm(f"Delete {found['name']} ({found['id']})?", abort=True)
@@ -190,7 +190,7 @@ def delete(
 
 def _change(name_or_id: str, project: str, edit: Any, *, wait: bool, timeout: float, json: bool) -> None:
     """Submit the latest spec with one field changed."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         found = client.deployment(naming.deployment_id(client, name_or_id, project=project))
         config: Json = found["latestSpec"]["data"]
         edit(config)

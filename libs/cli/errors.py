@@ -93,7 +93,7 @@ def _issue(issue: dict[str, Any]) -> Iterator[str]:
 
 
 @contextmanager
-def told() -> Iterator[None]:
+def reported_errors() -> Iterator[None]:
     """Turn what goes wrong into lines on stderr and an exit status."""
     try:
         yield

@@ -8,7 +8,7 @@ import typer
 from libs.cli import naming, show
 from libs.cli.connection import connect
 from libs.cli.deploy import AsJson, Project
-from libs.cli.errors import told
+from libs.cli.errors import reported_errors
 from libs.client import Json
 
 
@@ -26,7 +26,7 @@ def events(
 
     Each line: its sequence, when, what, of which deployment or name, by whom, why.
     """
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         read = client.follow if follow else client.events
         deployment_id = deployment and naming.deployment_id(client, deployment, project=project)
         for event in read(deployment_id=deployment_id, event_type=event_type, after=after):

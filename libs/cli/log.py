@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from libs.cli.connection import connect
-from libs.cli.errors import CommandFailed, told
+from libs.cli.errors import CommandFailed, reported_errors
 from libs.cli.importing import import_file
 
 app = typer.Typer(no_args_is_help=True, help="Verify, export and import the event log.")
@@ -29,7 +29,7 @@ def verify(
     that differ from a replay; whoever rewrites the log so that all hashes fit again, or takes away its newest
     events, is detected only against a head that was kept elsewhere.
     """
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         result = client.verify_log(head=head)
         if not result["ok"]:
             raise CommandFailed(f"the log is not sound: sequence {result['sequence']}: {result['reason']}")
@@ -39,7 +39,7 @@ def verify(
 @app.command(name="export")
 def export_(file: Annotated[Path, typer.Argument(help="Where to write it; it must not exist yet.")]) -> None:
     """Write every event to a file, and the head that it ends with."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         if file.exists():
             raise CommandFailed(f"cannot write {file}: it exists already")
         part = file.with_name(f"{file.name}.part")
@@ -70,6 +70,6 @@ def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote.")]) 
 
     Waits until every event is there, and goes on with an import of the same file that broke off.
     """
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         events = import_file(client, file, say=lambda line: print(line, file=sys.stderr))
         print(f"{events} events imported")

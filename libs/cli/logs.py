@@ -10,7 +10,7 @@ from libs.cli import naming, show
 from libs.cli.connection import connect
 from libs.cli.deploy import AsJson, Project
 from libs.cli.deployments import Deployment
-from libs.cli.errors import told
+from libs.cli.errors import reported_errors
 from libs.client import Client, Json, Unreachable
 from libs.common.clock import monotonic
 
@@ -33,7 +33,7 @@ def logs(
     json: AsJson = False,
 ) -> None:
     """Show what the replicas wrote, the gone ones' last words too."""
-    with told(), connect() as client:
+    with reported_errors(), connect() as client:
         deployment_id = naming.deployment_id(client, deployment, project=project)
         instance_id = _whole(client, deployment_id, replica)
         last: str | None = None

@@ -3,17 +3,17 @@
 import typer
 
 from libs.cli.connection import platform_settings
-from libs.cli.errors import told
+from libs.cli.errors import reported_errors
 from libs.supervisor import commands
 
 
 def up() -> None:
     """Run the platform in the foreground until Ctrl-C."""
-    with told():
+    with reported_errors():
         raise typer.Exit(commands.up(platform_settings()))
 
 
 def down() -> None:
     """Stop everything of the home, replicas too."""
-    with told():
+    with reported_errors():
         raise typer.Exit(commands.down(platform_settings()))

@@ -46,7 +46,7 @@ class Seen:
         return bool(self.spec.get("externalApplied")) and not self.lines
 
 
-def look(client: Client, deployment_id: str) -> Seen:
+def fetch(client: Client, deployment_id: str) -> Seen:
     deployment = client.deployment(deployment_id)
     runs = client.runs(deployment_id)
     lines = tuple(
@@ -69,7 +69,7 @@ def until_done(
     last: Seen | None = None
     while True:
         try:
-            seen = look(client, deployment_id)
+            seen = fetch(client, deployment_id)
         except (Unreachable, ApiError) as error:
             is_final = isinstance(error, ApiError) and error.status < 500
             if is_final or monotonic() >= give_up:

@@ -34,12 +34,12 @@ class DiskWatch:
 
     async def run(self, restart_nats: Callable[[str], None]) -> None:
         """Until it is cancelled. restart_nats: called with the reason, once there is room."""
-        looks = 0
+        checks = 0
         while True:
             self.settle()
-            if looks % _ASK_EVERY == 0:
-                await self._look(restart_nats)
-            looks += 1
+            if checks % _ASK_EVERY == 0:
+                await self._check(restart_nats)
+            checks += 1
             await asyncio.sleep(INTERVAL_S)
 
     async def wait_for_room(self) -> None:
@@ -69,7 +69,7 @@ class DiskWatch:
         except OSError:
             return None
 
-    async def _look(self, restart_nats: Callable[[str], None]) -> None:
+    async def _check(self, restart_nats: Callable[[str], None]) -> None:
         try:
             complaint = await server_health.complaint(self._url, self._seed_file)
         except LogUnavailable:  # it is being started, or has ended: its keeper knows
@@ -79,6 +79,6 @@ class DiskWatch:
         self._complaint = complaint
         if (room := self._room()) is None:
             return
-        is_due, self._healing = self._healing.looked(complaint, room, now=self._ticks())
+        is_due, self._healing = self._healing.checked(complaint, room, now=self._ticks())
         if is_due:
             restart_nats(f"starting nats again, so that it writes again: {room} under the log")

@@ -21,7 +21,7 @@ SOUND_AFTER_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Healing:
-    """seen: looks in a row with a complaint. restarts: since the server was last sound for a while.
+    """seen: checks in a row with a complaint. restarts: since the server was last sound for a while.
 
     last_at: of the newest restart, in ticks; None when there was none.
     """
@@ -30,7 +30,7 @@ class Healing:
     restarts: int = 0
     last_at: float | None = None
 
-    def looked(self, complaint: str, room: Room, *, now: float) -> "tuple[bool, Healing]":
+    def checked(self, complaint: str, room: Room, *, now: float) -> "tuple[bool, Healing]":
         """Whether to start it again now, and the state after it.
 
         | complaint | room      | seen before | since the last restart        | start again |

@@ -106,7 +106,7 @@ async def run(
                     projector.run(),
                     api.importer.run(),
                     serve(),
-                    watch(condition, looks_at_the_log(settings, connection)),
+                    watch(condition, log_checks(settings, connection)),
                 ],
                 heartbeat=connection.heartbeat,
                 progress=progress,
@@ -128,7 +128,7 @@ def shortage(settings: Settings) -> str:
     return reserve.shortage(room, size=size, is_held=reserve.is_held(directory, size))
 
 
-def looks_at_the_log(settings: Settings, connection: Connection) -> tuple[Callable[[], Awaitable[str]], ...]:
+def log_checks(settings: Settings, connection: Connection) -> tuple[Callable[[], Awaitable[str]], ...]:
     seed = settings.home.expanduser() / "nats" / f"{server_health.USER}.nk"
     probe = partial(refused_write, connection.client)
     if not seed.exists():  # a broker that is not ours to ask

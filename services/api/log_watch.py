@@ -20,7 +20,7 @@ logger = structlog.get_logger()
 INTERVAL_S = 2.0
 
 MISSED = 2
-"""So many looks in a row without an answer count: one may be lost with a broker that starts again."""
+"""So many checks in a row without an answer count: one may be lost with a broker that starts again."""
 
 
 class NoRoom(Refused):
@@ -39,7 +39,8 @@ def _nothing() -> str:
 
 @dataclass(slots=True)
 class LogCondition:
-    """refused: what the broker says against writing. unanswered: why it cannot be told, after `MISSED` looks.
+    """refused: what the broker says against writing. unanswered: why it cannot be told, after `MISSED`
+    checks.
 
     shortage: why nothing new is accepted for lack of room; each is empty while there is no such reason.
     """
@@ -65,7 +66,7 @@ class LogCondition:
         if self.refused or self.shortage():
             raise NoRoom(f"Nothing was changed: {self.problem}")
 
-    def looked(self, *, refused: str) -> None:
+    def checked(self, *, refused: str) -> None:
         if refused != self.refused:
             if refused:
                 logger.error("the log cannot be written", reason=refused)
@@ -80,17 +81,17 @@ class LogCondition:
             self.unanswered = why
 
 
-async def watch(condition: LogCondition, looks: tuple[Callable[[], Awaitable[str]], ...]) -> None:
-    """Never returns. looks: each gives a reason against writing, or raises LogUnavailable."""
+async def watch(condition: LogCondition, checks: tuple[Callable[[], Awaitable[str]], ...]) -> None:
+    """Never returns. checks: each gives a reason against writing, or raises LogUnavailable."""
     while True:
-        results = await asyncio.gather(*(look() for look in looks), return_exceptions=True)
+        results = await asyncio.gather(*(check() for check in checks), return_exceptions=True)
         reasons = [result for result in results if isinstance(result, str) and result]
         silent = [result for result in results if isinstance(result, LogUnavailable)]
         for result in results:
             if isinstance(result, BaseException) and not isinstance(result, LogUnavailable):
                 raise result
         if reasons or not silent:
-            condition.looked(refused="; ".join(reasons))
+            condition.checked(refused="; ".join(reasons))
         else:
             condition.missed(str(silent[0]))
         await asyncio.sleep(INTERVAL_S)

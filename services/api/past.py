@@ -9,7 +9,7 @@ from libs.common.events.deployment import DeploymentCreated, SpecRegistered
 from libs.common.events.envelope import Recorded, select
 from libs.common.events.rollout import SpecApplied, SpecFailed, SpecHealthy
 from libs.common.log.port import EventLog
-from libs.common.state import world
+from libs.common.state import view
 from services.api.records import DeploymentRecord, SpecRecord
 
 _RFC3339 = re.compile(
@@ -52,7 +52,7 @@ async def deployment_at(
 ) -> tuple[DeploymentRecord | None, int]:
     """The deployment after `sequence`, and how many replicas were ready; None if it did not exist then."""
     events = [e async for e in log.read(select(aggregate_id=deployment_id), until=sequence)]
-    then = world.fold(events)
+    then = view.fold(events)
     if then is None or then.deployment is None or not then.deployment.exists:
         return None, 0
     created = next(e for e in events if isinstance(e.fact, DeploymentCreated))

@@ -6,7 +6,7 @@ from libs.common.bus.connection import connected
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
-from libs.common.state.world import Worlds
+from libs.common.state.view import DeploymentViews
 from services.autoscaler.follower import follow
 from services.autoscaler.settings import Settings
 
@@ -19,5 +19,7 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
         log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
         progress = Progress()
         await run_until_stopped(
-            lambda: [follow(log, Worlds(), progress)], heartbeat=connection.heartbeat, progress=progress
+            lambda: [follow(log, DeploymentViews(), progress)],
+            heartbeat=connection.heartbeat,
+            progress=progress,
         )

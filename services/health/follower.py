@@ -3,10 +3,10 @@
 from collections.abc import Callable
 
 from libs.common.events.envelope import Recorded
-from libs.common.log.worlds import follow_worlds
+from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.world import DeploymentWorld
+from libs.common.state.view import DeploymentView
 from services.health.records import Records
 
 TELLING = frozenset({"rollout", "traffic"})
@@ -14,7 +14,7 @@ TELLING = frozenset({"rollout", "traffic"})
 
 
 class Follower:
-    """Keeps `records.worlds` up and wakes the watch for what may have changed on the cluster."""
+    """Keeps `records.views` up and triggers the watch for what may have changed on the cluster."""
 
     def __init__(self, records: Records, *, progress: Progress, wake_for: Callable[[str], None]) -> None:
         self._records = records
@@ -28,18 +28,18 @@ class Follower:
             self._progress.applied(sequence)
             on_caught_up()
 
-        await follow_worlds(
+        await follow_views(
             self._records.log,
-            self._records.worlds,
+            self._records.views,
             Aside("follow", self._progress.set_aside),
             on_caught_up=caught_up,
             on_change=self._on_change,
             on_importing=self._progress.hold,
         )
 
-    def _on_change(self, world: DeploymentWorld, event: Recorded) -> None:
+    def _on_change(self, view: DeploymentView, event: Recorded) -> None:
         self._progress.applied(event.sequence)
-        self._records.note(world, event)
+        self._records.note(view, event)
         is_strange = self._records.take_over(event)
         if is_strange or event.aggregate.kind in TELLING:
-            self._wake_for(world.deployment_id)
+            self._wake_for(view.deployment_id)

@@ -14,13 +14,13 @@ from libs.common.events.replica import ReplicaReason, ReplicaState
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.world import Worlds
+from libs.common.state.view import DeploymentViews
 from services.health import verdicts
 from services.health.examination import Conclusion, NotReady, Ready, Undecided
 from services.health.follower import Follower
+from services.health.probe_runner import ProbeRunner
 from services.health.prober import Prober
 from services.health.records import Records
-from services.health.rounds import Rounds
 from services.health.verdicts import Conclusions, Started
 
 logger = structlog.get_logger()
@@ -61,7 +61,7 @@ class Watch:
         self._progress = progress
         self._clock = clock
         self._aside = Aside("watch", progress.set_aside, clock, ticks)
-        self._rounds = Rounds(
+        self._probe_runner = ProbeRunner(
             prober,
             clock=clock,
             ticks=ticks,
@@ -88,50 +88,50 @@ class Watch:
         """Never returns. A cluster or a log that cannot be reached is waited for: hold what is."""
         async with asyncio.TaskGroup() as group:
             if not self._cluster.probes_natively:
-                group.create_task(self._rounds.run())
+                group.create_task(self._probe_runner.run())
             group.create_task(self._watch())
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        look_at = loop.time()
+        observe_at = loop.time()
         while True:
             woken_for, self._woken_for = self._woken_for, set()
             self._wake.clear()
-            is_whole = loop.time() >= look_at or self._must_load
+            is_whole = loop.time() >= observe_at or self._must_load
             try:
                 if self._must_load:
                     await self._records.load()
                     self._must_load = False
                 if is_whole:
-                    await self.look()
+                    await self.observe()
                 else:
                     for deployment_id in woken_for:
-                        await self.look_at(deployment_id)
+                        await self.observe_one(deployment_id)
                 self._hold(None)
             except (ClusterUnavailable, LogUnavailable) as error:
                 self._hold(error)
-                look_at = loop.time()
+                observe_at = loop.time()
                 await asyncio.sleep(TICK_S)
                 continue
             if is_whole:
-                look_at = loop.time() + self.tick_s()
+                observe_at = loop.time() + self.tick_s()
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(look_at):
+                async with asyncio.timeout_at(observe_at):
                     await self._wake.wait()
 
-    async def look(self) -> None:
+    async def observe(self) -> None:
         """Decide about every deployment that the cluster shows or that has replicas in the log.
 
         One that cannot be handled is set aside, and tried again later; all others go on.
         """
         observed = await self._cluster.observe()
-        self._rounds.dismiss_all_but(observed.keys())
+        self._probe_runner.dismiss_all_but(observed.keys())
         for deployment_id in [*observed, *(self._records.rosters.keys() - observed.keys())]:
             if not self._aside.is_resting(deployment_id):
                 with self._aside.attempt(deployment_id):
                     await self._take_in(deployment_id, observed.get(deployment_id))
 
-    async def look_at(self, deployment_id: str) -> None:
+    async def observe_one(self, deployment_id: str) -> None:
         """The same for one deployment."""
         if not self._aside.is_resting(deployment_id):
             with self._aside.attempt(deployment_id):
@@ -140,12 +140,12 @@ class Watch:
 
     async def _take_in(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
         workload = known(workload)
-        self._rounds.attend_one(deployment_id, workload, self._records.rosters.get(deployment_id))
+        self._probe_runner.attend_one(deployment_id, workload, self._records.rosters.get(deployment_id))
         await self._settle(deployment_id, workload)
 
     async def _settle(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
         conclusions = self._conclusions(deployment_id, workload)
-        started = self._rounds.started(deployment_id)
+        started = self._probe_runner.started(deployment_id)
         seen = Seen(workload, conclusions, started)
         if self._seen.get(deployment_id) == seen:
             return
@@ -178,7 +178,7 @@ class Watch:
 
     def _conclusions(self, deployment_id: str, workload: ObservedWorkload | None) -> Conclusions:
         if not self._cluster.probes_natively:
-            return self._rounds.conclusions(deployment_id)
+            return self._probe_runner.conclusions(deployment_id)
         replicas = workload.replicas if workload else ()
         return {(o.replica_id, o.attempt): _native(o) for o in replicas}
 
@@ -216,7 +216,7 @@ async def watch_cluster(
     log: EventLog, cluster: Cluster, prober: Prober, *, progress: Progress, clock: Clock, ticks: Ticks
 ) -> None:
     """All that this service does, over adapters; never returns. Nothing is decided before the log is read."""
-    records = Records(log, Worlds())
+    records = Records(log, DeploymentViews())
     watch = Watch(cluster, records, prober, progress=progress, clock=clock, ticks=ticks)
     follower = Follower(records, progress=progress, wake_for=watch.wake_for)
     caught_up = asyncio.Event()

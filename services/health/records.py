@@ -12,7 +12,7 @@ from libs.common.events.replica import ReplicaBecameReady, ReplicaFact, ReplicaS
 from libs.common.log.port import EventLog, Head
 from libs.common.state import replica
 from libs.common.state.replica import Roster
-from libs.common.state.world import DeploymentWorld, Worlds
+from libs.common.state.view import DeploymentView, DeploymentViews
 
 logger = structlog.get_logger()
 
@@ -28,7 +28,7 @@ class Records:
     """
 
     log: EventLog
-    worlds: Worlds
+    views: DeploymentViews
     rosters: dict[str, Roster] = field(default_factory=dict)
     _heads: dict[str, Head | None] = field(default_factory=dict)
     _aggregates: dict[str, Aggregate] = field(default_factory=dict)
@@ -40,16 +40,16 @@ class Records:
         loaded = await self.log.load(select(kind=ReplicaFact.aggregate))
         for aggregate in loaded.heads:
             self._take(aggregate, loaded.of(aggregate))
-        for world in self.worlds:
-            if world.last is not None:
-                self.note(world, world.last)
+        for view in self.views:
+            if view.last is not None:
+                self.note(view, view.last)
 
-    def note(self, world: DeploymentWorld, event: Recorded) -> None:
+    def note(self, view: DeploymentView, event: Recorded) -> None:
         """An event was followed: what others write may be the cause of what replicas do."""
         if event.aggregate.kind != ReplicaFact.aggregate:
-            self._asked[world.deployment_id] = event.event_id
-        if world.deployment_id not in self.worlds.by_id:
-            self._asked.pop(world.deployment_id, None)
+            self._asked[view.deployment_id] = event.event_id
+        if view.deployment_id not in self.views.by_id:
+            self._asked.pop(view.deployment_id, None)
 
     def take_over(self, event: Recorded) -> bool:
         """Whether this is a roster that we have not written, and which the record now rests on.
@@ -85,8 +85,8 @@ class Records:
 
     def leaving(self, deployment_id: str) -> frozenset[str]:
         """The replicas that were asked to go."""
-        world = self.worlds.by_id.get(deployment_id)
-        return world.rollout.retiring if world else frozenset()
+        view = self.views.by_id.get(deployment_id)
+        return view.rollout.retiring if view else frozenset()
 
     async def append(
         self, deployment_id: str, facts: Sequence[ReplicaFact], traceparents: Mapping[str, str]
@@ -125,8 +125,8 @@ class Records:
                 _tell(deployment_id, fact)
 
     def _cause(self, deployment_id: str, facts: Sequence[ReplicaFact]) -> Cause:
-        world = self.worlds.by_id.get(deployment_id)
-        deployment = world.deployment if world else None
+        view = self.views.by_id.get(deployment_id)
+        deployment = view.deployment if view else None
         return Cause(
             actor=ACTOR,
             correlation_id=(deployment.correlation_id if deployment else None) or deployment_id,

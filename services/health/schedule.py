@@ -11,8 +11,8 @@ Key = TypeVar("Key", bound=Hashable)
 SPREAD_S = 10.0
 """First probes of replicas that were ready before we came are spread over at most this long."""
 
-KNOCK_FIRST_S = 0.1
-KNOCK_LONGEST_S = 1.0
+PORT_RETRY_FIRST_S = 0.1
+PORT_RETRY_LONGEST_S = 1.0
 """Between two tries of a port that nothing listens on yet."""
 
 
@@ -40,9 +40,9 @@ def next_due(due_at: float, *, period_s: float, now: float) -> float:
     return due_at + (missed + 1) * period_s
 
 
-def knock_delay_s(knocks: int) -> float:
-    """How long to wait before a closed port is tried again, after `knocks` tries."""
-    return float(min(KNOCK_FIRST_S * 1.5 ** min(knocks, 16), KNOCK_LONGEST_S))
+def port_retry_delay_s(port_retries: int) -> float:
+    """How long to wait before a closed port is tried again, after `port_retries` tries."""
+    return float(min(PORT_RETRY_FIRST_S * 1.5 ** min(port_retries, 16), PORT_RETRY_LONGEST_S))
 
 
 def _fraction(key: str) -> float:

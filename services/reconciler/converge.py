@@ -13,7 +13,7 @@ from libs.common.errors import AppendConflict, CannotApply, Fenced, LogUnavailab
 from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded, select
 from libs.common.events.rollout import SpecFailed, SpecFailedReason
 from libs.common.log.port import EventLog, Guard, Head, Loaded
-from libs.common.state.world import DeploymentWorld, fold
+from libs.common.state.view import DeploymentView, fold
 from services.reconciler.apply import perform
 from services.reconciler.plan import Plan, plan
 
@@ -24,7 +24,7 @@ MAX_STEPS: Final = 20
 
 
 @dataclass(frozen=True, slots=True)
-class Wake:
+class Trigger:
     """The event that gave reason to look; it becomes the cause of what is appended."""
 
     deployment_id: str
@@ -45,7 +45,7 @@ class Wake:
 
 
 class Reconciler:
-    """Brings one deployment at a time to what the log says. Wakes may come twice, late, or all at once."""
+    """Brings one deployment at a time to what the log says. Triggers may come twice, late, or all at once."""
 
     def __init__(self, log: EventLog, cluster: Cluster) -> None:
         self._log = log
@@ -54,25 +54,25 @@ class Reconciler:
         self._seen: dict[str, int] = {}
         """By deployment: the newest event that a completed pass has loaded."""
 
-    async def on_event(self, wake: Wake) -> None:
+    async def on_event(self, trigger: Trigger) -> None:
         """Converge, unless a completed pass has taken this event in already.
 
         Raises Temporary when it has to be tried again.
         """
-        async with self._lock(wake.deployment_id):
-            if self._seen.get(wake.deployment_id, 0) < wake.sequence:
-                await self._pass(wake)
+        async with self._lock(trigger.deployment_id):
+            if self._seen.get(trigger.deployment_id, 0) < trigger.sequence:
+                await self._pass(trigger)
 
-    async def look(self, deployment_id: str) -> bool:
+    async def resync(self, deployment_id: str) -> bool:
         """Converge without an event that says so; False if the log has never heard of the deployment.
 
         Raises Temporary.
         """
         async with self._lock(deployment_id):
-            _, world = await self._load(deployment_id)
-            if world is None or world.last is None or world.deployment is None:
+            _, view = await self._load(deployment_id)
+            if view is None or view.last is None or view.deployment is None:
                 return False
-            await self._pass(Wake.by(world.last))
+            await self._pass(Trigger.by(view.last))
             return True
 
     async def remove_stranger(self, deployment_id: str) -> None:
@@ -81,8 +81,8 @@ class Reconciler:
         """
         async with self._lock(deployment_id):
             last, identity = await self._log.last_sequence(), await self._log.identity()
-            _, world = await self._load(deployment_id)
-            if last == 0 or (world is not None and world.deployment is not None):
+            _, view = await self._load(deployment_id)
+            if last == 0 or (view is not None and view.deployment is not None):
                 return
             removal = Plan(last, is_removal=True)
             if await self._perform(removal, deployment_id, Position(last, identity)):
@@ -91,50 +91,50 @@ class Reconciler:
     def _lock(self, deployment_id: str) -> asyncio.Lock:
         return self._locks.setdefault(deployment_id, asyncio.Lock())
 
-    async def _load(self, deployment_id: str) -> tuple[Loaded, DeploymentWorld | None]:
+    async def _load(self, deployment_id: str) -> tuple[Loaded, DeploymentView | None]:
         loaded = await self._log.load(select(aggregate_id=deployment_id))
         return loaded, fold(loaded.events)
 
-    async def _pass(self, wake: Wake) -> None:
-        with telemetry.span("reconcile", wake.traceparent, deployment_id=wake.deployment_id):
+    async def _pass(self, trigger: Trigger) -> None:
+        with telemetry.span("reconcile", trigger.traceparent, deployment_id=trigger.deployment_id):
             previous: Plan | None = None
             for _ in range(MAX_STEPS):
-                loaded, world = await self._load(wake.deployment_id)
-                if world is None or world.sequence < wake.sequence:
-                    raise LogUnavailable(f"the log does not show event {wake.sequence} yet")
-                observed = await self._cluster.observe(wake.deployment_id)
-                step = plan(world, known(observed.get(wake.deployment_id)))
+                loaded, view = await self._load(trigger.deployment_id)
+                if view is None or view.sequence < trigger.sequence:
+                    raise LogUnavailable(f"the log does not show event {trigger.sequence} yet")
+                observed = await self._cluster.observe(trigger.deployment_id)
+                step = plan(view, known(observed.get(trigger.deployment_id)))
                 # The same step again: it is done, and the cluster takes its time.
                 if step.is_empty or step == previous:
-                    self._remember(world)
+                    self._remember(view)
                     return
                 try:
-                    await self._take(step, wake, world, loaded)
+                    await self._take(step, trigger, view, loaded)
                     previous = step
                 except AppendConflict:
                     previous = None
             raise Temporary(f"still changing after {MAX_STEPS} steps")
 
-    async def _take(self, step: Plan, wake: Wake, world: DeploymentWorld, loaded: Loaded) -> None:
-        hash_ = world.last.hash if world.last else ""
+    async def _take(self, step: Plan, trigger: Trigger, view: DeploymentView, loaded: Loaded) -> None:
+        hash_ = view.last.hash if view.last else ""
         fence = Position(step.fence, await self._log.identity(), hash_)
         try:
-            if not await self._perform(step, world.deployment_id, fence):
+            if not await self._perform(step, view.deployment_id, fence):
                 return
         except CannotApply as error:
-            step = replace(step, facts=(_failed(world, error),))
+            step = replace(step, facts=(_failed(view, error),))
         if not step.facts:
             return
-        rollout = Aggregate(world.project_id, "rollout", world.deployment_id)
-        roster = Aggregate(world.project_id, "replica", world.deployment_id)
+        rollout = Aggregate(view.project_id, "rollout", view.deployment_id)
+        roster = Aggregate(view.project_id, "replica", view.deployment_id)
         guards = [Guard(roster.filter, loaded.heads.get(roster, Head()).sequence)] if step.retires else []
         await self._log.append(
             [Draft(rollout, fact) for fact in step.facts],
             heads=loaded.heads,
             cause=Cause(
                 actor="service:reconciler",
-                correlation_id=wake.correlation_id,
-                causation_id=wake.event_id,
+                correlation_id=trigger.correlation_id,
+                causation_id=trigger.event_id,
                 traceparent=telemetry.current_traceparent(),
             ),
             guards=guards,
@@ -142,7 +142,7 @@ class Reconciler:
         for fact in step.facts:
             logger.info(
                 "rollout moved",
-                deployment_id=world.deployment_id,
+                deployment_id=view.deployment_id,
                 fact=fact.event_type(),
                 **fact.model_dump(mode="json"),
             )
@@ -179,16 +179,16 @@ class Reconciler:
         )
         return any([event async for event in found])
 
-    def _remember(self, world: DeploymentWorld) -> None:
-        if world.rollout.is_removed:
-            self._seen.pop(world.deployment_id, None)
+    def _remember(self, view: DeploymentView) -> None:
+        if view.rollout.is_removed:
+            self._seen.pop(view.deployment_id, None)
         else:
-            self._seen[world.deployment_id] = world.sequence
+            self._seen[view.deployment_id] = view.sequence
 
 
-def _failed(world: DeploymentWorld, error: CannotApply) -> SpecFailed:
+def _failed(view: DeploymentView, error: CannotApply) -> SpecFailed:
     """Only a workload that carries the newest spec can be refused, so it is that spec's failure."""
-    deployment = world.deployment
+    deployment = view.deployment
     if deployment is None or deployment.spec is None or deployment.spec_id is None:
         raise error
     has_command = deployment.spec.command is not None

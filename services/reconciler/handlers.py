@@ -8,13 +8,13 @@ from libs.common.errors import LogImporting
 from libs.common.log import wire
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from services.reconciler.converge import Reconciler, Wake
+from services.reconciler.converge import Reconciler, Trigger
 
 
 def subscribe(
     broker: NatsBroker, reconciler: Reconciler, progress: Progress, aside: Aside, *, service: str
 ) -> None:
-    """Wake `reconciler` for every event that its durable selects.
+    """Give `reconciler` a trigger for every event that its durable selects.
 
     A deployment that fails is set aside and the resync tries it again, so that the message is done: a
     redelivery would end after so many times, and the trouble may last longer.
@@ -34,14 +34,14 @@ def subscribe(
             stored.sequence.stream, stored.timestamp, raw.subject, raw.headers or {}, body
         )
         try:
-            await handle(reconciler, aside, Wake.by(event))
+            await handle(reconciler, aside, Trigger.by(event))
         except LogImporting:
             # Not tried again event by event: when the import is whole, the resync looks at everything.
             return
         progress.applied(event.sequence)
 
 
-async def handle(reconciler: Reconciler, aside: Aside, wake: Wake) -> None:
+async def handle(reconciler: Reconciler, aside: Aside, trigger: Trigger) -> None:
     """Raises only what no single deployment causes; the message is delivered again then."""
-    with aside.attempt(wake.deployment_id):
-        await reconciler.on_event(wake)
+    with aside.attempt(trigger.deployment_id):
+        await reconciler.on_event(trigger)

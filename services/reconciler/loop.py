@@ -9,10 +9,10 @@ from libs.common.cluster.port import Cluster, ObservedWorkload, known
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
-from libs.common.log.worlds import follow_worlds
+from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.world import DeploymentWorld, Worlds
+from libs.common.state.view import DeploymentView, DeploymentViews
 from services.reconciler.converge import Reconciler
 from services.reconciler.plan import plan
 
@@ -25,7 +25,7 @@ LONGEST_WAIT_S = 1.0
 class Resync:
     """Compares all deployments with one look at the cluster, and wakes the reconciler where they differ.
 
-    It keeps every world in memory, so a round over converged deployments costs one observation.
+    It keeps every view in memory, so a round over converged deployments costs one observation.
     """
 
     def __init__(
@@ -45,15 +45,15 @@ class Resync:
         self._progress = progress
         self._aside = aside
         self._interval_s = interval_s
-        self._worlds = Worlds()
+        self._views = DeploymentViews()
         self._is_due = asyncio.Event()
         self._strangers: frozenset[str] = frozenset()
 
     async def follow(self) -> None:
         """Never returns."""
-        await follow_worlds(
+        await follow_views(
             self._log,
-            self._worlds,
+            self._views,
             Aside("follow", self._progress.set_aside),
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
@@ -79,13 +79,13 @@ class Resync:
     async def round(self) -> None:
         """Raises ClusterUnavailable and LogUnavailable."""
         observed = await self._cluster.observe()
-        worlds = {world.deployment_id: world for world in self._worlds if world.deployment is not None}
+        views = {view.deployment_id: view for view in self._views if view.deployment is not None}
         strangers = set()
-        for deployment_id in (*worlds, *(observed.keys() - worlds.keys())):
+        for deployment_id in (*views, *(observed.keys() - views.keys())):
             if self._aside.is_resting(deployment_id):
                 continue
-            world = worlds.get(deployment_id)
-            if not await self._compare(deployment_id, world, observed.get(deployment_id)):
+            view = views.get(deployment_id)
+            if not await self._compare(deployment_id, view, observed.get(deployment_id)):
                 strangers.add(deployment_id)
         for deployment_id in strangers - self._strangers:
             logger.warning("the cluster holds what the log does not know", deployment_id=deployment_id)
@@ -95,12 +95,12 @@ class Resync:
         self._strangers = frozenset(strangers)
 
     async def _compare(
-        self, deployment_id: str, world: DeploymentWorld | None, workload: ObservedWorkload | None
+        self, deployment_id: str, view: DeploymentView | None, workload: ObservedWorkload | None
     ) -> bool:
         """Have one deployment reconciled if it is not as the log says; False if the log does not know it."""
         with self._aside.attempt(deployment_id):
-            is_right = world is not None and plan(world, known(workload)).is_empty
-            return is_right or await self._reconciler.look(deployment_id)
+            is_right = view is not None and plan(view, known(workload)).is_empty
+            return is_right or await self._reconciler.resync(deployment_id)
         return True
 
     async def _retry_for(self, seconds: float) -> None:
@@ -112,11 +112,11 @@ class Resync:
                 await asyncio.wait_for(self._is_due.wait(), min(left, RETRY_INTERVAL_S))
             for deployment_id in self._aside.due():
                 with self._aside.attempt(deployment_id):
-                    await self._reconciler.look(deployment_id)
+                    await self._reconciler.resync(deployment_id)
 
     def _on_caught_up(self, sequence: int) -> None:
         self._progress.applied(sequence)
         self._is_due.set()
 
-    def _on_change(self, _: DeploymentWorld, event: Recorded) -> None:
+    def _on_change(self, _: DeploymentView, event: Recorded) -> None:
         self._progress.applied(event.sequence)

@@ -22,7 +22,7 @@ from libs.common.events.rollout import (
 from libs.common.spec.model import Spec
 from libs.common.spec.template import make_template
 from libs.common.state.deployment import DeploymentState
-from libs.common.state.world import DeploymentWorld
+from libs.common.state.view import DeploymentView
 from services.reconciler.retiring import Retirement, Staying, Wanted, decide_retirement
 
 
@@ -58,7 +58,7 @@ class Plan:
         return any(isinstance(fact, ReplicasRetiring) for fact in self.facts)
 
 
-def plan(world: DeploymentWorld, observed: ObservedWorkload | None) -> Plan:
+def plan(view: DeploymentView, observed: ObservedWorkload | None) -> Plan:
     """The next step for a deployment; `observed` is None where the cluster knows nothing of it.
 
     The cluster says what exists, the roster (which may lag behind it) what is ready. N is the number of
@@ -84,19 +84,19 @@ def plan(world: DeploymentWorld, observed: ObservedWorkload | None) -> Plan:
     number they have, and none is made anew. ReplicasRetiring precedes its effect by a whole step, since
     `stopping` needs the router's answer to it; every other fact follows its effect.
     """
-    deployment = world.deployment
+    deployment = view.deployment
     if deployment is None:
-        return Plan(world.sequence)
+        return Plan(view.sequence)
     present = observed.replicas if observed else ()
     if deployment.is_deleted:
-        if world.rollout.is_removed:
-            return Plan(world.sequence, is_removal=observed is not None)
-        if not present and not world.roster.replicas:
-            return Plan(world.sequence, is_removal=True, facts=(WorkloadRemoved(),))
+        if view.rollout.is_removed:
+            return Plan(view.sequence, is_removal=observed is not None)
+        if not present and not view.roster.replicas:
+            return Plan(view.sequence, is_removal=True, facts=(WorkloadRemoved(),))
     if deployment.spec is None or deployment.spec_id is None or deployment.run_id is None:
-        return Plan(world.sequence)
+        return Plan(view.sequence)
     planner = _Planner(
-        world,
+        view,
         deployment,
         spec=deployment.spec,
         spec_id=deployment.spec_id,
@@ -111,7 +111,7 @@ class _Planner:
 
     def __init__(
         self,
-        world: DeploymentWorld,
+        view: DeploymentView,
         deployment: DeploymentState,
         *,
         spec: Spec,
@@ -119,8 +119,8 @@ class _Planner:
         run_id: str,
         present: tuple[ObservedReplica, ...],
     ) -> None:
-        self.world = world
-        self.rollout = world.rollout
+        self.view = view
+        self.rollout = view.rollout
         self.deployment = deployment
         self.spec = spec
         self.spec_id = spec_id
@@ -128,14 +128,14 @@ class _Planner:
         self.wanted = Wanted(run_id, deployment.wanted_replicas, _stop_reason(deployment, spec))
         self.present = present
         self.staying = tuple(
-            Staying(replica, world.roster.get(replica.replica_id))
+            Staying(replica, view.roster.get(replica.replica_id))
             for replica in present
-            if replica.replica_id not in world.rollout.retiring
+            if replica.replica_id not in view.rollout.retiring
         )
         self.staying_in = Counter(staying.observed.run_id for staying in self.staying)
         self.ready = sum(s.is_ready for s in self.staying if s.observed.run_id == run_id)
-        self.has_failed = deployment.exists and world.rollout.failed_spec_id == spec_id
-        self.is_new = deployment.exists and not self.has_failed and world.rollout.applied_spec_id != spec_id
+        self.has_failed = deployment.exists and view.rollout.failed_spec_id == spec_id
+        self.is_new = deployment.exists and not self.has_failed and view.rollout.applied_spec_id != spec_id
 
     def plan(self) -> Plan:
         workload = self.workload() if self.needs_apply() else None
@@ -146,16 +146,16 @@ class _Planner:
             *self.retiring_facts(retirement),
             *self.progress_facts(retirement),
         )
-        return Plan(self.world.sequence, restarts=self.restarts(), workload=workload, facts=facts)
+        return Plan(self.view.sequence, restarts=self.restarts(), workload=workload, facts=facts)
 
     def needs_apply(self) -> bool:
         lacks_replicas = not self.has_failed and self.staying_in[self.run_id] < self.wanted.replicas
         stopping = self.stopping()
-        has_untold = any(
+        has_unreported = any(
             replica.replica_id in stopping and replica.phase is not ReplicaPhase.STOPPING
             for replica in self.present
         )
-        return self.is_new or lacks_replicas or has_untold
+        return self.is_new or lacks_replicas or has_unreported
 
     def workload(self) -> Workload:
         """The wanted run at N, every other one at what it has; all at what they have if the spec failed."""
@@ -170,8 +170,8 @@ class _Planner:
             if numbers.get(run.run_id)
         )
         return Workload(
-            project_id=self.world.project_id,
-            deployment_id=self.world.deployment_id,
+            project_id=self.view.project_id,
+            deployment_id=self.view.deployment_id,
             runs=runs,
             retiring=self.rollout.retiring & self.existing(),
             stopping=self.stopping(),
@@ -180,11 +180,11 @@ class _Planner:
 
     def existing(self) -> frozenset[str]:
         """Every replica that the cluster shows or the roster lists."""
-        listed = (replica.replica_id for replica in self.world.roster.replicas)
+        listed = (replica.replica_id for replica in self.view.roster.replicas)
         return frozenset(listed) | {replica.replica_id for replica in self.present}
 
     def stopping(self) -> frozenset[str]:
-        return self.rollout.retiring & self.world.traffic.withdrawn & self.existing()
+        return self.rollout.retiring & self.view.traffic.withdrawn & self.existing()
 
     def restarts(self) -> tuple[Restart, ...]:
         return tuple(

@@ -24,7 +24,7 @@ elsewhere, as after any other death.
 
 
 @dataclass(frozen=True, slots=True)
-class Look:
+class Situation:
     """One look at everything that may send requests to a deployment.
 
     acknowledged: of each Envoy that may be serving, whether it routes by the present endpoints. An Envoy that
@@ -51,8 +51,8 @@ class Drain:
     active_requests: int = 0
 
 
-def observe(drain: Drain, leaving: Leaving, look: Look, now: float) -> Drain:
-    """The drain after one look.
+def observe(drain: Drain, leaving: Leaving, situation: Situation, now: float) -> Drain:
+    """The drain after one situation.
 
     | acknowledged by           | requests   | begun_at        | acknowledged_at | idle_since      |
     |---------------------------|------------|-----------------|-----------------|-----------------|
@@ -64,18 +64,18 @@ def observe(drain: Drain, leaving: Leaving, look: Look, now: float) -> Drain:
 
     Without an Envoy it is unknown what still runs, and unknown is not zero.
     """
-    if not any(look.acknowledged):
+    if not any(situation.acknowledged):
         return Drain()
     begun_at = now if drain.begun_at is None else drain.begun_at
-    if not all(look.acknowledged) and now - begun_at < PATIENCE_S:
+    if not all(situation.acknowledged) and now - begun_at < PATIENCE_S:
         return Drain(begun_at)
     acknowledged_at = now if drain.acknowledged_at is None else drain.acknowledged_at
     if leaving.address is None:
         active = 0
-    elif look.active_requests is None:
+    elif situation.active_requests is None:
         return Drain(begun_at, acknowledged_at, None, drain.active_requests)
     else:
-        active = look.active_requests.get(leaving.address, 0)
+        active = situation.active_requests.get(leaving.address, 0)
     if active:
         return Drain(begun_at, acknowledged_at, None, active)
     return Drain(begun_at, acknowledged_at, now if drain.idle_since is None else drain.idle_since)

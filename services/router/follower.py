@@ -9,10 +9,10 @@ from libs.common.bus.heartbeat import SetAside
 from libs.common.cluster.addresses import LOCAL, Addresses
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
-from libs.common.log.worlds import follow_worlds
+from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.world import DeploymentWorld, Worlds
+from libs.common.state.view import DeploymentView, DeploymentViews
 from services.router.routing import Routing, make_leaving, make_routing
 from services.router.xds.cache import Cache
 
@@ -33,7 +33,7 @@ class Follower:
         self._addresses = addresses
         self._progress = progress
         self._aside = Aside("route", progress.set_aside)
-        self.worlds = Worlds()
+        self.views = DeploymentViews()
         self.caught_up = asyncio.Event()
         self.draining: set[str] = set()
         self.has_draining = asyncio.Event()
@@ -45,9 +45,9 @@ class Follower:
 
     async def run(self) -> None:
         """Never returns."""
-        await follow_worlds(
+        await follow_views(
             self._log,
-            self.worlds,
+            self.views,
             self._aside,
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
@@ -55,23 +55,23 @@ class Follower:
         )
 
     def _on_caught_up(self, sequence: int) -> None:
-        for world in self.worlds:
+        for view in self.views:
             # One that cannot be routed keeps what Envoy has of it.
-            with self._aside.attempt(world.deployment_id):
-                self._take(world)
+            with self._aside.attempt(view.deployment_id):
+                self._take(view)
         self._progress.applied(sequence)
         self.caught_up.set()
-        logger.info("caught up", sequence=sequence, deployments=len(self.worlds.by_id))
+        logger.info("caught up", sequence=sequence, deployments=len(self.views.by_id))
 
-    def _on_change(self, world: DeploymentWorld, event: Recorded) -> None:
-        self._take(world)
+    def _on_change(self, view: DeploymentView, event: Recorded) -> None:
+        self._take(view)
         self._progress.applied(event.sequence)
 
-    def _take(self, world: DeploymentWorld) -> None:
-        name = world.deployment_id
-        is_gone = name not in self.worlds.by_id
-        self._cache.put(Routing(name, None, None) if is_gone else make_routing(world, self._addresses))
-        if make_leaving(world) and not is_gone:
+    def _take(self, view: DeploymentView) -> None:
+        name = view.deployment_id
+        is_gone = name not in self.views.by_id
+        self._cache.put(Routing(name, None, None) if is_gone else make_routing(view, self._addresses))
+        if make_leaving(view) and not is_gone:
             self.draining.add(name)
             self.has_draining.set()
         else:

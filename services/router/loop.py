@@ -12,8 +12,8 @@ from libs.common.events.traffic import WithdrawReason
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.world import DeploymentWorld
-from services.router.draining import PATIENCE_S, Drain, Look, decide, observe
+from libs.common.state.view import DeploymentView
+from services.router.draining import PATIENCE_S, Drain, Situation, decide, observe
 from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
 from services.router.routing import Leaving, make_leaving
@@ -85,32 +85,32 @@ class DrainLoop:
         }
         active = await self._admin.active_requests(draining) if sessions else None
         now = self._ticks()
-        worlds = [w for w in (self._follower.worlds.by_id.get(name) for name in draining) if w]
+        views = [w for w in (self._follower.views.by_id.get(name) for name in draining) if w]
         drains: dict[_Key, Drain] = {}
-        for world in worlds:
-            name = world.deployment_id
+        for view in views:
+            name = view.deployment_id
             if self._aside.is_resting(name):
                 drains |= {key: drain for key, drain in self._drains.items() if key[0] == name}
                 continue
             with self._aside.attempt(name):
-                look = Look(acknowledged[name], None if active is None else active.get(name, {}))
-                all_leaving = make_leaving(world)
+                situation = Situation(acknowledged[name], None if active is None else active.get(name, {}))
+                all_leaving = make_leaving(view)
                 for leaving in all_leaving:
                     key = (name, leaving.replica_id)
-                    drains[key] = observe(self._drains.get(key, Drain()), leaving, look, now)
+                    drains[key] = observe(self._drains.get(key, Drain()), leaving, situation, now)
                     self._drains[key] = drains[key]
-                await self._withdraw(world, all_leaving, now)
+                await self._withdraw(view, all_leaving, now)
         self._drains = drains
 
     def progress(self, deployment_id: str, replica_id: str) -> Drain:
-        """How far a leaving replica was at the last look."""
+        """How far a leaving replica was at the last situation."""
         return self._drains.get((deployment_id, replica_id), Drain())
 
-    async def _withdraw(self, world: DeploymentWorld, leaving: tuple[Leaving, ...], now: float) -> None:
+    async def _withdraw(self, view: DeploymentView, leaving: tuple[Leaving, ...], now: float) -> None:
         ready: defaultdict[WithdrawReason, list[str]] = defaultdict(list)
         cut = 0
         for one in leaving:
-            drain = self.progress(world.deployment_id, one.replica_id)
+            drain = self.progress(view.deployment_id, one.replica_id)
             reason = decide(drain, now=now, deadline_s=self._deadline_s)
             if reason is not None:
                 ready[reason].append(one.replica_id)
@@ -119,7 +119,7 @@ class DrainLoop:
             return
         reason = WithdrawReason.DEADLINE if WithdrawReason.DEADLINE in ready else WithdrawReason.IDLE
         replica_ids = [replica_id for some in ready.values() for replica_id in some]
-        await withdraw(self._log, world, replica_ids, reason, active_requests=cut)
+        await withdraw(self._log, view, replica_ids, reason, active_requests=cut)
 
 
 class StatusLoop:

@@ -6,7 +6,7 @@ from enum import StrEnum
 from libs.common.cluster.addresses import LOCAL, Addresses
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.state.deployment import DeploymentState
-from libs.common.state.world import DeploymentWorld
+from libs.common.state.view import DeploymentView
 
 
 class Health(StrEnum):
@@ -53,7 +53,7 @@ class Routing:
     endpoints: tuple[Endpoint, ...] | None
 
 
-def make_routing(world: DeploymentWorld, addresses: Addresses = LOCAL) -> Routing:
+def make_routing(view: DeploymentView, addresses: Addresses = LOCAL) -> Routing:
     """Routes and endpoints of one deployment.
 
     | deployment         | route                        | cluster                          |
@@ -67,11 +67,11 @@ def make_routing(world: DeploymentWorld, addresses: Addresses = LOCAL) -> Routin
     The cluster outlives a route that no longer leads to it, because requests are still running there, and
     a deployment that is enabled again finds it in place.
     """
-    endpoints = make_endpoints(world, addresses)
-    deployment = world.deployment
+    endpoints = make_endpoints(view, addresses)
+    deployment = view.deployment
     if deployment is None or not deployment.exists or deployment.spec is None or deployment.spec_id is None:
-        return Routing(world.deployment_id, None, endpoints or None)
-    return Routing(world.deployment_id, Route(deployment.spec_id, _refusal(deployment)), endpoints)
+        return Routing(view.deployment_id, None, endpoints or None)
+    return Routing(view.deployment_id, Route(deployment.spec_id, _refusal(deployment)), endpoints)
 
 
 def _refusal(deployment: DeploymentState) -> Refusal | None:
@@ -82,7 +82,7 @@ def _refusal(deployment: DeploymentState) -> Refusal | None:
     return Refusal.STOPPED
 
 
-def make_endpoints(world: DeploymentWorld, addresses: Addresses = LOCAL) -> tuple[Endpoint, ...]:
+def make_endpoints(view: DeploymentView, addresses: Addresses = LOCAL) -> tuple[Endpoint, ...]:
     """The targets of a deployment, at most one for each address, ordered by replica id.
 
     | replica                    | ready | ever ready | endpoint  |
@@ -101,8 +101,8 @@ def make_endpoints(world: DeploymentWorld, addresses: Addresses = LOCAL) -> tupl
     A port that a dead replica had may be another's by now; then the one that serves has the address.
     """
     by_address: dict[str, Endpoint] = {}
-    for replica in sorted(world.roster.replicas, key=lambda r: r.replica_id):
-        endpoint = _endpoint(world, replica, addresses)
+    for replica in sorted(view.roster.replicas, key=lambda r: r.replica_id):
+        endpoint = _endpoint(view, replica, addresses)
         if endpoint is None:
             continue
         other = by_address.get(endpoint.address)
@@ -111,28 +111,28 @@ def make_endpoints(world: DeploymentWorld, addresses: Addresses = LOCAL) -> tupl
     return tuple(sorted(by_address.values(), key=lambda e: e.replica_id))
 
 
-def _endpoint(world: DeploymentWorld, replica: Replica, addresses: Addresses) -> Endpoint | None:
-    if replica.address is None or replica.replica_id in world.traffic.withdrawn:
+def _endpoint(view: DeploymentView, replica: Replica, addresses: Addresses) -> Endpoint | None:
+    if replica.address is None or replica.replica_id in view.traffic.withdrawn:
         return None
     if replica.address not in addresses:
         return None
     is_ready = replica.state is ReplicaState.RUNNING
     if not is_ready and replica.ready_at is None:
         return None
-    if replica.replica_id in world.rollout.retiring:
+    if replica.replica_id in view.rollout.retiring:
         health = Health.DRAINING
     else:
         health = Health.HEALTHY if is_ready else Health.UNHEALTHY
-    return Endpoint(replica.address, replica.replica_id, _spec_id(world, replica), health)
+    return Endpoint(replica.address, replica.replica_id, _spec_id(view, replica), health)
 
 
-def _spec_id(world: DeploymentWorld, replica: Replica) -> str:
+def _spec_id(view: DeploymentView, replica: Replica) -> str:
     """The newest spec that the replica carries out: a spec that keeps the run is carried out by its
     replicas without a restart, so the one it was created for is only the last resort."""
-    applied = world.rollout.spec_of_run(replica.run_id)
+    applied = view.rollout.spec_of_run(replica.run_id)
     if applied is not None:
         return applied
-    deployment = world.deployment
+    deployment = view.deployment
     if deployment and deployment.spec_id and deployment.run_id == replica.run_id:
         return deployment.spec_id
     return replica.spec_id
@@ -146,11 +146,11 @@ class Leaving:
     address: str | None
 
 
-def make_leaving(world: DeploymentWorld) -> tuple[Leaving, ...]:
+def make_leaving(view: DeploymentView) -> tuple[Leaving, ...]:
     """Who waits to be withdrawn, by replica id.
 
     One that health has not listed yet is among them: it never gets a request, and the reconciler waits.
     """
-    addresses = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(world)}
-    waiting = world.rollout.retiring - world.traffic.withdrawn
+    addresses = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(view)}
+    waiting = view.rollout.retiring - view.traffic.withdrawn
     return tuple(Leaving(replica_id, addresses.get(replica_id)) for replica_id in sorted(waiting))

@@ -10,7 +10,7 @@ from libs.common.events.traffic import EndpointsWithdrawn, TrafficFact, Withdraw
 from libs.common.log.port import EventLog
 from libs.common.state import traffic
 from libs.common.state.traffic import TrafficState
-from libs.common.state.world import DeploymentWorld
+from libs.common.state.view import DeploymentView
 
 logger = structlog.get_logger()
 
@@ -19,7 +19,7 @@ ACTOR = "service:router"
 
 async def withdraw(
     log: EventLog,
-    world: DeploymentWorld,
+    view: DeploymentView,
     replica_ids: Collection[str],
     reason: WithdrawReason,
     *,
@@ -29,41 +29,41 @@ async def withdraw(
 
     On a conflict nothing is appended, and the next look decides again. Raises LogUnavailable.
     """
-    aggregate = Aggregate(world.project_id, TrafficFact.aggregate, world.deployment_id)
+    aggregate = Aggregate(view.project_id, TrafficFact.aggregate, view.deployment_id)
     loaded = await log.load(aggregate.filter)
     state = TrafficState()
     for event in loaded.events:
         state = traffic.evolve(state, event)
-    withdrawn = state.withdrawn & _existing(world) | set(replica_ids)
+    withdrawn = state.withdrawn & _existing(view) | set(replica_ids)
     if withdrawn <= state.withdrawn:
         return
     fact = EndpointsWithdrawn(
         replica_ids=tuple(sorted(withdrawn)), reason=reason, active_requests=active_requests
     )
     try:
-        await log.append([Draft(aggregate, fact)], heads=loaded.heads, cause=_cause(world))
+        await log.append([Draft(aggregate, fact)], heads=loaded.heads, cause=_cause(view))
     except AppendConflict:
-        logger.info("withdrawal conflicts", deployment_id=world.deployment_id)
+        logger.info("withdrawal conflicts", deployment_id=view.deployment_id)
         return
     logger.info(
         "endpoints withdrawn",
-        deployment_id=world.deployment_id,
+        deployment_id=view.deployment_id,
         replica_ids=sorted(replica_ids),
         reason=reason,
         active_requests=active_requests,
     )
 
 
-def _existing(world: DeploymentWorld) -> set[str]:
+def _existing(view: DeploymentView) -> set[str]:
     """Listed by health, or told to leave before health has listed them."""
-    return {replica.replica_id for replica in world.roster.replicas} | world.rollout.retiring
+    return {replica.replica_id for replica in view.roster.replicas} | view.rollout.retiring
 
 
-def _cause(world: DeploymentWorld) -> Cause:
+def _cause(view: DeploymentView) -> Cause:
     """Goes on from the newest event of the deployment."""
-    if world.last is None:
-        return Cause(actor=ACTOR, correlation_id=world.deployment_id)
-    last = world.last
+    if view.last is None:
+        return Cause(actor=ACTOR, correlation_id=view.deployment_id)
+    last = view.last
     return Cause(
         actor=ACTOR,
         correlation_id=last.cause.correlation_id,

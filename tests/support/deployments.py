@@ -20,7 +20,7 @@ from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, 
 from libs.common.ids import endpoint_host, new_id
 from libs.common.log.port import EventLog
 from libs.common.spec.model import Resources, Spec
-from libs.common.state.world import DeploymentWorld, fold
+from libs.common.state.view import DeploymentView, fold
 
 BORN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 CAUSE = Cause(actor="test", correlation_id="test")
@@ -70,7 +70,7 @@ class Storyteller:
         loaded = await self.log.load(*{draft.aggregate.filter for draft in drafts})
         await self.log.append(drafts, heads=loaded.heads, cause=CAUSE)
 
-    async def world(self) -> DeploymentWorld | None:
+    async def view(self) -> DeploymentView | None:
         return fold((await self.log.load(select(aggregate_id=self.deployment_id))).events)
 
     async def create(self, *, replicas: int = 1, spec_id: str = "spec-1", run_id: str = "run-1") -> None:
@@ -132,16 +132,16 @@ class Storyteller:
         await self.tell(WorkloadRemoved())
 
     async def withdrawn(self) -> frozenset[str]:
-        world = await self.world()
-        return world.traffic.withdrawn if world else frozenset()
+        view = await self.view()
+        return view.traffic.withdrawn if view else frozenset()
 
     def _roster(self) -> tuple[Replica, ...]:
         return tuple(self.roster.values())
 
 
-def a_world(facts: Iterable[Fact], *, deployment_id: str = "d1") -> DeploymentWorld:
-    """The world after these facts, without a log."""
-    world = fold(
+def a_view(facts: Iterable[Fact], *, deployment_id: str = "d1") -> DeploymentView:
+    """The view after these facts, without a log."""
+    view = fold(
         Recorded(
             sequence=sequence,
             time=BORN,
@@ -155,5 +155,5 @@ def a_world(facts: Iterable[Fact], *, deployment_id: str = "d1") -> DeploymentWo
         )
         for sequence, fact in enumerate(facts, start=1)
     )
-    assert world is not None
-    return world
+    assert view is not None
+    return view

@@ -24,7 +24,7 @@ from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.port import EventLog
 from libs.common.spec.model import Spec
 from libs.common.spec.template import make_template, run_id
-from libs.common.state.world import DeploymentWorld, fold
+from libs.common.state.view import DeploymentView, fold
 
 PROJECT = "default"
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ class Players:
     async def events(self) -> list[Recorded]:
         return [event async for event in self.log.read(select())]
 
-    async def world(self) -> DeploymentWorld | None:
+    async def view(self) -> DeploymentView | None:
         return fold((await self.log.load(select(aggregate_id=self.deployment_id))).events)
 
     async def observed(self) -> tuple[ObservedReplica, ...]:
@@ -68,10 +68,10 @@ class Players:
 
     async def register(self, wanted: Spec, *, traceparent: str | None = None) -> str | None:
         """The new spec's id; None for a deployment that is deleted."""
-        world = await self.world()
-        if world and world.deployment and world.deployment.is_deleted:
+        view = await self.view()
+        if view and view.deployment and view.deployment.is_deleted:
             return None
-        created = [DeploymentCreated(name=wanted.name)] if world is None else []
+        created = [DeploymentCreated(name=wanted.name)] if view is None else []
         registered = SpecRegistered(
             spec_id=f"s{self.said}", run_id=run_id(make_template(wanted)), spec=wanted
         )
@@ -79,16 +79,16 @@ class Players:
         return registered.spec_id
 
     async def delete(self) -> None:
-        world = await self.world()
-        if world and world.deployment and not world.deployment.is_deleted:
+        view = await self.view()
+        if view and view.deployment and not view.deployment.is_deleted:
             await self.say(DeploymentDeleted(name="demo"))
 
     async def health(self) -> bool:
         """One look of health at the cluster: the first difference to the roster becomes a fact."""
-        world = await self.world()
-        if world is None:
+        view = await self.view()
+        if view is None:
             return False
-        roster = {replica.replica_id: replica for replica in world.roster.replicas}
+        roster = {replica.replica_id: replica for replica in view.roster.replicas}
         seen = {replica.replica_id: replica for replica in await self.observed()}
         for id_, line in roster.items():
             fact = self._difference(line, seen.get(id_), roster)
@@ -111,14 +111,14 @@ class Players:
         return False
 
     async def condemn(self, number: int) -> None:
-        world = await self.world()
-        ready = world.roster.ready() if world else ()
-        if world and ready:
+        view = await self.view()
+        ready = view.roster.ready() if view else ()
+        if view and ready:
             line = ready[number % len(ready)]
             sentenced = line.model_copy(
                 update={"state": ReplicaState.UNREADY, "condemned_attempt": line.attempt}
             )
-            roster = tuple(sentenced if r == line else r for r in world.roster.replicas)
+            roster = tuple(sentenced if r == line else r for r in view.roster.replicas)
             await self.say(
                 ReplicaCondemned(
                     replica_id=line.replica_id,
@@ -131,11 +131,11 @@ class Players:
 
     async def router(self) -> bool:
         """The router has drained all that are to leave."""
-        world = await self.world()
-        if world is None or world.rollout.retiring <= world.traffic.withdrawn:
+        view = await self.view()
+        if view is None or view.rollout.retiring <= view.traffic.withdrawn:
             return False
         await self.say(
-            EndpointsWithdrawn(replica_ids=tuple(sorted(world.rollout.retiring)), reason=WithdrawReason.IDLE)
+            EndpointsWithdrawn(replica_ids=tuple(sorted(view.rollout.retiring)), reason=WithdrawReason.IDLE)
         )
         return True
 

@@ -14,7 +14,7 @@ TEAM = "_team"
 
 ROOT = "events"
 
-OFFERS = "append"
+APPEND_ROOT = "append"
 """Instead of `ROOT` on the way to the log, which alone listens there: what `ROOT` carries is stored."""
 
 
@@ -44,12 +44,12 @@ def parse_subject(subject: str) -> tuple[Aggregate, str]:
     return Aggregate(project_id, kind, aggregate_id), event_type
 
 
-def offered(subject: str) -> str:
+def append_subject(subject: str) -> str:
     """Where to send what the log shall store under `subject`; of a filter, the filter of all such places."""
     root, _, rest = subject.partition(".")
     if root != ROOT:
         raise ValueError(f"not an event subject: {subject}")
-    return f"{OFFERS}.{rest}"
+    return f"{APPEND_ROOT}.{rest}"
 
 
 def select(*, project_id: str = "*", kind: str = "*", aggregate_id: str = "*", event_type: str = "*") -> str:

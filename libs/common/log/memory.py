@@ -145,7 +145,7 @@ class MemoryLog:
             await self._grown.wait_for(lambda: len(self._events) > sequence)
 
     def _recorded(self, event: Stored) -> Recorded:
-        return self._unread.look(
+        return self._unread.note(
             wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)
         )
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from libs.common.bus.subjects import EVENTS_STREAM, heartbeat
-from libs.common.events.envelope import offered
+from libs.common.events.envelope import append_subject
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,7 +48,7 @@ def appender(facts: Iterable[str]) -> Permissions:
 
     Nobody may publish to the facts' own subjects: what is heard there is what the log has stored.
     """
-    return reader() + Permissions(tuple(offered(fact) for fact in facts))
+    return reader() + Permissions(tuple(append_subject(fact) for fact in facts))
 
 
 def worker(stream: str, durable: str) -> Permissions:

@@ -7,7 +7,7 @@ from typing import Any
 from nats.js import api
 
 from libs.common.bus import subjects
-from libs.common.events.envelope import OFFERS, ROOT, offered, select
+from libs.common.events.envelope import APPEND_ROOT, ROOT, append_subject, select
 
 _MINUTE = 60.0
 _DAY = 24 * 60 * _MINUTE
@@ -57,10 +57,10 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
             api.StreamConfig(
                 name=subjects.EVENTS_STREAM,
                 # Exactly the five tokens of an event, so that nothing else can ever get into the log.
-                subjects=[offered(select())],
+                subjects=[append_subject(select())],
                 # Nobody else listens to the offers, some of which are refused. What is stored the server
                 # itself publishes, so a plain subscription hears that, and nothing but that.
-                subject_transform=api.SubjectTransform(src=f"{OFFERS}.>", dest=f"{ROOT}.>"),
+                subject_transform=api.SubjectTransform(src=f"{APPEND_ROOT}.>", dest=f"{ROOT}.>"),
                 republish=api.RePublish(src=f"{ROOT}.>", dest=f"{ROOT}.>"),
                 storage=api.StorageType.FILE,
                 retention=api.RetentionPolicy.LIMITS,

@@ -23,7 +23,7 @@ class Unread:
             description="Events read that this version does not understand, or only in part",
         )
 
-    def look(self, event: Recorded) -> Recorded:
+    def note(self, event: Recorded) -> Recorded:
         """The event itself, when it was seen whether all of it is understood."""
         if event.fact is None:
             self._say(

@@ -67,7 +67,7 @@ class Commands:
         return await self.shell.run(
             lambda: loading.load_submit(self.log, known),
             lambda state: decide_submit(state, command),
-            lane=f"name {project_id} {spec.name}",
+            key=f"name {project_id} {spec.name}",
             cause=cause,
             earlier=_earlier(begun, lambda begun: earlier.find_submitted(self.log, begun, known)),
         )
@@ -83,7 +83,7 @@ class Commands:
         return await self.shell.run(
             lambda: loading.load_deployment(self.log, deployment_id),
             lambda state: decide_delete(state, Delete(deployment_id, project_id)),
-            lane=f"deployment {deployment_id}",
+            key=f"deployment {deployment_id}",
             cause=cause,
             earlier=_earlier(begun, lambda begun: earlier.find_deleted(self.log, begun, deployment_id)),
         )
@@ -96,7 +96,7 @@ class Commands:
         return await self.shell.run(
             lambda: loading.load_history(self.log, deployment_id),
             lambda state: decide_rollback(*state, command),
-            lane=f"deployment {deployment_id}",
+            key=f"deployment {deployment_id}",
             cause=cause,
         )
 
@@ -106,7 +106,7 @@ class Commands:
         return await self.shell.run(
             lambda: loading.load_name(self.log, name),
             lambda owner: decide_create(owner, command),
-            lane=f"project {name}",
+            key=f"project {name}",
             cause=cause,
         )
 
@@ -115,7 +115,7 @@ class Commands:
         return await self.shell.run(
             lambda: loading.load_rename_project(self.log, project_id, name),
             lambda state: decide_rename(state, RenameProject(project_id, name)),
-            lane=f"project {project_id}",
+            key=f"project {project_id}",
             cause=cause,
         )
 
@@ -123,7 +123,7 @@ class Commands:
         return await self.shell.run(
             lambda: loading.load_delete_project(self.log, project_id),
             lambda state: decide_delete_project(state, DeleteProject(project_id)),
-            lane=f"project {project_id}",
+            key=f"project {project_id}",
             cause=cause,
         )
 

@@ -20,7 +20,7 @@ S = TypeVar("S")
 
 
 @dataclass(frozen=True, slots=True)
-class Basis(Generic[S]):
+class Snapshot(Generic[S]):
     """state: what a decision is made from. heads: of every aggregate it may write.
     sequence: of the newest event read."""
 
@@ -38,7 +38,7 @@ class SubmitNames:
     deployment_id: str | None
 
 
-async def load_submit(log: EventLog, names: SubmitNames) -> Basis[SubmitState]:
+async def load_submit(log: EventLog, names: SubmitNames) -> Snapshot[SubmitState]:
     project_id, spec_name, deployment_id = names.project_id, names.spec_name, names.deployment_id
     wanted, home = name_aggregate(project_id, spec_name), project_aggregate(project_id)
     filters = [wanted.filter, home.filter, *_deployment_filters(deployment_id)]
@@ -56,45 +56,45 @@ async def load_submit(log: EventLog, names: SubmitNames) -> Basis[SubmitState]:
         name_owner=holder,
         target=target,
     )
-    return _basis(state, events)
+    return _snapshot(state, events)
 
 
-async def load_deployment(log: EventLog, deployment_id: str) -> Basis[DeploymentState | None]:
+async def load_deployment(log: EventLog, deployment_id: str) -> Snapshot[DeploymentState | None]:
     """A deployment with the head of its name."""
     events = list((await log.load(*_deployment_filters(deployment_id))).events)
     target = fold_deployment(events, deployment_id)
     if target is not None:
         events += (await log.load(name_aggregate(target.project_id, target.name).filter)).events
-    return _basis(target, events)
+    return _snapshot(target, events)
 
 
 async def load_history(
     log: EventLog, deployment_id: str
-) -> Basis[tuple[DeploymentState | None, Sequence[SpecRegistered]]]:
+) -> Snapshot[tuple[DeploymentState | None, Sequence[SpecRegistered]]]:
     """A deployment with every spec that was ever registered for it."""
     events = [event async for event in log.read(*_deployment_filters(deployment_id))]
     specs = [event.fact for event in events if isinstance(event.fact, SpecRegistered)]
-    return _basis((fold_deployment(events, deployment_id), specs), events)
+    return _snapshot((fold_deployment(events, deployment_id), specs), events)
 
 
-async def load_name(log: EventLog, name: str) -> Basis[str | None]:
+async def load_name(log: EventLog, name: str) -> Snapshot[str | None]:
     """Who holds the name of a project."""
     aggregate = name_aggregate(TEAM, name)
     events = (await log.load(aggregate.filter)).events
-    return _basis(fold_name(events, aggregate), events)
+    return _snapshot(fold_name(events, aggregate), events)
 
 
-async def load_rename_project(log: EventLog, project_id: str, name: str) -> Basis[RenameProjectState]:
+async def load_rename_project(log: EventLog, project_id: str, name: str) -> Snapshot[RenameProjectState]:
     """A project, and who holds the name that it shall have."""
     wanted = name_aggregate(TEAM, name)
     events = list((await log.load(project_aggregate(project_id).filter, wanted.filter)).events)
     state = fold_project(events, project_id)
     if state.name is not None and state.name != name:
         events += (await log.load(name_aggregate(TEAM, state.name).filter)).events
-    return _basis(RenameProjectState(state, fold_name(events, wanted)), events)
+    return _snapshot(RenameProjectState(state, fold_name(events, wanted)), events)
 
 
-async def load_delete_project(log: EventLog, project_id: str) -> Basis[DeleteProjectState]:
+async def load_delete_project(log: EventLog, project_id: str) -> Snapshot[DeleteProjectState]:
     """A project with the number of its deployments, and the guard that keeps that number true."""
     of_deployments = f"events.{project_id}.deployment.>"
     deployments = (await log.load(of_deployments)).events
@@ -105,7 +105,7 @@ async def load_delete_project(log: EventLog, project_id: str) -> Basis[DeletePro
     ids = {event.aggregate.id for event in deployments}
     existing = [d for d in (fold_deployment(deployments, i) for i in ids) if d is not None and d.exists]
     guard = Guard(of_deployments, deployments[-1].sequence if deployments else 0)
-    return _basis(DeleteProjectState(state, len(existing), guard), events)
+    return _snapshot(DeleteProjectState(state, len(existing), guard), events)
 
 
 def fold_name(events: Sequence[Recorded], aggregate: Aggregate) -> str | None:
@@ -137,7 +137,7 @@ def _sequence_of(events: Sequence[Recorded], aggregate: Aggregate) -> int:
     return max((event.sequence for event in _of(events, aggregate)), default=0)
 
 
-def _basis(state: S, events: Sequence[Recorded]) -> Basis[S]:
+def _snapshot(state: S, events: Sequence[Recorded]) -> Snapshot[S]:
     """Heads fold in the order read: of one aggregate read twice the later reading counts."""
     heads: Mapping[Aggregate, Head] = {e.aggregate: Head(e.sequence, e.hash) for e in events}
-    return Basis(state, heads, max((e.sequence for e in events), default=0))
+    return Snapshot(state, heads, max((e.sequence for e in events), default=0))

@@ -14,7 +14,7 @@ from libs.common.errors import AppendConflict, Temporary
 from libs.common.events.envelope import Cause
 from libs.common.log.port import EventLog
 from services.api.commands.decision import Decision
-from services.api.commands.loading import Basis
+from services.api.commands.loading import Snapshot
 
 logger = structlog.get_logger()
 
@@ -56,19 +56,19 @@ class Visible(Protocol):
 
 @dataclass(slots=True)
 class CommandShell:
-    """Carries out commands. One at a time for each `lane`, so that a stampede on one name does not collide
+    """Carries out commands. One at a time for each `key`, so that a stampede on one name does not collide
     with itself; what other processes do is met by the guards."""
 
     log: EventLog
     visible: Visible
-    _lanes: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
+    _locks: WeakValueDictionary[str, asyncio.Lock] = field(default_factory=WeakValueDictionary)
 
     async def run(
         self,
-        load: Callable[[], Awaitable[Basis[S]]],
+        load: Callable[[], Awaitable[Snapshot[S]]],
         decide: Callable[[S], Decision[T]],
         *,
-        lane: str,
+        key: str,
         cause: Cause,
         earlier: Earlier[T] | None = None,
     ) -> T:
@@ -79,7 +79,7 @@ class CommandShell:
 
         Raises Refused as `decide` does, Busy, LogUnavailable when the outcome is unknown.
         """
-        async with self._lane(lane):
+        async with self._one_at_a_time(key):
             answer, sequence = await self._attempt(load, decide, cause, earlier)
         if earlier is None:
             await self.visible.wait_for(sequence)
@@ -87,26 +87,26 @@ class CommandShell:
 
     async def _attempt(
         self,
-        load: Callable[[], Awaitable[Basis[S]]],
+        load: Callable[[], Awaitable[Snapshot[S]]],
         decide: Callable[[S], Decision[T]],
         cause: Cause,
         earlier: Earlier[T] | None,
     ) -> tuple[T, int]:
         """The answer, and the sequence at which it is true."""
         for attempt in range(1, MAX_ATTEMPTS + 1):
-            basis = await load()
+            snapshot = await load()
             # After the load: what is appended between them the guards notice.
             if earlier is not None and (earlier.is_possible or attempt > 1):
                 found = await earlier.find()
                 if found is not None:
-                    return found, basis.sequence
+                    return found, snapshot.sequence
             try:
                 self.visible.admit()
-                decision = decide(basis.state)
+                decision = decide(snapshot.state)
                 if not decision.drafts:
-                    return decision.answer, basis.sequence
+                    return decision.answer, snapshot.sequence
                 appended = await self.log.append(
-                    decision.drafts, heads=basis.heads, cause=cause, guards=decision.guards
+                    decision.drafts, heads=snapshot.heads, cause=cause, guards=decision.guards
                 )
             except AppendConflict as conflict:
                 logger.debug("lost a race", attempt=attempt, conflict=str(conflict))
@@ -123,9 +123,9 @@ class CommandShell:
         raise Busy("others keep changing the same thing; try again")
 
     @asynccontextmanager
-    async def _lane(self, name: str) -> AsyncIterator[None]:
-        lock = self._lanes.get(name)
+    async def _one_at_a_time(self, name: str) -> AsyncIterator[None]:
+        lock = self._locks.get(name)
         if lock is None:
-            lock = self._lanes[name] = asyncio.Lock()
+            lock = self._locks[name] = asyncio.Lock()
         async with lock:
             yield

@@ -164,13 +164,13 @@ def _router() -> dict[str, Any]:
 
 
 def _local_replies() -> dict[str, Any]:
-    """What Envoy answers by itself, as JSON.
+    """What Envoy answers by itself, as JSON. The flags are those of the last try.
 
     | response flags               | status  | error_code            |
     |------------------------------|---------|-----------------------|
     | NR: no scope, no route       | 404     | deployment_not_found  |
     | UH: no endpoint is healthy   | 503     | no_ready_replicas     |
-    | UF, NC: none could be reached| 503     | no_ready_replicas     |
+    | UF, NC: not reached          | 503     | no_ready_replicas     |
     | UC, UR, LR, UPE: broken off  | 503/502 | replica_failed        |
     | none, 404: a refusing route  | 404     | in the route's body   |
     | none, 503: memory runs out   | 503     | overloaded            |

@@ -14,7 +14,7 @@ from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Stored
 from libs.common.log.verify import Verified, verify
 from libs.common.state.rollout import RolloutState
-from libs.common.state.world import fold
+from libs.common.state.view import fold
 from tests.support.event_logs import AnyLog
 from tests.support.golden_facts import GOLDEN
 from tests.support.names import CAUSE
@@ -63,9 +63,9 @@ async def test_what_it_cannot_understand_is_no_fact_and_is_said_once(
     assert dict(events[0].data) == golden(event_type) | change
     (said,) = [entry for entry in logs if entry["log_level"] == "warning"]
     assert (said["event_type"], said["sequence"], says in said["reason"]) == (event_type, 1, True)
-    world = fold(events)
-    assert world is not None
-    assert (world.rollout, world.sequence) == (RolloutState(), 1)
+    view = fold(events)
+    assert view is not None
+    assert (view.rollout, view.sequence) == (RolloutState(), 1)
     assert isinstance(await verify(any_log.read_raw()), Verified)
 
 

@@ -24,7 +24,7 @@ from libs.common.runtime import Progress
 from libs.common.spec.model import HealthCheck, HealthChecks, NameValue
 from libs.common.spec.template import Template, run_id
 from libs.common.state.replica import Roster
-from libs.common.state.world import fold
+from libs.common.state.view import fold
 from services.health.loop import watch_cluster
 from services.health.prober import Prober
 from tests.support.deployments import Storyteller
@@ -81,8 +81,8 @@ class Stage:
         return [event.type for event in await self.events()]
 
     async def roster(self) -> Roster:
-        world = fold((await self.log.load(select(aggregate_id=self.deployment_id))).events)
-        return world.roster if world else Roster()
+        view = fold((await self.log.load(select(aggregate_id=self.deployment_id))).events)
+        return view.roster if view else Roster()
 
     async def until(self, state: ReplicaState, *, attempt: int = 0, within_s: float = 15) -> Replica:
         """The one replica, as soon as it is so."""
@@ -115,7 +115,7 @@ async def test_without_checks_it_is_ready_as_soon_as_its_port_accepts(stage: Sta
         assert replica.reason == "port_accepted"
         assert replica.ready_at is not None
         assert replica.started_at is not None
-        # An interpreter starts in that time too; what is ours is the wait for the next knock.
+        # An interpreter starts in that time too; what is ours is the wait for the next port retry.
         assert (replica.ready_at - replica.started_at).total_seconds() < 3
 
 

@@ -9,7 +9,7 @@ from nats.aio.client import Client
 
 from libs.common.clock import utc_now
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted
-from libs.common.events.envelope import Aggregate, Draft, offered
+from libs.common.events.envelope import Aggregate, Draft, append_subject
 from libs.common.log.export import export, import_
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.memory import MemoryLog
@@ -62,7 +62,7 @@ async def log(jetstream_log: JetStreamLog) -> JetStreamLog:
 
 
 async def forge(client: Client, headers: dict[str, str]) -> None:
-    subject = offered(DEPLOYMENT.subject("DeploymentDeleted"))
+    subject = append_subject(DEPLOYMENT.subject("DeploymentDeleted"))
     stored = await client.request(subject, ANSWER, headers=headers, timeout=5)
     assert json.loads(stored.data)["seq"] == 2
 

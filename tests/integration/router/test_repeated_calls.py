@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from tests.support.routed import a_served, assert_error
+from tests.support.routed import a_served
 from tests.support.upstream import Asked, Upstream, plain, upstreams
 
 REPEATED = {4, 5}
@@ -46,7 +46,9 @@ async def test_six_replicas_that_die_after_reading_a_call(routed, client, method
             method, "/", headers={"host": deployment.host, **headers}, content=b"once"
         )
         assert response.status_code == 503
-        assert_error(response, "replica_failed")
+        # The error is that of the last try, which may find the closed port of a dead replica.
+        last = {"replica_failed"} if expected == {1} else {"replica_failed", "no_ready_replicas"}
+        assert response.json()["error_code"] in last
         assert executions(six, method) in expected
 
 

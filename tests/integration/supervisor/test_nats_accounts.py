@@ -25,7 +25,7 @@ from tests.support.polling import eventually
 USERS = (*SERVICES, "commands")
 
 FACT = "default.{}.x.Something"
-OFFERS = {
+FACTS = {
     "api": FACT.format("deployment"),
     "reconciler": FACT.format("rollout"),
     "health": FACT.format("replica"),
@@ -101,12 +101,12 @@ async def ways_to_be_answered(client: Client, user: str) -> Sequence[tuple[str, 
         ("$JS.API.DIRECT.GET.EVENTS", b'{"seq": 1}'),
         ("$JS.API.DIRECT.GET.EVENTS", b'{"next_by_subj": "events.>", "seq": 1, "batch": 3}'),
     ]
-    if user in OFFERS:
-        stored = await client.jetstream().publish(f"append.{OFFERS[user]}", fact)
+    if user in FACTS:
+        stored = await client.jetstream().publish(f"append.{FACTS[user]}", fact)
         # Its own words come back as the answer.
         ways += [
             ("$JS.API.DIRECT.GET.EVENTS", json.dumps({"seq": stored.seq}).encode()),
-            (f"append.{OFFERS[user]}", fact),
+            (f"append.{FACTS[user]}", fact),
         ]
     if user == "commands":
         await client.jetstream().add_consumer(

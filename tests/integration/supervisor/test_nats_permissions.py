@@ -10,7 +10,7 @@ import pytest
 from nats.js.api import ConsumerConfig
 
 from libs.common.bus import subjects
-from libs.common.events.envelope import offered
+from libs.common.events.envelope import append_subject
 from libs.common.ids import new_id
 from tests.support.nats_users import connected_as
 
@@ -137,7 +137,7 @@ async def test_another_system_forges_no_outcome(lasting_platform):
 async def test_another_system_reads_the_events_resumably(lasting_platform):
     subject = f"events.default.deployment.{new_id()}.Something"
     async with connected_as(lasting_platform, "api") as api:
-        first = await api.jetstream().publish(offered(subject), b"{}")
+        first = await api.jetstream().publish(append_subject(subject), b"{}")
     async with connected_as(lasting_platform, "commands") as client:
         stream = client.jetstream()
         ordered = await stream.subscribe(subject, stream=subjects.EVENTS_STREAM, ordered_consumer=True)

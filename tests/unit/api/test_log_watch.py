@@ -10,13 +10,13 @@ def test_a_broker_that_does_not_answer_once_is_no_problem_and_no_reason_to_refus
     condition.missed("no answer")
     assert condition.problem == "no answer"
     condition.check_room()
-    condition.looked(refused="")
+    condition.checked(refused="")
     assert condition.problem == ""
 
 
 def test_what_the_broker_refuses_stays_so_while_it_is_silent():
     condition = LogCondition()
-    condition.looked(refused="no space left")
+    condition.checked(refused="no space left")
     condition.missed("no answer")
     assert condition.problem == "the log cannot be written: no space left"
     with pytest.raises(NoRoom, match="no space left"):
@@ -28,5 +28,5 @@ def test_a_shortage_refuses_while_appends_are_still_taken():
     assert condition.problem == "the disk is nearly full"
     with pytest.raises(NoRoom, match="nearly full"):
         condition.check_room()
-    condition.looked(refused="refused")
+    condition.checked(refused="refused")
     assert condition.problem == "the log cannot be written: refused; the disk is nearly full"

@@ -6,7 +6,7 @@ from libs.common.events.deployment import DeploymentCreated
 from libs.common.events.envelope import Aggregate, Cause, Draft
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
-from libs.common.state.world import Worlds
+from libs.common.state.view import DeploymentViews
 from services.autoscaler.follower import follow
 from tests.support.polling import eventually
 
@@ -19,16 +19,16 @@ async def create(log: MemoryLog, deployment_id: str) -> int:
 
 
 async def test_it_is_ready_when_the_past_is_taken_in_and_goes_on_with_the_present() -> None:
-    log, worlds, progress = MemoryLog(), Worlds(), Progress()
+    log, views, progress = MemoryLog(), DeploymentViews(), Progress()
     before = await create(log, "d1")
-    task = asyncio.ensure_future(follow(log, worlds, progress))
+    task = asyncio.ensure_future(follow(log, views, progress))
     try:
         await eventually(lambda: progress.is_ready)
         assert progress.applied_sequence == before
-        assert set(worlds.by_id) == {"d1"}
+        assert set(views.by_id) == {"d1"}
         after = await create(log, "d2")
         await eventually(lambda: progress.applied_sequence == after)
-        assert set(worlds.by_id) == {"d1", "d2"}
+        assert set(views.by_id) == {"d1", "d2"}
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

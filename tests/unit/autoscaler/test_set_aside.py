@@ -4,7 +4,7 @@ import asyncio
 
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
-from libs.common.state.world import Worlds
+from libs.common.state.view import DeploymentViews
 from services.autoscaler.follower import follow
 from tests.support.deployments import Storyteller
 from tests.support.poison import PoisonedLog
@@ -12,21 +12,21 @@ from tests.support.polling import eventually
 
 
 async def test_others_go_on_it_is_named_and_comes_back() -> None:
-    log, worlds, progress = PoisonedLog(MemoryLog()), Worlds(), Progress()
+    log, views, progress = PoisonedLog(MemoryLog()), DeploymentViews(), Progress()
     sick, well = Storyteller(log), Storyteller(log)
     await sick.create()
     log.poisoned = {sick.deployment_id}
-    task = asyncio.ensure_future(follow(log, worlds, progress))
+    task = asyncio.ensure_future(follow(log, views, progress))
     try:
         await eventually(lambda: progress.is_ready)
         await well.create()
-        await eventually(lambda: well.deployment_id in worlds.by_id)
+        await eventually(lambda: well.deployment_id in views.by_id)
         (shown,) = progress.set_aside.values()
         assert (shown.subject, shown.reason) == (sick.deployment_id, "follow: PoisonError")
         await sick.register(spec_id="spec-2")
         log.poisoned = set()
         await eventually(lambda: not progress.set_aside)
-        deployment = worlds.by_id[sick.deployment_id].deployment
+        deployment = views.by_id[sick.deployment_id].deployment
         assert deployment is not None
         assert (deployment.is_created, deployment.spec_id) == (True, "spec-2")
     finally:

@@ -5,7 +5,7 @@ import errno
 import pytest
 import typer
 
-from libs.cli.errors import CommandFailed, describe, status_of, told
+from libs.cli.errors import CommandFailed, describe, reported_errors, status_of
 from libs.client import ApiError, Unreachable
 
 
@@ -120,7 +120,7 @@ ENDINGS = [
 
 @pytest.mark.parametrize(("error", "status", "stderr"), ENDINGS)
 def test_an_error_ends_in_lines_and_a_status(capsys, error, status, stderr):
-    with pytest.raises(typer.Exit) as ended, told():
+    with pytest.raises(typer.Exit) as ended, reported_errors():
         raise error
     assert ended.value.exit_code == status
     captured = capsys.readouterr()
@@ -128,5 +128,5 @@ def test_an_error_ends_in_lines_and_a_status(capsys, error, status, stderr):
 
 
 def test_a_reader_that_has_seen_enough_is_left_to_the_command_line():
-    with pytest.raises(BrokenPipeError), told():
+    with pytest.raises(BrokenPipeError), reported_errors():
         raise BrokenPipeError(errno.EPIPE, "Broken pipe")

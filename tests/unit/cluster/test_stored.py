@@ -82,7 +82,7 @@ def test_a_record_that_cannot_be_read_hides_its_own_deployment_alone_and_is_name
     with pytest.raises(UnreadableRecord, match=rf"record.json cannot be read: [\s\S]*({says})") as refused:
         load_record(broken)
     assert str(broken) in str(refused.value)
-    seen = Observer(home, utc_now).look(home.deployment_ids()).workloads
+    seen = Observer(home, utc_now).observe(home.deployment_ids()).workloads
     assert str(broken) in seen[DEPLOYMENT].problem
     assert [replica.replica_id for replica in seen[OTHER].replicas] == ["3" * 32]
 

@@ -8,8 +8,8 @@ from libs.common.events.envelope import (
     GENESIS,
     Aggregate,
     Draft,
+    append_subject,
     chain_hash,
-    offered,
     parse_subject,
     select,
 )
@@ -39,13 +39,13 @@ def test_what_is_no_event_subject_is_refused(subject):
     ],
 )
 def test_events_are_offered_beside_the_subjects_they_are_stored_under(subject, expected):
-    assert offered(subject) == expected
+    assert append_subject(subject) == expected
 
 
 @pytest.mark.parametrize("subject", ["commands.a.b.c.d", "append.a.b.c.d", "eventsx.a", ""])
 def test_nothing_but_an_event_is_offered(subject):
     with pytest.raises(ValueError, match="not an event subject"):
-        offered(subject)
+        append_subject(subject)
 
 
 @pytest.mark.parametrize(

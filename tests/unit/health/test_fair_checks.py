@@ -11,8 +11,8 @@ from libs.common.set_aside import Aside
 from libs.common.spec.model import HealthCheck, HealthChecks
 from libs.common.spec.template import Template
 from services.health.examination import Ready
+from services.health.probe_runner import IN_FLIGHT, ProbeRunner
 from services.health.prober import Prober
-from services.health.rounds import IN_FLIGHT, Rounds
 from tests.support.polling import eventually
 
 REPLICAS = 256
@@ -62,27 +62,27 @@ async def test_a_neighbour_of_256_hanging_replicas_is_checked_on_time() -> None:
     slow_server = await asyncio.start_server(hang, "127.0.0.1", 0, backlog=1024)
     quick_server = await asyncio.start_server(answer, "127.0.0.1", 0)
     slow, quick = (s.sockets[0].getsockname()[1] for s in (slow_server, quick_server))
-    rounds = Rounds(
+    probe_runner = ProbeRunner(
         Prober(),
         clock=utc_now,
         ticks=monotonic,
         on_verdict=lambda _: None,
         aside=Aside("probe", {}),
     )
-    running = asyncio.ensure_future(rounds.run())
+    running = asyncio.ensure_future(probe_runner.run())
     try:
         hog = workload(HOG, REPLICAS, slow, HealthChecks(readiness=never, liveness=never))
-        rounds.attend_one(HOG, hog, None)
+        probe_runner.attend_one(HOG, hog, None)
         await eventually(lambda: len(hanging) == IN_FLIGHT, within_s=30, because="not all slots are taken")
 
         since = loop.time()
-        rounds.attend_one(
+        probe_runner.attend_one(
             NEIGHBOUR, workload(NEIGHBOUR, 1, quick, HealthChecks(readiness=soon, liveness=soon)), None
         )
         await eventually(lambda: asked, within_s=5, because="the neighbour's first check is not made")
         assert asked[0] - since < 2
         ready = Ready(ReplicaReason.PROBE_SUCCEEDED)
-        await eventually(lambda: list(rounds.conclusions(NEIGHBOUR).values()) == [ready])
+        await eventually(lambda: list(probe_runner.conclusions(NEIGHBOUR).values()) == [ready])
         # Two checks a second from now on, of which none waits for one of the hanging.
         await eventually(lambda: len(asked) >= 7, within_s=10, because="the neighbour's checks starve")
         assert max(later - earlier for earlier, later in pairwise(asked)) < 3

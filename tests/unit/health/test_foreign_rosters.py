@@ -24,7 +24,7 @@ def forged(scene: Scene, replica_id: str, state: ReplicaState) -> Replica:
 
 async def imported(scene: Scene, *replicas: Replica) -> None:
     """Appended by another hand, and followed by health as its follower does."""
-    before = scene.records.worlds.sequence
+    before = scene.records.views.sequence
     await scene.tell(ReplicaStarted(replica_id=replicas[0].replica_id, roster=replicas))
     async for event in scene.log.read("events.>", after=before):
         if scene.records.take_over(event):
@@ -39,9 +39,9 @@ def addresses(scene: Scene) -> set[str | None]:
 async def test_a_replica_that_the_cluster_does_not_show_is_no_more(state: ReplicaState) -> None:
     scene = Scene()
     await scene.begin()
-    await scene.look()
+    await scene.observe()
     await imported(scene, forged(scene, "f" * 32, state))
-    await scene.look()
+    await scene.observe()
     assert FORGED not in addresses(scene)
     assert {r.replica_id for r in scene.records.rosters[DEPLOYMENT].replicas} == set(
         await scene.replica_ids()
@@ -54,19 +54,19 @@ async def test_a_replica_of_the_cluster_has_the_address_that_the_cluster_shows(s
     await scene.begin()
     (replica_id,) = await scene.replica_ids()
     scene.cluster.start(replica_id)
-    await scene.look()
+    await scene.observe()
     (shown,) = addresses(scene)
     await imported(scene, forged(scene, replica_id, state))
-    await scene.look()
+    await scene.observe()
     assert addresses(scene) == {shown}
-    assert await scene.look() == []
+    assert await scene.observe() == []
 
 
 async def test_one_of_a_deployment_that_the_cluster_does_not_know_at_all() -> None:
     scene = Scene()
     await scene.restart_health()
     await imported(scene, forged(scene, "f" * 32, ReplicaState.RUNNING))
-    assert await scene.look() == ["ReplicaStopped"]
+    assert await scene.observe() == ["ReplicaStopped"]
     fact = (await scene.events())[-1].fact
     assert isinstance(fact, ReplicaStopped)
     assert (fact.reason, fact.roster) == (ReplicaReason.LOST, ())
@@ -75,6 +75,6 @@ async def test_one_of_a_deployment_that_the_cluster_does_not_know_at_all() -> No
 async def test_our_own_facts_are_no_news() -> None:
     scene = Scene()
     await scene.begin()
-    await scene.look()
+    await scene.observe()
     for event in await scene.events():
         assert not scene.records.take_over(event)

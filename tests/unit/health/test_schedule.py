@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from services.health.schedule import Schedule, first_due, knock_delay_s, next_due
+from services.health.schedule import Schedule, first_due, next_due, port_retry_delay_s
 
 
 @pytest.mark.parametrize(
@@ -52,8 +52,8 @@ def test_next_due(due_at: float, now: float, expected: float) -> None:
     assert next_due(due_at, period_s=5.0, now=now) == expected
 
 
-def test_a_closed_port_is_knocked_at_ever_more_slowly() -> None:
-    delays = [knock_delay_s(n) for n in range(100)]
+def test_a_closed_port_is_tried_again_ever_more_slowly() -> None:
+    delays = [port_retry_delay_s(n) for n in range(100)]
     assert delays[0] == 0.1
     assert delays == sorted(delays)
     assert delays[-1] == 1.0

@@ -18,7 +18,7 @@ from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
 from libs.common.spec.model import HealthCheck, HealthChecks
 from libs.common.spec.template import Template, run_id
-from libs.common.state.world import fold
+from libs.common.state.view import fold
 from services.health.loop import watch_cluster
 from services.health.probe_request import Endpoint
 from services.health.prober import Prober
@@ -102,8 +102,8 @@ class Scene:
 
     async def state(self, deployment_id: str) -> ReplicaState | None:
         events = [e async for e in self.log.read(select(aggregate_id=deployment_id))]
-        world = fold(events)
-        return world.roster.replicas[0].state if world and world.roster.replicas else None
+        view = fold(events)
+        return view.roster.replicas[0].state if view and view.roster.replicas else None
 
     async def until(self, deployment_id: str, state: ReplicaState) -> None:
         async def is_so() -> bool:

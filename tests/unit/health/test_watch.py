@@ -20,11 +20,11 @@ from libs.common.events.replica import ReplicaState, ReplicaStopped
 from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Appended, Guard, Heads
-from libs.common.log.worlds import WORLD_FILTERS
+from libs.common.log.views import VIEW_FILTERS
 from libs.common.runtime import Progress
 from libs.common.spec.model import Resources, Spec
 from libs.common.spec.template import make_template, run_id
-from libs.common.state.world import Worlds
+from libs.common.state.view import DeploymentViews
 from services.health.loop import BRISK_TICK_S, TICK_S, Watch
 from services.health.prober import Prober
 from services.health.records import Records
@@ -96,7 +96,7 @@ class Scene:
         )
 
     async def restart_health(self) -> None:
-        self.records = Records(self.log, Worlds())
+        self.records = Records(self.log, DeploymentViews())
         await self.follow()
         await self.records.load()
         self.watch = Watch(
@@ -110,14 +110,14 @@ class Scene:
 
     async def follow(self) -> None:
         """What the follower does, without its task."""
-        worlds = self.records.worlds
-        async for event in self.log.read(*WORLD_FILTERS, after=worlds.sequence):
-            self.records.note(worlds.apply(event), event)
+        views = self.records.views
+        async for event in self.log.read(*VIEW_FILTERS, after=views.sequence):
+            self.records.note(views.apply(event), event)
 
-    async def look(self) -> list[str]:
+    async def observe(self) -> list[str]:
         """The types of what one look appends."""
         before = await self.log.last_sequence()
-        await self.watch.look()
+        await self.watch.observe()
         await self.follow()
         return [event.type for event in await self.events(after=before)]
 
@@ -138,24 +138,24 @@ async def scene() -> Scene:
 
 async def test_the_life_of_a_replica(scene: Scene) -> None:
     (replica_id,) = await scene.replica_ids()
-    assert await scene.look() == ["ReplicaStarted"]
+    assert await scene.observe() == ["ReplicaStarted"]
     scene.cluster.start(replica_id)
-    assert await scene.look() == ["ReplicaStarted"]
-    assert await scene.look() == []
+    assert await scene.observe() == ["ReplicaStarted"]
+    assert await scene.observe() == []
     scene.cluster.say(replica_id, ready=True)
-    assert await scene.look() == ["ReplicaBecameReady"]
+    assert await scene.observe() == ["ReplicaBecameReady"]
     scene.cluster.say(replica_id, ready=False, message="readiness probe: HTTP 503")
-    assert await scene.look() == ["ReplicaBecameUnready"]
+    assert await scene.observe() == ["ReplicaBecameUnready"]
     scene.cluster.exit(replica_id, status=1)
-    assert await scene.look() == ["ReplicaStopped"]
+    assert await scene.observe() == ["ReplicaStopped"]
     scene.cluster.start(replica_id)
-    assert await scene.look() == ["ReplicaRestarted", "ReplicaBecameUnready"]
+    assert await scene.observe() == ["ReplicaRestarted", "ReplicaBecameUnready"]
     scene.cluster.say(replica_id, ready=True)
-    assert await scene.look() == ["ReplicaBecameReady"]
+    assert await scene.observe() == ["ReplicaBecameReady"]
     await scene.apply(0, stopping=[replica_id])
-    assert await scene.look() == ["ReplicaBecameUnready"]
+    assert await scene.observe() == ["ReplicaBecameUnready"]
     scene.cluster.end(replica_id)
-    assert await scene.look() == ["ReplicaStopped"]
+    assert await scene.observe() == ["ReplicaStopped"]
     assert scene.records.rosters[DEPLOYMENT].replicas == ()
 
 
@@ -163,7 +163,7 @@ async def test_a_first_readiness_continues_the_change_that_asked_for_it(scene: S
     (replica_id,) = await scene.replica_ids()
     scene.cluster.start(replica_id)
     scene.cluster.say(replica_id, ready=True)
-    await scene.look()
+    await scene.observe()
     (applied,) = [event async for event in scene.log.read(select(event_type="SpecApplied"))]
     for event in await scene.events():
         assert event.cause.actor == "service:health"
@@ -176,9 +176,9 @@ async def test_a_first_readiness_continues_the_change_that_asked_for_it(scene: S
 async def test_a_crash_was_asked_for_by_nobody(scene: Scene) -> None:
     (replica_id,) = await scene.replica_ids()
     scene.cluster.start(replica_id)
-    await scene.look()
+    await scene.observe()
     scene.cluster.exit(replica_id, signal=9)
-    await scene.look()
+    await scene.observe()
     crash = (await scene.events())[-1]
     assert crash.type == "ReplicaStopped"
     assert crash.cause.correlation_id == "the request"
@@ -189,22 +189,22 @@ async def test_a_cluster_that_does_not_answer_changes_nothing(scene: Scene) -> N
     (replica_id,) = await scene.replica_ids()
     scene.cluster.start(replica_id)
     scene.cluster.say(replica_id, ready=True)
-    await scene.look()
+    await scene.observe()
     scene.cluster.is_available = False
     with pytest.raises(ClusterUnavailable):
-        await scene.watch.look()
+        await scene.watch.observe()
     assert len(scene.records.rosters[DEPLOYMENT].ready()) == 1
     scene.cluster.is_available = True
-    assert await scene.look() == []
+    assert await scene.observe() == []
 
 
 async def test_a_restart_of_health_holds_what_was_ready(scene: Scene) -> None:
     (replica_id,) = await scene.replica_ids()
     scene.cluster.start(replica_id)
     scene.cluster.say(replica_id, ready=True)
-    await scene.look()
+    await scene.observe()
     await scene.restart_health()
-    assert await scene.look() == []
+    assert await scene.observe() == []
     assert len(scene.records.rosters[DEPLOYMENT].ready()) == 1
 
 
@@ -212,20 +212,20 @@ async def test_what_happened_while_health_was_away_is_told_once(scene: Scene) ->
     (replica_id,) = await scene.replica_ids()
     scene.cluster.start(replica_id)
     scene.cluster.say(replica_id, ready=True)
-    await scene.look()
+    await scene.observe()
     scene.cluster.exit(replica_id, status=3)
     scene.cluster.start(replica_id)
     await scene.restart_health()
-    assert await scene.look() == ["ReplicaStopped", "ReplicaRestarted", "ReplicaBecameReady"]
-    assert await scene.look() == []
+    assert await scene.observe() == ["ReplicaStopped", "ReplicaRestarted", "ReplicaBecameReady"]
+    assert await scene.observe() == []
 
 
 async def test_an_append_without_an_answer_is_not_repeated(scene: Scene) -> None:
     scene.log.is_forgetful = True
     with pytest.raises(LogUnavailable):
-        await scene.watch.look()
+        await scene.watch.observe()
     scene.log.is_forgetful = False
-    assert await scene.look() == []
+    assert await scene.observe() == []
     assert [event.type for event in await scene.events()] == ["ReplicaStarted"]
 
 
@@ -233,9 +233,9 @@ async def test_a_conflict_makes_it_decide_again_on_what_is_there(scene: Scene) -
     """As two copies would: what the other has written already is not written again."""
     other, mine = scene.watch, scene.records
     await scene.restart_health()
-    assert await scene.look() == ["ReplicaStarted"]
+    assert await scene.observe() == ["ReplicaStarted"]
     scene.records = mine
-    await other.look()
+    await other.observe()
     assert [event.type for event in await scene.events()] == ["ReplicaStarted"]
     assert len(mine.rosters[DEPLOYMENT].replicas) == 1
 
@@ -243,44 +243,44 @@ async def test_a_conflict_makes_it_decide_again_on_what_is_there(scene: Scene) -
 async def test_a_retired_replica_that_ends_between_two_looks_was_stopped_not_lost(scene: Scene) -> None:
     (replica_id,) = await scene.replica_ids()
     scene.cluster.start(replica_id)
-    await scene.look()
+    await scene.observe()
     await scene.tell(ReplicasRetiring(replica_ids=(replica_id,), reason=RetireReason.DISABLED))
     await scene.apply(0, stopping=[replica_id])
     scene.cluster.end(replica_id)
-    assert await scene.look() == ["ReplicaStopped"]
+    assert await scene.observe() == ["ReplicaStopped"]
     fact = (await scene.events())[-1].fact
     assert isinstance(fact, ReplicaStopped)
     assert fact.reason == "stopped"
 
 
 async def test_a_deployment_that_is_gone_from_the_cluster_loses_its_replicas(scene: Scene) -> None:
-    await scene.look()
+    await scene.observe()
     await scene.cluster.remove(DEPLOYMENT, fence=2)
     scene.cluster.advance()
-    assert await scene.look() == ["ReplicaStopped"]
+    assert await scene.observe() == ["ReplicaStopped"]
     assert DEPLOYMENT not in scene.records.rosters
-    assert await scene.look() == []
+    assert await scene.observe() == []
 
 
 async def test_being_woken_for_a_deployment_of_which_nothing_is_left_is_nothing(scene: Scene) -> None:
-    await scene.look()
+    await scene.observe()
     await scene.cluster.remove(DEPLOYMENT, fence=2)
     scene.cluster.advance()
-    assert await scene.look() == ["ReplicaStopped"]
+    assert await scene.observe() == ["ReplicaStopped"]
     last = await scene.log.last_sequence()
-    await scene.watch.look_at(DEPLOYMENT)
+    await scene.watch.observe_one(DEPLOYMENT)
     assert await scene.log.last_sequence() == last
 
 
 async def test_it_looks_more_often_while_a_replica_comes_up_or_goes(scene: Scene) -> None:
     assert scene.watch.tick_s() == TICK_S
-    await scene.look()
+    await scene.observe()
     assert scene.watch.tick_s() == BRISK_TICK_S
     scene.now += timedelta(minutes=2)
     assert scene.watch.tick_s() == TICK_S
     (replica_id,) = await scene.replica_ids()
     await scene.apply(0, stopping=[replica_id])
-    await scene.look()
+    await scene.observe()
     (replica,) = scene.records.rosters[DEPLOYMENT].replicas
     assert replica.state is ReplicaState.STOPPING
     assert scene.watch.tick_s() == BRISK_TICK_S

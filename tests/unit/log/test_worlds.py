@@ -1,4 +1,4 @@
-"""Following the log into worlds: silent about the past, one call for each event after it."""
+"""Following the log into views: silent about the past, one call for each event after it."""
 
 import asyncio
 
@@ -8,9 +8,9 @@ from libs.common.events.fact import Fact
 from libs.common.events.project import ProjectCreated
 from libs.common.events.rollout import WorkloadRemoved
 from libs.common.log.memory import MemoryLog
-from libs.common.log.worlds import follow_worlds
+from libs.common.log.views import follow_views
 from libs.common.set_aside import Aside
-from libs.common.state.world import Worlds
+from libs.common.state.view import DeploymentViews
 from tests.support.polling import eventually
 
 CAUSE = Cause(actor="key:default", correlation_id="c")
@@ -23,50 +23,50 @@ async def say(log: MemoryLog, fact: Fact, id_: str) -> int:
 
 
 async def test_it_calls_once_when_caught_up_and_then_for_each_event() -> None:
-    log, worlds = MemoryLog(), Worlds()
+    log, views = MemoryLog(), DeploymentViews()
     await say(log, DeploymentCreated(name="one"), "d1")
     end = await say(log, ProjectCreated(name="p"), "p1")
     caught_up: list[int] = []
     changes: list[tuple[str, str]] = []
     task = asyncio.ensure_future(
-        follow_worlds(
+        follow_views(
             log,
-            worlds,
+            views,
             Aside("follow", {}),
             on_caught_up=caught_up.append,
-            on_change=lambda world, event: changes.append((world.deployment_id, event.type)),
+            on_change=lambda view, event: changes.append((view.deployment_id, event.type)),
             on_importing=lambda _: None,
         )
     )
     try:
         await eventually(lambda: bool(caught_up))
-        assert (caught_up, changes, worlds.sequence) == ([end], [], end)
-        assert set(worlds.by_id) == {"d1"}
+        assert (caught_up, changes, views.sequence) == ([end], [], end)
+        assert set(views.by_id) == {"d1"}
 
         await say(log, DeploymentDeleted(name="one"), "d1")
         await say(log, ProjectCreated(name="q"), "q1")
         await say(log, WorkloadRemoved(), "d1")
         await eventually(lambda: len(changes) == 2)
         assert changes == [("d1", "DeploymentDeleted"), ("d1", "WorkloadRemoved")]
-        assert set(worlds.by_id) == set()
+        assert set(views.by_id) == set()
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
 
 
 async def test_of_an_import_it_calls_when_all_of_it_is_there_and_for_no_event() -> None:
-    original, log, worlds = MemoryLog(), MemoryLog(), Worlds()
+    original, log, views = MemoryLog(), MemoryLog(), DeploymentViews()
     for number in range(3):
         await say(original, DeploymentCreated(name="one"), f"d{number}")
     events = [event async for event in original.read_raw()]
     calls: list[object] = []
     task = asyncio.ensure_future(
-        follow_worlds(
+        follow_views(
             log,
-            worlds,
+            views,
             Aside("follow", {}),
             on_caught_up=calls.append,
-            on_change=lambda world, _: calls.append(world.deployment_id),
+            on_change=lambda view, _: calls.append(view.deployment_id),
             on_importing=lambda importing: calls.append(str(importing)),
         )
     )
@@ -74,13 +74,13 @@ async def test_of_an_import_it_calls_when_all_of_it_is_there_and_for_no_event() 
         await eventually(lambda: calls == ["None", 0])
         await log.restore(events[:2], until=3)
         await eventually(lambda: "importing 2 of 3" in calls)
-        assert not worlds.by_id
+        assert not views.by_id
         await log.restore(events[2:], until=3)
         await eventually(lambda: calls[-2:] == ["None", 3])
-        assert set(worlds.by_id) == {"d0", "d1", "d2"}
+        assert set(views.by_id) == {"d0", "d1", "d2"}
         await say(log, DeploymentDeleted(name="one"), "d1")
         await eventually(lambda: calls[-1] == "d1")
-        assert {call for call in calls if call in worlds.by_id} == {"d1"}
+        assert {call for call in calls if call in views.by_id} == {"d1"}
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)

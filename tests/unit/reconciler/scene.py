@@ -12,7 +12,7 @@ from libs.common.state.deployment import DeploymentState
 from libs.common.state.replica import Roster
 from libs.common.state.rollout import RolloutState
 from libs.common.state.traffic import TrafficState
-from libs.common.state.world import DeploymentWorld
+from libs.common.state.view import DeploymentView
 
 PROJECT = "default"
 DEPLOYMENT = "d" * 32
@@ -95,7 +95,7 @@ def progressed(letter: str, phase: RolloutPhase, n: int, ready: int, leaving: in
     )
 
 
-def world(
+def view(
     wanted: Spec | None = None,
     *,
     rollout: RolloutState | None = None,
@@ -104,10 +104,10 @@ def world(
     is_deleted: bool = False,
     spec_id: str | None = None,
     sequence: int = 100,
-) -> DeploymentWorld:
+) -> DeploymentView:
     """The newest spec is `wanted`, and its id is `spec-<image>`; a replica given by id alone is ready."""
     wanted = wanted or spec()
-    return DeploymentWorld(
+    return DeploymentView(
         PROJECT,
         DEPLOYMENT,
         deployment=DeploymentState(

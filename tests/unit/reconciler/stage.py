@@ -15,8 +15,8 @@ from libs.common.events.envelope import Cause, Draft, Recorded, select
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Appended, EventLog, Guard, Heads, Loaded
 from libs.common.spec.model import Spec
-from libs.common.state.world import fold
-from services.reconciler.converge import Reconciler, Wake
+from libs.common.state.view import fold
+from services.reconciler.converge import Reconciler, Trigger
 from tests.support.players import Players
 from tests.support.polling import let_others_run
 from tests.unit.reconciler.scene import DEPLOYMENT, spec
@@ -134,7 +134,7 @@ class Process:
     async def _handle(self, event: Recorded) -> None:
         while True:
             try:
-                return await self.reconciler.on_event(Wake.by(event))
+                return await self.reconciler.on_event(Trigger.by(event))
             except Temporary:
                 await self.pace.step("redelivery")
 
@@ -171,10 +171,10 @@ class WatchedCluster(MemoryCluster):
     log: MemoryLog
 
     async def apply(self, workload: Workload, *, fence: int) -> None:
-        world = fold((await self.log.load(select(aggregate_id=workload.deployment_id))).events)
-        assert world is not None
-        assert workload.stopping <= workload.retiring <= world.rollout.retiring
-        assert workload.stopping <= world.traffic.withdrawn, "stopped before it was withdrawn"
+        view = fold((await self.log.load(select(aggregate_id=workload.deployment_id))).events)
+        assert view is not None
+        assert workload.stopping <= workload.retiring <= view.rollout.retiring
+        assert workload.stopping <= view.traffic.withdrawn, "stopped before it was withdrawn"
         await super().apply(workload, fence=fence)
 
 
@@ -241,7 +241,7 @@ class Stage(Players):
             delivered = len(events)
             await alive.finish()
             if not has_moved:
-                await alive.reconciler.look(DEPLOYMENT)
+                await alive.reconciler.resync(DEPLOYMENT)
                 if len(await self.events()) == delivered and not await self.health():
                     return
         raise AssertionError("it never came to rest")

@@ -12,7 +12,7 @@ from libs.common.events.project import ProjectCreated
 from libs.common.events.rollout import ReplicasRetiring, RetireReason, SpecFailed, SpecFailedReason
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.port import Loaded
-from services.reconciler.converge import Reconciler, Wake
+from services.reconciler.converge import Reconciler, Trigger
 from tests.unit.reconciler.scene import DEPLOYMENT, TRACE, spec
 from tests.unit.reconciler.stage import REFUSED_IMAGE, Stage, WatchedCluster, spec_of
 
@@ -97,7 +97,7 @@ class PickyCluster(WatchedCluster):
 async def test_a_spec_that_the_cluster_can_never_run_says_why(stage: Stage) -> None:
     await stage.register(spec("a", 1))
     picky = Reconciler(stage.log, PickyCluster(lambda: stage.now))
-    await picky.on_event(Wake.by(await newest(stage)))
+    await picky.on_event(Trigger.by(await newest(stage)))
     assert [(f.reason, f.message) for f in await failures(stage)] == [
         (SpecFailedReason.CANNOT_APPLY, "too big at 2: 1 run")
     ]
@@ -148,16 +148,16 @@ async def test_an_event_that_a_pass_has_taken_in_costs_nothing(stage: Stage) -> 
     log = CountingLog(stage)
     reconciler = Reconciler(log, stage.cluster)  # type: ignore[arg-type]  # the methods it calls
     for event in await stage.events():
-        await reconciler.on_event(Wake.by(event))
+        await reconciler.on_event(Trigger.by(event))
     loads = log.loads
     for event in await stage.events():
-        await reconciler.on_event(Wake.by(event))
+        await reconciler.on_event(Trigger.by(event))
     assert log.loads == loads
 
 
 async def test_a_log_that_does_not_show_the_event_yet_is_asked_again_later(stage: Stage) -> None:
     await stage.register(spec("a", 1))
-    ahead = Wake(DEPLOYMENT, 99, "e", "c")
+    ahead = Trigger(DEPLOYMENT, 99, "e", "c")
     with pytest.raises(LogUnavailable):
         await Reconciler(stage.log, stage.cluster).on_event(ahead)
     assert await stage.observed() == ()
@@ -169,7 +169,7 @@ async def test_an_unknown_cluster_is_not_an_empty_one(stage: Stage) -> None:
     event = await newest(stage)
     stage.cluster.is_available = False
     with pytest.raises(ClusterUnavailable):
-        await stage.processes[0].reconciler.on_event(Wake.by(event))
+        await stage.processes[0].reconciler.on_event(Trigger.by(event))
     assert (await newest(stage)) == event
 
 
@@ -198,7 +198,7 @@ async def test_a_plan_of_a_lost_history_is_taken_over_from(
     else:
         await MemoryCluster.apply(stage.cluster, Workload("default", DEPLOYMENT, ()), fence=recorded)
     reconciler = Reconciler(stage.log, stage.cluster)
-    await reconciler.on_event(Wake.by(event))
+    await reconciler.on_event(Trigger.by(event))
     assert [r.template.image for r in await stage.observed()] == ["a"]
 
 
@@ -209,13 +209,13 @@ async def test_of_two_that_take_over_the_newer_plan_stays(stage: Stage) -> None:
     paused.wake(await newest(stage))
     await paused.hold_at("apply")
     await stage.register(spec("b", 1))
-    await Reconciler(stage.log, stage.cluster).on_event(Wake.by(await newest(stage)))
+    await Reconciler(stage.log, stage.cluster).on_event(Trigger.by(await newest(stage)))
     await paused.finish()
     assert [r.template.image for r in await stage.observed()] == ["b"]
 
 
 async def test_a_deployment_that_the_log_does_not_know_is_not_touched(stage: Stage) -> None:
-    assert await stage.processes[0].reconciler.look("f" * 32) is False
+    assert await stage.processes[0].reconciler.resync("f" * 32) is False
 
 
 async def test_a_stop_names_its_reason_in_the_log(stage: Stage) -> None:

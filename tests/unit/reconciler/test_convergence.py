@@ -12,7 +12,7 @@ from libs.common.cluster.port import ReplicaPhase
 from libs.common.events.envelope import Recorded
 from libs.common.events.replica import ReplicaState
 from libs.common.events.rollout import ReplicasRetiring, RolloutPhase, RolloutProgressed
-from libs.common.state.world import DeploymentWorld, evolve
+from libs.common.state.view import DeploymentView, evolve
 from services.reconciler.plan import plan
 from tests.support.polling import let_others_run
 from tests.unit.reconciler.scene import DEPLOYMENT, spec
@@ -107,40 +107,40 @@ async def play(script: Sequence[tuple[str, int | str, int]], *, from_rest: bool)
 
 
 async def check_end(stage: Stage) -> None:
-    world = await stage.world()
-    assert world is not None
-    assert world.deployment is not None
+    view = await stage.view()
+    assert view is not None
+    assert view.deployment is not None
     observed = (await stage.cluster.observe()).get(DEPLOYMENT)
-    assert plan(world, observed).is_empty
-    if world.deployment.is_deleted:
-        assert world.rollout.is_removed
+    assert plan(view, observed).is_empty
+    if view.deployment.is_deleted:
+        assert view.rollout.is_removed
         assert observed is None
         return
 
-    wanted, rollout, replicas = world.deployment.spec, world.rollout, await stage.observed()
+    wanted, rollout, replicas = view.deployment.spec, view.rollout, await stage.observed()
     assert wanted is not None
     assert all(replica.phase is ReplicaPhase.RUNNING for replica in replicas)
-    of_run = [r for r in replicas if r.run_id == world.deployment.run_id]
+    of_run = [r for r in replicas if r.run_id == view.deployment.run_id]
     if wanted.image == REFUSED_IMAGE and wanted.wanted_replicas:
-        assert rollout.failed_spec_id == world.deployment.spec_id
+        assert rollout.failed_spec_id == view.deployment.spec_id
         assert not of_run
         return
-    assert rollout.applied_spec_id == world.deployment.spec_id
+    assert rollout.applied_spec_id == view.deployment.spec_id
     assert len(of_run) == wanted.wanted_replicas
     assert rollout.progress is not None
     if wanted.image == NEVER_READY_IMAGE and wanted.wanted_replicas:
         assert rollout.progress.phase is RolloutPhase.WAITING_FOR_READY
         assert all(
             line.ready_at is not None
-            for line in world.roster.replicas
-            if line.run_id != world.deployment.run_id
+            for line in view.roster.replicas
+            if line.run_id != view.deployment.run_id
         )
         return
     assert len(replicas) == wanted.wanted_replicas
-    assert len(world.roster.ready()) == wanted.wanted_replicas
-    assert [run.run_id for run in rollout.runs] == ([world.deployment.run_id] if of_run else [])
+    assert len(view.roster.ready()) == wanted.wanted_replicas
+    assert [run.run_id for run in rollout.runs] == ([view.deployment.run_id] if of_run else [])
     if of_run:
-        assert rollout.healthy_spec_id == world.deployment.spec_id
+        assert rollout.healthy_spec_id == view.deployment.spec_id
         assert rollout.progress.phase is RolloutPhase.COMPLETE
     else:
         assert rollout.progress.phase is RolloutPhase.STOPPED
@@ -164,22 +164,22 @@ def check_history(events: Sequence[Recorded]) -> None:
 
 def check_capacity(events: Sequence[Recorded]) -> None:
     """A retirement leaves as many ready replicas as there were, or as many as are wanted."""
-    world: DeploymentWorld | None = None
+    view: DeploymentView | None = None
     for event, following in zip(events, [*events[1:], None], strict=True):
         if isinstance(event.fact, ReplicasRetiring):
-            assert world is not None
+            assert view is not None
             assert following is not None
             assert isinstance(following.fact, RolloutProgressed)
-            before = _ready(world)
-            after = _ready(evolve(world, event))
+            before = _ready(view)
+            after = _ready(evolve(view, event))
             assert after >= min(before, following.fact.replicas)
-        world = evolve(world, event)
+        view = evolve(view, event)
 
 
-def _ready(world: DeploymentWorld) -> int:
+def _ready(view: DeploymentView) -> int:
     return sum(
-        line.state is ReplicaState.RUNNING and line.replica_id not in world.rollout.retiring
-        for line in world.roster.replicas
+        line.state is ReplicaState.RUNNING and line.replica_id not in view.rollout.retiring
+        for line in view.roster.replicas
     )
 
 

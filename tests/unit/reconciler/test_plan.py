@@ -18,7 +18,7 @@ from libs.common.events.rollout import (
 from libs.common.spec.template import make_template
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.rollout import RolloutState
-from libs.common.state.world import DeploymentWorld
+from libs.common.state.view import DeploymentView
 from services.reconciler.plan import Plan, Restart, plan
 from tests.unit.reconciler.scene import (
     DEPLOYMENT,
@@ -32,7 +32,7 @@ from tests.unit.reconciler.scene import (
     settled,
     shown,
     spec,
-    world,
+    view,
 )
 
 
@@ -71,34 +71,34 @@ COMPLETE, STOPPED = RolloutPhase.COMPLETE, RolloutPhase.STOPPED
 
 class TestNothingToDo:
     def test_a_deployment_without_a_spec(self) -> None:
-        bare = DeploymentWorld(PROJECT, DEPLOYMENT, sequence=3)
+        bare = DeploymentView(PROJECT, DEPLOYMENT, sequence=3)
         assert plan(bare, None) == Plan(3)
         created = replace(bare, deployment=DeploymentState(PROJECT, DEPLOYMENT, is_created=True))
         assert plan(created, None) == Plan(3)
 
     def test_a_converged_deployment(self) -> None:
-        assert plan(world(rollout=settled("a", 2), roster=["a1", "a2"]), observed(["a1", "a2"])).is_empty
+        assert plan(view(rollout=settled("a", 2), roster=["a1", "a2"]), observed(["a1", "a2"])).is_empty
 
     def test_a_stopped_deployment(self) -> None:
         stopped = RolloutState(applied_spec_id="spec-a", progress=progressed("a", STOPPED, 0, 0))
-        assert plan(world(spec(enabled=False), rollout=stopped), observed([])).is_empty
+        assert plan(view(spec(enabled=False), rollout=stopped), observed([])).is_empty
 
     def test_while_the_router_has_not_withdrawn(self) -> None:
         leaving = replace(
             settled("a", 1, retiring=["a2"]), progress=progressed("a", RETIRING, 1, 1, leaving=1)
         )
         here = observed(["a1", "a2"])
-        assert plan(world(spec(replicas=1), rollout=leaving, roster=["a1", "a2"]), here).is_empty
+        assert plan(view(spec(replicas=1), rollout=leaving, roster=["a1", "a2"]), here).is_empty
 
 
 class TestApplying:
     def test_a_first_spec(self) -> None:
-        assert plan(world(), None) == Plan(
+        assert plan(view(), None) == Plan(
             100, workload=workload(asked("a", 2)), facts=(applied("a"), progressed("a", WAITING, 2, 0))
         )
 
     def test_a_first_spec_that_is_disabled_counts_as_applied(self) -> None:
-        assert plan(world(spec(enabled=False)), None) == Plan(
+        assert plan(view(spec(enabled=False)), None) == Plan(
             100,
             workload=workload(),
             facts=(
@@ -108,7 +108,7 @@ class TestApplying:
         )
 
     def test_an_update_keeps_the_old_run_at_what_it_has(self) -> None:
-        step = plan(world(spec("b"), rollout=settled("a", 2), roster=["a1", "a2"]), observed(["a1", "a2"]))
+        step = plan(view(spec("b"), rollout=settled("a", 2), roster=["a1", "a2"]), observed(["a1", "a2"]))
         assert step == Plan(
             100,
             workload=workload(asked("b", 2), asked("a", 2)),
@@ -116,21 +116,21 @@ class TestApplying:
         )
 
     def test_an_old_run_is_not_replenished(self) -> None:
-        step = plan(world(spec("b"), rollout=settled("a", 2), roster=["a1"]), observed(["a1"]))
+        step = plan(view(spec("b"), rollout=settled("a", 2), roster=["a1"]), observed(["a1"]))
         assert step.workload == workload(asked("b", 2), asked("a", 1))
 
     def test_a_replica_that_is_gone_is_made_anew(self) -> None:
-        step = plan(world(rollout=settled("a", 2), roster=["a1", "a2"]), observed(["a1"]))
+        step = plan(view(rollout=settled("a", 2), roster=["a1", "a2"]), observed(["a1"]))
         assert step.workload == workload(asked("a", 2))
         assert step.facts == (progressed("a", WAITING, 2, 1),)
 
     def test_a_crashed_replica_is_the_clusters_business(self) -> None:
         here = observed(["a1", shown("a2", phase=ReplicaPhase.EXITED)])
-        step = plan(world(rollout=settled("a", 2), roster=["a1", "a2"]), here)
+        step = plan(view(rollout=settled("a", 2), roster=["a1", "a2"]), here)
         assert step == Plan(100, facts=(progressed("a", WAITING, 2, 1),))
 
     def test_a_change_of_name_only_keeps_every_replica_and_is_healthy_at_once(self) -> None:
-        renamed = world(spec(name="other"), spec_id="spec-2", rollout=settled("a", 2), roster=["a1", "a2"])
+        renamed = view(spec(name="other"), spec_id="spec-2", rollout=settled("a", 2), roster=["a1", "a2"])
         newest = LiveRun(run_id=run_of("a"), spec_id="spec-2")
         assert plan(renamed, observed(["a1", "a2"])) == Plan(
             100,
@@ -143,19 +143,19 @@ class TestApplying:
         )
 
     def test_more_replicas_are_healthy_only_when_all_are_ready(self) -> None:
-        more = world(spec(replicas=3), spec_id="spec-2", rollout=settled("a", 2), roster=["a1", "a2"])
+        more = view(spec(replicas=3), spec_id="spec-2", rollout=settled("a", 2), roster=["a1", "a2"])
         step = plan(more, observed(["a1", "a2"]))
         assert [fact.event_type() for fact in step.facts] == ["SpecApplied", "RolloutProgressed"]
 
     def test_scaling_up_again_never_counts_a_retiring_replica(self) -> None:
         rollout = replace(settled("a", 2, retiring=["a2"]), applied_spec_id="spec-before")
-        step = plan(world(rollout=rollout, roster=["a1", "a2"]), observed(["a1", "a2"]))
+        step = plan(view(rollout=rollout, roster=["a1", "a2"]), observed(["a1", "a2"]))
         assert step.workload == workload(asked("a", 2), retiring={"a2"})
         assert progressed("a", WAITING, 2, 1, leaving=1) in step.facts
 
     def test_a_rollback_to_a_run_that_still_lives_restarts_nothing(self) -> None:
         rollout = replace(settled("b", 2, "a"), progress=progressed("b", WAITING, 2, 0, leaving=2))
-        back = world(
+        back = view(
             spec("a"),
             spec_id="spec-3",
             rollout=rollout,
@@ -184,7 +184,7 @@ class TestRetiring:
             progress=progressed("b", WAITING, 1, 0, leaving=2),
         )
         step = plan(
-            world(spec("b", 1), rollout=rollout, roster=["a1", "a2", "b1"]), observed(["a1", "a2", "b1"])
+            view(spec("b", 1), rollout=rollout, roster=["a1", "a2", "b1"]), observed(["a1", "a2", "b1"])
         )
         assert step == Plan(
             100,
@@ -199,7 +199,7 @@ class TestRetiring:
     def test_all_that_are_to_leave_are_named_also_those_told_before(self) -> None:
         rollout = settled("a", 1, retiring=["a3", "a9"])
         step = plan(
-            world(spec(replicas=1), rollout=rollout, roster=["a1", "a2", "a3"]), observed(["a1", "a2"])
+            view(spec(replicas=1), rollout=rollout, roster=["a1", "a2", "a3"]), observed(["a1", "a2"])
         )
         assert leave(RetireReason.SCALED_DOWN, "a2", "a3") in step.facts
 
@@ -212,7 +212,7 @@ class TestRetiring:
         ],
     )
     def test_a_stop_says_why(self, wanted, is_deleted, reason) -> None:
-        stopped = world(wanted, rollout=settled("a", 2), roster=["a1", "a2"], is_deleted=is_deleted)
+        stopped = view(wanted, rollout=settled("a", 2), roster=["a1", "a2"], is_deleted=is_deleted)
         step = plan(stopped, observed(["a1", "a2"]))
         assert step == Plan(
             100, facts=(leave(reason, "a1", "a2"), progressed("a", RETIRING, 0, 2, leaving=2))
@@ -223,7 +223,7 @@ class TestRetiring:
             settled("b", 1, "a", retiring=["a1", "a2"]), progress=progressed("b", RETIRING, 1, 1, leaving=2)
         )
         step = plan(
-            world(spec("b", 1), rollout=rollout, roster=["a1", "a2", "b1"], withdrawn=["a1", "b1"]),
+            view(spec("b", 1), rollout=rollout, roster=["a1", "a2", "b1"], withdrawn=["a1", "b1"]),
             observed(["a1", "a2", "b1"]),
         )
         assert step == Plan(100, workload=workload(asked("b", 1), retiring={"a1", "a2"}, stopping={"a1"}))
@@ -233,7 +233,7 @@ class TestRetiring:
             settled("a", 1, retiring=["a2"]), progress=progressed("a", RETIRING, 1, 1, leaving=1)
         )
         here = observed(["a1", shown("a2", phase=ReplicaPhase.STOPPING)])
-        leaving = world(spec(replicas=1), rollout=rollout, roster=["a1", "a2"], withdrawn=["a2"])
+        leaving = view(spec(replicas=1), rollout=rollout, roster=["a1", "a2"], withdrawn=["a2"])
         assert plan(leaving, here).is_empty
 
     def test_one_that_only_the_cluster_knows_goes_the_same_way(self) -> None:
@@ -241,7 +241,7 @@ class TestRetiring:
             settled("b", 1, "a", retiring=["a1"]), progress=progressed("b", RETIRING, 1, 1, leaving=1)
         )
         step = plan(
-            world(spec("b", 1), rollout=rollout, roster=["b1"], withdrawn=["a1"]), observed(["a1", "b1"])
+            view(spec("b", 1), rollout=rollout, roster=["b1"], withdrawn=["a1"]), observed(["a1", "b1"])
         )
         assert step.workload == workload(asked("b", 1), retiring={"a1"}, stopping={"a1"})
 
@@ -249,12 +249,12 @@ class TestRetiring:
         rollout = replace(
             settled("b", 1, "a", retiring=["a1"]), progress=progressed("b", RETIRING, 1, 1, leaving=1)
         )
-        step = plan(world(spec("b", 1), rollout=rollout, roster=["b1"], withdrawn=["a1"]), observed(["b1"]))
+        step = plan(view(spec("b", 1), rollout=rollout, roster=["b1"], withdrawn=["a1"]), observed(["b1"]))
         assert step == Plan(100, facts=(applied("b"), progressed("b", COMPLETE, 1, 1)))
 
     def test_a_stopped_deployment_holds_no_run(self) -> None:
         rollout = replace(settled("a", 2, retiring=["a1"]), progress=progressed("a", RETIRING, 0, 0, 1))
-        step = plan(world(spec(enabled=False), rollout=rollout), observed([]))
+        step = plan(view(spec(enabled=False), rollout=rollout), observed([]))
         assert step == Plan(
             100,
             facts=(
@@ -283,12 +283,12 @@ class TestRestarting:
     )
     def test_exactly_the_condemned_process_is_ended(self, line, replica, restarts) -> None:
         line = line.model_copy(update={"state": ReplicaState.UNREADY})
-        step = plan(world(spec(replicas=1), rollout=settled("a", 1), roster=[line]), observed([replica]))
+        step = plan(view(spec(replicas=1), rollout=settled("a", 1), roster=[line]), observed([replica]))
         assert step.restarts == restarts
 
     def test_one_that_leaves_is_not_restarted(self) -> None:
         step = plan(
-            world(rollout=settled("a", 2, retiring=["a1"]), roster=[listed("a1", condemned=0)]),
+            view(rollout=settled("a", 2, retiring=["a1"]), roster=[listed("a1", condemned=0)]),
             observed(["a1"]),
         )
         assert step.restarts == ()
@@ -298,12 +298,12 @@ class TestFailing:
     FAILED = replace(settled("a", 2), failed_spec_id="spec-b")
 
     def test_the_old_run_serves_on(self) -> None:
-        step = plan(world(spec("b"), rollout=self.FAILED, roster=["a1", "a2"]), observed(["a1", "a2"]))
+        step = plan(view(spec("b"), rollout=self.FAILED, roster=["a1", "a2"]), observed(["a1", "a2"]))
         assert step == Plan(100, facts=(progressed("b", WAITING, 2, 0, leaving=2),))
 
     def test_an_old_run_that_still_starts_is_left_alone(self) -> None:
         roster = [listed("a1", state=ReplicaState.STARTING)]
-        step = plan(world(spec("b"), rollout=self.FAILED, roster=roster), observed(["a1"]))
+        step = plan(view(spec("b"), rollout=self.FAILED, roster=roster), observed(["a1"]))
         assert step.workload is None
         assert not step.retires
 
@@ -314,35 +314,35 @@ class TestFailing:
             progress=progressed("b", WAITING, 2, 0, leaving=2),
         )
         step = plan(
-            world(spec("b"), rollout=rollout, roster=["a1", "a2"], withdrawn=["a2"]), observed(["a1", "a2"])
+            view(spec("b"), rollout=rollout, roster=["a1", "a2"], withdrawn=["a2"]), observed(["a1", "a2"])
         )
         assert step == Plan(100, workload=workload(asked("a", 1), retiring={"a2"}, stopping={"a2"}))
 
     def test_the_next_spec_gets_its_chance(self) -> None:
-        step = plan(world(spec("c"), rollout=self.FAILED, roster=["a1", "a2"]), observed(["a1", "a2"]))
+        step = plan(view(spec("c"), rollout=self.FAILED, roster=["a1", "a2"]), observed(["a1", "a2"]))
         assert step.workload == workload(asked("c", 2), asked("a", 2))
 
     def test_a_deletion_removes_what_failed(self) -> None:
-        step = plan(world(spec("b"), rollout=self.FAILED, roster=["a1"], is_deleted=True), observed(["a1"]))
+        step = plan(view(spec("b"), rollout=self.FAILED, roster=["a1"], is_deleted=True), observed(["a1"]))
         assert leave(RetireReason.DELETED, "a1") in step.facts
 
 
 class TestDeleting:
     def test_a_deployment_that_never_ran_is_removed_at_once(self) -> None:
-        assert plan(world(is_deleted=True), None) == Plan(100, is_removal=True, facts=(WorkloadRemoved(),))
+        assert plan(view(is_deleted=True), None) == Plan(100, is_removal=True, facts=(WorkloadRemoved(),))
 
     def test_it_is_removed_when_its_last_replica_is_gone(self) -> None:
         rollout = replace(settled("a", 1, retiring=["a1"]), progress=progressed("a", RETIRING, 0, 0, 1))
-        gone = world(rollout=rollout, is_deleted=True, withdrawn=["a1"])
+        gone = view(rollout=rollout, is_deleted=True, withdrawn=["a1"])
         assert plan(gone, observed([])) == Plan(100, is_removal=True, facts=(WorkloadRemoved(),))
 
     def test_it_waits_for_the_roster(self) -> None:
         rollout = replace(settled("a", 1, retiring=["a1"]), progress=progressed("a", RETIRING, 0, 0, 1))
-        assert plan(world(rollout=rollout, roster=["a1"], is_deleted=True), observed([])).is_empty
+        assert plan(view(rollout=rollout, roster=["a1"], is_deleted=True), observed([])).is_empty
 
     def test_once_removed_there_is_nothing_to_do(self) -> None:
-        assert plan(world(rollout=RolloutState(is_removed=True), is_deleted=True), None).is_empty
+        assert plan(view(rollout=RolloutState(is_removed=True), is_deleted=True), None).is_empty
 
     def test_what_a_late_old_plan_brought_back_is_removed(self) -> None:
-        removed = world(rollout=RolloutState(is_removed=True), is_deleted=True)
+        removed = view(rollout=RolloutState(is_removed=True), is_deleted=True)
         assert plan(removed, observed(["a1"])) == Plan(100, is_removal=True)

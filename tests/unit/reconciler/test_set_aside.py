@@ -16,7 +16,7 @@ from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from libs.common.spec.template import make_template, run_id
-from services.reconciler.converge import Reconciler, Wake
+from services.reconciler.converge import Reconciler, Trigger
 from services.reconciler.handlers import handle
 from services.reconciler.loop import Resync
 from tests.support.deployments import Storyteller
@@ -59,12 +59,12 @@ class Scene:
             self.log, self.cluster, self.reconciler, self.progress, self.aside, interval_s=0.05
         )
 
-    async def register(self, deployment_id: str, replicas: int = 1) -> Wake:
+    async def register(self, deployment_id: str, replicas: int = 1) -> Trigger:
         wanted = spec("image", replicas)
         story = Storyteller(self.log, deployment_id)
         registered = SpecRegistered(spec_id="s", run_id=run_id(make_template(wanted)), spec=wanted)
         await story.tell(DeploymentCreated(name="demo"), registered)
-        return Wake(deployment_id, await self.log.last_sequence(), "e", "c")
+        return Trigger(deployment_id, await self.log.last_sequence(), "e", "c")
 
     @asynccontextmanager
     async def resyncing(self) -> AsyncIterator[None]:
@@ -110,9 +110,9 @@ async def test_an_event_of_one_that_fails_is_done_and_the_resync_tries_it_again(
 
 
 async def test_an_event_is_delivered_again_while_the_log_is_away(scene: Scene) -> None:
-    wake = await scene.register(WELL)
+    trigger = await scene.register(WELL)
     with pytest.raises(LogUnavailable):
-        await handle(scene.reconciler, scene.aside, replace(wake, sequence=99))
+        await handle(scene.reconciler, scene.aside, replace(trigger, sequence=99))
     assert scene.named() == set()
 
 

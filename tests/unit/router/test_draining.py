@@ -1,7 +1,7 @@
 import pytest
 
 from libs.common.events.traffic import WithdrawReason
-from services.router.draining import PATIENCE_S, Drain, Look, decide, observe
+from services.router.draining import PATIENCE_S, Drain, Situation, decide, observe
 from services.router.routing import Leaving
 
 ADDRESS = "127.0.0.1:5001"
@@ -11,13 +11,13 @@ DEADLINE_S = 30.0
 LONG_AGO = NOW - DEADLINE_S
 PATIENTLY = NOW - PATIENCE_S
 
-IDLE = Look((True,), {ADDRESS: 0})
-BUSY = Look((True,), {ADDRESS: 2})
-UNREADABLE = Look((True,), None)
-BEHIND = Look((False,), {ADDRESS: 0})
-ONE_BEHIND = Look((True, False), {ADDRESS: 0})
-NONE = Look((), None)
-WITHOUT_IT = Look((True,), {"127.0.0.1:1": 5})
+IDLE = Situation((True,), {ADDRESS: 0})
+BUSY = Situation((True,), {ADDRESS: 2})
+UNREADABLE = Situation((True,), None)
+BEHIND = Situation((False,), {ADDRESS: 0})
+ONE_BEHIND = Situation((True, False), {ADDRESS: 0})
+NONE = Situation((), None)
+WITHOUT_IT = Situation((True,), {"127.0.0.1:1": 5})
 
 
 def idle(since, begun=EARLIER):

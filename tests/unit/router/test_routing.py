@@ -15,7 +15,7 @@ from services.router.routing import (
     make_leaving,
     make_routing,
 )
-from tests.support.deployments import a_replica, a_spec, a_world
+from tests.support.deployments import a_replica, a_spec, a_view
 
 CREATED = DeploymentCreated(name="demo")
 DELETED = DeploymentDeleted(name="demo")
@@ -71,7 +71,7 @@ def withdrawn(*replica_ids):
     ],
 )
 def test_routing(facts, route, endpoints):
-    routing = make_routing(a_world(facts))
+    routing = make_routing(a_view(facts))
     assert (routing.route, routing.endpoints) == (route, endpoints)
 
 
@@ -112,15 +112,15 @@ def test_routing(facts, route, endpoints):
     ],
 )
 def test_endpoints(replica, facts, health):
-    endpoints = make_endpoints(a_world([CREATED, registered(), roster(replica), *facts]))
+    endpoints = make_endpoints(a_view([CREATED, registered(), roster(replica), *facts]))
     assert [endpoint.health for endpoint in endpoints] == ([health] if health else [])
 
 
 def test_an_address_belongs_to_the_replica_that_serves():
     """The port of a crashed replica was given to another one."""
     dead = a_replica("r1", ADDRESS, state=ReplicaState.FAILED)
-    world = a_world([CREATED, registered(), roster(dead, a_replica("r2", ADDRESS))])
-    assert [endpoint.replica_id for endpoint in make_endpoints(world)] == ["r2"]
+    view = a_view([CREATED, registered(), roster(dead, a_replica("r2", ADDRESS))])
+    assert [endpoint.replica_id for endpoint in make_endpoints(view)] == ["r2"]
 
 
 def applied(*runs):
@@ -141,13 +141,13 @@ def applied(*runs):
 )
 def test_a_replica_names_the_newest_spec_of_its_run(facts, spec_id):
     newest = SpecRegistered(spec_id="spec-2", run_id="run-1", spec=a_spec())
-    world = a_world([CREATED, registered(), newest, roster(a_replica("r1", ADDRESS)), *facts])
-    assert [endpoint.spec_id for endpoint in make_endpoints(world)] == [spec_id]
+    view = a_view([CREATED, registered(), newest, roster(a_replica("r1", ADDRESS)), *facts])
+    assert [endpoint.spec_id for endpoint in make_endpoints(view)] == [spec_id]
 
 
 def test_a_replica_of_a_forgotten_run_names_the_spec_it_was_made_for():
     replica = a_replica("r1", ADDRESS, run_id="run-0", spec_id="spec-0")
-    assert make_endpoints(a_world([CREATED, registered(), roster(replica)]))[0].spec_id == "spec-0"
+    assert make_endpoints(a_view([CREATED, registered(), roster(replica)]))[0].spec_id == "spec-0"
 
 
 @pytest.mark.parametrize(
@@ -160,8 +160,8 @@ def test_a_replica_of_a_forgotten_run_names_the_spec_it_was_made_for():
     ],
 )
 def test_leaving(facts, leaving):
-    world = a_world([CREATED, registered(), roster(a_replica("r1", ADDRESS)), *facts])
-    assert make_leaving(world) == leaving
+    view = a_view([CREATED, registered(), roster(a_replica("r1", ADDRESS)), *facts])
+    assert make_leaving(view) == leaving
 
 
 @pytest.mark.parametrize(
@@ -173,6 +173,6 @@ def test_an_address_that_no_replica_can_have_is_no_endpoint(address, retiring):
     if retiring:
         facts.append(ReplicasRetiring(replica_ids=("r1",), reason=RetireReason.SUPERSEDED))
     addresses = Addresses(inner_ports=frozenset({4222}))
-    endpoints = make_routing(a_world(facts), addresses).endpoints
+    endpoints = make_routing(a_view(facts), addresses).endpoints
     assert endpoints is not None
     assert [endpoint.replica_id for endpoint in endpoints] == ["r2"]

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from libs.common.events.catalogue import CATALOGUE
 from libs.common.events.envelope import Recorded
-from libs.common.state import deployment, name, project, replica, rollout, traffic, world
+from libs.common.state import deployment, name, project, replica, rollout, traffic, view
 from libs.common.state.name import NameState
 from libs.common.state.project import ProjectState
 from libs.common.state.replica import Roster
@@ -26,7 +26,7 @@ FOLDS: dict[str, tuple[Any, Any]] = {
     "replica": (replica.evolve, Roster()),
     "rollout": (rollout.evolve, RolloutState()),
     "traffic": (traffic.evolve, TrafficState()),
-    "world": (world.evolve, None),
+    "view": (view.evolve, None),
 }
 ALL_FOLDS = pytest.mark.parametrize(("evolve", "start"), FOLDS.values(), ids=FOLDS.keys())
 DEPLOYMENT, OTHER = "a" * 32, "b" * 32
@@ -69,7 +69,7 @@ def test_evolve_knows_or_ignores_every_type_from_the_very_start(evolve, start, e
 def test_an_event_of_an_unknown_type_changes_nothing_that_is_known(evolve, start, events):
     before = fold(evolve, start, [recorded(None, 0, aggregate_id=DEPLOYMENT), *events])
     after = evolve(before, recorded(None, 1000, aggregate_id=DEPLOYMENT))
-    if isinstance(before, world.DeploymentWorld):
+    if isinstance(before, view.DeploymentView):
         after = replace(after, sequence=before.sequence, last=before.last)
     assert after == before
 
@@ -96,14 +96,14 @@ def legal(events: list[Recorded]) -> list[Recorded]:
     return kept
 
 
-WORLD_FACTS = [
+VIEW_FACTS = [
     n for n, f in CATALOGUE.items() if f.aggregate in ("deployment", "rollout", "replica", "traffic")
 ]
 
 
-@given(events=histories(*WORLD_FACTS, aggregate_ids=(DEPLOYMENT, OTHER), max_size=30).map(legal))
+@given(events=histories(*VIEW_FACTS, aggregate_ids=(DEPLOYMENT, OTHER), max_size=30).map(legal))
 def test_all_worlds_are_the_same_from_the_newest_of_each_subject(events):
-    every, newest = world.Worlds(), world.Worlds()
+    every, newest = view.DeploymentViews(), view.DeploymentViews()
     for event in events:
         every.apply(event)
     for event in newest_of_each_subject(events):

@@ -28,4 +28,4 @@ COMPLAINT = "stream EVENTS write error: no space left on device"
     ],
 )
 def test_when_it_is_started_again(state, complaint, room, now, expected):
-    assert state.looked(complaint, room, now=now) == expected
+    assert state.checked(complaint, room, now=now) == expected

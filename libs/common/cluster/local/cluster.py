@@ -103,15 +103,15 @@ class LocalCluster:
             asked = self._home.deployment_ids() if deployment_id is None else [deployment_id]
             if deployment_id is None:
                 self._observer.forget_all_but(asked)
-            look = self._observer.look(asked)
-            for vacated in look.vacated:
-                with _told(vacated):
+            seen = self._observer.observe(asked)
+            for vacated in seen.vacated:
+                with _logged_for(vacated):
                     await asyncio.to_thread(self._delete, vacated)
-            if unattended := [path for path in look.unattended if self._may_launch(path)]:
+            if unattended := [path for path in seen.unattended if self._may_launch(path)]:
                 logger.info("shims_missing", replica_ids=[path.name for path in unattended])
                 await self._attend(unattended, of_many=True)
-                look = self._observer.look(asked)
-            return look.workloads
+                seen = self._observer.observe(asked)
+            return seen.workloads
 
     async def logs(
         self,
@@ -228,7 +228,7 @@ class LocalCluster:
                     await asyncio.to_thread(launch, self._python, directory)
 
         async def attend_of_many(directory: Path) -> None:
-            with _told(directory.parent.name):
+            with _logged_for(directory.parent.name):
                 await attend(directory)
 
         do = attend_of_many if of_many else attend
@@ -265,8 +265,8 @@ def _batch(found: Iterator[LogLine]) -> list[LogLine]:
 
 
 @contextmanager
-def _told(deployment_id: str) -> Iterator[None]:
-    """What fails for one deployment is logged, and tried again at the next look."""
+def _logged_for(deployment_id: str) -> Iterator[None]:
+    """What fails for one deployment is logged, and tried again at the next seen."""
     try:
         yield
     except OSError as error:

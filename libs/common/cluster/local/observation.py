@@ -34,7 +34,7 @@ _LAUNCH_TAKES_S = 2.0
 
 
 @dataclass(slots=True)
-class Look:
+class Observed:
     """workloads: by deployment. unattended: directories of replicas that lack a shim. vacated: removed
     deployments whose last replica is gone."""
 
@@ -69,39 +69,39 @@ class Observer:
         self._replicas: dict[Path, _Replica] = {}
         self._deployments: dict[str, _Deployment] = {}
 
-    def look(self, deployment_ids: Iterable[str]) -> Look:
-        look = Look()
+    def observe(self, deployment_ids: Iterable[str]) -> Observed:
+        seen = Observed()
         now = self._clock()
         for deployment_id in deployment_ids:
             try:
-                self._look_at(deployment_id, look, now)
+                self._observe_one(deployment_id, seen, now)
             except Exception as error:
                 # Its replicas may write into their folders, and even lock them: that is no reason to see
                 # nothing of the others.
                 if isinstance(error, OSError) and error.errno not in ONE_DEPLOYMENTS:
                     raise
                 problem = f"{type(error).__name__}: {error}"
-                look.workloads[deployment_id] = ObservedWorkload("", deployment_id, 0, (), problem)
-        return look
+                seen.workloads[deployment_id] = ObservedWorkload("", deployment_id, 0, (), problem)
+        return seen
 
-    def _look_at(self, deployment_id: str, look: Look, now: datetime) -> None:
-        deployment = self._look_at_deployment(deployment_id, now)
+    def _observe_one(self, deployment_id: str, seen: Observed, now: datetime) -> None:
+        deployment = self._observe_deployment(deployment_id, now)
         if deployment is None:
             return
         replicas = [
             replica
             for directory in deployment.directories
-            if (replica := self._look_at_replica(directory, now)) is not None
+            if (replica := self._observe_replica(directory, now)) is not None
         ]
         if deployment.record.is_removed and not replicas:
-            look.vacated.append(deployment_id)
+            seen.vacated.append(deployment_id)
             return
-        look.unattended += [
+        seen.unattended += [
             self._home.deployment(deployment_id) / replica.record.replica_id
             for replica in replicas
             if not replica.is_supervised and _is_overdue(replica, now)
         ]
-        look.workloads[deployment_id] = ObservedWorkload(
+        seen.workloads[deployment_id] = ObservedWorkload(
             project_id=deployment.record.project_id,
             deployment_id=deployment_id,
             fence=deployment.record.fence,
@@ -116,7 +116,7 @@ class Observer:
             for directory in self._deployments.pop(deployment_id).directories:
                 self._replicas.pop(directory, None)
 
-    def _look_at_deployment(self, deployment_id: str, now: datetime) -> _Deployment | None:
+    def _observe_deployment(self, deployment_id: str, now: datetime) -> _Deployment | None:
         known = self._deployments.get(deployment_id)
         changed_ns = _changed_ns(self._home.deployment(deployment_id))
         if known is not None and known.is_settled and known.changed_ns == changed_ns:
@@ -132,7 +132,7 @@ class Observer:
         self._deployments[deployment_id] = seen
         return seen
 
-    def _look_at_replica(self, directory: Path, now: datetime) -> _Replica | None:
+    def _observe_replica(self, directory: Path, now: datetime) -> _Replica | None:
         known = self._replicas.get(directory)
         changed_ns = _changed_ns(directory)
         is_supervised = files.is_supervised(str(directory))

@@ -10,7 +10,7 @@ from typing import NamedTuple
 from nats.aio.msg import Msg
 
 from libs.common.errors import AppendConflict, LogUnavailable
-from libs.common.events.envelope import offered
+from libs.common.events.envelope import append_subject
 from libs.common.ids import new_id
 from libs.common.log import wire
 from libs.common.log.jetstream.direct_get import DirectGet
@@ -90,7 +90,7 @@ class Appender:
         """Where each event is stored. Raises AppendConflict, LogUnavailable, ValueError for a taken id."""
 
         async def what_is_stored(hint: Answer) -> list[Head] | None:
-            return await self._look_for(sealed, hint)
+            return await self._find_appended(sealed, hint)
 
         last = await self._until_definite(
             [_outgoing(event) for event in sealed], what_is_stored, is_checked=True
@@ -220,9 +220,9 @@ class Appender:
 
     async def _offer(self, message: Outgoing, reply: str) -> None:
         subject, headers, data = message
-        await self._link.publish(offered(subject), data, reply=reply, headers=headers)
+        await self._link.publish(append_subject(subject), data, reply=reply, headers=headers)
 
-    async def _look_for(self, sealed: Sequence[Sealed], hint: Answer) -> list[Head] | None:
+    async def _find_appended(self, sealed: Sequence[Sealed], hint: Answer) -> list[Head] | None:
         first = sealed[0]
         match hint:
             case Ack(sequence):

@@ -18,7 +18,7 @@ OnAnswer = Callable[[Msg], None]
 
 T = TypeVar("T")
 
-_LOOK_AGAIN_S = 0.25
+_CHECK_AGAIN_S = 0.25
 
 
 class Link:
@@ -95,16 +95,16 @@ class Link:
 
         timer: asyncio.TimerHandle | None = None
 
-        def look() -> None:
+        def check() -> None:
             nonlocal timer
             if answer.done():
                 return
             if self.ticks() >= until or self.reconnects != reconnects:
                 answer.set_result(None)
             else:
-                timer = loop.call_later(_LOOK_AGAIN_S, look)
+                timer = loop.call_later(_CHECK_AGAIN_S, check)
 
-        timer = loop.call_later(min(_LOOK_AGAIN_S, timeout_s), look)
+        timer = loop.call_later(min(_CHECK_AGAIN_S, timeout_s), check)
         try:
             return await answer
         finally:

@@ -175,7 +175,7 @@ class JetStreamLog:
         await self._appender.restore(events, until=until)
 
     def _recorded(self, found: Found) -> Recorded:
-        return self._unread.look(wire.to_recorded(*found))
+        return self._unread.note(wire.to_recorded(*found))
 
     async def _stored(self, sequence: int) -> Stored:
         found = await self._direct.at(sequence) or await self._direct.from_leader({"seq": sequence})

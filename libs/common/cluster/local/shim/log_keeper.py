@@ -11,8 +11,8 @@ import time
 
 from libs.common.cluster.local.shim import libc, log_index
 
-SHORTEST_LOOK_S = 1.0
-LONGEST_LOOK_S = 8.0
+SHORTEST_CHECK_S = 1.0
+LONGEST_CHECK_S = 8.0
 """How often the log is looked at: while it grows, and when it has been quiet."""
 
 NO_HOLES = (
@@ -38,7 +38,7 @@ class Teller:
 
 
 class LogKeeper:
-    """The log of the replica number `order` of a deployment. look_s: until it is worth another look."""
+    """The log of the replica number `order` of a deployment. next_check_s: until it is worth another look."""
 
     def __init__(self, deployment: str, log: str, order: int, teller: Teller) -> None:
         self._log = log
@@ -46,14 +46,14 @@ class LogKeeper:
         self._index = log_index.LogIndex(deployment)
         self._teller = teller
         self._noted = 0
-        self.look_s = SHORTEST_LOOK_S
+        self.next_check_s = SHORTEST_CHECK_S
 
-    def look(self) -> int | None:
+    def check(self) -> int | None:
         """Enter and bound; how much of the log's front was given back to the disk, if it was now."""
         before = self._noted
         self.note(has_ended=False)
         is_quiet = self._noted == before
-        self.look_s = min(self.look_s * 2, LONGEST_LOOK_S) if is_quiet else SHORTEST_LOOK_S
+        self.next_check_s = min(self.next_check_s * 2, LONGEST_CHECK_S) if is_quiet else SHORTEST_CHECK_S
         try:
             return self._bound()
         except OSError as error:

@@ -66,8 +66,8 @@ class Shim:
             elif self._is_condemned():
                 self._process.end(self._record["grace_s"])
             else:
-                self._sleep(self._keeper.look_s)
-                self._look_at_log()
+                self._sleep(self._keeper.next_check_s)
+                self._check_log()
         self._finish()
 
     def _resume(self) -> None:
@@ -220,8 +220,8 @@ class Shim:
             os.read(self._control, 4096)
         process.reap(besides=self._process.pid if self._process else None)
 
-    def _look_at_log(self) -> None:
-        freed = self._keeper.look()
+    def _check_log(self) -> None:
+        freed = self._keeper.check()
         if freed is not None:
             self._state.log_start = freed
             self._save()

@@ -1,4 +1,4 @@
-"""The rounds: every check of every running process when it is due, and what its outcomes conclude.
+"""The probe runner: every check of every running process when it is due, and what its outcomes conclude.
 
 One task for each attempt in flight, one heap for all that waits; nothing here writes to the log.
 """
@@ -37,10 +37,10 @@ EAGER = frozenset({CheckKind.STARTUP, CheckKind.READINESS})
 
 
 @dataclass(slots=True, eq=False)
-class Patient:
+class ProbedProcess:
     """One process of a replica under examination.
 
-    started_at: on our ticks. knocks: how often a check's port was found closed outside of its period.
+    started_at: on our ticks. port_retries: how often a check's port was found closed outside of its period.
     """
 
     deployment_id: str
@@ -52,7 +52,7 @@ class Patient:
     started_at: float
     exam: Examination
     conclusion: Conclusion
-    knocks: dict[CheckKind, int] = field(default_factory=dict)
+    port_retries: dict[CheckKind, int] = field(default_factory=dict)
     busy: set[CheckKind] = field(default_factory=set)
     is_gone: bool = False
 
@@ -62,15 +62,15 @@ class Patient:
         return Endpoint(self.host, self.ports[port])
 
 
-class Visit(NamedTuple):
+class Attempt(NamedTuple):
     """One attempt of a check. is_eager: outside of its period, so that only a success counts."""
 
-    patient: Patient
+    process: ProbedProcess
     kind: CheckKind
     is_eager: bool = False
 
 
-class Rounds:
+class ProbeRunner:
     """Follows the processes that a cluster shows and examines them until they are gone."""
 
     def __init__(
@@ -91,8 +91,8 @@ class Rounds:
         self._ticks = ticks
         self._on_verdict = on_verdict
         self._aside = aside
-        self._patients: dict[str, dict[str, Patient]] = defaultdict(dict)
-        self._schedule: Schedule[Visit] = Schedule()
+        self._processes: dict[str, dict[str, ProbedProcess]] = defaultdict(dict)
+        self._schedule: Schedule[Attempt] = Schedule()
         self._poked = asyncio.Event()
         self._slots = Slots(IN_FLIGHT)
         self._probes = telemetry.counter(
@@ -101,8 +101,8 @@ class Rounds:
 
     def dismiss_all_but(self, deployment_ids: Collection[str]) -> None:
         """End the examination of every deployment that the cluster does not show any more."""
-        for deployment_id in self._patients.keys() - set(deployment_ids):
-            self._dismiss(self._patients.pop(deployment_id).values())
+        for deployment_id in self._processes.keys() - set(deployment_ids):
+            self._dismiss(self._processes.pop(deployment_id).values())
             self._aside.succeeded(deployment_id)
 
     def attend_one(
@@ -112,34 +112,34 @@ class Rounds:
 
         A process that the roster knows already is examined from where it stood.
         """
-        patients = self._patients[deployment_id]
+        processes = self._processes[deployment_id]
         replicas = workload.replicas if workload else ()
         running = {o.replica_id: o for o in replicas if o.phase is ReplicaPhase.RUNNING and _has_address(o)}
-        for replica_id in patients.keys() - running.keys():
-            self._dismiss([patients.pop(replica_id)])
+        for replica_id in processes.keys() - running.keys():
+            self._dismiss([processes.pop(replica_id)])
         known: dict[str, Replica] | None = None
         for replica_id, o in running.items():
-            patient = patients.get(replica_id)
-            if patient is not None and _is_same_process(patient, o):
+            process = processes.get(replica_id)
+            if process is not None and _is_same_process(process, o):
                 continue
-            if patient is not None:
-                self._dismiss([patient])
+            if process is not None:
+                self._dismiss([process])
             if known is None:
                 known = {replica.replica_id: replica for replica in roster.replicas} if roster else {}
-            patients[replica_id] = self._admit(deployment_id, o, known.get(replica_id))
+            processes[replica_id] = self._admit(deployment_id, o, known.get(replica_id))
 
     def conclusions(self, deployment_id: str) -> Conclusions:
         """What the checks of a deployment's processes say now."""
-        patients = self._patients.get(deployment_id, {})
-        return {(patient.replica_id, patient.attempt): patient.conclusion for patient in patients.values()}
+        processes = self._processes.get(deployment_id, {})
+        return {(process.replica_id, process.attempt): process.conclusion for process in processes.values()}
 
     def started(self, deployment_id: str) -> Started:
         """The processes of a deployment whose startup check has succeeded."""
-        patients = self._patients.get(deployment_id, {})
+        processes = self._processes.get(deployment_id, {})
         return frozenset(
-            (patient.replica_id, patient.attempt)
-            for patient in patients.values()
-            if examination.has_passed_startup(patient.exam)
+            (process.replica_id, process.attempt)
+            for process in processes.values()
+            if examination.has_passed_startup(process.exam)
         )
 
     async def run(self) -> None:
@@ -147,10 +147,10 @@ class Rounds:
         async with asyncio.TaskGroup() as attempts:
             while True:
                 now = self._ticks()
-                for visit, due_at in self._schedule.pop_due(now):
-                    if self._is_wanted(visit):
-                        visit.patient.busy.add(visit.kind)
-                        attempts.create_task(self._visit(visit, due_at))
+                for planned, due_at in self._schedule.pop_due(now):
+                    if self._is_wanted(planned):
+                        planned.process.busy.add(planned.kind)
+                        attempts.create_task(self._make(planned, due_at))
                 next_at = self._schedule.next_at()
                 self._poked.clear()
                 with suppress(TimeoutError):
@@ -159,14 +159,14 @@ class Rounds:
 
     # One process of a replica comes and goes.
 
-    def _admit(self, deployment_id: str, o: ObservedReplica, known: Replica | None) -> Patient:
+    def _admit(self, deployment_id: str, o: ObservedReplica, known: Replica | None) -> ProbedProcess:
         assert o.host is not None
         assert o.ports is not None
         if known is not None and (known.attempt, known.address) != (o.attempt, o.address):
             known = None
         exam = examination.resume(o.template, known) if known else examination.begin(o.template)
         age_s = max(0.0, (self._clock() - o.started_at).total_seconds()) if o.started_at else 0.0
-        patient = Patient(
+        process = ProbedProcess(
             deployment_id=deployment_id,
             replica_id=o.replica_id,
             attempt=o.attempt,
@@ -178,25 +178,25 @@ class Rounds:
             conclusion=examination.conclude(exam),
         )
         was_ready = known is not None and known.state is ReplicaState.RUNNING
-        self._plan_first(patient, examination.active(patient.exam), is_urgent=not was_ready)
-        return patient
+        self._plan_first(process, examination.active(process.exam), is_urgent=not was_ready)
+        return process
 
-    def _dismiss(self, patients: Iterable[Patient]) -> None:
-        for patient in patients:
-            patient.is_gone = True
-            for kind in patient.exam.checks:
-                self._schedule.drop(Visit(patient, kind))
-                self._schedule.drop(Visit(patient, kind, is_eager=True))
+    def _dismiss(self, processes: Iterable[ProbedProcess]) -> None:
+        for process in processes:
+            process.is_gone = True
+            for kind in process.exam.checks:
+                self._schedule.drop(Attempt(process, kind))
+                self._schedule.drop(Attempt(process, kind, is_eager=True))
 
     # When.
 
-    def _plan(self, visit: Visit, due_at: float) -> None:
+    def _plan(self, planned: Attempt, due_at: float) -> None:
         next_at = self._schedule.next_at()
-        self._schedule.put(visit, due_at)
+        self._schedule.put(planned, due_at)
         if next_at is None or due_at < next_at:
             self._poked.set()
 
-    def _plan_first(self, patient: Patient, kinds: Iterable[CheckKind], *, is_urgent: bool) -> None:
+    def _plan_first(self, process: ProbedProcess, kinds: Iterable[CheckKind], *, is_urgent: bool) -> None:
         """The attempts that count begin one period after the start and the initial delay, as late as the
         kubelet's: a process has the whole of delay + period x threshold before it is condemned.
 
@@ -205,72 +205,72 @@ class Rounds:
         """
         now = self._ticks()
         for kind in kinds:
-            check = patient.exam.checks[kind]
+            check = process.exam.checks[kind]
             due_at = schedule.first_due(
-                f"{patient.replica_id}/{kind}",
-                started_at=patient.started_at,
+                f"{process.replica_id}/{kind}",
+                started_at=process.started_at,
                 initial_delay_s=check.initial_delay_seconds,
                 period_s=check.period_seconds,
                 now=now,
                 is_urgent=is_urgent,
             )
             if kind in EAGER and is_urgent:
-                self._plan(Visit(patient, kind, is_eager=True), due_at)
+                self._plan(Attempt(process, kind, is_eager=True), due_at)
             is_early = is_urgent and kind is not CheckKind.PORT
-            self._plan(Visit(patient, kind), due_at + check.period_seconds if is_early else due_at)
+            self._plan(Attempt(process, kind), due_at + check.period_seconds if is_early else due_at)
 
-    def _plan_next(self, visit: Visit, due_at: float) -> None:
-        patient, kind, _ = visit
+    def _plan_next(self, planned: Attempt, due_at: float) -> None:
+        process, kind, _ = planned
         if kind is CheckKind.PORT:
-            self._plan(visit, self._ticks() + self._count_knock(patient, kind))
+            self._plan(planned, self._ticks() + self._count_port_retry(process, kind))
             return
-        period_s = patient.exam.checks[kind].period_seconds
-        self._plan(visit, schedule.next_due(due_at, period_s=period_s, now=self._ticks()))
+        period_s = process.exam.checks[kind].period_seconds
+        self._plan(planned, schedule.next_due(due_at, period_s=period_s, now=self._ticks()))
 
-    def _count_knock(self, patient: Patient, kind: CheckKind) -> float:
-        knocks = patient.knocks.get(kind, 0)
-        patient.knocks[kind] = knocks + 1
-        return schedule.knock_delay_s(knocks)
+    def _count_port_retry(self, process: ProbedProcess, kind: CheckKind) -> float:
+        port_retries = process.port_retries.get(kind, 0)
+        process.port_retries[kind] = port_retries + 1
+        return schedule.port_retry_delay_s(port_retries)
 
-    def _is_wanted(self, visit: Visit) -> bool:
+    def _is_wanted(self, planned: Attempt) -> bool:
         """Whether to make this attempt now; one attempt of a check at a time."""
-        patient, kind, is_eager = visit
-        if patient.is_gone or kind not in examination.active(patient.exam):
+        process, kind, is_eager = planned
+        if process.is_gone or kind not in examination.active(process.exam):
             return False
-        if kind in patient.busy:
+        if kind in process.busy:
             if not is_eager:
-                self._schedule.put(visit, self._ticks() + schedule.KNOCK_FIRST_S)
+                self._schedule.put(planned, self._ticks() + schedule.PORT_RETRY_FIRST_S)
             return False
         return True
 
     # What.
 
-    async def _visit(self, visit: Visit, due_at: float) -> None:
-        patient, kind, is_eager = visit
-        outcome = await self._attempt(patient, kind)
-        patient.busy.discard(kind)
-        if patient.is_gone:
+    async def _make(self, planned: Attempt, due_at: float) -> None:
+        process, kind, is_eager = planned
+        outcome = await self._examine(process, kind)
+        process.busy.discard(kind)
+        if process.is_gone:
             return
         self._count(kind, outcome)
         if is_eager and not isinstance(outcome, Success):
             if isinstance(outcome, Failure) and outcome.is_refused:
-                self._plan(visit, self._ticks() + self._count_knock(patient, kind))
+                self._plan(planned, self._ticks() + self._count_port_retry(process, kind))
             return
-        before = examination.active(patient.exam)
-        patient.exam, is_news = examination.take(patient.exam, kind, outcome)
-        after = examination.active(patient.exam)
+        before = examination.active(process.exam)
+        process.exam, is_news = examination.take(process.exam, kind, outcome)
+        after = examination.active(process.exam)
         if kind in after and not is_eager:
-            self._plan_next(visit, due_at)
-        self._plan_first(patient, after - before, is_urgent=True)
+            self._plan_next(planned, due_at)
+        self._plan_first(process, after - before, is_urgent=True)
         if is_news:
-            patient.conclusion = examination.conclude(patient.exam)
-            self._on_verdict(patient.deployment_id)
+            process.conclusion = examination.conclude(process.exam)
+            self._on_verdict(process.deployment_id)
 
-    async def _attempt(self, patient: Patient, kind: CheckKind) -> Outcome:
+    async def _examine(self, process: ProbedProcess, kind: CheckKind) -> Outcome:
         """Made when its deployment's turn comes. What goes wrong with us is no fault of the replica."""
-        deployment_id = patient.deployment_id
+        deployment_id = process.deployment_id
         try:
-            outcome = await self._slots.run(deployment_id, lambda: self._probe(patient, kind))
+            outcome = await self._slots.run(deployment_id, lambda: self._probe(process, kind))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._aside.failed(deployment_id, error)
             return ProberError(f"{type(error).__name__}: {error}")
@@ -278,11 +278,11 @@ class Rounds:
             self._aside.succeeded(deployment_id)
         return outcome
 
-    async def _probe(self, patient: Patient, kind: CheckKind) -> Outcome:
-        endpoint = patient.endpoint(kind)
+    async def _probe(self, process: ProbedProcess, kind: CheckKind) -> Outcome:
+        endpoint = process.endpoint(kind)
         if kind is CheckKind.PORT:
             return await self._prober.connect(endpoint)
-        return await self._prober.get(endpoint, patient.exam.checks[kind], patient.ports)
+        return await self._prober.get(endpoint, process.exam.checks[kind], process.ports)
 
     def _count(self, kind: CheckKind, outcome: Outcome) -> None:
         if isinstance(outcome, ProberError):
@@ -294,5 +294,5 @@ def _has_address(o: ObservedReplica) -> bool:
     return o.host is not None and bool(o.ports)
 
 
-def _is_same_process(patient: Patient, o: ObservedReplica) -> bool:
-    return (patient.attempt, patient.host, patient.ports) == (o.attempt, o.host, o.ports)
+def _is_same_process(process: ProbedProcess, o: ObservedReplica) -> bool:
+    return (process.attempt, process.host, process.ports) == (o.attempt, o.host, o.ports)

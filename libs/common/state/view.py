@@ -12,7 +12,7 @@ from libs.common.state.traffic import TrafficState
 
 
 @dataclass(frozen=True, slots=True)
-class DeploymentWorld:
+class DeploymentView:
     """All that the facts say of one deployment.
 
     sequence: of the newest event. last: that event, whose cause a decision made now continues.
@@ -28,54 +28,54 @@ class DeploymentWorld:
     last: Recorded | None = None
 
 
-def evolve(world: DeploymentWorld | None, event: Recorded) -> DeploymentWorld:
+def evolve(view: DeploymentView | None, event: Recorded) -> DeploymentView:
     """Never fails; what it does not know changes nothing but the sequence."""
-    if world is None:
-        world = DeploymentWorld(event.aggregate.project_id, event.aggregate.id)
-    world = replace(world, sequence=event.sequence, last=event)
+    if view is None:
+        view = DeploymentView(event.aggregate.project_id, event.aggregate.id)
+    view = replace(view, sequence=event.sequence, last=event)
     match event.aggregate.kind:
         case "deployment":
-            return replace(world, deployment=deployment.evolve(world.deployment, event))
+            return replace(view, deployment=deployment.evolve(view.deployment, event))
         case "rollout":
-            return replace(world, rollout=rollout.evolve(world.rollout, event))
+            return replace(view, rollout=rollout.evolve(view.rollout, event))
         case "replica":
-            return replace(world, roster=replica.evolve(world.roster, event))
+            return replace(view, roster=replica.evolve(view.roster, event))
         case "traffic":
-            return replace(world, traffic=traffic.evolve(world.traffic, event))
+            return replace(view, traffic=traffic.evolve(view.traffic, event))
         case _:
-            return world
+            return view
 
 
-def fold(events: Iterable[Recorded]) -> DeploymentWorld | None:
+def fold(events: Iterable[Recorded]) -> DeploymentView | None:
     """The events of one deployment, in sequence order; None when there are none."""
-    world: DeploymentWorld | None = None
+    view: DeploymentView | None = None
     for event in events:
-        world = evolve(world, event)
-    return world
+        view = evolve(view, event)
+    return view
 
 
 @dataclass(slots=True)
-class Worlds:
-    """Every deployment's world, kept up by a follower: the one mutable thing in this folder.
+class DeploymentViews:
+    """Every deployment's view, kept up by a follower: the one mutable thing in this folder.
 
     A deployment that is deleted and removed is forgotten with its `WorkloadRemoved`.
     """
 
-    by_id: dict[str, DeploymentWorld] = field(default_factory=dict)
+    by_id: dict[str, DeploymentView] = field(default_factory=dict)
     sequence: int = 0
 
-    def apply(self, event: Recorded) -> DeploymentWorld:
+    def apply(self, event: Recorded) -> DeploymentView:
         self.sequence = max(self.sequence, event.sequence)
         return self.put(evolve(self.by_id.get(event.aggregate.id), event))
 
-    def put(self, world: DeploymentWorld) -> DeploymentWorld:
+    def put(self, view: DeploymentView) -> DeploymentView:
         """Take over all that is true of one deployment."""
-        is_gone = world.rollout.is_removed and (world.deployment is None or world.deployment.is_deleted)
+        is_gone = view.rollout.is_removed and (view.deployment is None or view.deployment.is_deleted)
         if is_gone:
-            self.by_id.pop(world.deployment_id, None)
+            self.by_id.pop(view.deployment_id, None)
         else:
-            self.by_id[world.deployment_id] = world
-        return world
+            self.by_id[view.deployment_id] = view
+        return view
 
-    def __iter__(self) -> Iterator[DeploymentWorld]:
+    def __iter__(self) -> Iterator[DeploymentView]:
         return iter(tuple(self.by_id.values()))
