@@ -70,7 +70,7 @@ class Follower:
     def _take(self, view: DeploymentView) -> None:
         name = view.deployment_id
         is_gone = name not in self.views.by_id
-        self._cache.put(Routing(name, None, None) if is_gone else make_routing(view, self._addresses))
+        self._cache.put(Routing(name) if is_gone else make_routing(view, self._addresses))
         if make_leaving(view) and not is_gone:
             self.draining.add(name)
             self.has_draining.set()

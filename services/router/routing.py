@@ -46,31 +46,30 @@ class Route:
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """route: None when the host is unknown. endpoints: None when no cluster is needed, () when empty."""
+    """route: None when the host is unknown."""
 
     deployment_id: str
-    route: Route | None
-    endpoints: tuple[Endpoint, ...] | None
+    route: Route | None = None
+    endpoints: tuple[Endpoint, ...] = ()
 
 
 def make_routing(view: DeploymentView, addresses: Addresses = LOCAL) -> Routing:
     """Routes and endpoints of one deployment.
 
-    | deployment         | route                        | cluster                          |
-    |--------------------|------------------------------|----------------------------------|
-    | unknown            | none: `deployment_not_found` | none                             |
-    | deleted            | none: `deployment_not_found` | while a replica is not withdrawn |
-    | disabled           | 404 `deployment_disabled`    | yes                              |
-    | wants 0 replicas   | 404 `deployment_stopped`     | yes                              |
-    | wants 1 or more    | its cluster                  | yes                              |
+    | deployment         | route                        |
+    |--------------------|------------------------------|
+    | unknown or deleted | none: `deployment_not_found` |
+    | disabled           | 404 `deployment_disabled`    |
+    | wants 0 replicas   | 404 `deployment_stopped`     |
+    | wants 1 or more    | its cluster                  |
 
-    The cluster outlives a route that no longer leads to it, because requests are still running there, and
-    a deployment that is enabled again finds it in place.
+    There is a cluster exactly while there are endpoints. It outlives a route that no longer leads to it,
+    because requests are still running there.
     """
     endpoints = make_endpoints(view, addresses)
     deployment = view.deployment
     if deployment is None or not deployment.exists or deployment.spec is None or deployment.spec_id is None:
-        return Routing(view.deployment_id, None, endpoints or None)
+        return Routing(view.deployment_id, None, endpoints)
     return Routing(view.deployment_id, Route(deployment.spec_id, _refusal(deployment)), endpoints)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
 from services.router.routing import Routing
-from services.router.xds.resources import Resources, make_resources
+from services.router.xds.resources import Resources, make_resources, refusing_resources
 from services.router.xds.session import Session
 from services.router.xds.types import Packed
 
@@ -17,13 +17,13 @@ class Cache:
     def __init__(self, listener: Packed) -> None:
         self._listener = listener
         self._routings: dict[str, Routing] = {}
-        self._resources: dict[str, Resources] = {}
+        self._resources: dict[str, Resources] = refusing_resources()
         self._sessions: dict[Session, None] = {}
 
     def put(self, routing: Routing) -> bool:
         """Take over the routing of one deployment; True if that changes anything."""
         name = routing.deployment_id
-        is_empty = routing.route is None and routing.endpoints is None
+        is_empty = routing.route is None and not routing.endpoints
         if self._routings.get(name) == (None if is_empty else routing):
             return False
         if is_empty:

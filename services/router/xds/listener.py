@@ -19,7 +19,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (  # noq
 )
 from google.protobuf import json_format
 
-from services.router.xds.resources import ADS, BUFFER_BYTES, LOWERCASE_HOST, METADATA
+from services.router.xds.resources import ADS, BUFFER_BYTES, HOST_FILTER, METADATA
 
 LISTENER_NAME: Final = "edge"
 OUR_HEADERS: Final = "x-specstream-"
@@ -29,12 +29,22 @@ NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _TYPE = "type.googleapis.com/envoy.extensions."
 
-_LOWERCASE_HOST_LUA = """
+_HOST_LUA = """
 function envoy_on_request(request)
   local host = request:headers():get(":authority") or ""
   local lower = string.lower(host)
   if lower ~= host then
     request:headers():replace(":authority", lower)
+  end
+  local refusal = request:metadata()
+  local code = refusal:get("error_code")
+  if code then
+    local id = string.match(lower, "^d(%x+)") or ""
+    local body = '{"error": "%s", "error_code": "%s", "deployment_id": "%s"}'
+    request:respond(
+      {[":status"] = "404", ["x-specstream-deployment"] = id},
+      string.format(body, refusal:get("error"), code, id)
+    )
   end
 end
 """
@@ -83,7 +93,7 @@ def _connection_manager(upload_deadline_s: float) -> dict[str, Any]:
             "rds_config_source": ADS,
             "scoped_rds": {"scoped_rds_config_source": ADS},
         },
-        "http_filters": [_lowercase_host(), _router()],
+        "http_filters": [_host(), _router()],
         "strip_trailing_host_dot": True,
         "upgrade_configs": [{"upgrade_type": "websocket"}],
         "http_protocol_options": {"accept_http_10": True},
@@ -104,14 +114,17 @@ def _connection_manager(upload_deadline_s: float) -> dict[str, Any]:
     }
 
 
-def _lowercase_host() -> dict[str, Any]:
-    """Hosts compare without regard to case, scope keys do not. Each route switches this filter off for the
-    requests that found it, so it runs only where no scope was found: once more in lower case."""
+def _host() -> dict[str, Any]:
+    """What is particular about hosts that no replica answers for. Routes to replicas switch this filter off.
+
+    Hosts compare without regard to case and scope keys do not: where no scope was found, it is looked for
+    once more in lower case. Where the route refuses, the answer is made here.
+    """
     return {
-        "name": LOWERCASE_HOST,
+        "name": HOST_FILTER,
         "typed_config": {
             "@type": _TYPE + "filters.http.lua.v3.Lua",
-            "default_source_code": {"inline_string": _LOWERCASE_HOST_LUA},
+            "default_source_code": {"inline_string": _HOST_LUA},
         },
     }
 
@@ -172,7 +185,7 @@ def _local_replies() -> dict[str, Any]:
     | UH: no endpoint is healthy   | 503     | no_ready_replicas     |
     | UF, NC: not reached          | 503     | no_ready_replicas     |
     | UC, UR, LR, UPE: broken off  | 503/502 | replica_failed        |
-    | none, 404: a refusing route  | 404     | in the route's body   |
+    | none, 404: a refusing route  | 404     | made by the host filter   |
     | none, 503: memory runs out   | 503     | overloaded            |
     | any, 408: sent too slowly    | 408     | request_timeout       |
     | any, 504: an hour of silence | 504     | replica_timeout       |

@@ -5,7 +5,6 @@ set on a copy, which costs microseconds where parsing costs a fraction of a mill
 are 40,000 messages).
 """
 
-import json
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -30,8 +29,8 @@ from services.router.xds.types import Packed
 ADS: Final[dict[str, Any]] = {"ads": {}, "resource_api_version": "V3"}
 METADATA: Final = "specstream"
 """Namespace of the endpoint metadata that the response headers are made from."""
-LOWERCASE_HOST: Final = "specstream.lowercase_host"
-"""The listener's filter for hosts that no scope has; see `listener.py`."""
+HOST_FILTER: Final = "specstream.host"
+"""The listener's filter for hosts that no replica answers for; see `listener.py`."""
 DOMAIN: Final = "localhost"
 
 RETRIES: Final = 4
@@ -121,10 +120,11 @@ _REPEATABLE_ROUTE: Final[dict[str, Any]] = {
     "request_body_buffer_limit": REPLAYABLE_BODY_BYTES,
 }
 
-_REFUSALS: Final = {
+REFUSALS: Final = {
     Refusal.DISABLED: "The deployment is disabled.",
     Refusal.STOPPED: "The deployment is stopped: it wants 0 replicas.",
 }
+"""What the routes of deployments that serve nothing say. All deployments refused alike share one route."""
 
 _HEALTH: Final = {
     Health.HEALTHY: health_check_pb2.HEALTHY,
@@ -175,9 +175,11 @@ _ROUTES_TEMPLATE: Final = json_format.ParseDict(
                 ],
             }
         ],
-        # A request that has found its route needs no second look at its host.
+        # A cluster comes with its first endpoint and goes with its last; without it the answer is a 503.
+        "validate_clusters": False,
+        # A request that has found its replicas needs no second look at its host.
         "typed_per_filter_config": {
-            LOWERCASE_HOST: {
+            HOST_FILTER: {
                 "@type": "type.googleapis.com/envoy.config.route.v3.FilterConfig",
                 "disabled": True,
             }
@@ -189,9 +191,11 @@ _ROUTES_TEMPLATE: Final = json_format.ParseDict(
 
 @dataclass(frozen=True, slots=True)
 class Resources:
-    """One deployment for Envoy. Scope and route come and go together, and so do cluster and endpoints.
+    """One deployment for Envoy. Cluster and endpoints come and go together: a cluster without endpoints would
+    cost Envoy 30 KiB and answer no other than one that is not there.
 
-    is_served: whether the route leads to the cluster.
+    scope: what the deployment's host answers. route: only of the refusing routes, which scopes name.
+    is_served: whether the scope leads to the cluster.
     """
 
     cluster: Packed | None = None
@@ -203,15 +207,29 @@ class Resources:
 
 def make_resources(routing: Routing) -> Resources:
     """All resources of a deployment are named by its id."""
-    name = routing.deployment_id
-    has_cluster = routing.endpoints is not None
+    name, route = routing.deployment_id, routing.route
     return Resources(
-        cluster=Packed.of(make_cluster(name), make_fresh_cluster(name)) if has_cluster else None,
-        endpoints=Packed.of(make_load_assignment(name, routing.endpoints or ())) if has_cluster else None,
-        scope=Packed.of(make_scope(name)) if routing.route else None,
-        route=Packed.of(make_route_configuration(name, routing.route)) if routing.route else None,
-        is_served=routing.route is not None and routing.route.refusal is None,
+        cluster=Packed.of(make_cluster(name), make_fresh_cluster(name)) if routing.endpoints else None,
+        endpoints=Packed.of(make_load_assignment(name, routing.endpoints)) if routing.endpoints else None,
+        scope=Packed.of(make_scope(name, route)) if route else None,
+        is_served=route is not None and route.refusal is None,
     )
+
+
+def refusing_resources() -> dict[str, Resources]:
+    """The routes that refuse, by name. Each has a scope of its own, with a key that no host can have, so that
+    Envoy has the route before the first deployment needs it."""
+    return {
+        refusing_route(refusal): Resources(
+            scope=Packed.of(_scope(refusing_route(refusal), f" {refusal}", refusing_route(refusal))),
+            route=Packed.of(make_refusing_route(refusal)),
+        )
+        for refusal in Refusal
+    }
+
+
+def refusing_route(refusal: Refusal) -> str:
+    return f"refusing-{refusal}"
 
 
 def make_cluster(name: str) -> Cluster:
@@ -259,9 +277,8 @@ def make_cluster_order(name: str) -> route_components_pb2.ClusterSpecifierPlugin
 
 def make_load_assignment(name: str, endpoints: tuple[Endpoint, ...]) -> ClusterLoadAssignment:
     assignment = ClusterLoadAssignment(cluster_name=name)
-    if endpoints:
-        locality = assignment.endpoints.add()
-        locality.lb_endpoints.extend(_lb_endpoint(endpoint) for endpoint in endpoints)
+    locality = assignment.endpoints.add()
+    locality.lb_endpoints.extend(_lb_endpoint(endpoint) for endpoint in endpoints)
     return assignment
 
 
@@ -276,13 +293,28 @@ def _lb_endpoint(endpoint: Endpoint) -> LbEndpoint:
     return target
 
 
-def make_scope(name: str) -> ScopedRouteConfiguration:
-    scope = ScopedRouteConfiguration(name=name, route_configuration_name=name)
-    scope.key.fragments.add(string_key=f"{endpoint_host(name)}.{DOMAIN}")
+def make_scope(name: str, route: Route) -> ScopedRouteConfiguration:
+    """What the host of a deployment answers.
+
+    A route to replicas lies within the scope: subscribed to by name it would cost Envoy 6 KiB more, and
+    a round trip at each change.
+    """
+    key = f"{endpoint_host(name)}.{DOMAIN}"
+    if route.refusal is not None:
+        return _scope(name, key, refusing_route(route.refusal))
+    scope = _scope(name, key)
+    scope.route_configuration.CopyFrom(make_route_configuration(name, route.spec_id))
     return scope
 
 
-def make_route_configuration(name: str, route: Route) -> RouteConfiguration:
+def _scope(name: str, key: str, route: str = "") -> ScopedRouteConfiguration:
+    scope = ScopedRouteConfiguration(name=name, route_configuration_name=route)
+    scope.key.fragments.add(string_key=key)
+    return scope
+
+
+def make_route_configuration(name: str, spec_id: str) -> RouteConfiguration:
+    """The route to a deployment's replicas. spec_id: the newest registered one."""
     configuration = RouteConfiguration()
     configuration.CopyFrom(_ROUTES_TEMPLATE)
     configuration.name = name
@@ -290,22 +322,25 @@ def make_route_configuration(name: str, route: Route) -> RouteConfiguration:
     host.name = name
     deployment_header, spec_header = host.response_headers_to_add
     deployment_header.header.value = name
-    spec_header.header.value = route.spec_id
-    if route.refusal is None:
-        for template in _ROUTE_TEMPLATES:
-            target = host.routes.add()
-            target.CopyFrom(template)
-            target.route.inline_cluster_specifier_plugin.CopyFrom(make_cluster_order(name))
-            # `refresh_cluster_on_retry`, which the Python package does not know yet.
-            target.route.retry_policy.MergeFromString(_REFRESH_CLUSTER_ON_RETRY)
-    else:
-        refused = host.routes.add()
-        refused.match.prefix = "/"
-        refused.direct_response.status = 404
-        refused.direct_response.body.inline_string = make_error(_REFUSALS[route.refusal], route.refusal, name)
+    spec_header.header.value = spec_id
+    for template in _ROUTE_TEMPLATES:
+        target = host.routes.add()
+        target.CopyFrom(template)
+        target.route.inline_cluster_specifier_plugin.CopyFrom(make_cluster_order(name))
+        # `refresh_cluster_on_retry`, which the Python package does not know yet.
+        target.route.retry_policy.MergeFromString(_REFRESH_CLUSTER_ON_RETRY)
     return configuration
 
 
-def make_error(message: str, error_code: str, deployment_id: str) -> str:
-    """The body of an error that the router itself answers with."""
-    return json.dumps({"error": message, "error_code": error_code, "deployment_id": deployment_id})
+def make_refusing_route(refusal: Refusal) -> RouteConfiguration:
+    """The listener's filter answers for it, by this metadata, because only there the answer can name the
+    deployment that was asked for."""
+    route = {
+        "match": {"prefix": "/"},
+        "metadata": {"filter_metadata": {HOST_FILTER: {"error": REFUSALS[refusal], "error_code": refusal}}},
+        "direct_response": {"status": 404},
+    }
+    host = {"name": refusal, "domains": ["*"], "routes": [route]}
+    return json_format.ParseDict(
+        {"name": refusing_route(refusal), "virtual_hosts": [host]}, RouteConfiguration()
+    )

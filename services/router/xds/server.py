@@ -101,7 +101,7 @@ class DiscoveryServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type:
         os.chmod(self._place.xds_socket, 0o600)  # noqa: PTH101 - it blocks nobody
         await self._server.start()
         self.unsettled_at = self._ticks()
-        logger.info("serving xds", deployments=len(self._cache.resources))
+        logger.info("serving xds")
 
     async def stop(self) -> None:
         """Ends all streams; every Envoy goes on with what it has."""

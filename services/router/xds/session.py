@@ -77,17 +77,17 @@ class Rejection:
 class Session:
     """The make-before-break order, for each deployment on its own:
 
-    | the deployment               | is sent             | once acknowledged   |
-    |------------------------------|---------------------|---------------------|
-    | has a cluster                | cluster, endpoints  |                     |
-    | has a route to its cluster   |                     | scope, route        |
-    | has a route that refuses     | scope, route        | endpoints           |
-    | has no route any more        | removal of scope    | endpoints           |
-    | has no cluster any more      |                     | removal of cluster  |
+    | the deployment                | is sent                   | once acknowledged             |
+    |-------------------------------|---------------------------|-------------------------------|
+    | has endpoints                 | cluster, endpoints        |                               |
+    | leads to them                 |                           | scope                         |
+    | would, and has none           | scope, removal of cluster |                               |
+    | refuses                       | scope                     | endpoints, removal of cluster |
+    | has no scope any more         | removal of scope          | endpoints, removal of cluster |
 
     So who is no longer served is refused at once, and never told that no replica is ready.
 
-    Routes and endpoints need no removal: Envoy itself unsubscribes from what nothing points to any more.
+    Endpoints need no removal: Envoy itself unsubscribes from what nothing points to any more.
     """
 
     def __init__(
@@ -254,31 +254,26 @@ class Session:
             is_due = name in endpoints.names and not endpoints.has_sent(name, wanted.endpoints)
             if is_due and not self._is_served_still(name, wanted):
                 yield ResourceType.ENDPOINTS, wanted.endpoints
-        if wanted.scope and wanted.route:
-            if not wanted.is_served or self._is_made(name, wanted):
-                if scopes.is_subscribed and not scopes.has_sent(name, wanted.scope):
-                    yield ResourceType.SCOPE, wanted.scope
-                if name in routes.names and not routes.has_sent(name, wanted.route):
-                    yield ResourceType.ROUTE, wanted.route
+        if wanted.route and name in routes.names and not routes.has_sent(name, wanted.route):
+            yield ResourceType.ROUTE, wanted.route
+        if wanted.scope:
+            is_due = scopes.is_subscribed and not scopes.has_sent(name, wanted.scope)
+            if is_due and (not wanted.is_served or self._is_made(name, wanted)):
+                yield ResourceType.SCOPE, wanted.scope
         elif name in scopes.sent:
             yield ResourceType.SCOPE, None
-        elif (
-            wanted.cluster is None
-            and name in clusters.sent
-            and name not in scopes.acknowledged
-            # Before it subscribes it is unknown which scopes a reconnected Envoy has.
-            and scopes.is_subscribed
-        ):
+            return
+        has_to_go = wanted.cluster is None and name in clusters.sent
+        # Before it subscribes it is unknown which scopes a reconnected Envoy has.
+        if has_to_go and scopes.is_subscribed and not self._is_served_still(name, wanted):
             yield ResourceType.CLUSTER, None
 
     def _is_served_still(self, name: str, wanted: Resources) -> bool:
         """Whether Envoy may go on sending requests to what is not to be served any more."""
         if wanted.is_served:
             return False
-        if wanted.route is None:
-            return name in self._channels[ResourceType.SCOPE].acknowledged
-        routes = self._channels[ResourceType.ROUTE]
-        return name in routes.acknowledged and not routes.has_settled(name, wanted.route)
+        scopes = self._channels[ResourceType.SCOPE]
+        return name in scopes.acknowledged and not (wanted.scope and scopes.has_settled(name, wanted.scope))
 
     def _is_made(self, name: str, wanted: Resources) -> bool:
         """Whether what the route points to is in place, or refused, which waiting would not mend."""

@@ -122,8 +122,9 @@ async def test_a_deployment_becomes_known_only_when_its_replicas_can_be_reached(
     async with upstreams("r1") as (upstream,):
         for _ in range(50):
             deployment = routed.deployment()
-            await deployment.create()
+            # Told of its replica first, so that it is never one without a ready replica.
             await deployment.ready("r1", upstream.address)
+            await deployment.create()
             statuses = []
 
             async def is_served(deployment=deployment, statuses=statuses):

@@ -24,6 +24,7 @@ async def test_a_router_that_starts_again_resends_nothing_and_loses_no_call(rout
         async with callers(routed.base_url, first.host) as calls:
             await routed.stop_router()
             before = await control_plane_updates(routed)
+            assert before
             router = await routed.start_router()
             await eventually(lambda: router.cache.sessions and router.cache.sessions[0].is_serving)
             await eventually(lambda: routed.is_current(first) and routed.is_current(second))

@@ -41,7 +41,7 @@ def withdrawn(*replica_ids):
 @pytest.mark.parametrize(
     ("facts", "route", "endpoints"),
     [
-        pytest.param([roster(a_replica("r1", None))], None, None, id="unknown"),
+        pytest.param([roster(a_replica("r1", None))], None, (), id="unknown"),
         pytest.param([CREATED, registered()], Route("spec-1"), (), id="wants a replica and has none yet"),
         pytest.param(
             [CREATED, registered(enabled=False)], Route("spec-1", Refusal.DISABLED), (), id="disabled"
@@ -55,7 +55,7 @@ def withdrawn(*replica_ids):
             (),
             id="disabled says more than 0 replicas",
         ),
-        pytest.param([CREATED, registered(), DELETED], None, None, id="deleted and empty"),
+        pytest.param([CREATED, registered(), DELETED], None, (), id="deleted and empty"),
         pytest.param(
             [CREATED, registered(), roster(a_replica("r1", ADDRESS)), DELETED],
             None,
@@ -65,7 +65,7 @@ def withdrawn(*replica_ids):
         pytest.param(
             [CREATED, registered(), roster(a_replica("r1", ADDRESS)), DELETED, withdrawn("r1")],
             None,
-            None,
+            (),
             id="deleted and withdrawn",
         ),
     ],

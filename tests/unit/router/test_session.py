@@ -6,12 +6,14 @@ from google.rpc.status_pb2 import Status
 from services.router.routing import Endpoint, Health, Refusal, Route, Routing
 from services.router.xds.cache import Cache
 from services.router.xds.listener import make_listener
-from services.router.xds.resources import deployment_of_cluster, fresh_cluster
+from services.router.xds.resources import deployment_of_cluster, fresh_cluster, refusing_resources
 from services.router.xds.types import Packed, ResourceType
 from tests.support.deployments import BORN
 
 CLUSTER, ENDPOINTS, LISTENER, SCOPE, ROUTE = ResourceType
 SERVED = (Endpoint("127.0.0.1:5001", "r1", "spec-1", Health.HEALTHY),)
+REFUSING = refusing_resources().keys()
+"""Scopes and routes that every Envoy has, whatever there is to route; left out of what is told."""
 TICK = 12.5
 DRAINED = (Endpoint("127.0.0.1:5001", "r1", "spec-1", Health.DRAINING),)
 
@@ -46,7 +48,7 @@ class Player:
                 firsts = [name for name in names if deployment_of_cluster(name) == name]
                 if kind == "cluster":  # each with its second
                     assert sorted(names) == sorted([*firsts, *map(fresh_cluster, firsts)])
-                told += [f"{sign}{kind} {name}" for name in firsts]
+                told += [f"{sign}{kind} {name}" for name in firsts if name not in REFUSING]
             for resource in response.resources:
                 self.versions[kind, resource.name] = resource.version
         return sorted(told)
@@ -79,7 +81,7 @@ def booted(cache):
     player.answer()
     player.subscribe(LISTENER)
     player.subscribe(SCOPE)
-    player.subscribe(ROUTE, *cache.resources)
+    player.subscribe(ROUTE, *REFUSING)
     assert player.answer() == []
     return player
 
@@ -91,7 +93,6 @@ def test_a_fresh_envoy_is_told_everything_in_order():
     assert player.subscribe(LISTENER) == ["+listener edge"]
     assert player.subscribe(SCOPE) == []
     assert player.answer() == ["+scope a"]
-    assert player.subscribe(ROUTE, "a") == ["+route a"]
     assert player.answer() == []
     assert player.session.is_serving
     assert player.session.has_acknowledged("a")
@@ -114,17 +115,15 @@ def test_a_new_deployment_gets_its_route_after_its_endpoints_are_acknowledged():
     assert player.answer() == []
     assert player.subscribe(ENDPOINTS, "a") == ["+endpoints a"]
     assert player.answer() == ["+scope a"]
-    assert player.subscribe(ROUTE, "a") == ["+route a"]
 
 
 def test_a_deployment_that_goes_loses_its_scope_before_its_cluster():
     cache = a_cache("a")
     player = booted(cache)
-    cache.put(Routing("a", None, None))
+    cache.put(Routing("a"))
     assert player.take() == ["-scope a"]
     assert player.answer() == ["-cluster a"]
     player.unsubscribe(ENDPOINTS, "a")
-    player.unsubscribe(ROUTE, "a")
     assert player.answer() == []
     assert player.session.has_acknowledged("a")
 
@@ -133,7 +132,7 @@ def test_a_deployment_is_refused_before_its_replicas_drain():
     cache = a_cache("a")
     player = booted(cache)
     cache.put(Routing("a", Route("spec-2", Refusal.DISABLED), DRAINED))
-    assert player.take() == ["+route a"]
+    assert player.take() == ["+scope a"]
     assert not player.session.has_acknowledged("a")
     assert player.answer() == ["+endpoints a"]
     player.answer()
@@ -148,6 +147,40 @@ def test_a_deleted_deployment_is_unknown_before_its_replicas_drain():
     assert player.answer() == ["+endpoints a"]
     player.answer()
     assert player.session.has_acknowledged("a")
+
+
+def test_a_deployment_without_endpoints_has_a_route_and_no_cluster():
+    cache = a_cache()
+    player = booted(cache)
+    cache.put(Routing("a", Route("spec-1")))
+    assert player.take() == ["+scope a"]
+    assert player.session.has_acknowledged("a")
+    cache.put(Routing("a", Route("spec-1"), SERVED))
+    assert player.take() == ["+cluster a"]
+    assert player.subscribe(ENDPOINTS, "a") == ["+endpoints a"]
+    assert not player.session.has_acknowledged("a")
+    player.answer()
+    assert player.session.has_acknowledged("a")
+
+
+def test_the_last_endpoint_takes_the_cluster_with_it():
+    cache = a_cache("a")
+    player = booted(cache)
+    cache.put(Routing("a", Route("spec-1")))
+    assert player.take() == ["-cluster a"]
+    assert not player.session.has_acknowledged("a")
+    player.unsubscribe(ENDPOINTS, "a")
+    assert player.answer() == []
+    assert player.session.has_acknowledged("a")
+
+
+def test_a_deployment_is_refused_before_its_cluster_goes():
+    cache = a_cache("a")
+    player = booted(cache)
+    cache.put(Routing("a", Route("spec-2", Refusal.DISABLED)))
+    assert player.take() == ["+scope a"]
+    assert not player.session.has_acknowledged("a")
+    assert player.answer() == ["-cluster a"]
 
 
 def test_a_fresh_envoy_is_told_of_what_is_refused_too():
@@ -179,7 +212,7 @@ def test_an_unchanged_routing_tells_nothing():
 def test_a_reconnected_envoy_gets_only_what_differs_and_loses_what_is_gone():
     cache = a_cache("a", "b", "gone")
     old = booted(cache)
-    cache.put(Routing("gone", None, None))
+    cache.put(Routing("gone"))
     cache.put(Routing("b", Route("spec-2"), SERVED))
 
     def had(type_):
@@ -190,15 +223,14 @@ def test_a_reconnected_envoy_gets_only_what_differs_and_loses_what_is_gone():
     assert again.subscribe(CLUSTER, initial=had(CLUSTER)) == []
     assert again.subscribe(ENDPOINTS, "a", "b", "gone", initial=had(ENDPOINTS)) == []
     assert again.subscribe(LISTENER, initial=had(LISTENER)) == []
-    assert again.subscribe(SCOPE, initial=had(SCOPE)) == ["-scope gone"]
-    assert again.subscribe(ROUTE, "a", "b", initial=had(ROUTE)) == ["+route b"]
+    assert again.subscribe(SCOPE, initial=had(SCOPE)) == ["+scope b", "-scope gone"]
     assert again.answer() == ["-cluster gone"]
 
 
 def test_a_reconnected_envoy_loses_what_is_gone_also_when_something_else_is_new():
     cache = a_cache("a", "gone")
     old = booted(cache)
-    cache.put(Routing("gone", None, None))
+    cache.put(Routing("gone"))
     cache.put(Routing("a", Route("spec-1"), DRAINED))
 
     def had(type_):
