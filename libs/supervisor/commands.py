@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from libs.common.clock import monotonic
-from libs.supervisor import nats_store, preparation, processes, readiness, replicas, shutdown
+from libs.supervisor import nats_store, open_files, preparation, processes, readiness, replicas, shutdown
 from libs.supervisor.console import Console
 from libs.supervisor.errors import CannotStart, CannotStop
 from libs.supervisor.home import Home, lock_holder, locked, write_public
@@ -30,6 +30,7 @@ def up(settings: SupervisorSettings) -> int:
     """
     home = Home(settings.home)
     os.umask(_UMASK)
+    open_files.allow_all()
     try:
         home.create()
         with _owned(home):

@@ -8,10 +8,11 @@ from collections.abc import Callable, Collection, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from libs.common import loopback
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home, write_public
 
-HOST = "127.0.0.1"
+HOST = loopback.IPV4
 
 HOLDERS = {"api": "api", "edge": "envoy", "nats": "nats"}
 """Which program listens on each port."""
@@ -91,14 +92,19 @@ def save(home: Home, ports: Ports) -> None:
 
 
 def is_free(port: int) -> bool:
-    """Whether we could listen there. Connections that are just closing do not count.
+    """Whether we could listen there, at all of `localhost`. Connections that are just closing do not count.
 
     Raises CannotStart when this user may not listen there at all.
     """
-    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+    return all(_is_free(host, port) for host in loopback.hosts())
+
+
+def _is_free(host: str, port: int) -> bool:
+    family = socket.AF_INET6 if host == loopback.IPV6 else socket.AF_INET
+    with socket.socket(family, socket.SOCK_STREAM) as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
-            probe.bind((HOST, port))
+            probe.bind((host, port))
             probe.listen(1)
         except OSError as error:
             if error.errno == errno.EADDRINUSE:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from libs.supervisor import envoy_config, keys, nats_config, ports, programs
+from libs.supervisor import envoy_config, keys, nats_config, open_files, ports, programs
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home, write_private
 from libs.supervisor.ports import Ports
@@ -54,6 +54,7 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
         (infra / "envoy" / "bootstrap.json").read_text(),
         token=keys.envoy_token(home),
         heap_mib=settings.envoy_heap_mib,
+        open_files=open_files.limit(),
     )
     version = code_version(settings.root)
     every = {

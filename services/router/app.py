@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from libs.common import loopback
 from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
 from libs.common.log.jetstream import JetStreamLog
@@ -26,7 +27,11 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
         async with connected(settings, service=SERVICE) as connection, EnvoyAdmin(place) as admin:
             log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
             progress = Progress()
-            listener = make_listener(settings.edge_port, upload_deadline_s=settings.upload_deadline_seconds)
+            listener = make_listener(
+                settings.edge_port,
+                hosts=loopback.hosts(),
+                upload_deadline_s=settings.upload_deadline_seconds,
+            )
             cache = Cache(Packed.of(listener))
             follower = Follower(log, cache, progress, settings.addresses)
             server = DiscoveryServer(cache, place, clock=utc_now, ticks=monotonic)

@@ -10,7 +10,7 @@ from libs.common.cluster.addresses import Addresses
 
 class Settings(ServiceSettings):
     """envoy_folder: where the router and its Envoy meet (`meeting_place.py`). edge_port: where Envoy listens
-    for requests, on 127.0.0.1.
+    for requests, on the loopback.
 
     inner_ports: on which the platform's own services listen on this machine; no replica is ever there.
     drain_deadline_seconds: how long the requests of a leaving replica may take before they are cut.

@@ -39,11 +39,12 @@ def free_port() -> int:
 
 @dataclass
 class EnvoyProcess:
-    """folder: where it meets its control plane, for its owner alone. heap_mib: its limit."""
+    """folder: where it meets its control plane, for its owner alone. heap_mib, open_files: its limits."""
 
     binary: str
     folder: Path
     heap_mib: int = 2048
+    open_files: int = 2048
     token: str = field(default_factory=lambda: secrets.token_hex(32))
     process: asyncio.subprocess.Process | None = None
 
@@ -58,7 +59,9 @@ class EnvoyProcess:
         return f"/proc/self/fd/{self._descriptor}/{name}"
 
     async def start(self) -> None:
-        text = envoy_config.render(BOOTSTRAP.read_text(), token=self.token, heap_mib=self.heap_mib)
+        text = envoy_config.render(
+            BOOTSTRAP.read_text(), token=self.token, heap_mib=self.heap_mib, open_files=self.open_files
+        )
         configuration = json.loads(text)
         # Tests look inside; the platform's own answers only what the router asks.
         configuration["admin"]["allow_paths"] += [{"prefix": path} for path in LOOKED_AT]

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import httpx
 
+from libs.common import loopback
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
@@ -44,7 +45,8 @@ class RouterUnderTest:
         self._folder = ExitStack()
         place = self._folder.enter_context(entered(folder))
         self.progress = Progress()
-        self.cache = Cache(Packed.of(make_listener(edge_port, upload_deadline_s=upload_deadline_s)))
+        listener = make_listener(edge_port, hosts=loopback.hosts(), upload_deadline_s=upload_deadline_s)
+        self.cache = Cache(Packed.of(listener))
         self.follower = Follower(log, self.cache, self.progress)
         self.server = DiscoveryServer(self.cache, place, clock=clock, ticks=ticks, patience_s=patience_s)
         self.admin = EnvoyAdmin(place)

@@ -4,7 +4,7 @@ It never changes while the platform runs, so that no connection is ever drained 
 everything that differs between deployments is in their routes, clusters and endpoints.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -19,6 +19,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (  # noq
 )
 from google.protobuf import json_format
 
+from libs.common.loopback import IPV4
 from services.router.xds.resources import ADS, BUFFER_BYTES, HOST_FILTER, METADATA
 
 LISTENER_NAME: Final = "edge"
@@ -50,11 +51,13 @@ end
 """
 
 
-def make_listener(port: int, *, upload_deadline_s: float) -> Listener:
-    """Listens on 127.0.0.1:`port`. upload_deadline_s: how long a client may take to send a request."""
+def make_listener(port: int, *, hosts: Sequence[str] = (IPV4,), upload_deadline_s: float) -> Listener:
+    """Listens on `port` of all `hosts`. upload_deadline_s: how long a client may take to send a request."""
+    first, *others = ({"socket_address": {"address": host, "port_value": port}} for host in hosts)
     listener = {
         "name": LISTENER_NAME,
-        "address": {"socket_address": {"address": "127.0.0.1", "port_value": port}},
+        "address": first,
+        "additional_addresses": [{"address": address} for address in others],
         # With it a second process could share the port unnoticed; without it that is a refused listener.
         "enable_reuse_port": False,
         "per_connection_buffer_limit_bytes": BUFFER_BYTES,
@@ -109,7 +112,8 @@ def _connection_manager(upload_deadline_s: float) -> dict[str, Any]:
         # begun neither counts: a conversation of both sides may take as it likes, and so may an answer.
         "request_headers_timeout": "30s",
         "request_timeout": f"{upload_deadline_s:.3f}s",
-        "common_http_protocol_options": {"idle_timeout": "3600s"},
+        # A connection without a request is given up earlier: whoever opens many takes them from others.
+        "common_http_protocol_options": {"idle_timeout": "300s"},
         "local_reply_config": _local_replies(),
     }
 
