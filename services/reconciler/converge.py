@@ -191,6 +191,4 @@ def _failed(view: DeploymentView, error: CannotApply) -> SpecFailed:
     deployment = view.deployment
     if deployment is None or deployment.spec is None or deployment.spec_id is None:
         raise error
-    has_command = deployment.spec.command is not None
-    reason = SpecFailedReason.CANNOT_APPLY if has_command else SpecFailedReason.NO_COMMAND
-    return SpecFailed(spec_id=deployment.spec_id, reason=reason, message=str(error))
+    return SpecFailed(spec_id=deployment.spec_id, reason=SpecFailedReason(error.reason), message=str(error))

@@ -9,6 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
 
+def wanted_replicas(*, enabled: bool, replicas: int) -> int:
+    """How many replicas should run: none while disabled."""
+    return replicas if enabled else 0
+
+
 class SpecPart(BaseModel):
     """Camel case on the wire as in the reference API, snake case in code; frozen."""
 
@@ -68,5 +73,4 @@ class Spec(SpecPart):
 
     @property
     def wanted_replicas(self) -> int:
-        """How many replicas should run: none while disabled."""
-        return self.resources.replicas if self.enabled else 0
+        return wanted_replicas(enabled=self.enabled, replicas=self.resources.replicas)
