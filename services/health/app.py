@@ -8,6 +8,7 @@ from libs.common.cluster.opening import open_cluster
 from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.health.loop import watch_cluster
 from services.health.prober import Prober
@@ -36,6 +37,7 @@ async def run(
                     progress=progress,
                     clock=utc_now,
                     ticks=monotonic,
+                    snapshot=Snapshot.of(SERVICE, settings),
                 )
             ],
             heartbeat=connection.heartbeat,

@@ -15,6 +15,7 @@ from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload,
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.replica import ReplicaReason
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from libs.common.state.view import DeploymentViews
@@ -227,12 +228,19 @@ def _native(o: ObservedReplica) -> Conclusion:
 
 
 async def watch_cluster(
-    log: EventLog, cluster: Cluster, prober: Prober, *, progress: Progress, clock: Clock, ticks: Ticks
+    log: EventLog,
+    cluster: Cluster,
+    prober: Prober,
+    *,
+    progress: Progress,
+    clock: Clock,
+    ticks: Ticks,
+    snapshot: Snapshot | None = None,
 ) -> None:
     """All that this service does, over adapters; never returns. Nothing is decided before the log is read."""
     records = Records(log, DeploymentViews())
     watch = Watch(cluster, records, prober, progress=progress, clock=clock, ticks=ticks)
-    follower = Follower(records, progress=progress, wake_for=watch.wake_for)
+    follower = Follower(records, progress=progress, wake_for=watch.wake_for, snapshot=snapshot)
     caught_up = asyncio.Event()
 
     def on_caught_up() -> None:

@@ -51,13 +51,12 @@ class Records:
             for aggregate in some:
                 self._take(aggregate, loaded.of(aggregate))
         for view in self.views:
-            if view.last is not None:
-                self.note(view, view.last)
+            self.note(view)
 
-    def note(self, view: DeploymentView, event: Recorded) -> None:
+    def note(self, view: DeploymentView) -> None:
         """An event was followed: what others write may be the cause of what replicas do."""
-        if event.aggregate.kind != ReplicaFact.aggregate:
-            self._asked[view.deployment_id] = event.event_id
+        if view.last is not None and view.last.kind != ReplicaFact.aggregate:
+            self._asked[view.deployment_id] = view.last.event_id
         if view.deployment_id not in self.views.by_id:
             self._asked.pop(view.deployment_id, None)
 

@@ -9,6 +9,7 @@ from libs.common.cluster.port import Cluster, ObservedWorkload, known
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
@@ -37,6 +38,7 @@ class Resync:
         aside: Aside,
         *,
         interval_s: float,
+        snapshot: Snapshot | None = None,
     ) -> None:
         """aside: shared with the handler of events; what failed in either is tried again here."""
         self._log = log
@@ -45,6 +47,7 @@ class Resync:
         self._progress = progress
         self._aside = aside
         self._interval_s = interval_s
+        self._snapshot = snapshot
         self._views = DeploymentViews()
         self._is_due = asyncio.Event()
         self._strangers: frozenset[str] = frozenset()
@@ -58,6 +61,7 @@ class Resync:
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
             on_importing=self._progress.hold,
+            snapshot=self._snapshot,
         )
 
     async def run(self) -> None:

@@ -112,7 +112,7 @@ class Scene:
         """What the follower does, without its task."""
         views = self.records.views
         async for event in self.log.read(*VIEW_FILTERS, after=views.sequence):
-            self.records.note(views.apply(event), event)
+            self.records.note(views.apply(event))
 
     async def observe(self) -> list[str]:
         """The types of what one look appends."""
