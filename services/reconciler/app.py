@@ -9,10 +9,11 @@ from libs.common.cluster.opening import open_cluster
 from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler
-from services.reconciler.handlers import subscribe
+from services.reconciler.handlers import make_pool, subscribe
 from services.reconciler.loop import Resync
 from services.reconciler.settings import Settings
 
@@ -36,9 +37,18 @@ async def run(
         progress = Progress(detail={"notices": list(cluster.notices)})
         reconciler = Reconciler(log, cluster)
         aside = Aside("reconcile", progress.set_aside)
-        resync = Resync(log, cluster, reconciler, progress, aside, interval_s=settings.resync_seconds)
-        subscribe(connection.broker, reconciler, progress, aside, service=SERVICE)
-        await connection.broker.start()
-        await run_until_stopped(
-            lambda: [resync.follow(), resync.run()], heartbeat=connection.heartbeat, progress=progress
+        resync = Resync(
+            log,
+            cluster,
+            reconciler,
+            progress,
+            aside,
+            interval_s=settings.resync_seconds,
+            snapshot=Snapshot.of(SERVICE, settings),
         )
+        async with make_pool(reconciler, progress, aside).open() as pool:
+            subscribe(connection.broker, pool, service=SERVICE)
+            await connection.broker.start()
+            await run_until_stopped(
+                lambda: [resync.follow(), resync.run()], heartbeat=connection.heartbeat, progress=progress
+            )
