@@ -135,4 +135,8 @@ class Fenced(Permanent):
 
 
 class CannotApply(Permanent):
-    """This workload can never run on this cluster."""
+    """This workload can never run on this cluster. reason: one of `SpecFailedReason`."""
+
+    def __init__(self, message: str, *, reason: str = "cannot_apply") -> None:
+        super().__init__(message)
+        self.reason = reason

@@ -99,6 +99,10 @@ class Aside:
         now = self.ticks()
         return [subject for subject, due_at in self._due_at.items() if due_at <= now]
 
+    @property
+    def is_empty(self) -> bool:
+        return not self._due_at
+
     def __contains__(self, subject: str) -> bool:
         return subject in self._due_at
 

@@ -4,7 +4,7 @@ import fcntl
 import os
 import stat
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,23 +83,36 @@ class Home:
 
         The working and the temporary directories of replicas are theirs: there the directory alone is closed.
         """
-        _close(self.path)
-        for directory, names, files in os.walk(self.path):
-            for name in [*names, *files]:
-                _close(Path(directory, name))
-            if Path(directory) == self.replicas / TEMPORARY:
-                names.clear()
-            elif Path(directory).is_relative_to(self.replicas) and CWD in names:
-                names.remove(CWD)
+        _close(str(self.path), self.path.lstat().st_mode)
+        replicas, temporary = str(self.replicas), str(self.replicas / TEMPORARY)
+        waiting = [str(self.path)]
+        while waiting:
+            directory = waiting.pop()
+            is_of_replicas = directory == replicas or directory.startswith(f"{replicas}/")
+            for name, path, mode in _entries(directory):
+                _close(path, mode)
+                is_theirs = directory == temporary or (is_of_replicas and name == CWD)
+                if stat.S_ISDIR(mode) and not is_theirs:
+                    waiting.append(path)
 
 
-def _close(path: Path) -> None:
+def _entries(directory: str) -> list[tuple[str, str, int]]:
+    """Name, path and mode of each; with thousands of deployments there are tens of thousands."""
+    found = []
     try:
-        found = path.lstat().st_mode
-        if stat.S_IMODE(found) & 0o077 and not stat.S_ISLNK(found):
-            path.chmod(stat.S_IMODE(found) & ~0o077)
-    except FileNotFoundError:  # what lives of this home goes on meanwhile
-        return
+        with os.scandir(directory) as entries:
+            for entry in entries:
+                with suppress(FileNotFoundError):
+                    found.append((entry.name, entry.path, entry.stat(follow_symlinks=False).st_mode))
+    except OSError:  # gone, since what lives of this home goes on meanwhile; or closed even to its owner
+        return []
+    return found
+
+
+def _close(path: str, mode: int) -> None:
+    if stat.S_IMODE(mode) & 0o077 and not stat.S_ISLNK(mode):
+        with suppress(FileNotFoundError):
+            os.chmod(path, stat.S_IMODE(mode) & ~0o077)  # noqa: PTH101 - as the walk over them
 
 
 def write_private(path: Path, text: str) -> None:

@@ -13,7 +13,7 @@ from libs.common.bus.connection import Connection, connected
 from libs.common.bus.entries import Entries
 from libs.common.bus.jetstream_entries import JetStreamEntries
 from libs.common.clock import utc_now
-from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.opening import open_cluster
 from libs.common.disk import MIB, room_under
 from libs.common.log import reserve
 from libs.common.log.jetstream import JetStreamLog
@@ -58,7 +58,7 @@ async def run(
     home = settings.home.expanduser()
     engine = await open_database(home / "api" / "read.db")
     try:
-        async with connected(settings, service=SERVICE) as connection:
+        async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as cluster:
             archive = JetStreamLog(
                 connection.client, source=f"specstream/{SERVICE}", deadline_s=LOG_DEADLINE_S
             )
@@ -72,7 +72,7 @@ async def run(
                 importer=Importer(home / "api" / "import", archive, lambda: open_archive(settings)),
                 exported_head=home / "api" / "exported-head.json",
                 engine=engine,
-                cluster=LocalCluster(home / "replicas", grace_seconds=settings.grace_seconds),
+                cluster=cluster,
                 commands=Commands.over(log, projector, condition),
                 queries=Queries(engine),
                 projector=projector,

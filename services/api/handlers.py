@@ -28,7 +28,6 @@ def subscribe(
         stream=subjects.COMMANDS_STREAM,
         durable=subjects.COMMANDS_DURABLE,
         service=service,
-        batch=1,
     )
     async def on_command(body: bytes, message: NatsMessage) -> None:
         """One at a time: the durable gives out no second one before this one is acknowledged."""

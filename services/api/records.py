@@ -6,6 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from libs.common.events.replica import ReplicaState
+from libs.common.spec.model import wanted_replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +38,7 @@ class SpecRecord:
 
     @property
     def wanted_replicas(self) -> int:
-        return int(self.data["resources"]["replicas"]) if self.data["enabled"] else 0
+        return wanted_replicas(enabled=self.data["enabled"], replicas=int(self.data["resources"]["replicas"]))
 
 
 @dataclass(frozen=True, slots=True)

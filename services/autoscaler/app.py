@@ -5,6 +5,7 @@ from collections.abc import Callable
 from libs.common.bus.connection import connected
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from libs.common.state.view import DeploymentViews
 from services.autoscaler.follower import follow
@@ -19,7 +20,7 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
         log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
         progress = Progress()
         await run_until_stopped(
-            lambda: [follow(log, DeploymentViews(), progress)],
+            lambda: [follow(log, DeploymentViews(), progress, Snapshot.of(SERVICE, settings))],
             heartbeat=connection.heartbeat,
             progress=progress,
         )

@@ -4,6 +4,7 @@ import structlog
 
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
@@ -12,7 +13,9 @@ from libs.common.state.view import DeploymentView, DeploymentViews
 logger = structlog.get_logger()
 
 
-async def follow(log: EventLog, views: DeploymentViews, progress: Progress) -> None:
+async def follow(
+    log: EventLog, views: DeploymentViews, progress: Progress, snapshot: Snapshot | None = None
+) -> None:
     """Never returns. Ready once all that was stored at the start is taken in."""
 
     def on_caught_up(sequence: int) -> None:
@@ -25,5 +28,11 @@ async def follow(log: EventLog, views: DeploymentViews, progress: Progress) -> N
 
     aside = Aside("follow", progress.set_aside)
     await follow_views(
-        log, views, aside, on_caught_up=on_caught_up, on_change=on_change, on_importing=progress.hold
+        log,
+        views,
+        aside,
+        on_caught_up=on_caught_up,
+        on_change=on_change,
+        on_importing=progress.hold,
+        snapshot=snapshot,
     )

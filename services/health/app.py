@@ -4,10 +4,11 @@ from collections.abc import Callable
 
 from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
-from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.opening import open_cluster
 from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.health.loop import watch_cluster
 from services.health.prober import Prober
@@ -23,11 +24,9 @@ async def run(
     adapt_cluster: Callable[[Cluster], Cluster] = as_it_is,
 ) -> None:
     """Until SIGTERM. The two hooks let another composition wrap the adapters."""
-    async with connected(settings, service=SERVICE) as connection:
+    async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as opened:
         log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
-        cluster = adapt_cluster(
-            LocalCluster(settings.home.expanduser() / "replicas", grace_seconds=settings.grace_seconds)
-        )
+        cluster = adapt_cluster(opened)
         progress = Progress()
         await run_until_stopped(
             lambda: [
@@ -38,6 +37,7 @@ async def run(
                     progress=progress,
                     clock=utc_now,
                     ticks=monotonic,
+                    snapshot=Snapshot.of(SERVICE, settings),
                 )
             ],
             heartbeat=connection.heartbeat,

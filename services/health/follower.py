@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 from libs.common.events.envelope import Recorded
+from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
@@ -16,7 +17,15 @@ TELLING = frozenset({"rollout", "traffic"})
 class Follower:
     """Keeps `records.views` up and triggers the watch for what may have changed on the cluster."""
 
-    def __init__(self, records: Records, *, progress: Progress, wake_for: Callable[[str], None]) -> None:
+    def __init__(
+        self,
+        records: Records,
+        *,
+        progress: Progress,
+        wake_for: Callable[[str], None],
+        snapshot: Snapshot | None = None,
+    ) -> None:
+        self._snapshot = snapshot
         self._records = records
         self._progress = progress
         self._wake_for = wake_for
@@ -35,11 +44,12 @@ class Follower:
             on_caught_up=caught_up,
             on_change=self._on_change,
             on_importing=self._progress.hold,
+            snapshot=self._snapshot,
         )
 
     def _on_change(self, view: DeploymentView, event: Recorded) -> None:
         self._progress.applied(event.sequence)
-        self._records.note(view, event)
+        self._records.note(view)
         is_strange = self._records.take_over(event)
         if is_strange or event.aggregate.kind in TELLING:
             self._wake_for(view.deployment_id)

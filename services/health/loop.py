@@ -1,17 +1,21 @@
-"""Watching: what the cluster shows and what the checks conclude become facts, several times a second."""
+"""Watching: what the cluster shows and what the checks conclude become facts, as soon as something changes.
+
+The cluster says which deployments changed, and only those are looked at; all of them at the start, when
+something may have been missed, and slowly from time to time. So what wants and has nothing costs nothing.
+"""
 
 import asyncio
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import timedelta
 
 import structlog
 
 from libs.common.clock import Clock, Ticks
 from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload, known
 from libs.common.errors import ClusterUnavailable, LogUnavailable
-from libs.common.events.replica import ReplicaReason, ReplicaState
+from libs.common.events.replica import ReplicaReason
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from libs.common.state.view import DeploymentViews
@@ -25,11 +29,10 @@ from services.health.verdicts import Conclusions, Started
 
 logger = structlog.get_logger()
 
-TICK_S = 0.25
-BRISK_TICK_S = 0.1
-"""While a replica comes up or goes: somebody waits for its first readiness, or for its end."""
-BRISK_FOR = timedelta(seconds=60)
-"""A replica that has not come up by then is not about to."""
+RETRY_S = 0.25
+"""Between two tries of what could not be done."""
+RESYNC_S = 30.0
+"""Between two looks at the whole cluster, for what no change told."""
 MOST_PORTIONS = 1_000
 """A deployment of 1,000 replicas takes a hundred; one that never comes to an end must not hold the others."""
 
@@ -72,6 +75,7 @@ class Watch:
         self._wake = asyncio.Event()
         self._seen: dict[str, Seen] = {}
         self._must_load = False
+        self._must_observe = True
 
     def wake_for(self, deployment_id: str) -> None:
         """Look at this deployment at once: a check has concluded something, or something was asked of it."""
@@ -89,34 +93,56 @@ class Watch:
         async with asyncio.TaskGroup() as group:
             if not self._cluster.probes_natively:
                 group.create_task(self._probe_runner.run())
+            group.create_task(self._listen())
+            group.create_task(self._try_again())
             group.create_task(self._watch())
+
+    async def _listen(self) -> None:
+        """To the cluster, for what changed there."""
+        while True:
+            try:
+                async for changed in self._cluster.watch():
+                    self._must_observe = self._must_observe or changed.everything
+                    self._woken_for |= changed.deployment_ids
+                    self._wake.set()
+            except ClusterUnavailable:
+                # Whoever looks finds out what is wrong, and says it.
+                self._must_observe = True
+                self._wake.set()
+                await asyncio.sleep(RETRY_S)
+
+    async def _try_again(self) -> None:
+        while True:
+            await asyncio.sleep(RETRY_S)
+            for deployment_id in self._aside.due():
+                self.wake_for(deployment_id)
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()
-        observe_at = loop.time()
+        resync_at = loop.time()
         while True:
             woken_for, self._woken_for = self._woken_for, set()
+            is_whole = self._must_observe or self._must_load or loop.time() >= resync_at
+            self._must_observe = False
             self._wake.clear()
-            is_whole = loop.time() >= observe_at or self._must_load
             try:
                 if self._must_load:
                     await self._records.load()
                     self._must_load = False
                 if is_whole:
                     await self.observe()
+                    resync_at = loop.time() + RESYNC_S
                 else:
                     for deployment_id in woken_for:
                         await self.observe_one(deployment_id)
                 self._hold(None)
             except (ClusterUnavailable, LogUnavailable) as error:
                 self._hold(error)
-                observe_at = loop.time()
-                await asyncio.sleep(TICK_S)
+                self._must_observe = True
+                await asyncio.sleep(RETRY_S)
                 continue
-            if is_whole:
-                observe_at = loop.time() + self.tick_s()
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(observe_at):
+                async with asyncio.timeout_at(resync_at):
                     await self._wake.wait()
 
     async def observe(self) -> None:
@@ -140,6 +166,9 @@ class Watch:
 
     async def _take_in(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
         workload = known(workload)
+        if deployment_id not in self._records.rosters and not (workload and workload.replicas):
+            self._probe_runner.dismiss(deployment_id)
+            return
         self._probe_runner.attend_one(deployment_id, workload, self._records.rosters.get(deployment_id))
         await self._settle(deployment_id, workload)
 
@@ -154,9 +183,6 @@ class Watch:
         traceparents = {o.replica_id: o.traceparent for o in replicas if o.traceparent}
         if workload is not None:
             await self._records.open(workload.project_id, deployment_id)
-        elif deployment_id not in self._records.rosters:
-            # Woken for one of which nothing is left.
-            return
         for _ in range(MOST_PORTIONS):
             facts = verdicts.decide(
                 self._records.rosters[deployment_id],
@@ -182,17 +208,6 @@ class Watch:
         replicas = workload.replicas if workload else ()
         return {(o.replica_id, o.attempt): _native(o) for o in replicas}
 
-    def tick_s(self) -> float:
-        """How long until the next look at the whole cluster."""
-        recently = self._clock() - BRISK_FOR
-        for roster in self._records.rosters.values():
-            for replica in roster.replicas:
-                is_coming_up = replica.state in (ReplicaState.PENDING, ReplicaState.STARTING)
-                is_recent = (replica.started_at or replica.created_at) > recently
-                if (is_coming_up and is_recent) or replica.state is ReplicaState.STOPPING:
-                    return BRISK_TICK_S
-        return TICK_S
-
     def _hold(self, error: Exception | None) -> None:
         """Log and report that we cannot see or write, and that we can again; once each."""
         if error is not None and self._progress.is_ready:
@@ -213,12 +228,19 @@ def _native(o: ObservedReplica) -> Conclusion:
 
 
 async def watch_cluster(
-    log: EventLog, cluster: Cluster, prober: Prober, *, progress: Progress, clock: Clock, ticks: Ticks
+    log: EventLog,
+    cluster: Cluster,
+    prober: Prober,
+    *,
+    progress: Progress,
+    clock: Clock,
+    ticks: Ticks,
+    snapshot: Snapshot | None = None,
 ) -> None:
     """All that this service does, over adapters; never returns. Nothing is decided before the log is read."""
     records = Records(log, DeploymentViews())
     watch = Watch(cluster, records, prober, progress=progress, clock=clock, ticks=ticks)
-    follower = Follower(records, progress=progress, wake_for=watch.wake_for)
+    follower = Follower(records, progress=progress, wake_for=watch.wake_for, snapshot=snapshot)
     caught_up = asyncio.Event()
 
     def on_caught_up() -> None:

@@ -102,8 +102,12 @@ class ProbeRunner:
     def dismiss_all_but(self, deployment_ids: Collection[str]) -> None:
         """End the examination of every deployment that the cluster does not show any more."""
         for deployment_id in self._processes.keys() - set(deployment_ids):
-            self._dismiss(self._processes.pop(deployment_id).values())
-            self._aside.succeeded(deployment_id)
+            self.dismiss(deployment_id)
+
+    def dismiss(self, deployment_id: str) -> None:
+        """End the examination of one of which nothing is left."""
+        self._dismiss(self._processes.pop(deployment_id, {}).values())
+        self._aside.succeeded(deployment_id)
 
     def attend_one(
         self, deployment_id: str, workload: ObservedWorkload | None, roster: Roster | None

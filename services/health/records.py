@@ -7,7 +7,7 @@ import structlog
 
 from libs.common import telemetry
 from libs.common.errors import AppendConflict
-from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
+from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded
 from libs.common.events.replica import ReplicaBecameReady, ReplicaFact, ReplicaStarted
 from libs.common.log.port import EventLog, Head
 from libs.common.state import replica
@@ -17,6 +17,9 @@ from libs.common.state.view import DeploymentView, DeploymentViews
 logger = structlog.get_logger()
 
 ACTOR = "service:health"
+
+LOADED_AT_ONCE = 50
+"""Records that are read from the log with one request."""
 
 
 @dataclass(slots=True)
@@ -36,18 +39,24 @@ class Records:
     _appending: set[str] = field(default_factory=set)
 
     async def load(self) -> None:
-        """Open the record of every deployment that has replicas. Raises LogUnavailable."""
-        loaded = await self.log.load(select(kind=ReplicaFact.aggregate))
-        for aggregate in loaded.heads:
-            self._take(aggregate, loaded.of(aggregate))
+        """Open the record of every deployment that has replicas by its view. Raises LogUnavailable."""
+        with_replicas = [
+            Aggregate(view.project_id, ReplicaFact.aggregate, view.deployment_id)
+            for view in self.views
+            if view.roster.replicas
+        ]
+        for start in range(0, len(with_replicas), LOADED_AT_ONCE):
+            some = with_replicas[start : start + LOADED_AT_ONCE]
+            loaded = await self.log.load(*(aggregate.filter for aggregate in some))
+            for aggregate in some:
+                self._take(aggregate, loaded.of(aggregate))
         for view in self.views:
-            if view.last is not None:
-                self.note(view, view.last)
+            self.note(view)
 
-    def note(self, view: DeploymentView, event: Recorded) -> None:
+    def note(self, view: DeploymentView) -> None:
         """An event was followed: what others write may be the cause of what replicas do."""
-        if event.aggregate.kind != ReplicaFact.aggregate:
-            self._asked[view.deployment_id] = event.event_id
+        if view.last is not None and view.last.kind != ReplicaFact.aggregate:
+            self._asked[view.deployment_id] = view.last.event_id
         if view.deployment_id not in self.views.by_id:
             self._asked.pop(view.deployment_id, None)
 

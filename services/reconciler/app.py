@@ -5,14 +5,15 @@ from collections.abc import Callable
 import structlog
 
 from libs.common.bus.connection import connected
-from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.opening import open_cluster
 from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler
-from services.reconciler.handlers import subscribe
+from services.reconciler.handlers import make_pool, subscribe
 from services.reconciler.loop import Resync
 from services.reconciler.settings import Settings
 
@@ -28,19 +29,26 @@ async def run(
     adapt_cluster: Callable[[Cluster], Cluster] = as_it_is,
 ) -> None:
     """Until SIGTERM. The two hooks let another composition wrap the adapters."""
-    async with connected(settings, service=SERVICE) as connection:
+    async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as opened:
         log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
-        cluster = adapt_cluster(
-            LocalCluster(settings.home.expanduser() / "replicas", grace_seconds=settings.grace_seconds)
-        )
+        cluster = adapt_cluster(opened)
         for notice in cluster.notices:
             logger.warning("cluster_notice", notice=notice)
         progress = Progress(detail={"notices": list(cluster.notices)})
         reconciler = Reconciler(log, cluster)
         aside = Aside("reconcile", progress.set_aside)
-        resync = Resync(log, cluster, reconciler, progress, aside, interval_s=settings.resync_seconds)
-        subscribe(connection.broker, reconciler, progress, aside, service=SERVICE)
-        await connection.broker.start()
-        await run_until_stopped(
-            lambda: [resync.follow(), resync.run()], heartbeat=connection.heartbeat, progress=progress
+        resync = Resync(
+            log,
+            cluster,
+            reconciler,
+            progress,
+            aside,
+            interval_s=settings.resync_seconds,
+            snapshot=Snapshot.of(SERVICE, settings),
         )
+        async with make_pool(reconciler, progress, aside).open() as pool:
+            subscribe(connection.broker, pool, service=SERVICE)
+            await connection.broker.start()
+            await run_until_stopped(
+                lambda: [resync.follow(), resync.run()], heartbeat=connection.heartbeat, progress=progress
+            )

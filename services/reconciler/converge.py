@@ -13,7 +13,7 @@ from libs.common.errors import AppendConflict, CannotApply, Fenced, LogUnavailab
 from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded, select
 from libs.common.events.rollout import SpecFailed, SpecFailedReason
 from libs.common.log.port import EventLog, Guard, Head, Loaded
-from libs.common.state.view import DeploymentView, fold
+from libs.common.state.view import DeploymentView, LastEvent, fold
 from services.reconciler.apply import perform
 from services.reconciler.plan import Plan, plan
 
@@ -42,6 +42,11 @@ class Trigger:
             event.cause.correlation_id,
             event.cause.traceparent,
         )
+
+    @classmethod
+    def of(cls, view: DeploymentView, last: LastEvent) -> Self:
+        """By the newest event of a view."""
+        return cls(view.deployment_id, view.sequence, last.event_id, last.correlation_id, last.traceparent)
 
 
 class Reconciler:
@@ -72,7 +77,7 @@ class Reconciler:
             _, view = await self._load(deployment_id)
             if view is None or view.last is None or view.deployment is None:
                 return False
-            await self._pass(Trigger.by(view.last))
+            await self._pass(Trigger.of(view, view.last))
             return True
 
     async def remove_stranger(self, deployment_id: str) -> None:
@@ -191,6 +196,4 @@ def _failed(view: DeploymentView, error: CannotApply) -> SpecFailed:
     deployment = view.deployment
     if deployment is None or deployment.spec is None or deployment.spec_id is None:
         raise error
-    has_command = deployment.spec.command is not None
-    reason = SpecFailedReason.CANNOT_APPLY if has_command else SpecFailedReason.NO_COMMAND
-    return SpecFailed(spec_id=deployment.spec_id, reason=reason, message=str(error))
+    return SpecFailed(spec_id=deployment.spec_id, reason=SpecFailedReason(error.reason), message=str(error))

@@ -1,9 +1,10 @@
 """Edge of the reconciler: an event of a deployment wakes it. No rules live here."""
 
-from faststream.nats import NatsBroker, NatsMessage
+from faststream.nats import NatsBroker
 
 from libs.common.bus import subjects
-from libs.common.bus.consume import work_subscriber
+from libs.common.bus.consume import Delivered, pooled_subscriber
+from libs.common.bus.pool import Pool
 from libs.common.errors import LogImporting
 from libs.common.log import wire
 from libs.common.runtime import Progress
@@ -11,27 +12,16 @@ from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler, Trigger
 
 
-def subscribe(
-    broker: NatsBroker, reconciler: Reconciler, progress: Progress, aside: Aside, *, service: str
-) -> None:
-    """Give `reconciler` a trigger for every event that its durable selects.
+def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[Delivered]:
+    """Gives `reconciler` a trigger for every message, several deployments at once.
 
     A deployment that fails is set aside and the resync tries it again, so that the message is done: a
     redelivery would end after so many times, and the trouble may last longer.
     """
 
-    @work_subscriber(
-        broker,
-        "events.>",
-        stream=subjects.EVENTS_STREAM,
-        durable=subjects.RECONCILER_DURABLE,
-        service=service,
-    )
-    async def on_change(body: bytes, message: NatsMessage) -> None:
-        raw = message.raw_message
-        stored = raw.metadata
+    async def on_change(delivered: Delivered) -> None:
         event = wire.to_recorded(
-            stored.sequence.stream, stored.timestamp, raw.subject, raw.headers or {}, body
+            delivered.sequence, delivered.time, delivered.subject, delivered.headers, delivered.body
         )
         try:
             await handle(reconciler, aside, Trigger.by(event))
@@ -39,6 +29,21 @@ def subscribe(
             # Not tried again event by event: when the import is whole, the resync looks at everything.
             return
         progress.applied(event.sequence)
+
+    return Pool(on_change)
+
+
+def subscribe(broker: NatsBroker, pool: Pool[Delivered], *, service: str) -> None:
+    """Everything that the durable selects, to the pool."""
+    pooled_subscriber(
+        broker,
+        "events.>",
+        pool,
+        lambda subject: wire.aggregate_of(subject).id,
+        stream=subjects.EVENTS_STREAM,
+        durable=subjects.RECONCILER_DURABLE,
+        service=service,
+    )
 
 
 async def handle(reconciler: Reconciler, aside: Aside, trigger: Trigger) -> None:

@@ -9,6 +9,7 @@ from libs.common.cluster.port import Cluster, ObservedWorkload, known
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
@@ -20,12 +21,15 @@ logger = structlog.get_logger()
 
 RETRY_INTERVAL_S = 0.25
 LONGEST_WAIT_S = 1.0
+COMPARED_AT_ONCE = 100
+"""Deployments, before somebody else may do something."""
 
 
 class Resync:
     """Compares all deployments with one look at the cluster, and wakes the reconciler where they differ.
 
-    It keeps every view in memory, so a round over converged deployments costs one observation.
+    It keeps every view in memory, so a round over converged deployments costs one observation, and a plan for
+    those that changed.
     """
 
     def __init__(
@@ -37,6 +41,7 @@ class Resync:
         aside: Aside,
         *,
         interval_s: float,
+        snapshot: Snapshot | None = None,
     ) -> None:
         """aside: shared with the handler of events; what failed in either is tried again here."""
         self._log = log
@@ -45,9 +50,12 @@ class Resync:
         self._progress = progress
         self._aside = aside
         self._interval_s = interval_s
+        self._snapshot = snapshot
         self._views = DeploymentViews()
         self._is_due = asyncio.Event()
         self._strangers: frozenset[str] = frozenset()
+        self._right: dict[str, tuple[DeploymentView, ObservedWorkload | None]] = {}
+        """Of the last round: what needed nothing, by deployment."""
 
     async def follow(self) -> None:
         """Never returns."""
@@ -58,6 +66,7 @@ class Resync:
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
             on_importing=self._progress.hold,
+            snapshot=self._snapshot,
         )
 
     async def run(self) -> None:
@@ -80,8 +89,12 @@ class Resync:
         """Raises ClusterUnavailable and LogUnavailable."""
         observed = await self._cluster.observe()
         views = {view.deployment_id: view for view in self._views if view.deployment is not None}
+        for gone in self._right.keys() - views.keys():
+            del self._right[gone]
         strangers = set()
-        for deployment_id in (*views, *(observed.keys() - views.keys())):
+        for number, deployment_id in enumerate((*views, *(observed.keys() - views.keys()))):
+            if number % COMPARED_AT_ONCE == 0:
+                await asyncio.sleep(0)
             if self._aside.is_resting(deployment_id):
                 continue
             view = views.get(deployment_id)
@@ -99,9 +112,22 @@ class Resync:
     ) -> bool:
         """Have one deployment reconciled if it is not as the log says; False if the log does not know it."""
         with self._aside.attempt(deployment_id):
-            is_right = view is not None and plan(view, known(workload)).is_empty
-            return is_right or await self._reconciler.resync(deployment_id)
+            if view is not None and self._is_right(view, known(workload)):
+                return True
+            return await self._reconciler.resync(deployment_id)
         return True
+
+    def _is_right(self, view: DeploymentView, workload: ObservedWorkload | None) -> bool:
+        """Whether there is nothing to do; known without a plan where nothing changed since the last round."""
+        before = self._right.get(view.deployment_id)
+        if before is not None and before[0] is view and before[1] == workload:
+            return True
+        is_right = plan(view, workload).is_empty
+        if is_right:
+            self._right[view.deployment_id] = (view, workload)
+        else:
+            self._right.pop(view.deployment_id, None)
+        return is_right
 
     async def _retry_for(self, seconds: float) -> None:
         """Wait, at most until a round is due, and try again what was set aside meanwhile."""

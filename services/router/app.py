@@ -7,6 +7,7 @@ from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
@@ -33,7 +34,7 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
                 upload_deadline_s=settings.upload_deadline_seconds,
             )
             cache = Cache(Packed.of(listener))
-            follower = Follower(log, cache, progress, settings.addresses)
+            follower = Follower(log, cache, progress, settings.addresses, Snapshot.of(SERVICE, settings))
             server = DiscoveryServer(cache, place, clock=utc_now, ticks=monotonic)
             drains = DrainLoop(
                 log,

@@ -9,6 +9,7 @@ from libs.common.bus.heartbeat import SetAside
 from libs.common.cluster.addresses import LOCAL, Addresses
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
+from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
@@ -26,8 +27,16 @@ class Follower:
     waits to be withdrawn; has_draining is set while there are some.
     """
 
-    def __init__(self, log: EventLog, cache: Cache, progress: Progress, addresses: Addresses = LOCAL) -> None:
+    def __init__(
+        self,
+        log: EventLog,
+        cache: Cache,
+        progress: Progress,
+        addresses: Addresses = LOCAL,
+        snapshot: Snapshot | None = None,
+    ) -> None:
         """addresses: where replicas can be; what an event says beyond that gets no request."""
+        self._snapshot = snapshot
         self._log = log
         self._cache = cache
         self._addresses = addresses
@@ -52,6 +61,7 @@ class Follower:
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
             on_importing=self._progress.hold,
+            snapshot=self._snapshot,
         )
 
     def _on_caught_up(self, sequence: int) -> None:

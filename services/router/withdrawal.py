@@ -66,7 +66,7 @@ def _cause(view: DeploymentView) -> Cause:
     last = view.last
     return Cause(
         actor=ACTOR,
-        correlation_id=last.cause.correlation_id,
+        correlation_id=last.correlation_id,
         causation_id=last.event_id,
-        traceparent=last.cause.traceparent,
+        traceparent=last.traceparent,
     )

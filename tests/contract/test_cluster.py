@@ -8,6 +8,7 @@ from libs.common.clock import utc_now
 from libs.common.cluster.port import ReplicaPhase
 from libs.common.errors import BadRequest, CannotApply, Fenced
 from libs.common.events.envelope import Position
+from libs.common.events.rollout import SpecFailedReason
 from tests.support.clusters import DEPLOYMENT, all_run, replicas, run_of, template, workload
 from tests.support.polling import eventually
 
@@ -166,8 +167,9 @@ async def test_a_removal_can_be_taken_over_from(world):
 
 async def test_a_template_without_a_command_cannot_be_applied(world):
     without = template().model_copy(update={"command": None})
-    with pytest.raises(CannotApply, match=r"needs a container runtime.*set `command`"):
+    with pytest.raises(CannotApply, match=r"needs a container runtime.*set `command`") as refused:
         await world.cluster.apply(workload(run_of(1, of=without)), fence=1)
+    assert refused.value.reason == SpecFailedReason.NO_COMMAND
     assert await world.cluster.observe() == {}
 
 

@@ -1,6 +1,7 @@
 """From a handler's exception to an answer to the broker: the one place that decides it."""
 
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import Any
 
 import structlog
@@ -18,6 +19,30 @@ def retry_delay_s(deliveries: int) -> float:
     return float(min(0.1 * 2 ** min(deliveries - 1, 16), 10.0))
 
 
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """What the broker is told of a message that failed. delay_s: until the next try; None parks it."""
+
+    delay_s: float | None
+
+
+def answer_to(error: Exception, *, subject: str, deliveries: int) -> Answer:
+    """A permanent failure parks the message, any other is tried again later. Says so in the log."""
+    if isinstance(error, Permanent):
+        logger.error("message parked", subject=subject, reason=str(error), exc_info=error)
+        return Answer(None)
+    delay_s = retry_delay_s(deliveries)
+    logger.warning(
+        "message will be tried again",
+        subject=subject,
+        deliveries=deliveries,
+        delay_s=delay_s,
+        error=str(error),
+        error_type=type(error).__name__,
+    )
+    return Answer(delay_s)
+
+
 class Outcome(BaseMiddleware[Any, Any]):
     """A permanent failure parks the message, any other is tried again later.
 
@@ -32,21 +57,13 @@ class Outcome(BaseMiddleware[Any, Any]):
             return await call_next(msg)
         except (NackMessage, RejectMessage):
             raise
-        except Permanent as error:
-            logger.exception("message parked", subject=raw.subject, reason=str(error))
-            raise RejectMessage from error
         except Exception as error:
-            if not raw.reply.startswith("$JS.ACK"):
+            if not isinstance(error, Permanent) and not raw.reply.startswith("$JS.ACK"):
                 logger.warning("signal dropped", subject=raw.subject, error=str(error))
                 return None
-            deliveries = raw.metadata.num_delivered or 1
-            delay = retry_delay_s(deliveries)
-            logger.warning(
-                "message will be tried again",
-                subject=raw.subject,
-                deliveries=deliveries,
-                delay_s=delay,
-                error=str(error),
-                error_type=type(error).__name__,
-            )
-            raise NackMessage(delay=delay) from error
+            is_work = raw.reply.startswith("$JS.ACK")
+            deliveries = (raw.metadata.num_delivered or 1) if is_work else 1
+            answer = answer_to(error, subject=raw.subject, deliveries=deliveries)
+            if answer.delay_s is None:
+                raise RejectMessage from error
+            raise NackMessage(delay=answer.delay_s) from error

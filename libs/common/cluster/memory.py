@@ -1,5 +1,6 @@
 """A cluster in memory. Nothing happens by itself: a test says when a replica starts, writes and ends."""
 
+import asyncio
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
@@ -9,6 +10,8 @@ from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, admit, position
 from libs.common.cluster.local.shim.back_off import next_back_off_s
 from libs.common.cluster.port import (
+    EVERYTHING,
+    Changed,
     Exit,
     LogLine,
     ObservedReplica,
@@ -19,6 +22,7 @@ from libs.common.cluster.port import (
 )
 from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable
 from libs.common.events.envelope import Position
+from libs.common.events.rollout import SpecFailedReason
 from libs.common.ids import new_id
 
 HOST = "127.0.0.1"
@@ -33,6 +37,14 @@ class _Deployment:
     is_removed: bool = False
 
 
+@dataclass(slots=True)
+class _Watcher:
+    """changed: what has changed since it was told last."""
+
+    changed: set[str] = field(default_factory=set)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+
 class MemoryCluster:
     """Passes the contract suite of the port. is_available: set False to let every call fail."""
 
@@ -43,6 +55,7 @@ class MemoryCluster:
         self._deployments: dict[str, _Deployment] = {}
         self._back_offs: dict[str, float] = {}
         self._next_port = _FIRST_PORT
+        self._watchers: list[_Watcher] = []
 
     @property
     def probes_natively(self) -> bool:
@@ -56,7 +69,8 @@ class MemoryCluster:
         self._ask()
         if any(run.replicas and not run.template.command for run in workload.runs):
             raise CannotApply(
-                "an image needs a container runtime; this cluster runs processes: set `command`"
+                "an image needs a container runtime; this cluster runs processes: set `command`",
+                reason=SpecFailedReason.NO_COMMAND,
             )
         self._admit(workload.deployment_id, fence)
         deployment = self._deployments.setdefault(workload.deployment_id, _Deployment(workload.project_id))
@@ -66,6 +80,7 @@ class MemoryCluster:
         for run in missing(workload, [(replica.replica_id, replica.run_id) for replica in staying]):
             created = self._create(run, workload.traceparent)
             deployment.replicas[created.replica_id] = created
+        self._note(workload.deployment_id)
 
     async def restart(self, deployment_id: str, replica_id: str, *, attempt: int) -> None:
         self._ask()
@@ -86,6 +101,7 @@ class MemoryCluster:
             deployment.is_removed = True
             self._stop(deployment, frozenset(deployment.replicas))
             self._forget_if_vacated(deployment_id)
+            self._note(deployment_id)
 
     async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
         self._ask()
@@ -96,6 +112,21 @@ class MemoryCluster:
             for each, deployment in self._deployments.items()
             if deployment_id in (None, each)
         }
+
+    async def watch(self) -> AsyncIterator[Changed]:
+        watcher = _Watcher()
+        self._watchers.append(watcher)
+        try:
+            self._ask()
+            yield EVERYTHING
+            while True:
+                await watcher.news.wait()
+                watcher.news.clear()
+                self._ask()
+                changed, watcher.changed = watcher.changed, set()
+                yield Changed(frozenset(changed))
+        finally:
+            self._watchers.remove(watcher)
 
     async def logs(
         self,
@@ -161,6 +192,7 @@ class MemoryCluster:
         deployment_id = self._deployment_of(replica_id)
         del self._deployments[deployment_id].replicas[replica_id]
         self._forget_if_vacated(deployment_id)
+        self._note(deployment_id)
 
     def write(self, replica_id: str, message: str) -> None:
         """It writes one line."""
@@ -217,4 +249,11 @@ class MemoryCluster:
         return self._deployments[self._deployment_of(replica_id)].replicas[replica_id]
 
     def _put(self, replica: ObservedReplica) -> None:
-        self._deployments[self._deployment_of(replica.replica_id)].replicas[replica.replica_id] = replica
+        deployment_id = self._deployment_of(replica.replica_id)
+        self._deployments[deployment_id].replicas[replica.replica_id] = replica
+        self._note(deployment_id)
+
+    def _note(self, deployment_id: str) -> None:
+        for watcher in self._watchers:
+            watcher.changed.add(deployment_id)
+            watcher.news.set()

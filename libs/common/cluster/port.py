@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Protocol
+from typing import Final, Protocol
 
 from libs.common.cluster.fencing import Fence
 from libs.common.errors import DeploymentUnavailable
@@ -143,6 +143,17 @@ class LogLine:
     written_at: datetime
 
 
+@dataclass(frozen=True, slots=True)
+class Changed:
+    """Deployments that may look otherwise than they did; with `everything`, whatever nobody can name too."""
+
+    deployment_ids: frozenset[str] = frozenset()
+    everything: bool = False
+
+
+EVERYTHING: Final = Changed(everything=True)
+
+
 class Cluster(Protocol):
     """Every method raises ClusterUnavailable when the cluster cannot be asked, and one about a deployment
     raises DeploymentUnavailable when only that one cannot be handled."""
@@ -161,7 +172,7 @@ class Cluster(Protocol):
         """Make it so; the same twice changes nothing. `fence` is the event that the plan rests on.
 
         Raises Fenced when a plan with a higher sequence, or of another log, was applied before,
-        CannotApply when this cluster can never run it.
+        CannotApply, with the reason, when this cluster can never run it.
         """
         ...
 
@@ -187,6 +198,16 @@ class Cluster(Protocol):
         """What there is, by deployment: of one deployment, or of all.
 
         One that cannot be looked at, while others can, is there with its `problem`.
+        """
+        ...
+
+    def watch(self) -> AsyncIterator[Changed]:
+        """Which deployments to look at again, as soon as they change, whoever changes them; never ends.
+
+        The first one is EVERYTHING, and so is each one before which something may have been missed. Whoever
+        looks after it was told misses nothing. A deployment that did not change may be named now and then,
+        but one of which nothing exists costs nothing. When the cluster cannot be asked it raises
+        ClusterUnavailable, and has to be called again.
         """
         ...
 

@@ -4,9 +4,12 @@ import asyncio
 from collections.abc import Callable
 from typing import Final
 
+import structlog
+
 from libs.common.errors import LogUnavailable
-from libs.common.events.envelope import Recorded, select
+from libs.common.events.envelope import Position, Recorded, select
 from libs.common.log.port import CaughtUp, EventLog, Importing
+from libs.common.log.snapshots import Snapshot
 from libs.common.set_aside import Aside
 from libs.common.state.view import DeploymentView, DeploymentViews, fold
 
@@ -15,9 +18,15 @@ VIEW_FILTERS: Final = tuple(select(kind=kind) for kind in VIEW_KINDS)
 """Selects the events of every aggregate that a `DeploymentView` is folded from."""
 
 
+logger = structlog.get_logger()
+
 OnChange = Callable[[DeploymentView, Recorded], None]
 
 RETRY_INTERVAL_S: Final = 0.25
+
+WORTH_A_SNAPSHOT: Final = 1_000
+"""Events since the last one, which are read again in a tenth of a second. With many views there have to be
+more, a quarter of their number, since a snapshot writes all of them."""
 
 
 async def follow_views(
@@ -28,9 +37,11 @@ async def follow_views(
     on_caught_up: Callable[[int], None],
     on_change: OnChange,
     on_importing: Callable[[Importing | None], None],
+    snapshot: Snapshot | None = None,
 ) -> None:
-    """Rebuild `views` by last-per-subject, then keep it up; never returns.
+    """Rebuild `views`, from the snapshot or by last-per-subject, then keep it up; never returns.
 
+    snapshot: where views are kept over a restart; written when reading the log again would take longer.
     on_caught_up: called with the sequence up to which `views` is complete; the caller then goes over
     all views itself. Called once, and again when an import has filled the log.
     on_importing: called with how far an import is; with None when all of it is in `views`. Nothing may be
@@ -42,8 +53,10 @@ async def follow_views(
     """
     is_caught_up = asyncio.Event()
     retrying = asyncio.ensure_future(_take_again(log, views, aside, is_caught_up, on_change))
+    kept = _Kept(snapshot)
     try:
-        async for item in log.follow(*VIEW_FILTERS):
+        begin = await kept.read(log, views)
+        async for item in log.follow(*VIEW_FILTERS, after=begin):
             if isinstance(item, Importing):
                 is_caught_up.clear()
                 on_importing(item)
@@ -53,7 +66,10 @@ async def follow_views(
                 on_importing(None)
                 on_caught_up(item.sequence)
                 is_caught_up.set()
-            elif item.aggregate.id in aside:
+                kept.write(views, aside)
+                continue
+            kept.took(item)
+            if item.aggregate.id in aside:
                 # An event before this one is missing in its view: all of them have to be read again.
                 aside.hurry(item.aggregate.id)
             else:
@@ -61,8 +77,55 @@ async def follow_views(
                     view = views.apply(item)
                     if is_caught_up.is_set():
                         on_change(view, item)
+            if is_caught_up.is_set():
+                kept.write(views, aside)
     finally:
+        kept.stop()
         retrying.cancel()
+
+
+class _Kept:
+    """What a follower keeps over a restart, and how far the views have gone from there."""
+
+    def __init__(self, snapshot: Snapshot | None) -> None:
+        self._snapshot = snapshot
+        self._identity = ""
+        self._newest = Position(0)
+        self._events = 0
+        self._writing: asyncio.Future[None] | None = None
+
+    async def read(self, log: EventLog, views: DeploymentViews) -> int | None:
+        """Behind which sequence to follow; None from the beginning. A log that is away is waited for."""
+        while self._snapshot is not None:
+            try:
+                self._identity = await log.identity()
+                position = await self._snapshot.read(log, views)
+            except LogUnavailable as error:
+                logger.info("the snapshot has to wait for the log", error=str(error))
+                views.clear()
+                await asyncio.sleep(RETRY_INTERVAL_S)
+                continue
+            if position is None:
+                return None
+            self._newest = position
+            return position.sequence
+        return None
+
+    def took(self, event: Recorded) -> None:
+        self._newest = Position(event.sequence, self._identity, event.hash)
+        self._events += 1
+
+    def write(self, views: DeploymentViews, aside: Aside) -> None:
+        """Unless little has happened since the last one, or a view lacks an event that was set aside."""
+        is_writing = self._writing is not None and not self._writing.done()
+        is_worth_it = self._events >= WORTH_A_SNAPSHOT + len(views.by_id) // 4
+        if self._snapshot is not None and is_worth_it and aside.is_empty and not is_writing:
+            self._events = 0
+            self._writing = asyncio.ensure_future(self._snapshot.write(tuple(views), self._newest))
+
+    def stop(self) -> None:
+        if self._writing is not None:
+            self._writing.cancel()
 
 
 async def _take_again(
@@ -77,7 +140,8 @@ async def _take_again(
                 with aside.attempt(deployment_id):
                     loaded = await log.load(select(aggregate_id=deployment_id))
                     view = fold(e for e in loaded.events if e.aggregate.kind in VIEW_KINDS)
-                    if view is not None and view.last is not None:
-                        on_change(views.put(view), view.last)
+                    if view is not None:
+                        last = next(e for e in reversed(loaded.events) if e.sequence == view.sequence)
+                        on_change(views.put(view), last)
         except LogUnavailable:
             continue

@@ -6,6 +6,7 @@ from libs.common.events.envelope import Recorded
 from libs.common.events.rollout import (
     LiveRun,
     ReplicasRetiring,
+    RolloutPhase,
     RolloutProgressed,
     SpecApplied,
     SpecFailed,
@@ -15,11 +16,19 @@ from libs.common.events.rollout import (
 
 
 @dataclass(frozen=True, slots=True)
+class Progress:
+    """The newest phase, and of which spec; without the numbers that led to it."""
+
+    spec_id: str
+    phase: RolloutPhase
+
+
+@dataclass(frozen=True, slots=True)
 class RolloutState:
     """applied_spec_id, healthy_spec_id, failed_spec_id: the newest spec of which that was said.
 
     runs: the runs that the cluster holds, each with the newest spec it carries out.
-    retiring: replicas that are to leave. progress: the newest RolloutProgressed.
+    retiring: replicas that are to leave.
     """
 
     applied_spec_id: str | None = None
@@ -28,7 +37,7 @@ class RolloutState:
     failure: str | None = None
     runs: tuple[LiveRun, ...] = ()
     retiring: frozenset[str] = frozenset()
-    progress: RolloutProgressed | None = None
+    progress: Progress | None = None
     is_removed: bool = False
 
     def spec_of_run(self, run_id: str) -> str | None:
@@ -47,8 +56,8 @@ def evolve(state: RolloutState, event: Recorded) -> RolloutState:
             return replace(state, failed_spec_id=spec_id, failure=message)
         case ReplicasRetiring(replica_ids=replica_ids):
             return replace(state, retiring=frozenset(replica_ids))
-        case RolloutProgressed() as progress:
-            return replace(state, progress=progress)
+        case RolloutProgressed(spec_id=spec_id, phase=phase):
+            return replace(state, progress=Progress(spec_id, phase))
         case WorkloadRemoved():
             return replace(state, is_removed=True, runs=(), retiring=frozenset())
         case _:

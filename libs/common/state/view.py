@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
+from typing import Self
 
 from libs.common.events.envelope import Recorded
 from libs.common.state import deployment, replica, rollout, traffic
@@ -9,6 +10,26 @@ from libs.common.state.deployment import DeploymentState
 from libs.common.state.replica import Roster
 from libs.common.state.rollout import RolloutState
 from libs.common.state.traffic import TrafficState
+
+
+@dataclass(frozen=True, slots=True)
+class LastEvent:
+    """What is kept of the newest event of a deployment: what a decision made now continues, and its place.
+
+    kind: of its aggregate.
+    """
+
+    kind: str
+    event_id: str
+    correlation_id: str
+    traceparent: str | None
+    hash: str
+
+    @classmethod
+    def of(cls, event: Recorded) -> Self:
+        cause = event.cause
+        kind = event.aggregate.kind
+        return cls(kind, event.event_id, cause.correlation_id, cause.traceparent, event.hash)
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,14 +46,14 @@ class DeploymentView:
     roster: Roster = Roster()
     traffic: TrafficState = TrafficState()
     sequence: int = 0
-    last: Recorded | None = None
+    last: LastEvent | None = None
 
 
 def evolve(view: DeploymentView | None, event: Recorded) -> DeploymentView:
     """Never fails; what it does not know changes nothing but the sequence."""
     if view is None:
         view = DeploymentView(event.aggregate.project_id, event.aggregate.id)
-    view = replace(view, sequence=event.sequence, last=event)
+    view = replace(view, sequence=event.sequence, last=LastEvent.of(event))
     match event.aggregate.kind:
         case "deployment":
             return replace(view, deployment=deployment.evolve(view.deployment, event))
@@ -76,6 +97,10 @@ class DeploymentViews:
         else:
             self.by_id[view.deployment_id] = view
         return view
+
+    def clear(self) -> None:
+        self.by_id.clear()
+        self.sequence = 0
 
     def __iter__(self) -> Iterator[DeploymentView]:
         return iter(tuple(self.by_id.values()))

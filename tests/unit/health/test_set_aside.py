@@ -56,6 +56,10 @@ class LockedCluster(MemoryCluster):
 
     locked: frozenset[str] = frozenset()
 
+    def lock(self, deployment_id: str) -> None:
+        self.locked |= {deployment_id}
+        self._note(deployment_id)
+
     async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
         observed = await super().observe(deployment_id)
         return {
@@ -170,7 +174,7 @@ async def test_a_deployment_that_the_cluster_cannot_show_keeps_its_replicas(scen
     await scene.create(SICK)
     async with scene.watching():
         await scene.until(SICK, ReplicaState.RUNNING)
-        scene.cluster.locked = frozenset({SICK})
+        scene.cluster.lock(SICK)
         await eventually(lambda: scene.named() == {SICK})
         await scene.create(WELL)
         await scene.until(WELL, ReplicaState.RUNNING)

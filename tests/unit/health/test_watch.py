@@ -7,7 +7,7 @@ The cluster carries out the checks itself here, so that a test says when a repli
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 
 import pytest
 
@@ -16,7 +16,7 @@ from libs.common.cluster.port import RunWorkload, Workload
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.deployment import DeploymentCreated, SpecRegistered
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
-from libs.common.events.replica import ReplicaState, ReplicaStopped
+from libs.common.events.replica import ReplicaStopped
 from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Appended, Guard, Heads
@@ -25,7 +25,7 @@ from libs.common.runtime import Progress
 from libs.common.spec.model import Resources, Spec
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.view import DeploymentViews
-from services.health.loop import BRISK_TICK_S, TICK_S, Watch
+from services.health.loop import Watch
 from services.health.prober import Prober
 from services.health.records import Records
 
@@ -112,7 +112,7 @@ class Scene:
         """What the follower does, without its task."""
         views = self.records.views
         async for event in self.log.read(*VIEW_FILTERS, after=views.sequence):
-            self.records.note(views.apply(event), event)
+            self.records.note(views.apply(event))
 
     async def observe(self) -> list[str]:
         """The types of what one look appends."""
@@ -270,17 +270,3 @@ async def test_being_woken_for_a_deployment_of_which_nothing_is_left_is_nothing(
     last = await scene.log.last_sequence()
     await scene.watch.observe_one(DEPLOYMENT)
     assert await scene.log.last_sequence() == last
-
-
-async def test_it_looks_more_often_while_a_replica_comes_up_or_goes(scene: Scene) -> None:
-    assert scene.watch.tick_s() == TICK_S
-    await scene.observe()
-    assert scene.watch.tick_s() == BRISK_TICK_S
-    scene.now += timedelta(minutes=2)
-    assert scene.watch.tick_s() == TICK_S
-    (replica_id,) = await scene.replica_ids()
-    await scene.apply(0, stopping=[replica_id])
-    await scene.observe()
-    (replica,) = scene.records.rosters[DEPLOYMENT].replicas
-    assert replica.state is ReplicaState.STOPPING
-    assert scene.watch.tick_s() == BRISK_TICK_S

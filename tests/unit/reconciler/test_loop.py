@@ -8,14 +8,17 @@ import structlog
 
 from libs.common.clock import utc_now
 from libs.common.cluster.memory import MemoryCluster
-from libs.common.cluster.port import Workload
+from libs.common.cluster.port import ObservedWorkload, Workload
 from libs.common.errors import ClusterUnavailable
 from libs.common.events.envelope import Position
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
+from libs.common.state.view import DeploymentView
+from services.reconciler import loop
 from services.reconciler.converge import Reconciler
 from services.reconciler.loop import Resync
+from services.reconciler.plan import Plan
 from tests.support.polling import eventually
 from tests.unit.reconciler.scene import DEPLOYMENT, PROJECT, spec
 from tests.unit.reconciler.stage import Stage
@@ -60,6 +63,29 @@ async def test_a_round_over_what_is_right_says_nothing(scene: Scene) -> None:
     before = await scene.events()
     await scene.resync.round()
     assert await scene.events() == before
+
+
+async def test_what_was_right_is_planned_again_only_when_it_or_its_replicas_changed(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    planned: list[str] = []
+
+    def plan(view: DeploymentView, workload: ObservedWorkload | None) -> Plan:
+        planned.append(view.deployment_id)
+        return loop_plan(view, workload)
+
+    loop_plan = loop.plan
+    monkeypatch.setattr(loop, "plan", plan)
+    for _ in range(3):
+        await scene.resync.round()
+    assert planned == [DEPLOYMENT]
+    scene.cluster.exit((await scene.observed())[0].replica_id, status=1)
+    await scene.resync.round()
+    assert planned == [DEPLOYMENT] * 2
+    await scene.register(spec("b", 2))
+    await scene.caught_up()
+    await scene.resync.round()
+    assert planned == [DEPLOYMENT] * 3
 
 
 async def test_a_replica_that_vanished_is_made_anew(scene: Scene) -> None:

@@ -7,7 +7,7 @@ none of them has to live: what runs goes on, and the next one to look finds it a
 import asyncio
 import os
 import sys
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping
+from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -19,20 +19,24 @@ from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, position
 from libs.common.cluster.local import lines
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
+from libs.common.cluster.local.journal import Journal
 from libs.common.cluster.local.launch import launch
-from libs.common.cluster.local.observation import ONE_DEPLOYMENTS, Observer
+from libs.common.cluster.local.observation import ONE_DEPLOYMENTS, Observed, Observer
 from libs.common.cluster.local.record import Record, load_record
 from libs.common.cluster.local.shim import files, proc
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
-from libs.common.cluster.port import LogLine, ObservedWorkload, Workload
+from libs.common.cluster.local.watching import watch
+from libs.common.cluster.port import Changed, LogLine, ObservedWorkload, Workload
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
+from libs.common.events.rollout import SpecFailedReason
 from libs.common.ids import new_id
 
 logger = structlog.get_logger()
 
+_OBSERVED_AT_ONCE = 200
 _LAUNCHES_AT_ONCE = 4
 _LAUNCH_AGAIN_AFTER_S = 2.0
 """A shim that ends as soon as it is started is not started faster than this by one process."""
@@ -59,6 +63,7 @@ class LocalCluster:
         self._clock = clock
         self._python = python
         self._path = f"{Path(python).parent}:{os.environ.get('PATH', os.defpath)}"
+        self._journal = Journal(self._home.journal)
         self._observer = Observer(self._home, clock)
         self._launched_at: dict[Path, float] = {}
 
@@ -75,7 +80,8 @@ class LocalCluster:
             if run.replicas and not run.template.command:
                 raise CannotApply(
                     f"the image {run.template.image} needs a container runtime; this cluster runs processes: "
-                    "set `command`"
+                    "set `command`",
+                    reason=SpecFailedReason.NO_COMMAND,
                 )
         with _translated():
             await self._attend(await asyncio.to_thread(self._write, workload, fence))
@@ -103,15 +109,27 @@ class LocalCluster:
             asked = self._home.deployment_ids() if deployment_id is None else [deployment_id]
             if deployment_id is None:
                 self._observer.forget_all_but(asked)
-            seen = self._observer.observe(asked)
+            seen = await self._observed(asked)
             for vacated in seen.vacated:
                 with _logged_for(vacated):
                     await asyncio.to_thread(self._delete, vacated)
             if unattended := [path for path in seen.unattended if self._may_launch(path)]:
                 logger.info("shims_missing", replica_ids=[path.name for path in unattended])
                 await self._attend(unattended, of_many=True)
-                seen = self._observer.observe(asked)
+                seen = await self._observed(asked)
             return seen.workloads
+
+    async def _observed(self, deployment_ids: Sequence[str]) -> Observed:
+        """A part at a time, so that whoever looks at thousands can do something else meanwhile."""
+        seen = Observed()
+        for start in range(0, len(deployment_ids), _OBSERVED_AT_ONCE):
+            if start:
+                await asyncio.sleep(0)
+            self._observer.observe(deployment_ids[start : start + _OBSERVED_AT_ONCE], seen)
+        return seen
+
+    def watch(self) -> AsyncIterator[Changed]:
+        return watch(self._home, self._clock)
 
     async def logs(
         self,
@@ -195,6 +213,7 @@ class LocalCluster:
                 )
                 for number, run in enumerate(lacking)
             ]
+        self._journal.note(deployment_id)
         unattended = [path for path in staying if not files.is_supervised(str(path))]
         return [*stopped, *unattended, *created]
 
@@ -209,6 +228,7 @@ class LocalCluster:
             for directory in left:
                 home.order_stop(directory, self._grace_s)
             home.delete(deployment_id)
+        self._journal.note(deployment_id)
         return left
 
     def _delete(self, deployment_id: str) -> None:

@@ -9,6 +9,7 @@ root/
 ├── tmp/                     the TMPDIR of each replica; a short path, since that of a socket must be
 ├── fences/<deployment_id>   the lock on the deployment's workload; outlives it with the fence of its removal
 ├── fences/<deployment_id>.json  the log that the newest fence is of, and the hash of its event there
+├── changes                  see journal.py
 └── ports                    the next port to hand out
 """
 
@@ -53,6 +54,14 @@ class Home:
         self._fences = self.root / "fences"
         for directory in (self._deployments, self._fences):
             directory.mkdir(mode=0o700, exist_ok=True)
+
+    @property
+    def journal(self) -> Path:
+        return self.root / "changes"
+
+    def is_id(self, deployment_id: str) -> bool:
+        """Whether a deployment can have this id."""
+        return _ID.fullmatch(deployment_id) is not None
 
     def deployment_ids(self) -> list[str]:
         """Of every deployment with a directory; what somebody else put beside them is none of ours."""

@@ -54,10 +54,13 @@ class _Replica:
 
 @dataclass(frozen=True, slots=True)
 class _Deployment:
+    """vacant: as it is shown while it has no replicas; the same object until it changes."""
+
     changed_ns: int
     is_settled: bool
     record: WorkloadRecord
     directories: tuple[Path, ...]
+    vacant: ObservedWorkload
 
 
 class Observer:
@@ -69,8 +72,9 @@ class Observer:
         self._replicas: dict[Path, _Replica] = {}
         self._deployments: dict[str, _Deployment] = {}
 
-    def observe(self, deployment_ids: Iterable[str]) -> Observed:
-        seen = Observed()
+    def observe(self, deployment_ids: Iterable[str], seen: Observed | None = None) -> Observed:
+        """What there is of these deployments, added to `seen`. Raises OSError."""
+        seen = Observed() if seen is None else seen
         now = self._clock()
         for deployment_id in deployment_ids:
             try:
@@ -87,6 +91,9 @@ class Observer:
     def _observe_one(self, deployment_id: str, seen: Observed, now: datetime) -> None:
         deployment = self._observe_deployment(deployment_id, now)
         if deployment is None:
+            return
+        if not deployment.directories and not deployment.record.is_removed:
+            seen.workloads[deployment_id] = deployment.vacant
             return
         replicas = [
             replica
@@ -128,7 +135,8 @@ class Observer:
         if record is None or changed_ns is None:
             self._deployments.pop(deployment_id, None)
             return None
-        seen = _Deployment(changed_ns, _is_settled(changed_ns, now), record, directories)
+        vacant = ObservedWorkload(record.project_id, deployment_id, record.fence, ())
+        seen = _Deployment(changed_ns, _is_settled(changed_ns, now), record, directories, vacant)
         self._deployments[deployment_id] = seen
         return seen
 

@@ -1,0 +1,160 @@
+"""Snapshots of views: where a follower goes on, so that a start costs what lives and not what ever lived.
+
+A snapshot is a file of the service's own, thrown away whenever it does not fit: another log, an event that
+the log does not have, code that folds otherwise, a file that is not whole. Then the views come from the log,
+as they do without one. It holds JSON and nothing that could be run.
+
+    {"code": …, "log": …, "sequence": …, "hash": …, "views": 2}     the first line: what it is of
+    {"project_id": …}                                               a line for each view
+    <the SHA-256 of all lines before>                               the last line
+"""
+
+import asyncio
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from functools import cache
+from pathlib import Path
+from typing import IO, Final, Self
+
+import structlog
+from pydantic import TypeAdapter, ValidationError
+
+from libs.common.bus.settings import ServiceSettings
+from libs.common.events.envelope import Position
+from libs.common.log.port import EventLog
+from libs.common.state.view import DeploymentView, DeploymentViews
+
+logger = structlog.get_logger()
+
+FOLDER: Final = "views"
+"""Of the home."""
+_FOLDED_BY: Final = ("events", "state", "spec", "log")
+"""Parts of `libs/common` that decide what becomes of a stored event."""
+_AT_ONCE: Final = 100
+"""Views that are read before somebody else may do something."""
+
+
+class DoesNotFit(Exception):
+    """Why a snapshot says nothing about the log as this version reads it."""
+
+
+_NOT_OURS = (DoesNotFit, ValidationError, ValueError, LookupError, TypeError, RecursionError, OSError)
+"""What may come of reading a file that somebody else wrote."""
+
+
+class Snapshot:
+    """path: its file, which need not exist; its folder is made when it is written."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    @classmethod
+    def of(cls, service: str, settings: ServiceSettings) -> Self:
+        """Where a service keeps it: in the home."""
+        return cls(settings.home.expanduser() / FOLDER / f"{service}.snapshot")
+
+    async def read(self, log: EventLog, views: DeploymentViews) -> Position | None:
+        """Fill `views` from the file; returns the event up to which they are complete.
+
+        None, with `views` empty, where there is none that fits. Raises LogUnavailable.
+        """
+        try:
+            with self._path.open("rb") as file:
+                position = await self._read(file, log, views)
+        except FileNotFoundError:
+            return None
+        except _NOT_OURS as error:
+            logger.info("the snapshot of views is not used", path=str(self._path), reason=str(error)[:500])
+            views.clear()
+            return None
+        views.sequence = position.sequence
+        logger.info("views read", sequence=position.sequence, deployments=len(views.by_id))
+        return position
+
+    async def _read(self, file: IO[bytes], log: EventLog, views: DeploymentViews) -> Position:
+        await asyncio.to_thread(_check_whole, file)
+        head = json.loads(file.readline())
+        if head["code"] != _code():
+            raise DoesNotFit("other code made it")
+        position = Position(int(head["sequence"]), str(head["log"]), str(head["hash"]))
+        if not await log.has(position):
+            raise DoesNotFit(f"the log does not have event {position} of it")
+        decode = _views().validate_json
+        for number in range(head["views"]):
+            view = decode(file.readline())
+            views.by_id[view.deployment_id] = view
+            if number % _AT_ONCE == 0:
+                await asyncio.sleep(0)
+        return position
+
+    async def write(self, views: tuple[DeploymentView, ...], position: Position) -> None:
+        """Replace the file. position: of the last event in `views`.
+
+        What goes wrong is logged: the next start takes longer, and nothing else.
+        """
+        try:
+            await asyncio.to_thread(self._write, views, position)
+        except (OSError, ValueError) as error:
+            logger.warning("the snapshot of views is not written", path=str(self._path), error=str(error))
+        else:
+            logger.info("views written", sequence=position.sequence, deployments=len(views))
+
+    def _write(self, views: tuple[DeploymentView, ...], position: Position) -> None:
+        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        draft.unlink(missing_ok=True)
+        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            # Not synced to the disk: one that a power cut tore is found out by its last line.
+            with os.fdopen(descriptor, "wb") as file:
+                digest = hashlib.sha256()
+                for line in _lines(views, position):
+                    digest.update(line)
+                    file.write(line)
+                file.write(digest.hexdigest().encode())
+            draft.replace(self._path)
+        finally:
+            draft.unlink(missing_ok=True)
+
+
+def _lines(views: tuple[DeploymentView, ...], position: Position) -> Iterator[bytes]:
+    head = {
+        "code": _code(),
+        "log": position.log,
+        "sequence": position.sequence,
+        "hash": position.hash,
+        "views": len(views),
+    }
+    yield json.dumps(head).encode() + b"\n"
+    encode = _views().dump_json
+    for view in views:
+        yield encode(view, exclude_defaults=True) + b"\n"
+
+
+def _check_whole(file: IO[bytes]) -> None:
+    """Leaves the file at its beginning. Raises DoesNotFit."""
+    digest, last = hashlib.sha256(), b""
+    for line in file:
+        digest.update(last)
+        last = line
+    if last.decode("ascii", "replace") != digest.hexdigest():
+        raise DoesNotFit("it is not whole")
+    file.seek(0)
+
+
+@cache
+def _views() -> TypeAdapter[DeploymentView]:
+    return TypeAdapter(DeploymentView)
+
+
+@cache
+def _code() -> str:
+    """Names the code that folds events to views, by its text."""
+    root = Path(__file__).resolve().parents[1]
+    digest = hashlib.sha256()
+    for part in _FOLDED_BY:
+        for path in sorted((root / part).rglob("*.py")):
+            digest.update(str(path.relative_to(root)).encode() + b"\0" + path.read_bytes() + b"\0")
+    return digest.hexdigest()

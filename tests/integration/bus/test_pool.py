@@ -1,0 +1,182 @@
+"""A slow deployment delays its own messages and nobody else's; by a real broker and its durable."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import pytest
+from faststream.nats import NatsBroker
+from nats.aio.client import Client
+from nats.js import api
+
+from libs.common.bus import pool as pools
+from libs.common.bus.consume import Delivered, pooled_subscriber
+from libs.common.bus.pool import Pool
+from libs.common.errors import CannotApply, LogUnavailable
+from tests.support.nats_server import NatsEndpoint
+from tests.support.polling import eventually, let_time_pass
+
+ACK_WAIT_S = 1.0
+
+
+class Worker:
+    """Handles the messages of `slow` deployments only when it is told to, and fails as it is told to."""
+
+    def __init__(self) -> None:
+        self.slow: set[str] = set()
+        self.go_on = asyncio.Event()
+        self.failures: dict[str, list[Exception]] = {}
+        self.begun: list[tuple[str, int]] = []
+        self.done: list[tuple[str, int]] = []
+        self.at_once: dict[str, int] = {}
+        self.most_at_once = 0
+
+    async def __call__(self, message: Delivered) -> None:
+        key, number = key_of(message.subject), int(message.body)
+        self.begun.append((key, number))
+        self.at_once[key] = self.at_once.get(key, 0) + 1
+        self.most_at_once = max(self.most_at_once, self.at_once[key])
+        try:
+            if key in self.slow:
+                await self.go_on.wait()
+            if self.failures.get(key):
+                raise self.failures[key].pop(0)
+        finally:
+            self.at_once[key] -= 1
+        self.done.append((key, number))
+
+
+def key_of(subject: str) -> str:
+    return subject.split(".")[1]
+
+
+class Stage:
+    def __init__(self, client: Client, url: str, worker: Worker) -> None:
+        self.client, self.url, self.worker = client, url, worker
+
+    async def say(self, key: str, *numbers: int) -> None:
+        for number in numbers:
+            await self.client.jetstream().publish(f"work.{key}", str(number).encode())
+
+    async def unacknowledged(self) -> int:
+        info = await self.client.jetstream().consumer_info("WORK", "worker")
+        return info.num_ack_pending + info.num_pending
+
+    @asynccontextmanager
+    async def working(self, **options: float) -> AsyncIterator[None]:
+        broker = NatsBroker(self.url, log_level=logging.DEBUG)
+        try:
+            async with Pool(self.worker, said_every_s=ACK_WAIT_S / 4, **options).open() as pool:
+                pooled_subscriber(
+                    broker, "work.>", pool, key_of, stream="WORK", durable="worker", service="worker"
+                )
+                await broker.start()
+                yield
+        finally:
+            await broker.stop()
+
+
+@pytest.fixture
+async def stage(nats_endpoint: NatsEndpoint, log_client: Client) -> AsyncIterator[Stage]:
+    jetstream = log_client.jetstream()
+    await jetstream.add_stream(name="WORK", subjects=["work.>"], storage=api.StorageType.MEMORY)
+    await jetstream.add_consumer(
+        "WORK", durable_name="worker", ack_policy=api.AckPolicy.EXPLICIT, ack_wait=ACK_WAIT_S
+    )
+    yield Stage(log_client, nats_endpoint.url, Worker())
+    await jetstream.delete_stream("WORK")
+
+
+async def test_a_slow_deployment_delays_nobody_else(stage: Stage) -> None:
+    stage.worker.slow = {"slow"}
+    await stage.say("slow", *range(100))
+    await stage.say("quick", 1)
+    async with stage.working():
+        await eventually(lambda: ("quick", 1) in stage.worker.done)
+        await stage.say("other", 2)
+        await eventually(lambda: ("other", 2) in stage.worker.done)
+        assert stage.worker.begun.count(("slow", 0)) == 1
+        stage.worker.go_on.set()
+        await eventually(lambda: ("slow", 99) in stage.worker.done)
+        await eventually(lambda: _is_done(stage))
+    assert stage.worker.most_at_once == 1
+
+
+async def test_of_what_waits_for_one_the_first_and_the_newest_are_handled(stage: Stage) -> None:
+    stage.worker.slow = {"slow"}
+    await stage.say("slow", *range(50))
+    async with stage.working():
+        await eventually(lambda: stage.worker.begun)
+        await eventually(lambda: _holds_at_most(stage, 3))
+        stage.worker.go_on.set()
+        await eventually(lambda: ("slow", 49) in stage.worker.done)
+    handled = [number for key, number in stage.worker.done if key == "slow"]
+    assert (handled[0], handled[-1]) == (0, 49)
+    assert handled == sorted(handled)
+    assert len(handled) < 50
+
+
+async def test_many_slow_ones_leave_turns_to_the_others(stage: Stage) -> None:
+    """Each gets one turn, then who waits longest: nobody two turns before another has one."""
+    for number in range(5):
+        for key in ("a", "b", "c"):
+            await stage.say(key, number)
+    async with stage.working(size=1):
+        await eventually(lambda: _is_done(stage))
+    assert {key for key, _ in stage.worker.done[:3]} == {"a", "b", "c"}
+
+
+async def test_what_takes_longer_than_the_broker_waits_is_not_delivered_again(stage: Stage) -> None:
+    stage.worker.slow = {"slow"}
+    await stage.say("slow", 1, 2)
+    async with stage.working():
+        await eventually(lambda: stage.worker.begun)
+        await let_time_pass(2.5 * ACK_WAIT_S)
+        stage.worker.go_on.set()
+        await eventually(lambda: _is_done(stage))
+    assert stage.worker.done == [("slow", 1), ("slow", 2)]
+
+
+async def test_a_failure_is_tried_again_and_a_permanent_one_parked(stage: Stage) -> None:
+    stage.worker.failures = {"a": [LogUnavailable("away"), RuntimeError("?")], "b": [CannotApply("never")]}
+    await stage.say("a", 1)
+    await stage.say("b", 2)
+    async with stage.working():
+        await eventually(lambda: _is_done(stage))
+    assert stage.worker.done == [("a", 1)]
+    assert stage.worker.begun.count(("b", 2)) == 1
+
+
+async def test_more_keys_than_may_wait_are_left_with_the_broker(stage: Stage) -> None:
+    stage.worker.slow = {f"k{number}" for number in range(40)}
+    for number in range(40):
+        await stage.say(f"k{number}", number)
+    async with stage.working(size=2, most_keys=5):
+        await eventually(lambda: len(stage.worker.begun) == 2)
+        stage.worker.go_on.set()
+        await eventually(lambda: len(stage.worker.done) == 40)
+        await eventually(lambda: _is_done(stage))
+
+
+async def test_at_the_end_what_runs_is_finished_and_what_waits_is_given_back(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "FINISH_S", 10.0)
+    stage.worker.slow = {"slow"}
+    await stage.say("slow", 1, 2)
+    async with stage.working():
+        await eventually(lambda: stage.worker.begun)
+        asyncio.get_running_loop().call_later(0.3, stage.worker.go_on.set)
+    assert stage.worker.done == [("slow", 1)]
+    async with stage.working():
+        await eventually(lambda: _is_done(stage), within_s=ACK_WAIT_S * 10)
+    assert stage.worker.done == [("slow", 1), ("slow", 2)]
+
+
+async def _is_done(stage: Stage) -> bool:
+    return await stage.unacknowledged() == 0
+
+
+async def _holds_at_most(stage: Stage, number: int) -> bool:
+    return await stage.unacknowledged() <= number
