@@ -15,7 +15,7 @@ from libs.common.events.rollout import SpecFailed, SpecFailedReason
 from libs.common.log.port import EventLog, Guard, Head, Loaded
 from libs.common.state.view import DeploymentView, LastEvent, fold
 from services.reconciler.apply import perform
-from services.reconciler.plan import Plan, plan
+from services.reconciler.plan import Because, Plan, plan
 
 logger = structlog.get_logger()
 
@@ -89,7 +89,7 @@ class Reconciler:
             _, view = await self._load(deployment_id)
             if last == 0 or (view is not None and view.deployment is not None):
                 return
-            removal = Plan(last, is_removal=True)
+            removal = Plan(last, because=(Because.UNKNOWN_TO_THE_LOG,), is_removal=True)
             if await self._perform(removal, deployment_id, Position(last, identity)):
                 logger.warning("removed what the log does not know", deployment_id=deployment_id)
 
@@ -170,6 +170,8 @@ class Reconciler:
                 taken_over.add(fenced.by)
                 await self._cluster.take_over(deployment_id, recorded=fenced.by, fence=fence)
             else:
+                if step.because:
+                    logger.info("cluster changed", deployment_id=deployment_id, because=list(step.because))
                 return True
 
     async def _is_in_log(self, recorded: Position, deployment_id: str) -> bool:

@@ -4,14 +4,12 @@ An empty plan means converged, or that somebody else moves next: health makes re
 withdraws them, the cluster ends them.
 """
 
-from collections import Counter
 from dataclasses import dataclass
+from enum import StrEnum
 
-from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase, RunWorkload, Workload
+from libs.common.cluster.port import ObservedWorkload, ReplicaPhase, RunWorkload, Workload
 from libs.common.events.rollout import (
-    LiveRun,
     ReplicasRetiring,
-    RetireReason,
     RolloutFact,
     RolloutPhase,
     RolloutProgressed,
@@ -19,11 +17,25 @@ from libs.common.events.rollout import (
     SpecHealthy,
     WorkloadRemoved,
 )
-from libs.common.spec.model import Spec
 from libs.common.spec.template import make_template
-from libs.common.state.deployment import DeploymentState
 from libs.common.state.view import DeploymentView
-from services.reconciler.retiring import Retirement, Staying, Wanted, decide_retirement
+from services.reconciler.retiring import Retirement, decide_retirement
+from services.reconciler.situation import Situation, situate
+
+
+class Because(StrEnum):
+    """Why a plan changes something on the cluster; closed."""
+
+    SPEC_IS_NEW = "spec_is_new"
+    REPLICAS_ARE_MISSING = "replicas_are_missing"
+    REPLICAS_ARE_WITHDRAWN = "replicas_are_withdrawn"
+    """They get no requests any more and are told to end."""
+    CHECK_FAILED = "check_failed"
+    """A startup or liveness check has sentenced a process."""
+    DEPLOYMENT_DELETED = "deployment_deleted"
+    OLDER_PLAN_CAME_LATE = "older_plan_came_late"
+    """It was removed, and a plan from before made something again."""
+    UNKNOWN_TO_THE_LOG = "unknown_to_the_log"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,10 +51,12 @@ class Plan:
     """One step. It is performed in this order, and each part may be done twice: restarts, then `workload`
     or the removal, then the facts, all in one append. A death in between leads to the same plan again.
 
-    fence: the newest event that the plan rests on.
+    fence: the newest event that the plan rests on. because: why anything is done to the cluster; the facts
+    say themselves why they are true.
     """
 
     fence: int
+    because: tuple[Because, ...] = ()
     restarts: tuple[Restart, ...] = ()
     workload: Workload | None = None
     is_removal: bool = False
@@ -90,173 +104,117 @@ def plan(view: DeploymentView, observed: ObservedWorkload | None) -> Plan:
     present = observed.replicas if observed else ()
     if deployment.is_deleted:
         if view.rollout.is_removed:
-            return Plan(view.sequence, is_removal=observed is not None)
+            if observed is None:
+                return Plan(view.sequence)
+            return Plan(view.sequence, because=(Because.OLDER_PLAN_CAME_LATE,), is_removal=True)
         if not present and not view.roster.replicas:
-            return Plan(view.sequence, is_removal=True, facts=(WorkloadRemoved(),))
-    if deployment.spec is None or deployment.spec_id is None or deployment.run_id is None:
-        return Plan(view.sequence)
-    planner = _Planner(
-        view,
-        deployment,
-        spec=deployment.spec,
-        spec_id=deployment.spec_id,
-        run_id=deployment.run_id,
-        present=present,
-    )
-    return planner.plan()
-
-
-class _Planner:
-    """The facts and the observation brought together, and one method for each part of the step."""
-
-    def __init__(
-        self,
-        view: DeploymentView,
-        deployment: DeploymentState,
-        *,
-        spec: Spec,
-        spec_id: str,
-        run_id: str,
-        present: tuple[ObservedReplica, ...],
-    ) -> None:
-        self.view = view
-        self.rollout = view.rollout
-        self.deployment = deployment
-        self.spec = spec
-        self.spec_id = spec_id
-        self.run_id = run_id
-        self.wanted = Wanted(run_id, deployment.wanted_replicas, _stop_reason(deployment, spec))
-        self.present = present
-        self.staying = tuple(
-            Staying(replica, view.roster.get(replica.replica_id))
-            for replica in present
-            if replica.replica_id not in view.rollout.retiring
-        )
-        self.staying_in = Counter(staying.observed.run_id for staying in self.staying)
-        self.ready = sum(s.is_ready for s in self.staying if s.observed.run_id == run_id)
-        self.has_failed = deployment.exists and view.rollout.failed_spec_id == spec_id
-        self.is_new = deployment.exists and not self.has_failed and view.rollout.applied_spec_id != spec_id
-
-    def plan(self) -> Plan:
-        workload = self.workload() if self.needs_apply() else None
-        # A spec that cannot be applied must not cost the run before it anything.
-        retirement = None if self.has_failed else decide_retirement(self.wanted, self.staying)
-        facts = (
-            *self.applied_facts(),
-            *self.retiring_facts(retirement),
-            *self.progress_facts(retirement),
-        )
-        return Plan(self.view.sequence, restarts=self.restarts(), workload=workload, facts=facts)
-
-    def needs_apply(self) -> bool:
-        lacks_replicas = not self.has_failed and self.staying_in[self.run_id] < self.wanted.replicas
-        stopping = self.stopping()
-        has_unreported = any(
-            replica.replica_id in stopping and replica.phase is not ReplicaPhase.STOPPING
-            for replica in self.present
-        )
-        return self.is_new or lacks_replicas or has_unreported
-
-    def workload(self) -> Workload:
-        """The wanted run at N, every other one at what it has; all at what they have if the spec failed."""
-        templates = {staying.observed.run_id: staying.observed.template for staying in self.staying}
-        numbers = dict(self.staying_in)
-        if not self.has_failed:
-            templates[self.run_id] = make_template(self.spec)
-            numbers[self.run_id] = self.wanted.replicas
-        runs = tuple(
-            RunWorkload(run.run_id, run.spec_id, templates[run.run_id], numbers[run.run_id])
-            for run in self.live_runs()
-            if numbers.get(run.run_id)
-        )
-        return Workload(
-            project_id=self.view.project_id,
-            deployment_id=self.view.deployment_id,
-            runs=runs,
-            retiring=self.rollout.retiring & self.existing(),
-            stopping=self.stopping(),
-            traceparent=self.deployment.spec_traceparent,
-        )
-
-    def existing(self) -> frozenset[str]:
-        """Every replica that the cluster shows or the roster lists."""
-        listed = (replica.replica_id for replica in self.view.roster.replicas)
-        return frozenset(listed) | {replica.replica_id for replica in self.present}
-
-    def stopping(self) -> frozenset[str]:
-        return self.rollout.retiring & self.view.traffic.withdrawn & self.existing()
-
-    def restarts(self) -> tuple[Restart, ...]:
-        return tuple(
-            Restart(staying.observed.replica_id, staying.observed.attempt)
-            for staying in self.staying
-            if staying.listed is not None
-            and staying.listed.condemned_attempt == staying.observed.attempt
-            and staying.observed.phase is ReplicaPhase.RUNNING
-        )
-
-    def live_runs(self) -> tuple[LiveRun, ...]:
-        """Every run that has or wants replicas, the wanted one first, each with the newest spec it carries
-        out; in the order in which they came otherwise."""
-        specs = {replica.run_id: replica.spec_id for replica in reversed(self.present)}
-        held = frozenset(specs)
-        specs |= {run.run_id: run.spec_id for run in self.rollout.runs}
-        if not self.has_failed:
-            specs[self.run_id] = self.spec_id
-        if self.wanted.replicas and not self.has_failed:
-            held |= {self.run_id}
-        order = [self.run_id, *(run.run_id for run in self.rollout.runs), *(r.run_id for r in self.present)]
-        return tuple(LiveRun(run_id=run, spec_id=specs[run]) for run in dict.fromkeys(order) if run in held)
-
-    def applied_facts(self) -> list[RolloutFact]:
-        if not self.deployment.exists or self.has_failed:
-            return []
-        facts: list[RolloutFact] = []
-        runs = self.live_runs()
-        if self.is_new or runs != self.rollout.runs:
-            facts.append(SpecApplied(spec_id=self.spec_id, run_id=self.run_id, runs=runs))
-        is_healthy = 0 < self.wanted.replicas <= self.ready
-        if is_healthy and self.rollout.healthy_spec_id != self.spec_id:
-            facts.append(SpecHealthy(spec_id=self.spec_id, run_id=self.run_id, replicas=self.wanted.replicas))
-        return facts
-
-    def retiring_facts(self, retirement: Retirement | None) -> list[RolloutFact]:
-        if retirement is None:
-            return []
-        leaving = retirement.replica_ids | (self.rollout.retiring & self.existing())
-        return [ReplicasRetiring(replica_ids=tuple(sorted(leaving)), reason=retirement.reason)]
-
-    def progress_facts(self, retirement: Retirement | None) -> list[RolloutFact]:
-        """The phase by the table of `RolloutProgressed`."""
-        leaving = self.rollout.retiring & self.existing()
-        leaving |= {s.observed.replica_id for s in self.staying if s.observed.run_id != self.run_id}
-        if retirement is not None:
-            leaving |= retirement.replica_ids
-        if self.ready < self.wanted.replicas:
-            phase = RolloutPhase.WAITING_FOR_READY
-        elif leaving:
-            phase = RolloutPhase.RETIRING
-        elif self.wanted.replicas:
-            phase = RolloutPhase.COMPLETE
-        else:
-            phase = RolloutPhase.STOPPED
-        before = self.rollout.progress
-        is_news = before is None or before.phase is not phase or before.spec_id != self.spec_id
-        if not is_news and retirement is None:
-            return []
-        return [
-            RolloutProgressed(
-                spec_id=self.spec_id,
-                run_id=self.run_id,
-                phase=phase,
-                replicas=self.wanted.replicas,
-                ready_replicas=self.ready,
-                leaving_replicas=len(leaving),
+            return Plan(
+                view.sequence,
+                because=(Because.DEPLOYMENT_DELETED,),
+                is_removal=True,
+                facts=(WorkloadRemoved(),),
             )
-        ]
+    situation = situate(view, present)
+    if situation is None:
+        return Plan(view.sequence)
+    restarts = tuple(Restart(replica.replica_id, replica.attempt) for replica in situation.condemned)
+    because = decide_application(situation)
+    # A spec that cannot be applied must not cost the run before it anything.
+    retirement = None if situation.has_failed else decide_retirement(situation.wanted, situation.staying)
+    return Plan(
+        view.sequence,
+        because=(*because, *((Because.CHECK_FAILED,) if restarts else ())),
+        restarts=restarts,
+        workload=make_workload(situation) if because else None,
+        facts=(
+            *applied_facts(situation),
+            *retiring_facts(situation, retirement),
+            *progress_facts(situation, retirement),
+        ),
+    )
 
 
-def _stop_reason(deployment: DeploymentState, spec: Spec) -> RetireReason:
-    if deployment.is_deleted:
-        return RetireReason.DELETED
-    return RetireReason.SCALED_DOWN if spec.enabled else RetireReason.DISABLED
+def decide_application(situation: Situation) -> tuple[Because, ...]:
+    """Why the workload has to be applied; empty when it has not."""
+    s = situation
+    found = {
+        Because.SPEC_IS_NEW: s.is_new,
+        Because.REPLICAS_ARE_MISSING: not s.has_failed and s.staying_in[s.run_id] < s.wanted.replicas,
+        Because.REPLICAS_ARE_WITHDRAWN: any(
+            replica.replica_id in s.stopping and replica.phase is not ReplicaPhase.STOPPING
+            for replica in s.present
+        ),
+    }
+    return tuple(because for because, is_so in found.items() if is_so)
+
+
+def make_workload(situation: Situation) -> Workload:
+    """The wanted run at N, every other one at what it has; all at what they have if the spec failed."""
+    s = situation
+    templates = {staying.observed.run_id: staying.observed.template for staying in s.staying}
+    numbers = dict(s.staying_in)
+    if not s.has_failed:
+        templates[s.run_id] = make_template(s.spec)
+        numbers[s.run_id] = s.wanted.replicas
+    return Workload(
+        project_id=s.view.project_id,
+        deployment_id=s.view.deployment_id,
+        runs=tuple(
+            RunWorkload(run.run_id, run.spec_id, templates[run.run_id], numbers[run.run_id])
+            for run in s.live_runs
+            if numbers.get(run.run_id)
+        ),
+        retiring=s.retiring,
+        stopping=s.stopping,
+        traceparent=s.deployment.spec_traceparent,
+    )
+
+
+def applied_facts(situation: Situation) -> list[RolloutFact]:
+    s = situation
+    if not s.deployment.exists or s.has_failed:
+        return []
+    facts: list[RolloutFact] = []
+    if s.is_new or s.live_runs != s.rollout.runs:
+        facts.append(SpecApplied(spec_id=s.spec_id, run_id=s.run_id, runs=s.live_runs))
+    is_healthy = 0 < s.wanted.replicas <= s.ready
+    if is_healthy and s.rollout.healthy_spec_id != s.spec_id:
+        facts.append(SpecHealthy(spec_id=s.spec_id, run_id=s.run_id, replicas=s.wanted.replicas))
+    return facts
+
+
+def retiring_facts(situation: Situation, retirement: Retirement | None) -> list[RolloutFact]:
+    if retirement is None:
+        return []
+    leaving = retirement.replica_ids | situation.retiring
+    return [ReplicasRetiring(replica_ids=tuple(sorted(leaving)), reason=retirement.reason)]
+
+
+def progress_facts(situation: Situation, retirement: Retirement | None) -> list[RolloutFact]:
+    """The phase by the table of `RolloutProgressed`."""
+    s = situation
+    leaving = s.retiring | {one.observed.replica_id for one in s.staying if one.observed.run_id != s.run_id}
+    if retirement is not None:
+        leaving |= retirement.replica_ids
+    if s.ready < s.wanted.replicas:
+        phase = RolloutPhase.WAITING_FOR_READY
+    elif leaving:
+        phase = RolloutPhase.RETIRING
+    elif s.wanted.replicas:
+        phase = RolloutPhase.COMPLETE
+    else:
+        phase = RolloutPhase.STOPPED
+    before = s.rollout.progress
+    is_news = before is None or before.phase is not phase or before.spec_id != s.spec_id
+    if not is_news and retirement is None:
+        return []
+    return [
+        RolloutProgressed(
+            spec_id=s.spec_id,
+            run_id=s.run_id,
+            phase=phase,
+            replicas=s.wanted.replicas,
+            ready_replicas=s.ready,
+            leaving_replicas=len(leaving),
+        )
+    ]

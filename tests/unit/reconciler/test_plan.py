@@ -13,13 +13,12 @@ from libs.common.events.rollout import (
     RolloutPhase,
     SpecApplied,
     SpecHealthy,
-    WorkloadRemoved,
 )
 from libs.common.spec.template import make_template
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.rollout import RolloutState
 from libs.common.state.view import DeploymentView
-from services.reconciler.plan import Plan, Restart, plan
+from services.reconciler.plan import Because, Plan, Restart, plan
 from tests.unit.reconciler.scene import (
     DEPLOYMENT,
     PROJECT,
@@ -94,12 +93,16 @@ class TestNothingToDo:
 class TestApplying:
     def test_a_first_spec(self) -> None:
         assert plan(view(), None) == Plan(
-            100, workload=workload(asked("a", 2)), facts=(applied("a"), progressed("a", WAITING, 2, 0))
+            100,
+            because=(Because.SPEC_IS_NEW, Because.REPLICAS_ARE_MISSING),
+            workload=workload(asked("a", 2)),
+            facts=(applied("a"), progressed("a", WAITING, 2, 0)),
         )
 
     def test_a_first_spec_that_is_disabled_counts_as_applied(self) -> None:
         assert plan(view(spec(enabled=False)), None) == Plan(
             100,
+            because=(Because.SPEC_IS_NEW,),
             workload=workload(),
             facts=(
                 SpecApplied(spec_id="spec-a", run_id=run_of("a"), runs=()),
@@ -111,6 +114,7 @@ class TestApplying:
         step = plan(view(spec("b"), rollout=settled("a", 2), roster=["a1", "a2"]), observed(["a1", "a2"]))
         assert step == Plan(
             100,
+            because=(Because.SPEC_IS_NEW, Because.REPLICAS_ARE_MISSING),
             workload=workload(asked("b", 2), asked("a", 2)),
             facts=(applied("b", "a"), progressed("b", WAITING, 2, 0, leaving=2)),
         )
@@ -134,6 +138,7 @@ class TestApplying:
         newest = LiveRun(run_id=run_of("a"), spec_id="spec-2")
         assert plan(renamed, observed(["a1", "a2"])) == Plan(
             100,
+            because=(Because.SPEC_IS_NEW,),
             workload=workload(replace(asked("a", 2), spec_id="spec-2")),
             facts=(
                 SpecApplied(spec_id="spec-2", run_id=run_of("a"), runs=(newest,)),
@@ -165,6 +170,7 @@ class TestApplying:
         newest = LiveRun(run_id=run_of("a"), spec_id="spec-3")
         assert step == Plan(
             100,
+            because=(Because.SPEC_IS_NEW,),
             workload=workload(replace(asked("a", 2), spec_id="spec-3"), asked("b", 1)),
             facts=(
                 SpecApplied(spec_id="spec-3", run_id=run_of("a"), runs=(newest, *runs("b"))),
@@ -226,7 +232,11 @@ class TestRetiring:
             view(spec("b", 1), rollout=rollout, roster=["a1", "a2", "b1"], withdrawn=["a1", "b1"]),
             observed(["a1", "a2", "b1"]),
         )
-        assert step == Plan(100, workload=workload(asked("b", 1), retiring={"a1", "a2"}, stopping={"a1"}))
+        assert step == Plan(
+            100,
+            because=(Because.REPLICAS_ARE_WITHDRAWN,),
+            workload=workload(asked("b", 1), retiring={"a1", "a2"}, stopping={"a1"}),
+        )
 
     def test_a_replica_that_is_ending_is_not_told_twice(self) -> None:
         rollout = replace(
@@ -316,7 +326,11 @@ class TestFailing:
         step = plan(
             view(spec("b"), rollout=rollout, roster=["a1", "a2"], withdrawn=["a2"]), observed(["a1", "a2"])
         )
-        assert step == Plan(100, workload=workload(asked("a", 1), retiring={"a2"}, stopping={"a2"}))
+        assert step == Plan(
+            100,
+            because=(Because.REPLICAS_ARE_WITHDRAWN,),
+            workload=workload(asked("a", 1), retiring={"a2"}, stopping={"a2"}),
+        )
 
     def test_the_next_spec_gets_its_chance(self) -> None:
         step = plan(view(spec("c"), rollout=self.FAILED, roster=["a1", "a2"]), observed(["a1", "a2"]))
@@ -325,24 +339,3 @@ class TestFailing:
     def test_a_deletion_removes_what_failed(self) -> None:
         step = plan(view(spec("b"), rollout=self.FAILED, roster=["a1"], is_deleted=True), observed(["a1"]))
         assert leave(RetireReason.DELETED, "a1") in step.facts
-
-
-class TestDeleting:
-    def test_a_deployment_that_never_ran_is_removed_at_once(self) -> None:
-        assert plan(view(is_deleted=True), None) == Plan(100, is_removal=True, facts=(WorkloadRemoved(),))
-
-    def test_it_is_removed_when_its_last_replica_is_gone(self) -> None:
-        rollout = replace(settled("a", 1, retiring=["a1"]), progress=progressed("a", RETIRING, 0, 0, 1))
-        gone = view(rollout=rollout, is_deleted=True, withdrawn=["a1"])
-        assert plan(gone, observed([])) == Plan(100, is_removal=True, facts=(WorkloadRemoved(),))
-
-    def test_it_waits_for_the_roster(self) -> None:
-        rollout = replace(settled("a", 1, retiring=["a1"]), progress=progressed("a", RETIRING, 0, 0, 1))
-        assert plan(view(rollout=rollout, roster=["a1"], is_deleted=True), observed([])).is_empty
-
-    def test_once_removed_there_is_nothing_to_do(self) -> None:
-        assert plan(view(rollout=RolloutState(is_removed=True), is_deleted=True), None).is_empty
-
-    def test_what_a_late_old_plan_brought_back_is_removed(self) -> None:
-        removed = view(rollout=RolloutState(is_removed=True), is_deleted=True)
-        assert plan(removed, observed(["a1"])) == Plan(100, is_removal=True)

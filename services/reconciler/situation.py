@@ -1,0 +1,128 @@
+"""The facts and the observation of one deployment, brought together. Pure."""
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from libs.common.cluster.port import ObservedReplica, ReplicaPhase
+from libs.common.events.rollout import LiveRun, RetireReason
+from libs.common.spec.model import Spec
+from libs.common.state.deployment import DeploymentState
+from libs.common.state.rollout import RolloutState
+from libs.common.state.view import DeploymentView
+from services.reconciler.retiring import Staying, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class Situation:
+    """What a plan is made from. spec, spec_id, run_id: the newest registered.
+
+    wanted: what it asks for. present: every replica that the cluster shows. staying: those that were not told
+    to leave.
+    """
+
+    view: DeploymentView
+    deployment: DeploymentState
+    spec: Spec
+    spec_id: str
+    run_id: str
+    wanted: Wanted
+    present: tuple[ObservedReplica, ...]
+    staying: tuple[Staying, ...]
+
+    @property
+    def rollout(self) -> RolloutState:
+        return self.view.rollout
+
+    @property
+    def staying_in(self) -> Mapping[str, int]:
+        """How many replicas stay in each run; 0 for any other."""
+        return Counter(staying.observed.run_id for staying in self.staying)
+
+    @property
+    def ready(self) -> int:
+        """How many replicas of the wanted run are ready."""
+        return sum(s.is_ready for s in self.staying if s.observed.run_id == self.run_id)
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether the cluster has refused the newest spec."""
+        return self.deployment.exists and self.rollout.failed_spec_id == self.spec_id
+
+    @property
+    def is_new(self) -> bool:
+        """Whether the newest spec is still to be applied."""
+        return self.deployment.exists and not self.has_failed and self.rollout.applied_spec_id != self.spec_id
+
+    @property
+    def existing(self) -> frozenset[str]:
+        """Every replica that the cluster shows or the roster lists."""
+        listed = (replica.replica_id for replica in self.view.roster.replicas)
+        return frozenset(listed) | {replica.replica_id for replica in self.present}
+
+    @property
+    def retiring(self) -> frozenset[str]:
+        """Those told to leave that still exist."""
+        return self.rollout.retiring & self.existing
+
+    @property
+    def stopping(self) -> frozenset[str]:
+        """Those of them that no request can reach any more."""
+        return self.retiring & self.view.traffic.withdrawn
+
+    @property
+    def live_runs(self) -> tuple[LiveRun, ...]:
+        """Every run that has or wants replicas, the wanted one first, each with the newest spec it carries
+        out; in the order in which they came otherwise."""
+        specs = {replica.run_id: replica.spec_id for replica in reversed(self.present)}
+        held = frozenset(specs)
+        specs |= {run.run_id: run.spec_id for run in self.rollout.runs}
+        if not self.has_failed:
+            specs[self.run_id] = self.spec_id
+            if self.wanted.replicas:
+                held |= {self.run_id}
+        order = [self.run_id, *(run.run_id for run in self.rollout.runs), *(r.run_id for r in self.present)]
+        return tuple(LiveRun(run_id=run, spec_id=specs[run]) for run in dict.fromkeys(order) if run in held)
+
+    @property
+    def condemned(self) -> tuple[ObservedReplica, ...]:
+        """Whose present process a check has sentenced."""
+        return tuple(
+            staying.observed
+            for staying in self.staying
+            if staying.listed is not None
+            and staying.listed.condemned_attempt == staying.observed.attempt
+            and staying.observed.phase is ReplicaPhase.RUNNING
+        )
+
+
+def situate(view: DeploymentView, present: tuple[ObservedReplica, ...]) -> Situation | None:
+    """None where no spec was ever registered."""
+    deployment = view.deployment
+    if (
+        deployment is None
+        or deployment.spec is None
+        or deployment.spec_id is None
+        or deployment.run_id is None
+    ):
+        return None
+    return Situation(
+        view,
+        deployment,
+        deployment.spec,
+        deployment.spec_id,
+        deployment.run_id,
+        Wanted(deployment.run_id, deployment.wanted_replicas, _stop_reason(deployment, deployment.spec)),
+        present,
+        tuple(
+            Staying(replica, view.roster.get(replica.replica_id))
+            for replica in present
+            if replica.replica_id not in view.rollout.retiring
+        ),
+    )
+
+
+def _stop_reason(deployment: DeploymentState, spec: Spec) -> RetireReason:
+    if deployment.is_deleted:
+        return RetireReason.DELETED
+    return RetireReason.SCALED_DOWN if spec.enabled else RetireReason.DISABLED
