@@ -113,6 +113,11 @@ class LivePlatform(PlatformProcess):
         answer = await self.ask("DELETE", f"/deployments/{deployment_id}")
         assert answer.status_code in {200, 404}, answer.text
 
+    async def delete_all(self) -> None:
+        """Every deployment there is, without waiting until its replicas are gone."""
+        listed = await self.get("/deployments", limit=120)
+        await asyncio.gather(*(self.delete(item["id"]) for item in listed["items"]))
+
     async def spec(self, deployment_id: str) -> Json:
         return (await self.get(f"/deployments/{deployment_id}"))["latestSpec"]
 
@@ -267,17 +272,6 @@ class LivePlatform(PlatformProcess):
         if self._http is not None:
             await self._http.aclose()
         await self.stop()
-
-
-@pytest.fixture(scope="session")
-async def shared_platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LivePlatform]:
-    """One for all tests that kill nothing; each brings deployments of its own."""
-    platform = LivePlatform(tmp_path_factory.mktemp("platform") / "home")
-    try:
-        await platform.start_and_wait()
-        yield platform
-    finally:
-        await platform.close()
 
 
 @pytest.fixture
