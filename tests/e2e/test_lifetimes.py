@@ -83,8 +83,11 @@ async def test_envoy_serves_with_every_other_process_dead(platform):
 async def test_who_does_not_move_is_named_by_health(platform):
     platform.send("reconciler", signal.SIGSTOP)
     try:
-        await eventually(lambda: _not_ready(platform), every_s=0.2)
-        assert await _not_ready(platform) == ["reconciler"]
+
+        async def is_named() -> bool:
+            return await _not_ready(platform) == ["reconciler"]
+
+        await eventually(is_named, every_s=0.2)
     finally:
         platform.send("reconciler", signal.SIGCONT)
     await platform.healthy()
