@@ -31,7 +31,7 @@ lint: setup ## Check format, lint, types and the architecture
 
 test: lint ## All checks, then all tests; what CI runs
 	@echo '== tests'
-	@$(PYTHON) -m pytest -q -n 2 --dist loadfile  # two at a time: tests of real processes mostly wait
+	@$(PYTHON) -m pytest -q -n 3 --dist loadfile  # three at a time on two cores: tests of real processes mostly wait
 
 docs: setup ## Write the parts of docs/reference that the code knows best
 	@exec $(PYTHON) -m docs.generate

@@ -2,9 +2,13 @@
 
 import ast
 import functools
+from collections.abc import Callable, Iterable
 from pathlib import Path
+from typing import TypeVar
 
 ROOT = Path(__file__).resolve().parents[2]
+
+Found = TypeVar("Found")
 
 
 @functools.cache
@@ -19,6 +23,11 @@ def parsed(path: Path) -> ast.Module:
 
 def name_of(path: Path) -> str:
     return str(path.relative_to(ROOT))
+
+
+def found_in(files: Iterable[Path], look: Callable[[Path], Found]) -> dict[str, Found]:
+    """What `look` finds, by file; files where it finds nothing are left out."""
+    return {name_of(path): found for path in files if (found := look(path))}
 
 
 def imported_modules(tree: ast.Module) -> set[str]:

@@ -3,9 +3,7 @@
 import ast
 import fnmatch
 
-import pytest
-
-from tests.architecture.sources import ROOT, imported_modules, name_of, parsed, python_files
+from tests.architecture.sources import ROOT, found_in, imported_modules, name_of, parsed, python_files
 
 PURE = (
     "libs/common/errors.py",
@@ -58,34 +56,36 @@ IMPURE = (
     "time",
 )
 
-ROWS = [
-    pytest.param(path, id=name_of(path))
+RULES = [
+    path
     for path in python_files("libs", "services")
     if any(fnmatch.fnmatch(name_of(path), pattern) for pattern in PURE)
 ]
 
-
-@pytest.mark.parametrize("pattern", PURE)
-def test_every_pattern_names_a_file(pattern):
-    assert list(ROOT.glob(pattern)), f"{pattern} matches nothing: was it moved?"
+WAITING = ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith
 
 
-@pytest.mark.parametrize("path", ROWS)
-def test_a_rule_imports_nothing_that_acts(path):
-    acting = {
+def acting_imports(path):
+    return {
         module
         for module in imported_modules(parsed(path))
         for impure in IMPURE
         if module == impure or module.startswith(f"{impure}.")
     }
-    assert not acting
 
 
-@pytest.mark.parametrize("path", ROWS)
-def test_a_rule_awaits_nothing(path):
-    waits = [
-        node.lineno
-        for node in ast.walk(parsed(path))
-        if isinstance(node, ast.AsyncFunctionDef | ast.Await | ast.AsyncFor | ast.AsyncWith)
-    ]
-    assert not waits
+def lines_that_wait(path):
+    return [node.lineno for node in ast.walk(parsed(path)) if isinstance(node, WAITING)]
+
+
+def test_every_pattern_names_a_file():
+    moved = [pattern for pattern in PURE if not list(ROOT.glob(pattern))]
+    assert moved == [], "these match nothing: were they moved?"
+
+
+def test_a_rule_imports_nothing_that_acts():
+    assert found_in(RULES, acting_imports) == {}
+
+
+def test_a_rule_awaits_nothing():
+    assert found_in(RULES, lines_that_wait) == {}

@@ -73,7 +73,7 @@ async def test_the_same_command_twice_is_carried_out_once(shared_platform, bus):
         specs = await shared_platform.events(deployment_id, type="SpecRegistered") if deployment_id else []
         return specs if len(specs) == 2 else None
 
-    specs = await eventually(found, within_s=20)
+    specs = await eventually(found)
     versions = [spec["data"]["spec"]["env"][0]["value"] for spec in specs]
     assert versions == ["1", "3"]
 

@@ -68,7 +68,7 @@ async def test_deaths_between_effects_lose_nothing(platform, points):
         await platform.submit(hello(name, VERSION="2"))
         spec = await platform.settled(deployment_id)
         assert len(await platform.replica_pids(deployment_id)) == 1
-        await eventually(lambda: caller.calls[-1].spec_id == spec["id"], within_s=30)
+        await eventually(lambda: caller.calls[-1].spec_id == spec["id"])
     assert not caller.failures()
     assert len(await platform.events(deployment_id, type="SpecRegistered")) == 2
     await platform.delete(deployment_id)
@@ -95,7 +95,7 @@ async def test_a_sentence_ends_one_process_once(platform, points):
             now = platform.replica_processes(deployment_id)
             return len(now.get(sentenced, [])) == 1 and now[sentenced] != [pids[sentenced]]
 
-        await eventually(is_another, within_s=60, because="the sentenced process was not replaced")
+        await eventually(is_another, because="the sentenced process was not replaced")
         await _carried_out(platform, points, before)
         await platform.settled(deployment_id)
     assert not caller.failures()
@@ -124,11 +124,8 @@ async def _carried_out(
     for service, point in points.items():
         await eventually(
             lambda service=service: not order_of(platform.home, service).exists(),
-            within_s=20,
             because=f"{service} never came to the point {point}",
         )
-        await eventually(
-            lambda service=service: platform.pid(service) not in {None, before[service]}, within_s=20
-        )
+        await eventually(lambda service=service: platform.pid(service) not in {None, before[service]})
     await platform.healthy()
     await platform.verified()

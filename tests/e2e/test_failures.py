@@ -26,7 +26,7 @@ async def test_a_crashing_replica_is_started_again_and_shown_with_its_exit_statu
     async def is_restarted() -> bool:
         return bool(await shared_platform.events(deployment_id, type="ReplicaRestarted"))
 
-    await eventually(is_restarted, within_s=20, because="it was not started again")
+    await eventually(is_restarted, because="it was not started again")
     await shared_platform.settled(deployment_id)
     again = (await shared_platform.replica_pids(deployment_id))[replica_id]
     assert again != pid
@@ -37,7 +37,7 @@ async def test_a_crashing_replica_is_started_again_and_shown_with_its_exit_statu
         (instance,) = await shared_platform.instances(deployment_id)
         return instance if instance["state"] == "failed" else None
 
-    failed = await eventually(is_failed, within_s=20, because="it is not shown as failed")
+    failed = await eventually(is_failed, because="it is not shown as failed")
     assert (failed["id"], failed["stateMessage"]) == (replica_id, "exited with status 3")
     assert failed["dtFinished"]
     await shared_platform.delete(deployment_id)
@@ -54,10 +54,10 @@ async def test_a_replica_that_is_killed_costs_no_call_and_comes_back(shared_plat
         async def restarted() -> list[dict]:
             return await shared_platform.events(deployment_id, type="ReplicaRestarted")
 
-        (event,) = await eventually(restarted, within_s=20, because="no restart is recorded")
+        (event,) = await eventually(restarted, because="no restart is recorded")
         await shared_platform.settled(deployment_id)
         count = len(caller.calls)
-        await eventually(lambda: killed in {call.replica_id for call in caller.calls[count:]}, within_s=20)
+        await eventually(lambda: killed in {call.replica_id for call in caller.calls[count:]})
     assert not caller.failures()
     after = await shared_platform.replica_pids(deployment_id)
     assert after.keys() == before.keys()
@@ -80,8 +80,8 @@ async def test_a_run_that_never_becomes_ready_leaves_the_old_one_serving(shared_
         async def has_two_runs() -> bool:
             return len(await shared_platform.runs(deployment_id)) == 2
 
-        await eventually(has_two_runs, within_s=20)
-        await eventually(is_told, within_s=20, because="the runs do not say why it is not ready")
+        await eventually(has_two_runs)
+        await eventually(is_told, because="the runs do not say why it is not ready")
         assert (await shared_platform.spec(deployment_id))["dtHealthy"] is None
         await shared_platform.submit(hello("unready", checks=CHECKS))
         await shared_platform.settled(deployment_id)
@@ -101,13 +101,13 @@ async def test_a_run_that_crashes_leaves_the_old_one_serving(shared_platform):
             messages = [one["stateMessage"] for one in await shared_platform.instances(deployment_id)]
             return "exited with status 7" in messages
 
-        await eventually(is_told, within_s=20, because="the runs do not name the exit status")
+        await eventually(is_told, because="the runs do not name the exit status")
 
         async def has_said() -> bool:
             lines = await shared_platform.get(f"/deployments/{deployment_id}/logs", limit=120)
             return any(line["message"] == "last words" for line in lines["items"])
 
-        await eventually(has_said, within_s=20, because="the last words are not in the logs")
+        await eventually(has_said, because="the last words are not in the logs")
         spec = await shared_platform.spec(deployment_id)
         assert (spec["error"], spec["dtHealthy"]) == (None, None)
         assert spec["externalApplied"]
@@ -124,7 +124,7 @@ async def test_a_spec_without_a_command_fails_as_a_whole(shared_platform):
     async def has_failed() -> str | None:
         return (await shared_platform.spec(deployment_id))["error"]
 
-    assert "container runtime" in await eventually(has_failed, within_s=20)
+    assert "container runtime" in await eventually(has_failed)
     assert await shared_platform.instances(deployment_id) == []
     await shared_platform.deploy(hello("imageless"))
     assert (await shared_platform.spec(deployment_id))["error"] is None
@@ -141,7 +141,7 @@ async def test_a_failed_liveness_check_restarts_only_that_replica(shared_platfor
                 before[sick]
             ]
 
-        await eventually(is_another, within_s=30, because="it was not restarted")
+        await eventually(is_another, because="it was not restarted")
         await shared_platform.settled(deployment_id)
     after = await shared_platform.replica_pids(deployment_id)
     assert after.keys() == before.keys()
@@ -161,7 +161,7 @@ async def test_a_failed_readiness_check_takes_the_traffic_away_and_restarts_noth
         async def is_unready() -> bool:
             return await states() == ["running", "unready"]
 
-        await eventually(is_unready, within_s=20, because="it is not shown as unready")
+        await eventually(is_unready, because="it is not shown as unready")
         count = len(caller.calls)
         await eventually(lambda: len(caller.calls) > count + 20)
         assert resting not in {call.replica_id for call in caller.calls[count + 4 :]}
@@ -173,7 +173,7 @@ async def test_without_a_ready_replica_calls_are_told_to_come_again(shared_platf
     deployment_id = await shared_platform.deploy(hello("alone", checks=CHECKS))
     async with shared_platform.calling(deployment_id) as caller:
         await caller.once("/ready?set=off")
-        await eventually(lambda: caller.calls[-1].status == 503, within_s=20)
+        await eventually(lambda: caller.calls[-1].status == 503)
         answer = await caller.once()
     assert answer.json()["error_code"] == "no_ready_replicas"
     assert int(answer.headers["retry-after"]) > 0

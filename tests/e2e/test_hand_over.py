@@ -9,7 +9,7 @@ from tests.support.live_platform import LivePlatform, hello
 from tests.support.polling import eventually, let_time_pass
 
 HELD_S = 5
-SLOW_S = 10
+SLOW_S = 6
 
 CHANGES = {
     "update": (200, None),
@@ -20,10 +20,21 @@ CHANGES = {
 """What a call is answered in the end."""
 
 
+@pytest.fixture(scope="module")
+async def lasting_platform(tmp_path_factory):
+    platform = LivePlatform(tmp_path_factory.mktemp("handed-over") / "home")
+    try:
+        await platform.start_and_wait()
+        yield platform
+    finally:
+        await platform.close()
+
+
 @pytest.fixture
-async def platform(own_platform):
-    await own_platform.start_and_wait()
-    return own_platform
+async def platform(lasting_platform):
+    """One for both tests, without a deployment."""
+    yield lasting_platform
+    await lasting_platform.delete_all()
 
 
 async def test_nothing_is_lost_while_the_router_is_held(platform: LivePlatform):
@@ -33,7 +44,7 @@ async def test_nothing_is_lost_while_the_router_is_held(platform: LivePlatform):
         await caller.__aenter__()
     try:
         for caller in callers.values():
-            await eventually(lambda caller=caller: caller.served, within_s=20)
+            await eventually(lambda caller=caller: caller.served)
         router = platform.pid("router")
         platform.send("router", signal.SIGSTOP)
         asked_at = await _change_all(platform, deployments)
@@ -41,9 +52,7 @@ async def test_nothing_is_lost_while_the_router_is_held(platform: LivePlatform):
         platform.send("router", signal.SIGCONT)
         await _done(platform, deployments)
         for change, caller in callers.items():
-            await eventually(
-                lambda change=change, caller=caller: _is_final(change, caller.calls[-1]), within_s=30
-            )
+            await eventually(lambda change=change, caller=caller: _is_final(change, caller.calls[-1]))
     finally:
         for caller in callers.values():
             await caller.__aexit__(None, None, None)

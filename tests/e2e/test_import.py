@@ -34,7 +34,7 @@ async def test_no_service_acts_on_a_part_of_an_import(own_platform, history, tmp
     )
     if killed is not None:
         if from_its_begin:
-            await eventually(lambda: _has_begun(own_platform), within_s=30, every_s=0.001)
+            await eventually(lambda: _has_begun(own_platform), every_s=0.001)
         await let_time_pass(delay_s)
         own_platform.send(killed)
         if killed == "supervisor":
@@ -58,7 +58,7 @@ async def _is_as_the_log_says(platform: LivePlatform, history: LongHistory) -> N
         assert replicas == (1 if deployment_id in history.running else 0)
         async with platform.caller(deployment_id) as caller:
             if deployment_id in history.running:
-                await eventually(lambda caller=caller: caller.served, within_s=30)
+                await eventually(lambda caller=caller: caller.served)
     exported = (await platform.ask("GET", "/log/export")).content.splitlines(keepends=True)
     assert exported[: history.events + 1] == list(history.lines[:-1]), "something stands between the events"
     decided = await platform.events(after=history.events, type="SpecApplied")

@@ -70,7 +70,7 @@ async def test_envoy_serves_with_every_other_process_dead(platform):
         for program in ("supervisor", *SERVICES, "nats"):
             platform.send(program)
         envoy, count = platform.pid("envoy"), len(caller.calls)
-        await eventually(lambda: len(caller.calls) > count + 50, within_s=30)
+        await eventually(lambda: len(caller.calls) > count + 50)
         await platform.start_and_wait()
         assert platform.pid("envoy") == envoy
         await platform.settled(deployment_id)
@@ -83,8 +83,11 @@ async def test_envoy_serves_with_every_other_process_dead(platform):
 async def test_who_does_not_move_is_named_by_health(platform):
     platform.send("reconciler", signal.SIGSTOP)
     try:
-        await eventually(lambda: _not_ready(platform), within_s=17, every_s=0.2)
-        assert await _not_ready(platform) == ["reconciler"]
+
+        async def is_named() -> bool:
+            return await _not_ready(platform) == ["reconciler"]
+
+        await eventually(is_named, every_s=0.2)
     finally:
         platform.send("reconciler", signal.SIGCONT)
     await platform.healthy()
@@ -117,7 +120,7 @@ async def test_an_export_brings_the_same_state_back_in_an_empty_home(platform, t
                 replica_id = response.headers.get("x-specstream-replica")
                 return response.status_code == 200 and replica_id not in elsewhere
 
-            await eventually(a_replica_of_this_home_answers, within_s=30, every_s=0.1)
+            await eventually(a_replica_of_this_home_answers, every_s=0.1)
             assert (await caller.once()).json()["version"] == "2"
         await again.settled(deployment_id)
         second = await again.cli("log", "import", str(file))

@@ -13,10 +13,9 @@ from pathlib import Path
 import httpx
 
 from tests.support.envoy import free_port
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 from tests.support.rest import KEY
 
-START_S = 20.0
 ROOT = Path(__file__).resolve().parents[2]
 
 
@@ -66,13 +65,13 @@ async def api_process(
                 except httpx.TransportError:
                     return False
 
-            await eventually(answers, within_s=START_S, every_s=0.05, because="the api does not answer")
+            await eventually(answers, every_s=0.05, because="the api does not answer")
         yield running
     finally:
         if process.poll() is None:
             process.send_signal(signal.SIGTERM)
         try:
-            status = await asyncio.to_thread(process.wait, 10)
+            status = await asyncio.to_thread(process.wait, PATIENCE_S)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()

@@ -121,7 +121,7 @@ class LocalWorld:
             shown = await replicas(self.cluster)
             return bool(condition(shown))
 
-        await eventually(holds, within_s=20, because="the replicas never came to be so")
+        await eventually(holds, because="the replicas never came to be so")
         return shown
 
     async def until_gone(self) -> None:
@@ -129,7 +129,7 @@ class LocalWorld:
             shown: dict[str, ObservedWorkload] = dict(await self.cluster.observe())
             return DEPLOYMENT not in shown
 
-        await eventually(is_gone, within_s=20)
+        await eventually(is_gone)
 
     async def write(self, replica_id, line):
         await self.tell(replica_id, f"echo '{line}'")

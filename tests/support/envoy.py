@@ -6,7 +6,6 @@ import os
 import secrets
 import shutil
 import signal
-import socket
 import weakref
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
@@ -15,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from libs.supervisor import envoy_config
+from libs.supervisor import envoy_config, ports
 from tests.support.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -32,9 +31,8 @@ def find_envoy() -> str | None:
 
 
 def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
+    """None that the kernel gives to outgoing connections, which could take it before it is listened on."""
+    return ports.pick()
 
 
 @dataclass
@@ -77,7 +75,7 @@ class EnvoyProcess:
                 stderr=out,
                 cwd=self.folder,
             )
-        await eventually(self.is_up, within_s=20, because="Envoy's admin socket never opened")
+        await eventually(self.is_up, because="Envoy's admin socket never opened")
 
     def admin(self) -> httpx.AsyncClient:
         """A client of its admin interface."""

@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.live_platform import SETTLES_WITHIN_S, LivePlatform, hello
+from tests.support.live_platform import LivePlatform, hello
 from tests.support.polling import eventually, let_time_pass
 from tests.support.recorded_calls import Call, Caller
 
@@ -127,7 +127,7 @@ class Killing:
                 last = caller.calls[-1]
                 return last.error_code == "deployment_not_found"
 
-            await eventually(is_refused, within_s=SETTLES_WITHIN_S, because="calls are not refused")
+            await eventually(is_refused, because="calls are not refused")
             await self._all_answered(slow)
         types = [event["type"] for event in await self.platform.events(self.deployment_id)]
         assert types.count("DeploymentDeleted") == 1
@@ -163,7 +163,6 @@ class Killing:
         await self.platform.replica_pids(self.deployment_id)
         await eventually(
             lambda: caller.calls[-1].spec_id == spec["id"],
-            within_s=SETTLES_WITHIN_S,
             because=f"calls are not answered by {spec['id']}",
         )
         assert (await caller.once()).json()["version"] == str(version)
@@ -172,7 +171,6 @@ class Killing:
     async def _alive_again(self) -> None:
         await eventually(
             lambda: self.platform.pid(self.cell.part) not in {None, self.killed_pid},
-            within_s=SETTLES_WITHIN_S,
             because=f"{self.cell.part} was not started again",
         )
         await self.platform.healthy()

@@ -14,11 +14,8 @@ import pytest
 
 from libs.common.cluster.local.shim import proc
 from tests.support.platform_process import ROOT, PlatformProcess
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 from tests.support.recorded_calls import Caller
-
-SETTLES_WITHIN_S = 60.0
-"""For anything that takes a second or two on a machine with nothing else to do."""
 
 HELLO = ROOT / "examples" / "hello" / "app.py"
 
@@ -73,7 +70,9 @@ class LivePlatform(PlatformProcess):
 
     # What a client asks
 
-    async def ask(self, method: str, path: str, *, patience_s: float = 60.0, **how: Any) -> httpx.Response:
+    async def ask(
+        self, method: str, path: str, *, patience_s: float = PATIENCE_S, **how: Any
+    ) -> httpx.Response:
         """An answer; asked for again while nobody answers, or what answers cannot do it now."""
         last: list[object] = []
 
@@ -113,6 +112,11 @@ class LivePlatform(PlatformProcess):
         answer = await self.ask("DELETE", f"/deployments/{deployment_id}")
         assert answer.status_code in {200, 404}, answer.text
 
+    async def delete_all(self) -> None:
+        """Every deployment there is, without waiting until its replicas are gone."""
+        listed = await self.get("/deployments", limit=120)
+        await asyncio.gather(*(self.delete(item["id"]) for item in listed["items"]))
+
     async def spec(self, deployment_id: str) -> Json:
         return (await self.get(f"/deployments/{deployment_id}"))["latestSpec"]
 
@@ -135,7 +139,7 @@ class LivePlatform(PlatformProcess):
             if not page["hasMore"]:
                 return found
 
-    async def settled(self, deployment_id: str, *, within_s: float = SETTLES_WITHIN_S) -> Json:
+    async def settled(self, deployment_id: str, *, within_s: float = PATIENCE_S) -> Json:
         """Wait until the newest spec is healthy and nothing but it runs; that spec."""
         seen: list[Any] = []
 
@@ -155,7 +159,7 @@ class LivePlatform(PlatformProcess):
         except AssertionError as error:
             raise AssertionError(f"{deployment_id} did not settle: {error}\n{seen}") from error
 
-    async def gone(self, deployment_id: str, *, within_s: float = SETTLES_WITHIN_S) -> None:
+    async def gone(self, deployment_id: str, *, within_s: float = PATIENCE_S) -> None:
         """Wait until nothing is left of a deleted deployment."""
         await eventually(
             lambda: not self.replica_processes(deployment_id),
@@ -173,7 +177,7 @@ class LivePlatform(PlatformProcess):
     async def _is_removed(self, deployment_id: str) -> bool:
         return bool((await self.get("/events", deploymentId=deployment_id, type="WorkloadRemoved"))["items"])
 
-    async def healthy(self, *, within_s: float = SETTLES_WITHIN_S) -> None:
+    async def healthy(self, *, within_s: float = PATIENCE_S) -> None:
         async def is_healthy() -> bool:
             try:
                 return (await self.http.get("/health")).status_code == 200
@@ -200,7 +204,7 @@ class LivePlatform(PlatformProcess):
     async def calling(self, deployment_id: str, path: str = "/", **how: Any) -> AsyncIterator[Caller]:
         """A caller that has been served once, and so has to be served from then on."""
         async with self.caller(deployment_id, path, **how) as caller:
-            await eventually(lambda: caller.served, within_s=SETTLES_WITHIN_S, because="no call is served")
+            await eventually(lambda: caller.served, because="no call is served")
             yield caller
 
     async def at_work(self, deployment_id: str, requests: int) -> None:
@@ -212,7 +216,7 @@ class LivePlatform(PlatformProcess):
             counts[answer.headers["x-specstream-replica"]] = answer.json()["running"] - 1
             return sum(counts.values()) >= requests
 
-        await eventually(is_so, within_s=10, because=f"not all requests are at work: {counts}")
+        await eventually(is_so, because=f"not all requests are at work: {counts}")
 
     def replica_processes(self, deployment_id: str) -> dict[str, list[int]]:
         """The processes that lead a replica, by replica: one each, if all is well."""
@@ -241,7 +245,7 @@ class LivePlatform(PlatformProcess):
 
         try:
             # What is just starting or ending is listed a moment earlier or later than it is there.
-            await eventually(is_so, within_s=10, every_s=0.1)
+            await eventually(is_so, every_s=0.1)
         except AssertionError as error:
             raise AssertionError("replicas are orphaned, lost or doubled: {} for {}".format(*seen)) from error
         return {replica_id: pids[0] for replica_id, pids in seen[0].items()}
@@ -267,17 +271,6 @@ class LivePlatform(PlatformProcess):
         if self._http is not None:
             await self._http.aclose()
         await self.stop()
-
-
-@pytest.fixture(scope="session")
-async def shared_platform(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LivePlatform]:
-    """One for all tests that kill nothing; each brings deployments of its own."""
-    platform = LivePlatform(tmp_path_factory.mktemp("platform") / "home")
-    try:
-        await platform.start_and_wait()
-        yield platform
-    finally:
-        await platform.close()
 
 
 @pytest.fixture

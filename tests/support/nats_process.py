@@ -10,8 +10,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from libs.common.clock import monotonic
-
-READY_S = 15.0
+from tests.support.polling import PATIENCE_S
 
 
 def find_binary() -> Path | None:
@@ -68,13 +67,13 @@ class NatsProcess:
             self._process = subprocess.Popen([binary, "-c", configuration], stdout=log, stderr=log)
 
     def wait_until_ready(self) -> None:
-        deadline = monotonic() + READY_S
+        deadline = monotonic() + PATIENCE_S
         assert self._process
         while not self._is_ready():
             with suppress(subprocess.TimeoutExpired):
                 self._process.wait(timeout=0.01)
             assert self._process.poll() is None, f"nats-server ended:\n{self.log}"
-            assert monotonic() < deadline, f"nats-server is not ready after {READY_S} s:\n{self.log}"
+            assert monotonic() < deadline, f"nats-server is not ready after {PATIENCE_S} s:\n{self.log}"
 
     def kill(self) -> None:
         """As a crash does: no chance to say or write anything."""
@@ -85,7 +84,7 @@ class NatsProcess:
     def stop(self) -> None:
         if self._process and self._process.poll() is None:
             self._process.terminate()
-            self._process.wait(timeout=20)
+            self._process.wait(timeout=PATIENCE_S)
 
     def _is_ready(self) -> bool:
         if self.port == -1 and not self._learn_port():

@@ -32,9 +32,15 @@ async def connected_as(platform: PlatformProcess, user: str) -> AsyncIterator[Cl
         await client.close()
 
 
-async def answer(client: Client, subject: str, payload: bytes = b"{}") -> Msg | None:
-    """None where nobody answers, or where it may not be asked."""
+SILENT_FOR_S = 0.25
+"""No answer for so long is none: the server answers at once, or never."""
+
+
+async def answer(
+    client: Client, subject: str, payload: bytes = b"{}", *, within_s: float = SILENT_FOR_S
+) -> Msg | None:
+    """None where nobody answers, or where it may not be asked. within_s: longer where an answer must come."""
     try:
-        return await client.request(subject, payload, timeout=0.25)
+        return await client.request(subject, payload, timeout=within_s)
     except (NoAnswer, NoRespondersError):
         return None

@@ -9,7 +9,7 @@ import sys
 from pathlib import Path
 
 from libs.supervisor import ports
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -63,7 +63,7 @@ class PlatformProcess:
                 )
             )
 
-    async def start_and_wait(self, *, within_s: float = 60.0) -> None:
+    async def start_and_wait(self, *, within_s: float = PATIENCE_S) -> None:
         """Raises AssertionError, with what was said, when it is not ready in time."""
         before = self.output.count("ready in") if self._output_path.exists() else 0
         self.start()
@@ -86,9 +86,9 @@ class PlatformProcess:
 
     async def wait_for_all(self) -> None:
         """Every program has a process."""
-        await eventually(lambda: all(self.pids().values()), within_s=30)
+        await eventually(lambda: all(self.pids().values()))
 
-    async def wait(self, *, within_s: float = 30.0) -> int:
+    async def wait(self, *, within_s: float = PATIENCE_S) -> int:
         """The exit status of the newest `up`."""
         return await asyncio.wait_for(asyncio.to_thread(self._ups[-1].wait), within_s)
 
@@ -101,7 +101,7 @@ class PlatformProcess:
             env=self._env(),
             capture_output=True,
             text=True,
-            timeout=60,
+            timeout=PATIENCE_S,
             check=False,
         )
 
@@ -144,7 +144,7 @@ class PlatformProcess:
         """Whatever state it is in; raises AssertionError when something is left."""
         ended = await self.run("down")
         for up in self._ups:
-            up.wait(timeout=30)
+            up.wait(timeout=PATIENCE_S)
         assert ended.returncode == 0, ended.stderr
         assert not self.left()
 

@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 
+PATIENCE_S = 60.0
+"""For anything that takes a moment on a machine with nothing else to do. It ends only a wait that is in vain,
+so it is long: other work may keep the machine busy."""
+
 
 async def eventually(
     condition: Callable[[], object | Awaitable[object]],
     *,
-    within_s: float = 10.0,
+    within_s: float = PATIENCE_S,
     every_s: float = 0.01,
     because: str = "the condition never came true",
 ) -> object:

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 
 from libs.common.bus import subjects
 from libs.common.ids import new_id
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 Json = dict[str, Any]
 
@@ -18,7 +18,7 @@ class Requester:
 
     def __init__(self, client: Client, source: str = "/ci/7") -> None:
         self._client = client
-        self._stream = client.jetstream(timeout=10)
+        self._stream = client.jetstream(timeout=PATIENCE_S)
         self.source = source
         self.heard: list[tuple[str, Json]] = []
         self.messages: list[Msg] = []
@@ -54,7 +54,7 @@ class Requester:
         return [one for one in self.heard if (one[1]["commandId"], one[1]["commandSource"]) == known]
 
     async def answer(
-        self, command_id: str, *, source: str | None = None, number: int = 1, within_s: float = 20.0
+        self, command_id: str, *, source: str | None = None, number: int = 1, within_s: float = PATIENCE_S
     ) -> tuple[str, Json]:
         """The `number`th answer to a command."""
 

@@ -8,12 +8,13 @@ from libs.common.events.envelope import Aggregate, select
 from libs.common.log.port import CaughtUp
 from tests.support.event_logs import AnyLog
 from tests.support.names import CAUSE, claim, name
+from tests.support.polling import PATIENCE_S
 
 
 async def take(events: AsyncIterator, number: int) -> list:
     """The next `number` of a follower's items: sequences, and CaughtUp as it is."""
     taken = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         while len(taken) < number:
             item = await anext(events)
             taken.append(item if isinstance(item, CaughtUp) else item.sequence)
@@ -92,7 +93,7 @@ class TestFollow:
         await has_begun.wait()
         first = 20
         seen = []
-        async with asyncio.timeout(30), aclosing(any_log.follow(">", after=first)) as events:
+        async with asyncio.timeout(PATIENCE_S), aclosing(any_log.follow(">", after=first)) as events:
             async for item in events:
                 if not isinstance(item, CaughtUp):
                     seen.append(item.sequence)

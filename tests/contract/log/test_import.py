@@ -12,6 +12,7 @@ from libs.common.log.memory import MemoryLog
 from libs.common.log.port import CaughtUp, Importing, Stored
 from tests.support.event_logs import AnyLog
 from tests.support.names import CAUSE, claim, name, release
+from tests.support.polling import PATIENCE_S
 
 
 @pytest.fixture
@@ -32,7 +33,7 @@ async def events(original: MemoryLog) -> list[Stored]:
 async def after_the_importing(following) -> list:
     """What a follower gives up to its next CaughtUp, without the news of how far the import is."""
     given = []
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         async for item in following:
             if not isinstance(item, Importing):
                 given.append(item.sequence if isinstance(item, Recorded) else item)
@@ -42,7 +43,7 @@ async def after_the_importing(following) -> list:
 
 
 async def the_first(following) -> object:
-    async with asyncio.timeout(15):
+    async with asyncio.timeout(PATIENCE_S):
         return await anext(following)
 
 

@@ -18,7 +18,7 @@ from libs.common.ids import new_id
 from tests.support.api_process import ApiProcess, api_process
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import NatsEndpoint, connected, make_fresh
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 from tests.support.rest import a_config
 
 SUBMIT = "commands.default.deployment.submit"
@@ -51,7 +51,7 @@ async def submit(http: httpx.AsyncClient, **resources: Any) -> str:
 async def events(http: httpx.AsyncClient, count: int, **how: Any) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     async with (
-        asyncio.timeout(10),
+        asyncio.timeout(PATIENCE_S),
         aconnect_sse(http, "GET", "/v1/events", **how) as source,
         aclosing(source.aiter_sse()) as messages,
     ):

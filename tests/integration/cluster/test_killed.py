@@ -17,7 +17,6 @@ from tests.support.processes import (
     main_pid,
     parent,
     pids_below,
-    replica_pids,
     shim_pids,
 )
 
@@ -37,7 +36,7 @@ async def until_attended(world, number=1):
         await world.cluster.observe()
         return len(shim_pids(world.root)) == number
 
-    await eventually(are_there, within_s=20)
+    await eventually(are_there)
 
 
 @pytest.mark.parametrize("point", list(Point))
@@ -66,8 +65,9 @@ async def test_a_recorded_replica_is_started_also_when_nobody_applies_again(loca
 async def test_a_replica_outlives_its_shim_and_the_next_one_takes_it_over(local_world):
     (replica,) = await started(local_world)
     pid = await main_pid(replica.replica_id)
-    kill(shim_pids(local_world.root)[0])
-    await eventually(lambda: not shim_pids(local_world.root))
+    (shim,) = shim_pids(local_world.root)
+    kill(shim)
+    await eventually(lambda: not is_alive(shim))
 
     await until_attended(local_world)
     assert await local_world.until(all_run(1)) == (replica,)
@@ -125,12 +125,14 @@ async def test_with_everything_dead_as_after_a_reboot_the_same_replicas_are_star
 
 async def test_a_dead_replica_without_a_shim_is_shown_as_ended(local_world):
     (replica,) = await started(local_world)
-    kill(shim_pids(local_world.root)[0])
-    # A shim that still dies might see the end of its replica, and record it.
-    await eventually(lambda: not shim_pids(local_world.root), because="the shim is killed")
-    kill(await main_pid(replica.replica_id))
+    # By their pids: a process that is just ending has neither arguments nor environment any more, and still
+    # holds its files, the replica's lock among them.
+    (shim,) = shim_pids(local_world.root)
+    pid = await main_pid(replica.replica_id)
+    for each in (shim, pid):
+        kill(each)
+        await eventually(lambda each=each: not is_alive(each), because="it is killed")
     looking = LocalCluster(local_world.root, python="/bin/true")
-    await eventually(lambda: not replica_pids(replica.replica_id))
     (shown,) = (await looking.observe())[DEPLOYMENT].replicas
     assert shown.phase is ReplicaPhase.EXITED
     assert shown.last_exit.message == "ended; exit status unknown"

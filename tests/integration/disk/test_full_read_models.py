@@ -3,7 +3,7 @@
 import asyncio
 
 from libs.common.log.memory import MemoryLog
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 from tests.support.rest import a_config, running_api
 
 
@@ -11,12 +11,15 @@ async def test_the_api_says_so_and_catches_up_by_itself(tmp_path, make_disk):
     disk = make_disk(tmp_path / "home" / "api", mib=4)
     async with running_api(tmp_path / "home", MemoryLog(source="specstream/api")) as running:
         projector = running.api.projector
+        projector.visible_timeout_s = 2.0
         await running.submit(a_config(name="before"))
         disk.fill()
         answers = []
         for number in range(60):
             body = {"config": a_config(name=f"d-{number}"), "projectId": "default"}
-            answers.append(await asyncio.wait_for(running.http.post("/v1/deployments", json=body), 15))
+            answers.append(
+                await asyncio.wait_for(running.http.post("/v1/deployments", json=body), PATIENCE_S)
+            )
             if answers[-1].status_code != 200:
                 break
         assert answers[-1].status_code == 503
@@ -26,7 +29,7 @@ async def test_the_api_says_so_and_catches_up_by_itself(tmp_path, make_disk):
         stored = await running.api.log.last_sequence()
         assert projector.sequence < stored, "it was acknowledged by the log before it could be shown"
         disk.empty()
-        await eventually(lambda: projector.sequence == stored, within_s=10)
+        await eventually(lambda: projector.sequence == stored)
         assert projector.progress.problem == ""
         shown = await running.get("/v1/deployments", limit=120)
         names = {item["name"] for item in shown["items"]}

@@ -12,7 +12,7 @@ import pytest
 import yaml
 
 from libs.common.spec.parse import parse_spec
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 
@@ -57,7 +57,7 @@ async def running(name: str, tmp_path: Path, **env: str) -> AsyncIterator[Runnin
         },
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=20) as client:
+        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
             yield Running(process, client)
     finally:
         if process.returncode is None:
@@ -118,7 +118,7 @@ async def _requests_running(hello: Running, count: int) -> bool:
 
 async def test_the_model_is_loaded_before_the_checks_succeed(tmp_path):
     async with running("health-checks", tmp_path, LOAD_SECONDS="1.5", MODEL_VERSION="2") as model:
-        await eventually(lambda: model.answers("/liveness/"), within_s=30)
+        await eventually(lambda: model.answers("/liveness/"))
         assert await model.status("/startup/") == 503
         assert await model.status("/readiness/") == 503
         assert (await model.client.post("/predict/")).status_code == 503
@@ -132,6 +132,6 @@ async def test_the_model_is_loaded_before_the_checks_succeed(tmp_path):
 
 async def test_the_model_server_ends_when_it_is_told_even_while_it_loads(tmp_path):
     async with running("health-checks", tmp_path, LOAD_SECONDS="600") as model:
-        await eventually(lambda: model.answers("/liveness/"), within_s=30)
+        await eventually(lambda: model.answers("/liveness/"))
         model.process.terminate()
-        await asyncio.wait_for(model.process.wait(), 10)
+        await asyncio.wait_for(model.process.wait(), PATIENCE_S)

@@ -23,6 +23,7 @@ from libs.common.log.provision import ProvisionSettings, main
 from tests.support.names import CAUSE, claim, name
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
+from tests.support.polling import PATIENCE_S
 
 USERS = {
     "provision": Permissions((">",), (">",)),
@@ -96,7 +97,7 @@ async def test_a_reader_can_load_read_and_follow(connect: Connect):
         assert len((await log.load(select(kind="name"))).events) == 1500
         assert len([event async for event in log.read(">")]) == 1500
         assert await log.sequence_at((await log.load(name("n1499").filter)).events[0].time) == 1500
-        async with asyncio.timeout(10), aclosing(log.follow(select(kind="name"))) as events:
+        async with asyncio.timeout(PATIENCE_S), aclosing(log.follow(select(kind="name"))) as events:
             async for event in events:
                 if isinstance(event, CaughtUp):
                     break
@@ -172,7 +173,7 @@ async def test_a_worker_consumes_its_durable(connect: Connect):
         await log.append(drafts, heads={}, cause=CAUSE)
     async with connect("worker") as client:
         subscription = await client.jetstream().pull_subscribe_bind(durable="reconciler", stream="EVENTS")
-        messages = await subscription.fetch(10, timeout=1)
+        messages = await subscription.fetch(2, timeout=PATIENCE_S)
         assert [message.metadata.sequence.stream for message in messages] == [2, 3]
         for message in messages:
             await message.ack_sync()

@@ -24,6 +24,7 @@ from libs.common.log.provision import (
 from libs.common.log.streams import make_durables, make_streams
 from tests.support.names import CAUSE, claim, name
 from tests.support.nats_server import NatsEndpoint
+from tests.support.polling import PATIENCE_S
 
 
 async def configs(client: Client) -> dict[str, api.StreamConfig]:
@@ -157,7 +158,7 @@ async def test_commands_that_several_were_given_out_of_at_once_go_on_in_their_or
     for number in range(5):
         await jetstream.publish("commands.default.deployment.submit", str(number).encode())
     at_work = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
-    given = [(await at_work.fetch(1, timeout=5))[0] for _ in range(3)]
+    given = [(await at_work.fetch(1, timeout=PATIENCE_S))[0] for _ in range(3)]
     await given[1].ack_sync()
 
     await provision(log_client)
@@ -166,7 +167,7 @@ async def test_commands_that_several_were_given_out_of_at_once_go_on_in_their_or
     order = []
     while len(order) < 4:
         try:
-            [message] = await at_work.fetch(1, timeout=5)
+            [message] = await at_work.fetch(1, timeout=PATIENCE_S)
         except TimeoutError:
             continue
         order.append(message.data)
@@ -179,14 +180,14 @@ async def test_one_command_at_a_time_also_when_it_is_to_be_delivered_again(log_c
     for number in range(3):
         await jetstream.publish("commands.default.deployment.submit", str(number).encode())
     at_work = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
-    [first] = await at_work.fetch(1, timeout=5)
+    [first] = await at_work.fetch(1, timeout=PATIENCE_S)
     with pytest.raises(TimeoutError):
         await at_work.fetch(1, timeout=0.3)
     await first.nak(delay=0.5)
-    [again] = await at_work.fetch(1, timeout=5)
+    [again] = await at_work.fetch(1, timeout=PATIENCE_S)
     assert (again.data, again.metadata.num_delivered) == (b"0", 2)
     await again.term()
-    [second] = await at_work.fetch(1, timeout=5)
+    [second] = await at_work.fetch(1, timeout=PATIENCE_S)
     assert second.data == b"1"
 
 

@@ -18,6 +18,7 @@ from libs.common.log.provision import provision
 from tests.support.names import CAUSE, claim, name
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected
+from tests.support.polling import PATIENCE_S
 
 
 @pytest.fixture
@@ -159,11 +160,11 @@ def made(deployment_id: str) -> Draft:
 
 async def woken(client: Client, *, until: int) -> list[int]:
     """What the reconciler's durable delivers, up to a sequence."""
-    jetstream = client.jetstream(timeout=10)
+    jetstream = client.jetstream(timeout=PATIENCE_S)
     work = await jetstream.pull_subscribe_bind(subjects.RECONCILER_DURABLE, subjects.EVENTS_STREAM)
     delivered: list[int] = []
     while until not in delivered:
-        for message in await work.fetch(1, timeout=10):
+        for message in await work.fetch(1, timeout=PATIENCE_S):
             await message.ack_sync()
             delivered.append(message.metadata.sequence.stream)
     return delivered

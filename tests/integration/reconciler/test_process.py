@@ -20,7 +20,7 @@ from libs.common.log.jetstream import JetStreamLog
 from libs.common.spec.model import Resources, Spec
 from tests.support.nats_server import NatsEndpoint
 from tests.support.players import Players
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 SLEEPER = ("sh", "-c", "while :; do sleep 1; done")
 
@@ -58,7 +58,7 @@ class Service:
         """Sends the signal and returns the exit status."""
         assert self._process is not None
         self._process.send_signal(number)
-        return self._process.wait(timeout=20)
+        return self._process.wait(timeout=PATIENCE_S)
 
     @property
     def is_running(self) -> bool:
@@ -75,12 +75,12 @@ class Play(Players):
             await self.router()
             return await condition()
 
-        await eventually(holds, within_s=30, every_s=0.05)
+        await eventually(holds, every_s=0.05)
 
     async def settles(self, spec_id: str, phase: RolloutPhase) -> None:
         async def is_there() -> bool:
-            world = await self.world()
-            progress = world.rollout.progress if world else None
+            view = await self.view()
+            progress = view.rollout.progress if view else None
             return progress is not None and (progress.spec_id, progress.phase) == (spec_id, phase)
 
         await self.until(is_there)
@@ -133,8 +133,8 @@ async def test_a_deployment_comes_changes_scales_and_goes(play: Play) -> None:
     await play.delete()
 
     async def is_removed() -> bool:
-        world = await play.world()
-        return world is not None and world.rollout.is_removed
+        view = await play.view()
+        return view is not None and view.rollout.is_removed
 
     await play.until(is_removed)
     assert play.deployment_id not in await play.cluster.observe()
@@ -146,8 +146,8 @@ async def test_a_spec_without_a_command_leaves_the_old_run_alone(play: Play) -> 
     failed = await play.register(spec("b", 1, command=None))
 
     async def has_failed() -> bool:
-        world = await play.world()
-        return world is not None and world.rollout.failed_spec_id == failed
+        view = await play.view()
+        return view is not None and view.rollout.failed_spec_id == failed
 
     await play.until(has_failed)
     [failure] = [event.data for event in await play.events() if event.type == "SpecFailed"]
@@ -184,7 +184,6 @@ async def test_the_services_say_how_far_they_are(
                 {beat.service for beat in beats.values() if beat.is_ready and beat.applied_sequence >= last}
                 == {"reconciler", "autoscaler"}
             ),
-            within_s=20,
         )
     finally:
         await subscription.unsubscribe()
@@ -195,4 +194,4 @@ async def test_it_stops_on_a_signal_and_leaves_the_replicas(play: Play, reconcil
     await play.settles(await play.register(spec("a", 1)), RolloutPhase.COMPLETE)
     before = await play.pids()
     assert reconciler.end(signal.SIGTERM) == 0
-    assert await asyncio.wait_for(play.pids(), 5) == before
+    assert await asyncio.wait_for(play.pids(), PATIENCE_S) == before

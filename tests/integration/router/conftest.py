@@ -15,7 +15,7 @@ async def routed(envoy: EnvoyProcess) -> AsyncIterator[Routed]:
     setup = Routed(MemoryLog(), envoy, free_port())
     await setup.start_router()
     await envoy.start()
-    await eventually(setup.is_listening, within_s=20, because="Envoy never opened its listener")
+    await eventually(setup.is_listening, because="Envoy never opened its listener")
     yield setup
     await envoy.stop()
     await setup.stop_router()

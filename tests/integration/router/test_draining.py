@@ -42,7 +42,7 @@ async def test_a_slow_answer_is_finished_before_its_replica_is_withdrawn(routed,
         await held.entered.wait()
         await deployment.ready("r2", new.address)
         await deployment.retire("r1")
-        await eventually(lambda: drain_of(routed, deployment, "r1").active_requests == 1, within_s=10)
+        await eventually(lambda: drain_of(routed, deployment, "r1").active_requests == 1)
         # Ten looks at a busy replica, a second of them.
         assert {await answered_by(client, deployment) for _ in range(20)} == {"r2"}
         assert await deployment.withdrawn() == frozenset()
@@ -68,7 +68,7 @@ async def test_what_was_tried_again_is_finished_too(routed, client):
         slow = asyncio.ensure_future(client.get("/slow", headers={"host": deployment.host}))
         await held.entered.wait()
         await deployment.retire("r1")
-        await eventually(lambda: drain_of(routed, deployment, "r1").active_requests == 1, within_s=10)
+        await eventually(lambda: drain_of(routed, deployment, "r1").active_requests == 1)
         assert await deployment.withdrawn() == frozenset()
         held.release.set()
         assert (await slow).text == "r1"
@@ -122,7 +122,7 @@ async def test_a_replica_that_is_no_longer_ready_finishes_what_it_runs(routed, c
         await deployment.ready("r2", new.address)
         await deployment.unready("r1")
         await deployment.retire("r1")
-        await eventually(lambda: drain_of(routed, deployment, "r1").active_requests == 1, within_s=10)
+        await eventually(lambda: drain_of(routed, deployment, "r1").active_requests == 1)
         assert await deployment.withdrawn() == frozenset()
         held.release.set()
         assert (await slow).text == "r1"
@@ -148,7 +148,7 @@ async def test_when_all_leave_the_last_answers_still_come(routed, client):
         await deployment.register(spec_id="spec-2", enabled=False)
         await answer_with(client, deployment, 404)
         await deployment.retire("r1", "r2", reason=RetireReason.DISABLED)
-        await eventually(lambda: drain_of(routed, deployment, "r2").active_requests == 1, within_s=10)
+        await eventually(lambda: drain_of(routed, deployment, "r2").active_requests == 1)
         assert await deployment.withdrawn() == frozenset()
         held.release.set()
         assert sorted(one.text for one in await asyncio.gather(*slow)) == ["r1", "r2"]
@@ -164,7 +164,7 @@ async def test_a_deleted_deployment_drains_too(routed, client):
         await deployment.delete()
         await answer_with(client, deployment, 404)
         await deployment.retire("r1", reason=RetireReason.DELETED)
-        await eventually(lambda: drain_of(routed, deployment, "r1").active_requests == 1, within_s=10)
+        await eventually(lambda: drain_of(routed, deployment, "r1").active_requests == 1)
         held.release.set()
         assert (await slow).status_code == 200
         await is_withdrawn(deployment, "r1")
@@ -231,7 +231,7 @@ async def is_withdrawn(deployment, *replica_ids):
     async def has_them():
         return await deployment.withdrawn() == frozenset(replica_ids)
 
-    await eventually(has_them, within_s=15, because=f"{replica_ids} were never withdrawn")
+    await eventually(has_them, because=f"{replica_ids} were never withdrawn")
 
 
 async def withdrawals(deployment) -> list[EndpointsWithdrawn]:

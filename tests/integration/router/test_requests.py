@@ -113,7 +113,7 @@ async def test_a_deleted_deployment_is_not_found_and_leaves_nothing_behind(route
         assert_error(response, "deployment_not_found")
         await deployment.stopped("r1")
         await deployment.removed()
-    await eventually(lambda: is_forgotten(routed, deployment), within_s=10)
+    await eventually(lambda: is_forgotten(routed, deployment))
 
 
 async def test_without_a_ready_replica_the_client_is_asked_to_come_again(routed, client):

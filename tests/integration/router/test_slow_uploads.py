@@ -7,7 +7,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.polling import eventually, let_time_pass
+from tests.support.polling import PATIENCE_S, eventually, let_time_pass
 from tests.support.routed import a_served, answered_by, assert_error
 from tests.support.upstream import upstreams
 
@@ -76,7 +76,7 @@ async def test_thirty_stalled_uploads_cost_little_memory_and_no_neighbour(routed
         besieged, other = await a_served(routed, victim), await a_served(routed, neighbour)
         before = memory_mib(routed)
         async with stalled(routed, besieged.host, count=30, size=8 * MIB) as uploads:
-            await asyncio.wait_for(asyncio.gather(*(upload.sending for upload in uploads)), 30)
+            await asyncio.wait_for(asyncio.gather(*(upload.sending for upload in uploads)), PATIENCE_S)
             assert {await answered_by(client, other) for _ in range(50)} == {"r2"}
             assert memory_mib(routed) - before < 60
         assert await answered_by(client, besieged) == "r1"
@@ -88,11 +88,11 @@ async def test_an_upload_that_takes_too_long_is_answered_with_408(routed):
     await routed.stop_router()
     await routed.start_router()
     await routed.envoy.start()
-    await eventually(routed.is_listening, within_s=20)
+    await eventually(routed.is_listening)
     async with upstreams("r1") as (upstream,):
         deployment = await a_served(routed, upstream)
         async with stalled(routed, deployment.host, count=1, size=MIB) as (upload,):
-            status, body = await asyncio.wait_for(upload.answer(), 10)
+            status, body = await asyncio.wait_for(upload.answer(), PATIENCE_S)
         assert (status, body["error_code"]) == (408, "request_timeout")
         assert body["error"]
 
@@ -103,7 +103,7 @@ async def test_an_answer_that_has_begun_may_take_longer_than_an_upload(routed, c
     await routed.stop_router()
     await routed.start_router()
     await routed.envoy.start()
-    await eventually(routed.is_listening, within_s=20)
+    await eventually(routed.is_listening)
 
     async def talk(_, __, writer):
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
@@ -130,7 +130,7 @@ async def test_uploads_without_number_stay_within_the_heap_limit_and_are_ended(r
     routed.envoy.heap_mib = limit_mib
     await routed.envoy.stop()
     await routed.envoy.start()
-    await eventually(routed.is_listening, within_s=20)
+    await eventually(routed.is_listening)
     async with upstreams("r1", "r2") as (victim, neighbour):
         besieged, other = await a_served(routed, victim), await a_served(routed, neighbour)
         seen = []
@@ -154,8 +154,8 @@ async def test_uploads_without_number_stay_within_the_heap_limit_and_are_ended(r
         assert await is_served()
         # Envoy looks at its heap ten times a second. What is admitted between two looks it does not bound.
         async with stalled(routed, besieged.host, count=300, size=MIB - KIB, apart_s=0.02):
-            await eventually(is_refused, within_s=20)
-            await eventually(is_served, within_s=60, every_s=0.1)
+            await eventually(is_refused)
+            await eventually(is_served, every_s=0.1)
         assert set(seen) <= {200, "overloaded", "connection closed"}
 
 

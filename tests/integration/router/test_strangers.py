@@ -65,7 +65,7 @@ async def withdrawn(deployment, replica_id):
     async def is_withdrawn():
         return replica_id in await deployment.withdrawn()
 
-    await eventually(is_withdrawn, within_s=20)
+    await eventually(is_withdrawn)
 
 
 @pytest.mark.parametrize("token", [None, "", "0" * 64], ids=["none", "empty", "wrong"])
@@ -162,7 +162,7 @@ async def test_a_home_with_a_long_path_has_sockets_too(envoy, tmp_path):
     try:
         await setup.start_router()
         await setup.envoy.start()
-        await eventually(setup.is_listening, within_s=20)
+        await eventually(setup.is_listening)
     finally:
         await setup.envoy.stop()
         await setup.stop_router()

@@ -20,7 +20,7 @@ from libs.common.log.mirror_subjects import MOST_CONSUMERS
 from libs.supervisor.nats_config import permissions_of
 from tests.support.nats_users import answer, connected_as
 from tests.support.platform_process import SERVICES, PlatformProcess
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 USERS = (*SERVICES, "commands")
 
@@ -194,7 +194,7 @@ async def assert_nothing_is_delivered(platform: PlatformProcess, user: str, subj
             request = json.dumps({"stream_name": "EVENTS", "config": config}).encode()
             assert await client.request(f"$JS.API.CONSUMER.CREATE.EVENTS.{name}", request)
             if came is not None:
-                await came.next_msg(timeout=5)
+                await came.next_msg(timeout=PATIENCE_S)
         await watched.provision.flush()
         assert subject not in watched.heard
         assert await watched.state() == watched.before
@@ -283,5 +283,5 @@ async def test_other_systems_hear_and_read_the_same_under_the_same_sequences(
             ordered_consumer=True,
             config=ConsumerConfig(deliver_policy="by_start_sequence", opt_start_seq=stored[0][0]),
         )
-        read = [await ordered.next_msg(timeout=5) for _ in stored]
+        read = [await ordered.next_msg(timeout=PATIENCE_S) for _ in stored]
         assert [(message.metadata.sequence.stream, message.subject) for message in read] == stored

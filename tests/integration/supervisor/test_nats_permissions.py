@@ -13,6 +13,7 @@ from libs.common.bus import subjects
 from libs.common.events.envelope import append_subject
 from libs.common.ids import new_id
 from tests.support.nats_users import connected_as
+from tests.support.polling import PATIENCE_S
 
 ID = "0" * 32
 FACTS = {
@@ -53,7 +54,7 @@ class Wire:
         """A complaint about a line comes before the answer to the ping after it."""
         self._writer.write(f"{command}\r\nPING\r\n".encode())
         complaints = []
-        while (line := await asyncio.wait_for(self._reader.readline(), 5)) != b"PONG\r\n":
+        while (line := await asyncio.wait_for(self._reader.readline(), PATIENCE_S)) != b"PONG\r\n":
             assert line, "the broker hung up"
             if line.startswith(b"-ERR"):
                 complaints.append(line)
@@ -141,12 +142,12 @@ async def test_another_system_reads_the_events_resumably(lasting_platform):
     async with connected_as(lasting_platform, "commands") as client:
         stream = client.jetstream()
         ordered = await stream.subscribe(subject, stream=subjects.EVENTS_STREAM, ordered_consumer=True)
-        assert (await ordered.next_msg(timeout=5)).metadata.sequence.stream == first.seq
+        assert (await ordered.next_msg(timeout=PATIENCE_S)).metadata.sequence.stream == first.seq
         pulled = await stream.pull_subscribe(
             subject, durable="billing", stream=subjects.EVENTS_STREAM, config=ConsumerConfig(ack_wait=5)
         )
-        (event,) = await pulled.fetch(1, timeout=5)
-        await event.ack_sync(timeout=5)
+        (event,) = await pulled.fetch(1, timeout=PATIENCE_S)
+        await event.ack_sync(timeout=PATIENCE_S)
 
 
 async def test_nobody_enters_without_a_key(lasting_platform):

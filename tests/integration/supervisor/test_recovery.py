@@ -13,7 +13,7 @@ async def test_a_new_supervisor_adopts_what_lives(lasting_platform):
     before = lasting_platform.pids()
     assert all(before.values())
     lasting_platform.send("supervisor")
-    await lasting_platform.start_and_wait(within_s=10)
+    await lasting_platform.start_and_wait()
     assert lasting_platform.pids() == before
 
 
@@ -22,7 +22,7 @@ async def test_pid_files_are_not_needed_for_that(lasting_platform):
     lasting_platform.send("supervisor")
     for program in PROGRAMS:
         (lasting_platform.home / "run" / f"{program}.pid").unlink()
-    await lasting_platform.start_and_wait(within_s=10)
+    await lasting_platform.start_and_wait()
     assert lasting_platform.pids() == before
 
 
@@ -49,7 +49,7 @@ async def test_what_dies_is_started_again_alone(lasting_platform, program):
 
 async def test_an_adopted_program_is_started_again_too(lasting_platform):
     lasting_platform.send("supervisor")
-    await lasting_platform.start_and_wait(within_s=10)
+    await lasting_platform.start_and_wait()
     before = lasting_platform.pid("autoscaler")
     lasting_platform.send("autoscaler")
     await eventually(lambda: lasting_platform.pid("autoscaler") not in {None, before})

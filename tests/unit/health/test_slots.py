@@ -3,7 +3,7 @@
 import asyncio
 
 from services.health.slots import Slots
-from tests.support.polling import eventually, let_others_run
+from tests.support.polling import PATIENCE_S, eventually, let_others_run
 
 
 class Hanging:
@@ -48,7 +48,7 @@ async def test_a_newcomer_gets_its_slot_at_once_and_gives_it_back() -> None:
         return "done"
 
     for _ in range(50):
-        async with asyncio.timeout(1):
+        async with asyncio.timeout(PATIENCE_S):
             assert await slots.run("neighbour", quick) == "done"
         await eventually(lambda: hog.now == 8)
     assert not any(task.done() for task in hog.tasks)

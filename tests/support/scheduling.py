@@ -1,0 +1,45 @@
+"""In which order tests run, and which of them stay together where several workers share them.
+
+Whole platforms come first and unit tests last: the many short ones fill what the few long ones leave, so no
+worker waits for the other at the end. All tests of the shared platform go to one worker, so that there is
+one, and they are the last whole platforms, so that it ends when they are done.
+"""
+
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+FOLDERS = ("e2e", "integration", "contract", "architecture", "unit", "soak", "support")
+"""From the longest tests to the shortest."""
+
+TESTS = Path(__file__).resolve().parents[1]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    def place(item: pytest.Item) -> tuple[int, bool]:
+        return FOLDERS.index(item.path.relative_to(TESTS).parts[0]), _shares_platform(item.path)
+
+    items.sort(key=place)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    if config.getvalue("dist") != "loadfile":
+        return None
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - there is none without its plugin
+
+    class OneSharedPlatform(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return "the shared platform" if _shares_platform(TESTS.parent / file) else file
+
+    config.option.loadscopereorder = False
+    return OneSharedPlatform(config, log)
+
+
+@cache
+def _shares_platform(file: Path) -> bool:
+    return "shared_platform" in file.read_text()
