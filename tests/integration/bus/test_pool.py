@@ -96,14 +96,17 @@ async def test_a_slow_deployment_delays_nobody_else(stage: Stage) -> None:
         await eventually(lambda: ("quick", 1) in stage.worker.done)
         await stage.say("other", 2)
         await eventually(lambda: ("other", 2) in stage.worker.done)
-        assert stage.worker.begun.count(("slow", 0)) == 1
+        assert [key for key, _ in stage.worker.begun].count("slow") == 1
         stage.worker.go_on.set()
         await eventually(lambda: ("slow", 99) in stage.worker.done)
         await eventually(lambda: _is_done(stage))
     assert stage.worker.most_at_once == 1
 
 
-async def test_of_what_waits_for_one_the_first_and_the_newest_are_handled(stage: Stage) -> None:
+async def test_of_what_waits_for_one_the_newest_is_handled_and_most_of_the_others_need_not_be(
+    stage: Stage,
+) -> None:
+    """Messages of one fetch may come in another order; the newest is the last one all the same."""
     stage.worker.slow = {"slow"}
     await stage.say("slow", *range(50))
     async with stage.working():
@@ -112,9 +115,8 @@ async def test_of_what_waits_for_one_the_first_and_the_newest_are_handled(stage:
         stage.worker.go_on.set()
         await eventually(lambda: ("slow", 49) in stage.worker.done)
     handled = [number for key, number in stage.worker.done if key == "slow"]
-    assert (handled[0], handled[-1]) == (0, 49)
-    assert handled == sorted(handled)
-    assert len(handled) < 50
+    assert handled[-1] == 49
+    assert len(handled) < 10
 
 
 async def test_many_slow_ones_leave_turns_to_the_others(stage: Stage) -> None:
@@ -122,7 +124,10 @@ async def test_many_slow_ones_leave_turns_to_the_others(stage: Stage) -> None:
     for number in range(5):
         for key in ("a", "b", "c"):
             await stage.say(key, number)
+    stage.worker.slow = {"a", "b", "c"}
     async with stage.working(size=1):
+        await eventually(lambda: _holds_at_most(stage, 9))
+        stage.worker.go_on.set()
         await eventually(lambda: _is_done(stage))
     assert {key for key, _ in stage.worker.done[:3]} == {"a", "b", "c"}
 
@@ -135,7 +140,7 @@ async def test_what_takes_longer_than_the_broker_waits_is_not_delivered_again(st
         await let_time_pass(2.5 * ACK_WAIT_S)
         stage.worker.go_on.set()
         await eventually(lambda: _is_done(stage))
-    assert stage.worker.done == [("slow", 1), ("slow", 2)]
+    assert sorted(stage.worker.done) == [("slow", 1), ("slow", 2)]
 
 
 async def test_a_failure_is_tried_again_and_a_permanent_one_parked(stage: Stage) -> None:
@@ -168,10 +173,10 @@ async def test_at_the_end_what_runs_is_finished_and_what_waits_is_given_back(
     async with stage.working():
         await eventually(lambda: stage.worker.begun)
         asyncio.get_running_loop().call_later(0.3, stage.worker.go_on.set)
-    assert stage.worker.done == [("slow", 1)]
+    assert len(stage.worker.done) == 1
     async with stage.working():
         await eventually(lambda: _is_done(stage), within_s=ACK_WAIT_S * 10)
-    assert stage.worker.done == [("slow", 1), ("slow", 2)]
+    assert sorted(stage.worker.done) == [("slow", 1), ("slow", 2)]
 
 
 async def _is_done(stage: Stage) -> bool:
