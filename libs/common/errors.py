@@ -1,4 +1,4 @@
-"""What can go wrong, as a tree. Each boundary translates what it catches into one of these.
+"""What can go wrong, as a tree. Pure data. Each boundary translates what it catches into one of these.
 
 SpecstreamError
 ├── Refused                  the caller asked for something that cannot be; the answer says why

@@ -1,4 +1,4 @@
-"""Machine types: named bundles of GPU, CPU and memory. The names are the reference system's."""
+"""Machine types: named bundles of GPU, CPU and memory. The names are the reference system's. Pure."""
 
 from dataclasses import dataclass
 from types import MappingProxyType

@@ -1,0 +1,1 @@
+"""The facts, and what surrounds them. Everything here is pure."""

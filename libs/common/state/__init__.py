@@ -1,0 +1,1 @@
+"""What is true now, folded from facts. Everything here is pure."""
