@@ -49,6 +49,7 @@ class Snapshot:
 
     def __init__(self, path: Path) -> None:
         self._path = path
+        _code()  # of what runs now, whatever lies on the disk when a snapshot is written
 
     @classmethod
     def of(cls, service: str, settings: ServiceSettings) -> Self:

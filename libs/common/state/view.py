@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
-from typing import Self
+from typing import Any, Self
 
 from libs.common.events.envelope import Recorded
 from libs.common.state import deployment, replica, rollout, traffic
@@ -53,18 +53,17 @@ def evolve(view: DeploymentView | None, event: Recorded) -> DeploymentView:
     """Never fails; what it does not know changes nothing but the sequence."""
     if view is None:
         view = DeploymentView(event.aggregate.project_id, event.aggregate.id)
-    view = replace(view, sequence=event.sequence, last=LastEvent.of(event))
+    changes: dict[str, Any] = {"sequence": event.sequence, "last": LastEvent.of(event)}
     match event.aggregate.kind:
         case "deployment":
-            return replace(view, deployment=deployment.evolve(view.deployment, event))
+            changes["deployment"] = deployment.evolve(view.deployment, event)
         case "rollout":
-            return replace(view, rollout=rollout.evolve(view.rollout, event))
+            changes["rollout"] = rollout.evolve(view.rollout, event)
         case "replica":
-            return replace(view, roster=replica.evolve(view.roster, event))
+            changes["roster"] = replica.evolve(view.roster, event)
         case "traffic":
-            return replace(view, traffic=traffic.evolve(view.traffic, event))
-        case _:
-            return view
+            changes["traffic"] = traffic.evolve(view.traffic, event)
+    return replace(view, **changes)
 
 
 def fold(events: Iterable[Recorded]) -> DeploymentView | None:

@@ -1,0 +1,77 @@
+"""A service that is killed goes on from its snapshot, and from the log when the snapshot is damaged."""
+
+import asyncio
+import json
+import signal
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from nats.aio.client import Client
+
+from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted
+from libs.common.events.envelope import Aggregate, Draft
+from libs.common.events.rollout import WorkloadRemoved
+from libs.common.ids import new_id
+from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.views import WORTH_A_SNAPSHOT
+from tests.integration.reconciler.test_process import Service
+from tests.support.names import CAUSE
+from tests.support.nats_server import NatsEndpoint
+from tests.support.polling import eventually
+
+LIVING, GONE = 400, 250
+
+
+@pytest.fixture
+async def autoscaler(
+    tmp_path: Path, nats_endpoint: NatsEndpoint, log_client: Client
+) -> AsyncIterator[Service]:
+    assert log_client.is_connected
+    service = Service("autoscaler", tmp_path, nats_endpoint.url)
+    yield service
+    if service.is_running:
+        await asyncio.to_thread(service.end, signal.SIGKILL)
+
+
+async def tell(log: JetStreamLog, deployment_ids: list[str], *facts: object) -> None:
+    """All of these facts of all of them."""
+    aggregates = [Aggregate("default", fact.aggregate, id_) for id_ in deployment_ids for fact in facts]
+    heads = (await log.load(*{f"events.default.{fact.aggregate}.>" for fact in facts})).heads
+    drafts = [Draft(a, f) for a, f in zip(aggregates, list(facts) * len(deployment_ids), strict=True)]
+    for start in range(0, len(drafts), 500):
+        heads = {**heads, **(await log.append(drafts[start : start + 500], heads=heads, cause=CAUSE)).heads}
+
+
+def said(home: Path, event: str) -> list[dict]:
+    lines = [json.loads(line) for line in (home / "autoscaler.log").read_text().splitlines()]
+    return [line for line in lines if line["event"] == event]
+
+
+async def test_a_killed_service_reads_what_lives_from_its_snapshot_and_the_rest_from_the_log(
+    autoscaler: Service, jetstream_log: JetStreamLog, tmp_path: Path
+) -> None:
+    living, gone = [new_id() for _ in range(LIVING)], [new_id() for _ in range(GONE)]
+    await tell(jetstream_log, living, DeploymentCreated(name="demo"))
+    await tell(jetstream_log, gone, DeploymentCreated(name="demo"), DeploymentDeleted(name="demo"))
+    await tell(jetstream_log, gone, WorkloadRemoved())
+    assert LIVING + 3 * GONE >= WORTH_A_SNAPSHOT + LIVING // 4
+    snapshot = tmp_path / "views" / "autoscaler.snapshot"
+
+    autoscaler.start()
+    await eventually(snapshot.exists, within_s=30)
+    assert not said(tmp_path, "views read")
+    autoscaler.end(signal.SIGKILL)
+
+    await tell(jetstream_log, [new_id()], DeploymentCreated(name="late"))
+    autoscaler.start()
+    await eventually(lambda: len(said(tmp_path, "caught up")) == 2, within_s=30)
+    assert [line["deployments"] for line in said(tmp_path, "views read")] == [LIVING]
+    assert said(tmp_path, "caught up")[-1]["deployments"] == LIVING + 1
+    autoscaler.end(signal.SIGKILL)
+
+    snapshot.write_bytes(snapshot.read_bytes()[:-100])
+    autoscaler.start()
+    await eventually(lambda: len(said(tmp_path, "caught up")) == 3, within_s=30)
+    assert len(said(tmp_path, "the snapshot of views is not used")) == 1
+    assert said(tmp_path, "caught up")[-1]["deployments"] == LIVING + 1
