@@ -6,6 +6,7 @@ from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.port import Cluster
+from libs.common.log.consumer_names import names_of
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
@@ -24,11 +25,18 @@ async def run(
 ) -> None:
     """Until SIGTERM. The two hooks let another composition wrap the adapters."""
     async with connected(settings, service=SERVICE) as connection:
-        log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
+        progress = Progress()
+        log = adapt_log(
+            JetStreamLog(
+                connection.client,
+                source=f"specstream/{SERVICE}",
+                consumers=names_of(SERVICE),
+                on_stuck=progress.cannot_follow,
+            )
+        )
         cluster = adapt_cluster(
             LocalCluster(settings.home.expanduser() / "replicas", grace_seconds=settings.grace_seconds)
         )
-        progress = Progress()
         await run_until_stopped(
             lambda: [
                 watch_cluster(

@@ -4,6 +4,7 @@ from collections.abc import Callable
 
 from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
+from libs.common.log.consumer_names import names_of
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
@@ -24,8 +25,15 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
     """Until SIGTERM or SIGINT. adapt_log: another composition may wrap the log."""
     with entered(settings.envoy_folder) as place:
         async with connected(settings, service=SERVICE) as connection, EnvoyAdmin(place) as admin:
-            log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
             progress = Progress()
+            log = adapt_log(
+                JetStreamLog(
+                    connection.client,
+                    source=f"specstream/{SERVICE}",
+                    consumers=names_of(SERVICE),
+                    on_stuck=progress.cannot_follow,
+                )
+            )
             listener = make_listener(settings.edge_port, upload_deadline_s=settings.upload_deadline_seconds)
             cache = Cache(Packed.of(listener))
             follower = Follower(log, cache, progress, settings.addresses)

@@ -8,7 +8,7 @@ from tests.support.nats_users import answer, connected_as
 from tests.support.platform_process import PlatformProcess
 
 STREAMS = ("EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "PARKED", "PROBES")
-CONSUMERS = ("reconciler", "api-commands", "own")
+CONSUMERS = ("reconciler", "api-commands", "own", "api-0", "health-0")
 
 OF_THE_SERVER = (
     "INFO",
@@ -73,9 +73,6 @@ _READS = {
     "STREAM.INFO.EVENTS",
     "STREAM.MSG.GET.EVENTS",
     "DIRECT.GET.EVENTS",
-    "CONSUMER.CREATE.EVENTS.own",
-    # A consumer of EVENTS that has the name of the one of COMMANDS is another one.
-    "CONSUMER.CREATE.EVENTS.api-commands",
 }
 _OTHERS = {
     "INFO",
@@ -104,6 +101,7 @@ _OTHERS = {
 ANSWERED = {
     "api": {
         *_READS,
+        "CONSUMER.CREATE.EVENTS.api-0",
         "STREAM.MSG.GET.OUTCOMES",
         "CONSUMER.INFO.COMMANDS.api-commands",
         "CONSUMER.MSG.NEXT.COMMANDS.api-commands",
@@ -113,7 +111,7 @@ ANSWERED = {
         "CONSUMER.INFO.EVENTS.reconciler",
         "CONSUMER.MSG.NEXT.EVENTS.reconciler",
     },
-    "health": _READS,
+    "health": {*_READS, "CONSUMER.CREATE.EVENTS.health-0"},
     "autoscaler": _READS,
     "router": _READS,
     # In the account of the mirror: no stream or consumer of that name there is ours.
