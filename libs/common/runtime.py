@@ -26,6 +26,7 @@ class Progress:
 
     applied_sequence: the last event it has taken in. is_ready: whether it does its work.
     problem: why it does not, in one sentence for an operator; empty while it does.
+    stuck: why it hears nothing of the log, though it may once have; it is not ready meanwhile.
     held_by: what keeps it from deciding anything, whatever else it can do, such as `importing 3 of 10`; it is
     not ready meanwhile.
     set_aside: what could not be handled and is tried again later, by its id, while all else goes on.
@@ -35,12 +36,17 @@ class Progress:
     applied_sequence: int = 0
     is_ready: bool = False
     problem: str = ""
+    stuck: str = ""
     held_by: str = ""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
     detail: dict[str, Any] = field(default_factory=dict)
 
     def applied(self, sequence: int) -> None:
         self.applied_sequence = max(self.applied_sequence, sequence)
+
+    def cannot_follow(self, reason: str) -> None:
+        """reason: empty when it follows the log again."""
+        self.stuck = reason
 
     def hold(self, by: object | None) -> None:
         """by: what it waits for, shown as text; None lets it go on."""
@@ -71,9 +77,9 @@ async def run_until_stopped(
         for beats in count():
             await heartbeat.publish(
                 applied_sequence=progress.applied_sequence,
-                is_ready=progress.is_ready and not progress.held_by,
+                is_ready=progress.is_ready and not progress.held_by and not progress.stuck,
                 detail=progress.detail,
-                problem=progress.held_by or progress.problem,
+                problem=progress.held_by or progress.stuck or progress.problem,
                 set_aside=progress.set_aside.values(),
             )
             is_young = beats < _YOUNG_BEATS

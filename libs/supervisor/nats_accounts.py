@@ -19,7 +19,7 @@ from libs.common.log.permissions import Permissions
 PLATFORM = subjects.PLATFORM_ACCOUNT
 """Holds every stream of ours. Only the user that provisions them is in it."""
 
-MIRROR = "mirror"
+MIRROR = subjects.MIRROR_ACCOUNT
 """Holds the copy of the events that other systems read. Only the user that provisions it is in it."""
 
 PROVISION_USER = "provision"
@@ -129,11 +129,6 @@ def _account(user: str, permissions: Mapping[str, Permissions], public_key: str)
     account: dict[str, Any] = {"users": [user_with(permissions[user], public_key)]}
     if own := [_import(one) for one in imports(user, permissions)]:
         account["imports"] = own
-    if user not in {PROVISION_USER, MIRROR_USER, COMMANDS_USER}:
-        # Who makes consumers names them, and would change a durable by naming it.
-        account["mappings"] = {
-            f"$JS.API.CONSUMER.CREATE.{subjects.EVENTS_STREAM}.{subjects.RECONCILER_DURABLE}": NOWHERE
-        }
     return account
 
 

@@ -11,6 +11,7 @@ from typing import Any
 
 from libs.common.bus import server_health, subjects
 from libs.common.log import permissions
+from libs.common.log.consumer_names import names_of
 from libs.common.log.permissions import Permissions
 from libs.supervisor import nats_accounts
 from libs.supervisor.nats_accounts import COMMANDS_USER, MIRROR_USER, PROVISION_USER
@@ -108,5 +109,7 @@ def permissions_of(user: str) -> Permissions:
 
 
 def _service(name: str) -> Permissions:
-    allowed = permissions.service(name) + permissions.reader() + permissions.appender(WRITES[name])
+    allowed = (
+        permissions.service(name) + permissions.reader(names_of(name)) + permissions.appender(WRITES[name])
+    )
     return allowed + permissions.worker(*WORKS[name]) if name in WORKS else allowed

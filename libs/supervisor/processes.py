@@ -8,12 +8,14 @@ so it is never taken for the program itself. A bare pid file is never believed.
 import asyncio
 import os
 import signal
+import socket
 import subprocess
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
+from libs.supervisor import api_port
 from libs.supervisor.home import Home
 from libs.supervisor.programs import Program
 
@@ -94,13 +96,17 @@ class Process:
         return f"exited with status {status}"
 
 
-def spawn(program: Program, home: Home, *, root: Path) -> Process:
+def spawn(program: Program, home: Home, *, root: Path, listener: socket.socket | None = None) -> Process:
     """Start a program in its own session, its output appended to its log file.
 
+    listener: is given to it, and named by `api_port.VARIABLE`.
     Raises OSError when the machine cannot start a process.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _SECRETS}
     marks = {HOME: str(home.path), PROGRAM: program.name, LAUNCH: program.launch}
+    given = () if listener is None else (listener.fileno(),)
+    if listener is not None:
+        marks[api_port.VARIABLE] = str(listener.fileno())
     with _open_log(home.log(program.name)) as log:
         child = subprocess.Popen(
             ["/bin/sh", "-c", _MARK_AND_RUN, program.name, *program.argv],
@@ -110,6 +116,7 @@ def spawn(program: Program, home: Home, *, root: Path) -> Process:
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
+            pass_fds=given,
         )
     return Process(program.name, child.pid, os.pidfd_open(child.pid), child)
 

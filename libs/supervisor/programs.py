@@ -11,6 +11,7 @@ from libs.supervisor.home import Home
 from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.settings import SERVICES, SupervisorSettings
 
+API = "api"
 NATS = "nats"
 ENVOY = "envoy"
 PROVISION = "provision"

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from libs.common.cluster.local.shim import proc
 from libs.common.errors import ClusterUnavailable
 from libs.supervisor.errors import CannotStop
 from libs.supervisor.home import Home
@@ -24,15 +25,16 @@ async def stop(home: Home, *, grace_seconds: float) -> None:
 
 
 def left(home: Home) -> tuple[int, ...]:
-    """Pids that still work below `replicas/`, whoever started them."""
-    pids = []
-    for entry in Path("/proc").iterdir():
-        if not entry.name.isdigit():
-            continue
-        try:
-            directory = (entry / "cwd").readlink()
-        except (FileNotFoundError, ProcessLookupError, PermissionError):
-            continue  # gone, a zombie, or another user's
-        if directory.is_relative_to(home.replicas):
-            pids.append(int(entry.name))
-    return tuple(pids)
+    """Pids that still work below `replicas/`, or have a folder there as their own, whoever started them."""
+    return tuple(
+        pid
+        for pid in proc.pids()
+        if any(Path(path).is_relative_to(home.replicas) for path in _directories(pid))
+    )
+
+
+def _directories(pid: int) -> list[str]:
+    try:
+        return [str(Path(f"/proc/{pid}/cwd").readlink()), *proc.mount_points(pid)]
+    except OSError:
+        return []  # gone, a zombie, or another user's

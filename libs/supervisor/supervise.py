@@ -8,7 +8,8 @@ from libs.common.bus import server_health
 from libs.common.clock import Ticks, monotonic
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.disk import MIB
-from libs.supervisor import adoption, nats_store, processes, readiness, shutdown
+from libs.supervisor import adoption, mirror_watch, nats_store, processes, readiness, shutdown
+from libs.supervisor.api_port import ApiPort
 from libs.supervisor.backoff import Backoff
 from libs.supervisor.console import Console
 from libs.supervisor.disk_watch import DiskWatch
@@ -17,7 +18,7 @@ from libs.supervisor.log_rotation import rotate_all
 from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.preparation import choose_ports, prepare
 from libs.supervisor.processes import Living, Process
-from libs.supervisor.programs import ENVOY, NATS, PROVISION, Program
+from libs.supervisor.programs import API, ENVOY, NATS, PROVISION, Program
 from libs.supervisor.reserve_file import Reserve
 from libs.supervisor.settings import SERVICES, SupervisorSettings
 
@@ -45,6 +46,8 @@ class Supervisor:
         self._reserve = Reserve(home.log_directory, size=settings.disk_reserve_mib * MIB)
         self._running: dict[str, Process] = {}
         self._told_to_end: Process | None = None
+        self._provisioning = asyncio.Lock()
+        self._api_port = ApiPort(settings.api_port)
 
     async def run(self) -> None:
         """Until SIGINT, SIGTERM or SIGHUP; then everything is stopped. A second signal hurries.
@@ -63,6 +66,7 @@ class Supervisor:
         ports = choose_ports(self._settings, self._home, living={p.name for p in found if p.is_program})
         programs = prepare(self._settings, self._home, ports)
         adopted = await self._take_over(programs, found)
+        self._api_port.take(adopted[API].pid if API in adopted else None)
         if NATS not in adopted:
             nats_store.take_over(self._home)
         self._introduce(ports)
@@ -120,10 +124,11 @@ class Supervisor:
             await self._provision(programs[PROVISION], adopted.get(PROVISION))
             self._log_is_ready.set()
 
+        nats_url = f"nats://{HOST}:{ports.nats}"
         disk = DiskWatch(
             self._reserve,
             self._console,
-            url=f"nats://{HOST}:{ports.nats}",
+            url=nats_url,
             seed_file=self._home.seed(server_health.USER),
             ticks=self._ticks,
         )
@@ -143,7 +148,18 @@ class Supervisor:
             *(asyncio.ensure_future(keep_service(name)) for name in SERVICES),
         ]
         herald = asyncio.ensure_future(self._say_when_ready(ports))
-        watching = asyncio.gather(disk.run(self._restart_nats), self._keep_logs_bounded())
+
+        async def make_mirror(why: str) -> None:
+            if self._provisioning.locked() or not self._log_is_ready.is_set():
+                return  # it is being made
+            self._console.say(f"the copy of the events for other systems is made again: {why}")
+            await self._provision(programs[PROVISION], None)
+
+        watching = asyncio.gather(
+            disk.run(self._restart_nats),
+            self._keep_logs_bounded(),
+            mirror_watch.watch(nats_url, self._home.seed(server_health.USER), make_mirror),
+        )
         stopped = asyncio.ensure_future(self._stop.wait())
         try:
             await asyncio.wait({*keepers, stopped}, return_when=asyncio.FIRST_COMPLETED)
@@ -151,6 +167,7 @@ class Supervisor:
             herald.cancel()
             watching.cancel()
             self._stop.set()
+            self._api_port.close()
             await shutdown.stop_everything(
                 self._home, self._console, grace_seconds=self._settings.grace_seconds, hurry=self._hurry
             )
@@ -195,7 +212,8 @@ class Supervisor:
     def _start(self, program: Program) -> Process | None:
         """A new process of the program; None when the machine could not start one."""
         try:
-            process = processes.spawn(program, self._home, root=self._settings.root)
+            listener = self._api_port.listener if program.name == API else None
+            process = processes.spawn(program, self._home, root=self._settings.root, listener=listener)
         except OSError as error:
             self._console.say(f"cannot start {program.name}: {error}")
             return None
@@ -218,12 +236,18 @@ class Supervisor:
             process.close()
             self._running.pop(process.name, None)
             self._home.pid(process.name).unlink(missing_ok=True)
+            if process.name == API and not self._stop.is_set():
+                self._api_port.take_back()
             if accompanying is not None:
                 accompanying.cancel()
                 await asyncio.gather(accompanying, return_exceptions=True)
 
     async def _provision(self, program: Program, process: Process | None) -> None:
-        """Bring streams and durables up to date, as often as it takes."""
+        """Bring streams and durables up to date, as often as it takes; one at a time."""
+        async with self._provisioning:
+            await self._provision_alone(program, process)
+
+    async def _provision_alone(self, program: Program, process: Process | None) -> None:
         backoff = Backoff()
         while not self._stop.is_set():
             started_at = self._ticks()

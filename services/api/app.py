@@ -1,9 +1,11 @@
 """Wiring of the api: the only place that knows what is real."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from typing import Any
 
 import uvicorn
 
@@ -16,10 +18,11 @@ from libs.common.clock import utc_now
 from libs.common.cluster.opening import open_cluster
 from libs.common.disk import MIB, room_under
 from libs.common.log import reserve
-from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.jetstream import JetStreamLog, open_log
 from libs.common.log.jetstream.write_probe import refused_write
 from libs.common.log.port import Archive, EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
+from services.api import mirror_notice
 from services.api.command_handler import CommandHandler
 from services.api.commands.carry_out import Commands
 from services.api.commands.outcomes import Outcomes
@@ -59,11 +62,11 @@ async def run(
     engine = await open_database(home / "api" / "read.db")
     try:
         async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as cluster:
-            archive = JetStreamLog(
-                connection.client, source=f"specstream/{SERVICE}", deadline_s=LOG_DEADLINE_S
+            progress = Progress()
+            archive = open_log(
+                connection.client, SERVICE, on_stuck=progress.cannot_follow, deadline_s=LOG_DEADLINE_S
             )
             log = adapt_log(archive)
-            progress = Progress()
             projector = Projector(log, engine, progress, settings.visible_timeout_s)
             condition = LogCondition(shortage=partial(shortage, settings))
             api = Api(
@@ -107,6 +110,7 @@ async def run(
                     api.importer.run(),
                     serve(),
                     watch(condition, log_checks(settings, connection)),
+                    *mirror_checks(settings, progress),
                 ],
                 heartbeat=connection.heartbeat,
                 progress=progress,
@@ -126,6 +130,15 @@ def shortage(settings: Settings) -> str:
     except OSError as error:
         return f"the directory of the log cannot be looked at: {error}"
     return reserve.shortage(room, size=size, is_held=reserve.is_held(directory, size))
+
+
+def mirror_checks(settings: Settings, progress: Progress) -> list[Coroutine[Any, Any, None]]:
+    """None where the broker is not ours to ask."""
+    seed = settings.home.expanduser() / "nats" / f"{server_health.USER}.nk"
+    if not seed.exists():
+        return []
+    ask = partial(server_health.complaint_of_the_mirror, settings.nats_url, seed)
+    return [mirror_notice.watch(progress, ask)]
 
 
 def log_checks(settings: Settings, connection: Connection) -> tuple[Callable[[], Awaitable[str]], ...]:
@@ -152,13 +165,22 @@ async def serve_rest(api: Api, settings: Settings) -> None:
             timeout_graceful_shutdown=SHUTDOWN_S,
         )
     )
-    serving = asyncio.ensure_future(server.serve())
+    serving = asyncio.ensure_future(server.serve(sockets=_given_sockets(settings)))
     try:
         await asyncio.shield(serving)
     finally:
         api.stopping.set()
         server.should_exit = True
         await serving
+
+
+def _given_sockets(settings: Settings) -> list[socket.socket] | None:
+    """What the supervisor listens on for us, which the api's end leaves open; None to listen ourselves."""
+    if settings.api_socket is None:
+        return None
+    given = socket.socket(fileno=settings.api_socket)
+    given.set_inheritable(False)
+    return [given]
 
 
 @asynccontextmanager

@@ -56,8 +56,8 @@ def make_asyncapi() -> dict[str, Any]:
     """AsyncAPI 3.0: the commands that the api takes, its rejections, and every event."""
     schemas = _schemas()
     messages = {
-        "submit": _message("Create or update a deployment", "SubmitCommandBody", _command_headers()),
-        "delete": _message("Delete a deployment", "DeleteCommandBody", _command_headers()),
+        "submit": _message("Create or update a deployment", "SubmitCommandBody", _command_headers("submit")),
+        "delete": _message("Delete a deployment", "DeleteCommandBody", _command_headers("delete")),
         "done": _message("A command is carried out", "Done", _answer_headers(DONE_TYPE)),
         "rejected": _message("A command was refused", "Rejection", _answer_headers(REJECTED_TYPE)),
         **{name: _message(_summary(fact), name, _event_headers(name)) for name, fact in CATALOGUE.items()},
@@ -137,8 +137,13 @@ def _headers(*, ce_type: str | None = None, **more: str) -> dict[str, Any]:
     return {"type": "object", "required": required, "properties": attributes}
 
 
-def _command_headers() -> dict[str, Any]:
-    return _headers(traceparent="W3C trace context that the resulting events belong to.")
+def _command_headers(verb: str) -> dict[str, Any]:
+    headers = _headers(traceparent="W3C trace context that the resulting events belong to.")
+    headers["properties"]["ce-type"]["description"] = (
+        f"The publisher's own, or `specstream.deployment.{verb}`; another one that begins with `specstream.` "
+        "contradicts the subject and is refused."
+    )
+    return headers
 
 
 def _answer_headers(ce_type: str) -> dict[str, Any]:

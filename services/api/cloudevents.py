@@ -15,6 +15,9 @@ STRUCTURED = "application/cloudevents+json"
 
 MAX_ATTRIBUTE = 256
 
+OUR_TYPES = "specstream."
+"""How the types begin that have a meaning here."""
+
 _ATTRIBUTE = re.compile(r"[^\x00-\x20\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x20\x7f-\x9f])?")
 """Ids and sources go on into headers of events: one line, nothing at its ends that would be stripped."""
 
@@ -76,6 +79,16 @@ def parse_cloud_event(headers: Mapping[str, str], body: bytes) -> CloudEvent:
     named = _named(envelope)
     _check(envelope, named)
     return CloudEvent(envelope["id"], envelope["source"], envelope["type"], _data(envelope, named))
+
+
+def misnamed(event: CloudEvent, verb: str) -> BadRequest | None:
+    """Why its type contradicts its subject, which asks for `verb`. Only types of ours can: others are the
+    publisher's own, who may name his events as he likes."""
+    expected = f"{OUR_TYPES}deployment.{verb}"
+    if not event.type.startswith(OUR_TYPES) or event.type == expected:
+        return None
+    message = f"is not that of the subject, which asks for {verb}"
+    return BadRequest(f"type: {message}", [Issue(("type",), message, event.type, [expected])])
 
 
 def named_in_headers(headers: Mapping[str, str]) -> Named:

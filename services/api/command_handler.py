@@ -39,7 +39,14 @@ from libs.common.errors import Refused, Temporary
 from libs.common.events.envelope import Cause
 from libs.common.log.port import EventLog
 from services.api import answers, bodies
-from services.api.cloudevents import CloudEvent, Malformed, Named, named_in_headers, parse_cloud_event
+from services.api.cloudevents import (
+    CloudEvent,
+    Malformed,
+    Named,
+    misnamed,
+    named_in_headers,
+    parse_cloud_event,
+)
 from services.api.commands.carry_out import Commands
 from services.api.commands.known_ids import check_deployment_id, check_project_id
 from services.api.commands.outcomes import Begun, CommandKey, Outcome, Outcomes, State
@@ -277,7 +284,8 @@ def _read(project_id: str, verb: str, headers: Mapping[str, str], body: bytes) -
         event = parse_cloud_event(headers, body)
     except Malformed as error:
         return Asked(project_id, verb, actor, error.named, error)
-    return Asked(project_id, verb, actor, Named(event.id, event.source, is_known=True), event)
+    named = Named(event.id, event.source, is_known=True)
+    return Asked(project_id, verb, actor, named, misnamed(event, verb) or event)
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

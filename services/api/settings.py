@@ -9,7 +9,8 @@ MAX_BODY_BYTES = 256 * 1024
 
 
 class Settings(ServiceSettings):
-    """api_port: where REST listens, on 127.0.0.1. api_key: the bearer token.
+    """api_port: where REST listens, on 127.0.0.1. api_socket: the descriptor of a socket that listens there
+    already; without one the api makes its own. api_key: the bearer token.
 
     edge_port: where Envoy listens, for the endpoints of deployments.
     disk_reserve_mib: of the reserve that the supervisor keeps beside the log, in this home; None where there
@@ -18,6 +19,7 @@ class Settings(ServiceSettings):
     """
 
     api_port: int = Field(default=8080, ge=1, le=65535)
+    api_socket: int | None = Field(default=None, ge=3)
     api_key: SecretStr = Field(min_length=1)
     edge_port: int = Field(default=8081, ge=1, le=65535)
     disk_reserve_mib: int | None = Field(default=None, ge=0)

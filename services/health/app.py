@@ -6,7 +6,7 @@ from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
 from libs.common.cluster.opening import open_cluster
 from libs.common.cluster.port import Cluster
-from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.jetstream import open_log
 from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
@@ -25,9 +25,9 @@ async def run(
 ) -> None:
     """Until SIGTERM. The two hooks let another composition wrap the adapters."""
     async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as opened:
-        log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
-        cluster = adapt_cluster(opened)
         progress = Progress()
+        log = adapt_log(open_log(connection.client, SERVICE, on_stuck=progress.cannot_follow))
+        cluster = adapt_cluster(opened)
         await run_until_stopped(
             lambda: [
                 watch_cluster(

@@ -7,7 +7,7 @@ import structlog
 from libs.common.bus.connection import connected
 from libs.common.cluster.opening import open_cluster
 from libs.common.cluster.port import Cluster
-from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.jetstream import open_log
 from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
@@ -30,11 +30,12 @@ async def run(
 ) -> None:
     """Until SIGTERM. The two hooks let another composition wrap the adapters."""
     async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as opened:
-        log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
+        progress = Progress()
+        log = adapt_log(open_log(connection.client, SERVICE, on_stuck=progress.cannot_follow))
         cluster = adapt_cluster(opened)
         for notice in cluster.notices:
             logger.warning("cluster_notice", notice=notice)
-        progress = Progress(detail={"notices": list(cluster.notices)})
+        progress.detail.update({"notices": list(cluster.notices)})
         reconciler = Reconciler(log, cluster)
         aside = Aside("reconcile", progress.set_aside)
         resync = Resync(

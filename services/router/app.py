@@ -5,7 +5,7 @@ from collections.abc import Callable
 from libs.common import loopback
 from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
-from libs.common.log.jetstream import JetStreamLog
+from libs.common.log.jetstream import open_log
 from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
@@ -26,8 +26,8 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
     """Until SIGTERM or SIGINT. adapt_log: another composition may wrap the log."""
     with entered(settings.envoy_folder) as place:
         async with connected(settings, service=SERVICE) as connection, EnvoyAdmin(place) as admin:
-            log = adapt_log(JetStreamLog(connection.client, source=f"specstream/{SERVICE}"))
             progress = Progress()
+            log = adapt_log(open_log(connection.client, SERVICE, on_stuck=progress.cannot_follow))
             listener = make_listener(
                 settings.edge_port,
                 hosts=loopback.hosts(),

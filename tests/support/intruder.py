@@ -4,29 +4,32 @@ Standard library only: it also runs as a user who cannot read the checkout's env
 the variable TARGETS, it prints one line of JSON: what each attempt came to, `done` or the name of the error.
 """
 
-import contextlib
 import ctypes
 import errno
 import json
 import os
+import resource
 import signal
 import socket
 import stat
 import subprocess
 import sys
-import tempfile
-from collections.abc import Callable
-from multiprocessing import Semaphore, shared_memory
 from pathlib import Path
 
-Attempts = dict[str, Callable[[], object]]
+sys.path.append(str(Path(__file__).parents[2]))  # it is run by its path
 
-_libc = ctypes.CDLL(None, use_errno=True)
-_PTRACE_ATTACH, _PTRACE_DETACH = 16, 17
+from tests.support.confined_work import Attempts, checked, libc, needs, outcome, trace
+
 _CLONE_NEWNS, _CLONE_NEWUSER = 0x20000, 0x10000000
 _MS_BIND, _MS_REC, _MS_PRIVATE = 4096, 16384, 1 << 18
 _PROCESS_VM_READV, _PIDFD_GETFD = 310, 438
 _PR_CAPBSET_READ = 23
+_IOPRIO_SET, _IOPRIO_WHO_PROCESS, _IOPRIO_IDLE = 251, 1, 3 << 13
+_SCHED_SETATTR, _KEYCTL, _BPF, _PERF_EVENT_OPEN, _USERFAULTFD = 314, 250, 321, 298, 323
+_MOVE_PAGES, _KCMP = 279, 312
+_KEYCTL_GET_KEYRING_ID, _KEY_SPEC_USER_KEYRING = 0, -4
+_X32 = 0x40000000
+_CLONE_NEWNET = 0x40000000
 
 
 def main() -> None:
@@ -34,7 +37,7 @@ def main() -> None:
     report = {
         "attacks": {name: outcome(attempt) for name, attempt in attacks(told).items()},
         "needs": {name: outcome(attempt) for name, attempt in needs(told).items()},
-        "capabilities": [each for each in range(64) if _libc.prctl(_PR_CAPBSET_READ, each, 0, 0, 0) == 1]
+        "capabilities": [each for each in range(64) if libc.prctl(_PR_CAPBSET_READ, each, 0, 0, 0) == 1]
         if os.geteuid() == 0
         else [],
         "status": dict(
@@ -44,16 +47,6 @@ def main() -> None:
     }
     print(json.dumps(report), flush=True)
     signal.pause()
-
-
-def outcome(attempt: Callable[[], object]) -> str:
-    try:
-        attempt()
-    except OSError as error:
-        return errno.errorcode.get(error.errno or 0, str(error))
-    except Exception as error:
-        return repr(error)
-    return "done"
 
 
 def attacks(told: dict) -> Attempts:
@@ -92,6 +85,40 @@ def attacks(told: dict) -> Attempts:
             mounting(home, _CLONE_NEWNS | _CLONE_NEWUSER)
         ),
     }
+    for name, path in {
+        "the home": home,
+        "the api key": home / "api-key",
+        "a file beside the home": Path(told["beside"]),
+        "its own record": replica / "record.json",
+        "the other's folder": other / "cwd",
+    }.items():
+        tried |= {
+            f"change the mode of {name}": lambda path=path: path.chmod(0o777),
+            f"change the times of {name}": lambda path=path: os.utime(path),
+            f"change the owner of {name}": lambda path=path: os.chown(path, os.geteuid(), os.getegid()),
+            f"change the attributes of {name}": lambda path=path: os.setxattr(path, "user.mine", b"x"),
+        }
+    tried["change the mode of a file that it may read"] = lambda: change_by_descriptor(told["beside"])
+    tried |= {
+        "make a user namespace": lambda: in_a_child(
+            f"import ctypes; exit(ctypes.CDLL(None).unshare({_CLONE_NEWUSER}))"
+        ),
+        "make a network namespace": lambda: in_a_child(
+            f"import ctypes; exit(ctypes.CDLL(None).unshare({_CLONE_NEWUSER | _CLONE_NEWNET}))"
+        ),
+        "see the keys of the kernel": lambda: system_call(
+            _KEYCTL, _KEYCTL_GET_KEYRING_ID, _KEY_SPEC_USER_KEYRING, 1
+        ),
+        "run a program in the kernel": lambda: system_call(_BPF, 0, None, 0),
+        "count events of the machine": lambda: system_call(_PERF_EVENT_OPEN, None, 0, -1, -1, 0),
+        "handle page faults": lambda: os.close(system_call(_USERFAULTFD, 1)),
+    }
+    if os.uname().machine == "x86_64":
+        tried["lower the limits of the service by the other set of calls"] = lambda: system_call(
+            _X32 | 302, told["service"], resource.RLIMIT_CORE, limits(0), None
+        )
+    if os.geteuid() != 0:  # where it succeeds it meets every process of the user
+        tried["slow down all that its user runs"] = lambda: os.setpriority(os.PRIO_USER, 0, 19)
     for number, disk in enumerate(told["disks"]):
         tried[f"read disk {number}"] = lambda disk=disk: os.close(os.open(disk, os.O_RDONLY))
     if os.geteuid() == 0:
@@ -109,48 +136,43 @@ def attacks(told: dict) -> Attempts:
             f"trace {who}": lambda pid=pid: trace(pid),
             f"signal {who}": lambda pid=pid: os.kill(pid, 0),
             f"end {who}": lambda pid=pid: os.kill(pid, signal.SIGTERM),
+            f"let {who} open no more files": lambda pid=pid: resource.prlimit(
+                pid, resource.RLIMIT_NOFILE, (0, 0)
+            ),
+            f"end {who} by its time": lambda pid=pid: resource.prlimit(pid, resource.RLIMIT_CPU, (0, 0)),
+            f"slow down {who}": lambda pid=pid: os.setpriority(os.PRIO_PROCESS, pid, 19),
+            f"run {who} when nothing else does": lambda pid=pid: os.sched_setscheduler(
+                pid, os.SCHED_IDLE, os.sched_param(0)
+            ),
+            f"slow down {who} by attributes": lambda pid=pid: system_call(
+                _SCHED_SETATTR, pid, ctypes.create_string_buffer(b"\x30", 48), 0
+            ),
+            f"slow down the disk of {who}": lambda pid=pid: system_call(
+                _IOPRIO_SET, _IOPRIO_WHO_PROCESS, pid, _IOPRIO_IDLE
+            ),
+            f"move the memory of {who}": lambda pid=pid: system_call(
+                _MOVE_PAGES, pid, 0, None, None, None, 0
+            ),
+            f"compare itself with {who}": lambda pid=pid: system_call(_KCMP, os.getpid(), pid, 0, 0, 0),
         }
     return tried
 
 
-def needs(told: dict) -> Attempts:
-    temporary = Path(os.environ["TMPDIR"])
-    return {
-        "write its own folder": lambda: write_own(Path.cwd()),
-        "list its own folder": lambda: os.listdir("."),
-        "write the temporary folder": lambda: write_own(temporary),
-        "use a temporary file": tempfile.TemporaryFile().close,
-        "move from one to the other": lambda: move(Path("moved"), temporary / "moved"),
-        "bind a socket in the temporary folder": lambda: bind_unix(temporary / "socket"),
-        "make a program of its own and run it": run_own,
-        "run python": lambda: run(sys.executable, "-c", "import json, ssl, sqlite3"),
-        "run a shell": lambda: run("sh", "-c", "ls /usr/bin | head -n 1"),
-        "read a file of the system": Path("/etc/passwd").read_bytes,
-        "read certificates": lambda: os.listdir("/etc/ssl"),
-        "read the checkout": Path(__file__).read_bytes,
-        "read a file beside the home": Path(told["beside"]).read_bytes,
-        "read from the system's temporary directory": Path(told["in_tmp"]).read_bytes,
-        "write to /dev/null": lambda: Path("/dev/null").write_text("x"),
-        "append to /dev/null": lambda: run("sh", "-c", "echo x > /dev/null && echo x >> /dev/null"),
-        "read /dev/urandom": lambda: os.close(os.open("/dev/urandom", os.O_RDONLY)),
-        "share memory": share_memory,
-        "use a semaphore": lambda: Semaphore(1).acquire(),
-        "write to /dev/stderr": lambda: run("sh", "-c", "echo to stderr >> /dev/stderr"),
-        "listen on its port": lambda: listen(int(os.environ["PORT"])),
-        "connect to another program": lambda: socket.create_connection(("127.0.0.1", told["port"])).close(),
-        "read its own environment": Path("/proc/self/environ").read_bytes,
-        "signal its own group": lambda: os.killpg(0, 0),
-        "end its own child": lambda: with_child(lambda pid: os.kill(pid, signal.SIGKILL)),
-        "trace its own child": lambda: with_child(trace),
-        "read its own child's environment": lambda: with_child(
-            lambda pid: Path(f"/proc/{pid}/environ").read_bytes()
-        ),
-    }
+def system_call(number: int, *arguments: object) -> int:
+    given = (ctypes.c_long(each) if isinstance(each, int) else each for each in arguments)
+    return checked(libc.syscall(ctypes.c_long(number), *given))
 
 
-def checked(result: int) -> None:
-    if result < 0:
-        raise OSError(ctypes.get_errno(), "")
+def limits(most: int) -> ctypes.Array:
+    return (ctypes.c_uint64 * 2)(most, most)
+
+
+def change_by_descriptor(path: str) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fchmod(descriptor, 0o777)
+    finally:
+        os.close(descriptor)
 
 
 def read_by_link(secret: Path) -> None:
@@ -201,9 +223,7 @@ def copy_memory(pid: int) -> None:
     there = Part(0x400000, 8)
     try:
         one, none = ctypes.c_long(1), ctypes.c_long(0)
-        checked(
-            _libc.syscall(_PROCESS_VM_READV, pid, ctypes.byref(here), one, ctypes.byref(there), one, none)
-        )
+        checked(libc.syscall(_PROCESS_VM_READV, pid, ctypes.byref(here), one, ctypes.byref(there), one, none))
     except OSError as error:
         if error.errno != errno.EFAULT:  # the address is not there; looking was allowed
             raise
@@ -212,73 +232,9 @@ def copy_memory(pid: int) -> None:
 def take_descriptor(pid: int) -> None:
     held = os.pidfd_open(pid)
     try:
-        checked(_libc.syscall(_PIDFD_GETFD, held, 0, 0))
+        checked(libc.syscall(_PIDFD_GETFD, held, 0, 0))
     finally:
         os.close(held)
-
-
-def trace(pid: int) -> None:
-    checked(_libc.ptrace(_PTRACE_ATTACH, pid, None, None))
-    os.waitpid(pid, 0)
-    checked(_libc.ptrace(_PTRACE_DETACH, pid, None, None))
-
-
-def write_own(folder: Path) -> None:
-    (folder / "a/b").mkdir(parents=True, exist_ok=True)
-    (folder / "a/b/c").write_text("x")
-    assert (folder / "a/b/c").read_text() == "x"
-    os.truncate(folder / "a/b/c", 0)
-    (folder / "a/b/c").unlink()
-    (folder / "a/b").rmdir()
-    os.mkfifo(folder / "a/fifo")
-    (folder / "a/fifo").unlink()
-
-
-def move(source: Path, target: Path) -> None:
-    source.write_text("x")
-    source.rename(target)
-
-
-def bind_unix(path: Path) -> None:
-    with socket.socket(socket.AF_UNIX) as server:
-        server.bind(str(path))
-        server.listen()
-        with socket.socket(socket.AF_UNIX) as client:
-            client.connect(str(path))
-
-
-def run_own() -> None:
-    program = Path("program")
-    program.write_text("#!/bin/sh\nexit 0\n")
-    program.chmod(0o755)
-    run("./program")
-
-
-def run(*command: str) -> None:
-    done = subprocess.run(command, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
-
-
-def share_memory() -> None:
-    shared = shared_memory.SharedMemory(create=True, size=64)
-    shared.buf[0] = 1
-    shared.close()
-    shared.unlink()
-
-
-def listen(port: int) -> None:
-    with socket.create_server(("127.0.0.1", port)):
-        socket.create_connection(("127.0.0.1", port)).close()
-
-
-def with_child(act: Callable[[int], object]) -> None:
-    child = subprocess.Popen(["sleep", "1000"])
-    try:
-        act(child.pid)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            child.kill()
-        child.wait()
 
 
 if __name__ == "__main__":

@@ -14,14 +14,18 @@ def is_alive(pid: int) -> bool:
 
 def replica_pids(replica_id: str) -> list[int]:
     """Every process that was started as this replica, or by it."""
-    return proc.carriers(replica_id)
+    return proc.carriers([replica_id])
 
 
 async def main_pid(replica_id: str) -> int:
     """The replica's one process that leads its session, as soon as it runs its command."""
 
     def leaders() -> list[int]:
-        return [pid for pid in replica_pids(replica_id) if _leads_its_session(pid)]
+        # By the environment alone: what a replica has hidden may lead a session too.
+        return [pid for pid in replica_pids(replica_id) if _leads_its_session(pid) and _carries(pid)]
+
+    def _carries(pid: int) -> bool:
+        return proc.carries(pid, replica_id)
 
     await eventually(leaders, because=f"replica {replica_id} has no process")
     found = leaders()

@@ -5,6 +5,7 @@ In the api's place it answers the health check. In health's place it starts a ch
 
 import os
 import signal
+import socket
 import subprocess
 import sys
 from http.server import BaseHTTPRequestHandler, HTTPServer
@@ -26,7 +27,10 @@ def main() -> None:
     if name == "health":
         subprocess.Popen(["sleep", "1000"], start_new_session=True)
     if name == "api":
-        HTTPServer(("127.0.0.1", int(os.environ["SPECSTREAM_API_PORT"])), _Healthy).serve_forever()
+        server = HTTPServer(("127.0.0.1", 0), _Healthy, bind_and_activate=False)
+        server.socket.close()
+        server.socket = socket.socket(fileno=int(os.environ["SPECSTREAM_API_SOCKET"]))
+        server.serve_forever()
     while True:
         signal.pause()
 

@@ -28,11 +28,12 @@ class _Program(ctypes.Structure):
     _fields_ = (("length", ctypes.c_uint16), ("filter", ctypes.POINTER(_Instruction)))
 
 
-def main(command: list[str]) -> None:
+def run_without(call: int, error: int, command: list[str]) -> None:
+    """Run the command where this system call gives this error."""
     instructions = (_Instruction * 4)(
         _Instruction(_LOAD_WORD, 0, 0, 0),  # the number of the call
-        _Instruction(_JUMP_IF_EQUAL, 0, 1, _LANDLOCK_CREATE_RULESET),
-        _Instruction(_RETURN, 0, 0, _ERRNO | errno.ENOSYS),
+        _Instruction(_JUMP_IF_EQUAL, 0, 1, call),
+        _Instruction(_RETURN, 0, 0, _ERRNO | error),
         _Instruction(_RETURN, 0, 0, _ALLOW),
     )
     program = _Program(len(instructions), instructions)
@@ -45,4 +46,4 @@ def main(command: list[str]) -> None:
 
 
 if __name__ == "__main__":
-    main(sys.argv[1:])
+    run_without(_LANDLOCK_CREATE_RULESET, errno.ENOSYS, sys.argv[1:])

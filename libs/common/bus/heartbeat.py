@@ -1,26 +1,50 @@
 """Heartbeats: how a service says that it moves. A signal: droppable, never in the log."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
+import structlog
 from faststream.nats import NatsBroker
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, model_validator
 
 from libs.common.bus import subjects
 from libs.common.clock import Clock, utc_now
 
+logger = structlog.get_logger()
+
 MOST_SET_ASIDE = 20
 """Named in one heartbeat, which has to stay small."""
 
+MOST_UNKNOWN = 10
+"""Keys of one heartbeat that are not understood and are said."""
 
-class SetAside(BaseModel):
+
+@lru_cache(maxsize=1000)
+def _say_once(kind: str, key: str) -> None:
+    logger.warning("a key that a later version sends is not understood", kind=kind, key=key)
+
+
+class _OfAnyVersion(BaseModel):
+    """What this version does not know is left out, and said once: an upgrade goes service by service."""
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    @model_validator(mode="before")
+    @classmethod
+    def _say_unknown(cls, given: Any) -> Any:
+        if isinstance(given, Mapping):
+            for key in sorted(map(str, given.keys() - cls.model_fields.keys()))[:MOST_UNKNOWN]:
+                _say_once(cls.__name__, key[:100])
+        return given
+
+
+class SetAside(_OfAnyVersion):
     """A deployment (or, for the api, a name) that could not be handled, so that all others go on without it.
 
     subject: its id. reason: in one sentence. since: of the first failure in a row. attempts: so far.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     subject: str
     reason: str
@@ -28,14 +52,12 @@ class SetAside(BaseModel):
     attempts: int
 
 
-class Heartbeat(BaseModel):
+class Heartbeat(_OfAnyVersion):
     """service: its name. applied_sequence: the last event it has taken in. sent_at: its own clock.
 
     problem: why it is not ready, in one sentence; empty when it is, or when it only starts.
     set_aside: what it works without; at most `MOST_SET_ASIDE`, the longest first.
     """
-
-    model_config = ConfigDict(frozen=True, extra="ignore")
 
     service: str
     pid: int

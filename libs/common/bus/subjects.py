@@ -3,6 +3,9 @@
 PLATFORM_ACCOUNT = "platform"
 """The broker's account that holds every stream of ours."""
 
+MIRROR_ACCOUNT = "mirror"
+"""The one that holds the copy of the events that other systems read."""
+
 EVENTS_STREAM = "EVENTS"
 COMMANDS_STREAM = "COMMANDS"
 SIGNALS_STREAM = "SIGNALS"

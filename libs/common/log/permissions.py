@@ -29,14 +29,14 @@ def service(name: str) -> Permissions:
     return Permissions((heartbeat(name),), (f"_INBOX_{name}.>",))
 
 
-def reader(stream: str = EVENTS_STREAM) -> Permissions:
-    """Load, read and follow; the stream's information says which log it is."""
+def reader(consumers: Iterable[str], stream: str = EVENTS_STREAM) -> Permissions:
+    """Load, read and follow, by consumers of these names; the stream's information says which log it is."""
     return Permissions(
         (
             f"$JS.API.STREAM.INFO.{stream}",
             f"$JS.API.DIRECT.GET.{stream}",
             f"$JS.API.STREAM.MSG.GET.{stream}",
-            f"$JS.API.CONSUMER.CREATE.{stream}.*",
+            *(f"$JS.API.CONSUMER.CREATE.{stream}.{name}" for name in consumers),
             f"$JS.FC.{stream}.>",
             f"$JS.FC.*.*.{stream}.>",
         )
@@ -48,7 +48,7 @@ def appender(facts: Iterable[str]) -> Permissions:
 
     Nobody may publish to the facts' own subjects: what is heard there is what the log has stored.
     """
-    return reader() + Permissions(tuple(append_subject(fact) for fact in facts))
+    return reader(consumers=()) + Permissions(tuple(append_subject(fact) for fact in facts))
 
 
 def worker(stream: str, durable: str) -> Permissions:

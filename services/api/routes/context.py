@@ -39,7 +39,7 @@ class Api:
 
     archive: the log as stored. importer: fills an empty one.
     exported_head: the file that keeps the head of the last export. stopping: set when the process ends, so
-    that streams end too.
+    that streams end too. event_streams: those that are open.
     """
 
     log: EventLog
@@ -56,6 +56,7 @@ class Api:
     edge_port: int
     log_condition: LogCondition = field(default_factory=LogCondition)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    event_streams: set[object] = field(default_factory=set)
 
 
 def _api(request: Request) -> Api:

@@ -10,9 +10,10 @@ from fastapi import Query as QueryParameters
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
-from libs.common.errors import LogUnavailable
+from libs.common.errors import LogUnavailable, Temporary
 from libs.common.events.catalogue import CATALOGUE
 from libs.common.events.envelope import Recorded, select
+from libs.common.log.consumer_names import MOST_EVENT_STREAMS
 from libs.common.log.port import EventLog
 from services.api.commands.known_ids import is_id
 from services.api.routes.context import Api, ApiContext, ApiRoute, Query, refuse
@@ -62,6 +63,8 @@ async def list_events(
         if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= 18):
             raise refuse("Last-Event-ID", "is not a sequence", last_event_id[:100], "a sequence")
         after = int(last_event_id)
+    if len(api.event_streams) >= MOST_EVENT_STREAMS:
+        raise Temporary(f"{MOST_EVENT_STREAMS} event streams are open, and there are no more at once")
     return StreamingResponse(
         _stream(api, subjects, after),
         media_type="text/event-stream",
@@ -90,11 +93,12 @@ async def _page(api: Api, subjects: str, query: EventsQuery) -> EventPage:
 
 async def _stream(api: Api, subjects: str, after: int) -> AsyncIterator[bytes]:
     """Until the client leaves or the process ends. What cuts it off is taken up by `Last-Event-ID`."""
-    yield COMMENT
-    stopping = asyncio.ensure_future(api.stopping.wait())
     events = _events(api.log, subjects, after)
+    api.event_streams.add(events)
+    stopping = asyncio.ensure_future(api.stopping.wait())
     waiting = asyncio.ensure_future(anext(events))
     try:
+        yield COMMENT
         while not api.stopping.is_set():
             await asyncio.wait({waiting, stopping}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
@@ -103,6 +107,7 @@ async def _stream(api: Api, subjects: str, after: int) -> AsyncIterator[bytes]:
             else:
                 yield COMMENT
     finally:
+        api.event_streams.discard(events)
         stopping.cancel()
         waiting.cancel()
         await asyncio.gather(waiting, stopping, return_exceptions=True)

@@ -19,7 +19,7 @@ from libs.common.cluster.local.shim import capabilities, landlock
 from tests.support import intruder
 from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, run_of, template, workload
 from tests.support.polling import eventually
-from tests.support.processes import main_pid, parent
+from tests.support.processes import is_alive, kill, main_pid, parent
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = intruder.__file__
@@ -160,7 +160,7 @@ async def test_an_intruder_reaches_nothing_past_its_folders_and_can_work(attacke
     report = await report_of_an_intruder(attacked)
     assert report["uid"] == attacked.user
 
-    refusals = {"EACCES", "EPERM", "EXDEV"}
+    refusals = {"EACCES", "EPERM", "EXDEV", "EROFS"}
     assert {name: came for name, came in report["attacks"].items() if came not in refusals} == {}
     assert {name: came for name, came in report["needs"].items() if came != "done"} == {}
     assert set(report["capabilities"]) <= set(capabilities.KEPT)
@@ -173,6 +173,42 @@ async def test_an_intruder_reaches_nothing_past_its_folders_and_can_work(attacke
     assert attacked.service.poll() is None
     shown = await attacked.world.until(all_run(2))
     assert all(replica.attempt == 0 for replica in shown)
+
+
+LEAVE_A_STRAY = """
+import os, sys, time
+if os.fork() == 0:
+    os.setsid()
+    if os.fork() == 0:
+        with open("pid", "w") as file:
+            file.write(str(os.getpid()))
+        os.rename("pid", "stray")
+        os.chdir("/")
+        os.closerange(0, 1024)
+        os.execve(sys.executable, [sys.executable, "-c", "import time; time.sleep(1000)"], {})
+    os._exit(0)
+time.sleep(1000)
+"""
+
+
+async def test_what_hid_from_a_shim_that_was_killed_ends_with_its_replica(attacked):
+    """It has no longer the replica's environment, lock, session or directory, and is nobody's child."""
+    world = attacked.world
+    of = template(attacked.python, "-c", LEAVE_A_STRAY)
+    await world.cluster.apply(workload(run_of(1, of=of)), fence=1)
+    (replica,) = await world.until(all_run(1))
+    noted = attacked.home / "replicas/deployments" / DEPLOYMENT / replica.replica_id / "cwd/stray"
+    await eventually(noted.exists)
+    stray = int(noted.read_text())
+    await eventually(lambda: Path(f"/proc/{stray}/environ").read_bytes() == b"")
+    process = await main_pid(replica.replica_id)
+    shim = parent(process)
+    kill(shim)
+    await eventually(lambda: not is_alive(shim))
+    await world.cluster.remove(DEPLOYMENT, fence=2)
+    await world.until_gone()
+    assert not is_alive(process)
+    assert not is_alive(stray)
 
 
 SHOW = """
@@ -216,6 +252,55 @@ def test_without_landlock_the_cluster_says_so(tmp_path):
     asked = [sys.executable, "-m", "tests.support.without_landlock", sys.executable, "-c", code]
     told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
     assert told.stdout.startswith("replicas are not confined: this kernel has no Landlock"), told
+
+
+REPORT_MOUNTS = """
+import os, time
+try:
+    os.chmod(os.environ["BESIDE"], 0o600)
+    print("changed", flush=True)
+except OSError as error:
+    print(error.strerror, flush=True)
+try:
+    print(len(os.listdir(os.path.dirname(os.environ["BESIDE"]))), flush=True)
+except OSError as error:
+    print(error.strerror, flush=True)
+time.sleep(1000)
+"""
+
+
+async def test_without_namespaces_the_rest_of_the_confinement_stays(tmp_path):
+    secret = tmp_path / "home/api-key"
+    secret.parent.mkdir()
+    secret.touch(mode=0o644)
+    python = an_executable(
+        tmp_path / "python",
+        f"export PYTHONPATH={ROOT}",
+        f'exec {sys.executable} -m tests.support.without_mounts {sys.executable} "$@"',
+    )
+    world = LocalWorld(tmp_path / "home/replicas")
+    world.cluster = LocalCluster(world.root, grace_seconds=5, python=python)
+    try:
+        of = template(sys.executable, "-c", REPORT_MOUNTS, BESIDE=str(secret))
+        await world.cluster.apply(workload(run_of(1, of=of)), fence=1)
+
+        async def said():
+            lines = [line.message async for line in world.cluster.logs(DEPLOYMENT)]
+            return lines if len(lines) == 2 else None
+
+        assert await eventually(said) == ["changed", "Permission denied"]
+    finally:
+        await world.cluster.shutdown(grace_seconds=0)
+
+
+def test_without_namespaces_the_cluster_says_so(tmp_path):
+    code = (
+        "from pathlib import Path; from libs.common.cluster.local.cluster import LocalCluster; "
+        f"print(*LocalCluster(Path({str(tmp_path)!r})).notices)"
+    )
+    asked = [sys.executable, "-m", "tests.support.without_mounts", sys.executable, "-c", code]
+    told = subprocess.run(asked, cwd=ROOT, capture_output=True, text=True, check=False)
+    assert told.stdout.startswith("replicas can change modes and times of files"), told
 
 
 def make_checkout(checkout: Path) -> Path:

@@ -16,6 +16,7 @@ from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import Aggregate, Draft, select
 from libs.common.events.name import NameReleased
 from libs.common.log import permissions
+from libs.common.log.consumer_names import USUAL, names_of
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.permissions import Permissions
 from libs.common.log.port import CaughtUp
@@ -23,12 +24,12 @@ from libs.common.log.provision import ProvisionSettings, main
 from tests.support.names import CAUSE, claim, name
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
-from tests.support.polling import PATIENCE_S
+from tests.support.polling import PATIENCE_S, eventually
 
 USERS = {
     "provision": Permissions((">",), (">",)),
     "writer": permissions.service("writer") + permissions.appender(["events.*.name.*.*"]),
-    "reader": permissions.service("reader") + permissions.reader(),
+    "reader": permissions.service("reader") + permissions.reader(names_of("reader")),
     "worker": permissions.service("worker") + permissions.worker("EVENTS", "reconciler"),
 }
 
@@ -93,7 +94,7 @@ async def test_a_reader_can_load_read_and_follow(connect: Connect):
             drafts = [claim(name(f"n{n}")) for n in range(start, start + 500)]
             await log.append(drafts, heads={}, cause=CAUSE)
     async with connect("reader") as client:
-        log = JetStreamLog(client, source="specstream/reader", deadline_s=5)
+        log = JetStreamLog(client, source="specstream/reader", deadline_s=5, consumers=names_of("reader"))
         assert len((await log.load(select(kind="name"))).events) == 1500
         assert len([event async for event in log.read(">")]) == 1500
         assert await log.sequence_at((await log.load(name("n1499").filter)).events[0].time) == 1500
@@ -102,6 +103,62 @@ async def test_a_reader_can_load_read_and_follow(connect: Connect):
                 if isinstance(event, CaughtUp):
                     break
         assert event.sequence == 1500
+
+
+async def test_a_reader_makes_consumers_by_its_own_names_alone_and_so_only_so_many(connect: Connect):
+    async with connect("reader") as client:
+
+        async def made(name: str) -> bool:
+            config = {
+                "name": name,
+                "deliver_subject": client.new_inbox(),
+                "ack_policy": "none",
+                "inactive_threshold": 60 * 10**9,
+            }
+            asked = json.dumps({"stream_name": "EVENTS", "config": config, "action": "create"}).encode()
+            try:
+                answer = await client.request(f"$JS.API.CONSUMER.CREATE.EVENTS.{name}", asked, timeout=0.5)
+            except NoAnswer:
+                return False
+            return "error" not in json.loads(answer.data)
+
+        wanted = [*names_of("reader"), "reader", "reader-x", f"reader-{USUAL}", "writer-0", "reconciler"]
+        outcomes = await asyncio.gather(*(made(each) for each in wanted))
+        assert {each for each, is_so in zip(wanted, outcomes, strict=True) if is_so} == set(
+            names_of("reader")
+        )
+
+
+async def test_a_follower_that_gets_no_consumer_says_so_until_it_gets_one(connect: Connect):
+    """All of its names are taken by another process of the same service."""
+    told: list[str] = []
+    (name_,) = names_of("reader")[:1]
+
+    async def follow(log: JetStreamLog) -> None:
+        async with aclosing(log.follow(">")) as events:
+            async for _ in events:
+                pass
+
+    async with connect("reader") as client, connect("reader") as other:
+        first = JetStreamLog(other, source="specstream/reader", consumers=[name_])
+        second = JetStreamLog(
+            client, source="specstream/reader", consumers=[name_], on_stuck=told.append, deadline_s=5
+        )
+        taking = asyncio.ensure_future(follow(first))
+        async with connect("provision") as owner:
+            await eventually(lambda: is_consumer(owner, name_))
+        following = asyncio.ensure_future(follow(second))
+        await eventually(lambda: told, within_s=20)
+        assert told[-1] == ("the log cannot be followed: all consumers that this service may have are in use")
+        taking.cancel()
+        await asyncio.gather(taking, return_exceptions=True)
+        await eventually(lambda: told[-1] == "", within_s=30)
+        following.cancel()
+        await asyncio.gather(following, return_exceptions=True)
+
+
+async def is_consumer(owner: Client, name: str) -> bool:
+    return any(info.name == name for info in await owner.jetstream().consumers_info("EVENTS"))
 
 
 async def test_a_foreign_fact_is_denied(connect: Connect):

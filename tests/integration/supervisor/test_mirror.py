@@ -2,6 +2,7 @@
 
 import pytest
 
+from libs.common.bus.server_health import complaint_of_the_mirror
 from libs.common.log.provision import provision
 from tests.support.nats_users import connected_as
 from tests.support.polling import eventually
@@ -50,3 +51,22 @@ async def append(platform, name, events):
     async with connected_as(platform, "api") as api:
         for place in range(events):
             await api.jetstream().publish(f"append.default.name.{name}{place}.NameClaimed", b"{}")
+
+
+async def test_a_mirror_that_is_lost_while_all_runs_is_made_again_at_once(make_platform):
+    platform = make_platform()
+    await platform.start_and_wait()
+    await append(platform, "a", 5)
+    await eventually(lambda: last_of_the_mirror(platform, 5))
+    async with connected_as(platform, "provision-mirror") as owner:
+        await owner.jetstream().delete_stream("EVENTS")
+    seed = platform.home / "nats/monitor.nk"
+    url = f"nats://127.0.0.1:{platform.ports()['nats']}"
+    assert "EVENTS" in await complaint_of_the_mirror(url, seed)
+    await eventually(lambda: "the copy of the events for other systems is made again" in platform.output)
+
+    async def is_back() -> bool:
+        return not await complaint_of_the_mirror(url, seed)
+
+    await eventually(is_back, within_s=30)
+    await eventually(lambda: last_of_the_mirror(platform, 5), within_s=30)

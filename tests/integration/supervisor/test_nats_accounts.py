@@ -5,6 +5,7 @@ import json
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
+from itertools import count
 
 import pytest
 from nats.aio.client import Client
@@ -15,6 +16,7 @@ from nats.js.errors import APIError, NotFoundError
 
 from libs.common.bus import subjects
 from libs.common.ids import new_id
+from libs.common.log.consumer_names import USUAL, names_of
 from libs.common.log.filters import matches_any
 from libs.common.log.mirror_subjects import MOST_CONSUMERS
 from libs.supervisor.nats_config import permissions_of
@@ -177,13 +179,17 @@ async def test_no_consumer_of_another_system_delivers_to_what_is_ours(
         assert await owner.jetstream().stream_info("EVENTS")
 
 
+_made = count()
+"""A name is taken for some seconds after its consumer was left."""
+
+
 async def assert_nothing_is_delivered(platform: PlatformProcess, user: str, subject: str) -> None:
     async with connected_as(platform, "api") as api:
         await api.jetstream().publish("append.default.name.a.NameClaimed", b"{}")
     async with connected_as(platform, user) as client, watching(platform) as watched:
         for deliver, is_sentinel in ((subject, False), (client.new_inbox(), True)):
             came = await client.subscribe(deliver) if is_sentinel else None
-            name = new_id()
+            name = names_of(user)[next(_made) % USUAL]
             config = {
                 "name": name,
                 "deliver_subject": deliver,
@@ -204,7 +210,7 @@ async def assert_nothing_is_delivered(platform: PlatformProcess, user: str, subj
 async def test_a_followers_consumer_cannot_be_the_reconcilers(lasting_platform: PlatformProcess, user: str):
     request = {"stream_name": "EVENTS", "config": {"durable_name": "reconciler", "max_deliver": 1}}
     async with connected_as(lasting_platform, user) as client, watching(lasting_platform) as watched:
-        for name in ("reconciler", "other"):
+        for name in ("reconciler", names_of(user)[0]):
             subject = f"$JS.API.CONSUMER.CREATE.EVENTS.{name}"
             found = await answer(client, subject, json.dumps(request).encode())
             assert found is None or "error" in json.loads(found.data)

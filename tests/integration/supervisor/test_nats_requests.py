@@ -9,7 +9,7 @@ from tests.support.platform_process import PlatformProcess
 from tests.support.polling import PATIENCE_S
 
 STREAMS = ("EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "PARKED", "PROBES")
-CONSUMERS = ("reconciler", "api-commands", "own")
+CONSUMERS = ("reconciler", "api-commands", "own", "api-0", "health-0")
 
 OF_THE_SERVER = (
     "INFO",
@@ -74,9 +74,6 @@ _READS = {
     "STREAM.INFO.EVENTS",
     "STREAM.MSG.GET.EVENTS",
     "DIRECT.GET.EVENTS",
-    "CONSUMER.CREATE.EVENTS.own",
-    # A consumer of EVENTS that has the name of the one of COMMANDS is another one.
-    "CONSUMER.CREATE.EVENTS.api-commands",
 }
 _OTHERS = {
     "INFO",
@@ -105,6 +102,7 @@ _OTHERS = {
 ANSWERED = {
     "api": {
         *_READS,
+        "CONSUMER.CREATE.EVENTS.api-0",
         "STREAM.MSG.GET.OUTCOMES",
         "CONSUMER.INFO.COMMANDS.api-commands",
         "CONSUMER.MSG.NEXT.COMMANDS.api-commands",
@@ -114,7 +112,7 @@ ANSWERED = {
         "CONSUMER.INFO.EVENTS.reconciler",
         "CONSUMER.MSG.NEXT.EVENTS.reconciler",
     },
-    "health": _READS,
+    "health": {*_READS, "CONSUMER.CREATE.EVENTS.health-0"},
     "autoscaler": _READS,
     "router": _READS,
     # In the account of the mirror: no stream or consumer of that name there is ours.

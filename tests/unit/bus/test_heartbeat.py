@@ -1,6 +1,8 @@
 """A heartbeat of the version before and of the one after is understood while an upgrade is under way."""
 
-from libs.common.bus.heartbeat import Heartbeat
+from structlog.testing import capture_logs
+
+from libs.common.bus.heartbeat import MOST_UNKNOWN, Heartbeat
 from libs.common.clock import utc_now
 
 EARLIER = {"service": "health", "pid": 1, "is_ready": True, "applied_sequence": 7, "sent_at": utc_now()}
@@ -15,3 +17,16 @@ def test_what_a_later_one_says_beyond_this_is_left_out():
     aside = {"subject": "d", "reason": "r", "since": utc_now(), "attempts": 1}
     later = EARLIER | {"set_aside": [aside | {"added": 1}], "added": {"by": "a later version"}}
     assert Heartbeat.model_validate(later) == Heartbeat.model_validate(EARLIER | {"set_aside": [aside]})
+
+
+def test_what_is_left_out_is_said_once():
+    with capture_logs() as said:
+        for _ in range(3):
+            Heartbeat.model_validate(EARLIER | {"unheard": 1})
+    assert [(line["kind"], line["key"]) for line in said] == [("Heartbeat", "unheard")]
+
+
+def test_many_unknown_keys_fill_no_log():
+    with capture_logs() as said:
+        Heartbeat.model_validate(EARLIER | {f"many{number}": 1 for number in range(100)})
+    assert len(said) == MOST_UNKNOWN

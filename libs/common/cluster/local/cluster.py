@@ -273,8 +273,8 @@ class LocalCluster:
 
 
 def _kill_all(replica_ids: set[str]) -> bool:
-    """SIGKILL whatever carries one of these ids; False when there is nothing."""
-    carriers = [pid for pid in proc.pids() if proc.carried_id(pid) in replica_ids]
+    """SIGKILL whatever is one of these replicas'; False when there is nothing."""
+    carriers = proc.carriers(replica_ids)
     for pid in carriers:
         kill(pid)
     return any(proc.start_ticks(pid) is not None for pid in carriers)

@@ -12,12 +12,14 @@ from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.errors import LogImporting, LogUnavailable
 from libs.common.events.envelope import Cause, Draft, Position, Recorded
 from libs.common.log import wire
+from libs.common.log.consumer_names import ConsumerNames
 from libs.common.log.filters import ALL, disjoint, matches_any
 from libs.common.log.jetstream.append import Appender
 from libs.common.log.jetstream.direct_get import DirectGet, TooManySubjects
 from libs.common.log.jetstream.found import Found
 from libs.common.log.jetstream.link import Link
 from libs.common.log.jetstream.standing import Standing
+from libs.common.log.jetstream.stuck import Stuck, Tell
 from libs.common.log.jetstream.tail import ConsumerLost, Tail
 from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import appended, check_restorable, seal
@@ -33,12 +35,18 @@ _PAGES = (100, 400)
 """Short reads need no consumer, which is an object on the broker; long ones are faster with one."""
 
 
+def _tell_nobody(_: str) -> None:
+    """A log that nobody has to be told about, as in a tool."""
+
+
 class JetStreamLog:
     """An `EventLog` and `Archive` over a connected client, which it shares and never closes.
 
     source: the `ce-source` of its events, `specstream/<service>`.
     deadline_s: how long an unknown outcome is cleared up, and a read tried, before LogUnavailable.
     attempt_s: how long one answer is waited for.
+    consumers: the names that the broker lets it give its consumers; None where any will do.
+    on_stuck: is told when the log cannot be followed for some seconds, and when it can be again.
     """
 
     def __init__(
@@ -48,6 +56,8 @@ class JetStreamLog:
         source: str,
         deadline_s: float = 30.0,
         attempt_s: float = 2.0,
+        consumers: Sequence[str] | None = None,
+        on_stuck: Tell = _tell_nobody,
         clock: Clock = utc_now,
         ticks: Ticks = monotonic,
     ) -> None:
@@ -56,6 +66,8 @@ class JetStreamLog:
         self._deadline_s = deadline_s
         self._clock = clock
         self._unread = Unread()
+        self._names = ConsumerNames(consumers)
+        self._stuck = Stuck(on_stuck, ticks)
         self._direct = DirectGet(self._link, STREAM, deadline_s=deadline_s, attempt_s=attempt_s)
         self._standing = Standing(
             self._link, self._direct, STREAM, deadline_s=deadline_s, attempt_s=attempt_s
@@ -111,41 +123,48 @@ class JetStreamLog:
     async def follow(
         self, *filters: str, after: int | None = None
     ) -> AsyncIterator[Recorded | CaughtUp | Importing]:
+        follower = object()
         narrow = disjoint(filters)
         is_exact = all(one in filters for one in narrow)
         given = after
         target: int | None = None
         is_caught_up = False
-        while True:
-            try:
-                await self._standing.check()
-                if target is None:
-                    target = max(await self.last_sequence(), after or 0)
-                async with Tail(self._link, STREAM, narrow, after=given) as tail:
-                    if not is_caught_up and tail.pending == 0:
-                        is_caught_up = True
-                        yield CaughtUp(max(target, given or 0))
-                    while True:
-                        for found, _, pending in await tail.next():
-                            if is_caught_up:
-                                _stop_at_import(found)
-                            given = found.sequence
-                            self._standing.saw(given, found.headers.get(wire.HASH, ""))
-                            if is_exact or matches_any(filters, found.subject):
-                                yield self._recorded(found)
-                            if not is_caught_up and (pending == 0 or given >= target):
-                                is_caught_up = True
-                                yield CaughtUp(max(target, given))
-            except LogImporting as importing:
-                # What was followed until now is an empty log: it is followed anew once the import is whole.
-                yield Importing(importing.sequence, importing.events)
-                given, target, is_caught_up = after, None, False
-                await asyncio.sleep(_IMPORT_PAUSE_S)
-            except (ConsumerLost, LogUnavailable) as lost:
-                if self._link.client.is_closed:
-                    raise LogUnavailable("the connection to the broker is closed") from lost
-                logger.info("follower lost its consumer", after=given, reason=str(lost))
-                await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - spreads the returning followers
+        try:
+            while True:
+                try:
+                    await self._standing.check()
+                    if target is None:
+                        target = max(await self.last_sequence(), after or 0)
+                    async with Tail(self._link, STREAM, narrow, after=given, names=self._names) as tail:
+                        self._stuck.goes_on(follower)
+                        if not is_caught_up and tail.pending == 0:
+                            is_caught_up = True
+                            yield CaughtUp(max(target, given or 0))
+                        while True:
+                            for found, _, pending in await tail.next():
+                                if is_caught_up:
+                                    _stop_at_import(found)
+                                given = found.sequence
+                                self._standing.saw(given, found.headers.get(wire.HASH, ""))
+                                if is_exact or matches_any(filters, found.subject):
+                                    yield self._recorded(found)
+                                if not is_caught_up and (pending == 0 or given >= target):
+                                    is_caught_up = True
+                                    yield CaughtUp(max(target, given))
+                except LogImporting as importing:
+                    # What was followed until now is an empty log; it is followed anew once the import is
+                    # whole.
+                    yield Importing(importing.sequence, importing.events)
+                    given, target, is_caught_up = after, None, False
+                    await asyncio.sleep(_IMPORT_PAUSE_S)
+                except (ConsumerLost, LogUnavailable) as lost:
+                    if self._link.client.is_closed:
+                        raise LogUnavailable("the connection to the broker is closed") from lost
+                    logger.info("follower lost its consumer", after=given, reason=str(lost))
+                    self._stuck.failed(follower, str(lost))
+                    await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - spreads the returning followers
+        finally:
+            self._stuck.goes_on(follower)
 
     async def last_sequence(self) -> int:
         await self._standing.identity()
@@ -191,7 +210,7 @@ class JetStreamLog:
         while True:
             newest: dict[str, Found] = {}
             try:
-                async with Tail(self._link, STREAM, narrow, after=None) as tail:
+                async with Tail(self._link, STREAM, narrow, after=None, names=self._names) as tail:
                     is_whole = tail.pending == 0
                     while not is_whole:
                         for found, _, pending in await tail.next():
@@ -221,7 +240,7 @@ class JetStreamLog:
         deadline = self._link.ticks() + self._deadline_s
         while after < last:
             try:
-                async with Tail(self._link, STREAM, narrow, after=after) as tail:
+                async with Tail(self._link, STREAM, narrow, after=after, names=self._names) as tail:
                     is_over = tail.pending == 0
                     while not is_over:
                         deliveries = await tail.next()

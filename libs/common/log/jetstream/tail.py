@@ -10,7 +10,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from libs.common.errors import LogUnavailable
-from libs.common.ids import new_id
+from libs.common.log.consumer_names import ConsumerNames
 from libs.common.log.jetstream.found import Delivery, from_consumer
 from libs.common.log.jetstream.link import Link, status
 
@@ -27,6 +27,9 @@ LEFT_BEHIND_S = 5.0
 
 MOST_AT_ONCE = 256
 
+_NAME_TAKEN = frozenset({10013, 10148})
+"""A consumer of this name exists, with another configuration or another inbox."""
+
 
 class ConsumerLost(Exception):
     """It has to be made again, from the last event that was taken from it."""
@@ -39,11 +42,15 @@ class Tail:
     pending: how many messages were waiting when it was made.
     """
 
-    def __init__(self, link: Link, stream: str, filters: tuple[str, ...], *, after: int | None) -> None:
+    def __init__(
+        self, link: Link, stream: str, filters: tuple[str, ...], *, after: int | None, names: ConsumerNames
+    ) -> None:
         self._link = link
         self._stream = stream
         self._filters = filters
         self._after = after
+        self._names = names
+        self._name = ""
         self._subscription: Subscription | None = None
         self._queue: deque[Msg] = deque()
         self._news = asyncio.Event()
@@ -65,12 +72,12 @@ class Tail:
         try:
             self.pending = await self._create(inbox)
         except BaseException:
-            await self._unsubscribe()
+            await self._leave()
             raise
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._unsubscribe()
+        await self._leave()
 
     async def next(self) -> list[Delivery]:
         """At least one message, in order; waits for it. Raises ConsumerLost."""
@@ -127,7 +134,18 @@ class Tail:
         self._news.set()
 
     async def _create(self, inbox: str) -> int:
-        name = new_id()
+        """By the first name that is free. What has ended keeps its name for `LEFT_BEHIND_S`."""
+        for name in self._names.candidates():
+            self._name = name
+            self._names.take(name)
+            pending = await self._create_named(name, inbox)
+            if pending is not None:
+                return pending
+            self._names.release(name)
+        raise ConsumerLost("all consumers that this service may have are in use")
+
+    async def _create_named(self, name: str, inbox: str) -> int | None:
+        """None when there is one of this name already."""
         config: dict[str, Any] = {
             "name": name,
             "deliver_subject": inbox,
@@ -149,11 +167,14 @@ class Tail:
         if message is None or status(message) is not None:
             raise ConsumerLost("no answer to its creation; a denied permission looks the same")
         answer = json.loads(message.data)
+        if answer.get("error", {}).get("err_code") in _NAME_TAKEN:
+            return None
         if "error" in answer:
             raise ConsumerLost(f"its creation was refused: {answer['error'].get('description')}")
         return int(answer["num_pending"])
 
-    async def _unsubscribe(self) -> None:
+    async def _leave(self) -> None:
+        self._names.release(self._name)
         subscription, self._subscription = self._subscription, None
         if subscription is None or self._link.client.is_closed or self._link.client.is_draining:
             return

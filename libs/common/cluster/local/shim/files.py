@@ -29,7 +29,8 @@ LOCK = "lock"
 LOG = "log"
 CWD = "cwd"
 TEMPORARY = "tmp"
-"""In the directory that all replicas of a home share: a directory for the temporary files of each."""
+"""In the directory that all replicas of a home share: a link to the temporary directory of each, for a short
+path."""
 GONE = "gone"
 """Beside the replicas of a deployment: the directories of those that have ended for good."""
 

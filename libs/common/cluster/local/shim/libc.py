@@ -38,6 +38,17 @@ def syscall(number: int, *arguments: Any) -> int:
     )
 
 
+def mount(source: str | None, target: str, flags: int) -> None:
+    """No file system of its own: it binds a directory, or changes how mounts propagate. Raises OSError."""
+    from_ = None if source is None else os.fsencode(source)
+    checked(_libc.mount(from_, os.fsencode(target), None, ctypes.c_ulong(flags), None))
+
+
+def unshare(flags: int) -> None:
+    """Raises OSError."""
+    checked(_libc.unshare(ctypes.c_int(flags)))
+
+
 def become_subreaper() -> None:
     """From now on the orphans among this process's descendants become its children."""
     prctl(_PR_SET_CHILD_SUBREAPER, 1)

@@ -1,6 +1,13 @@
-"""Which process is whose, from /proc. A pid alone never says so: it may have been given to another."""
+"""Which process is whose, from /proc. A pid alone never says so: it may have been given to another.
+
+A replica's process is known by the id in its environment, and by its mounts, among which is the replica's
+working directory: the first can be taken off, the second cannot.
+"""
 
 import os
+from collections.abc import Collection
+
+from libs.common.cluster.local.shim.files import CWD
 
 ID_VARIABLE = "SPECSTREAM_REPLICA_ID"
 
@@ -36,9 +43,34 @@ def pids() -> list[int]:
     return [int(name) for name in os.listdir("/proc") if name.isdigit()]
 
 
-def carriers(replica_id: str) -> list[int]:
-    """Every living process that was started with this replica's id."""
-    return [pid for pid in pids() if carries(pid, replica_id) and start_ticks(pid) is not None]
+def mount_points(pid: int) -> list[str]:
+    """Where something is mounted for the process; empty where that is what is mounted for this one."""
+    try:
+        if os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
+            return []
+        with open(f"/proc/{pid}/mountinfo", "rb") as file:
+            lines = file.read().splitlines()
+    except OSError:
+        return []  # it has ended, or is another user's
+    return [os.fsdecode(line.split(b" ")[4].decode("unicode_escape").encode("latin-1")) for line in lines]
+
+
+def belongs(pid: int, replica_ids: Collection[str]) -> bool:
+    """Whether the process is one of these replicas', as it was started or by its mounts."""
+    if carried_id(pid) in replica_ids:
+        return True
+    folders = (os.path.split(path) for path in mount_points(pid))
+    return any(name == CWD and _replica_of(folder) in replica_ids for folder, name in folders)
+
+
+def _replica_of(directory: str) -> str:
+    """Of one that is remembered its number stands before its id."""
+    return os.path.basename(directory).rpartition("-")[2]
+
+
+def carriers(replica_ids: Collection[str]) -> list[int]:
+    """Every living process of these replicas."""
+    return [pid for pid in pids() if belongs(pid, replica_ids) and start_ticks(pid) is not None]
 
 
 def children() -> list[int]:

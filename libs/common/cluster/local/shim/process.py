@@ -96,13 +96,12 @@ def spawn(
     argv: Sequence[str],
     env: Mapping[str, str],
     *,
-    cwd: str,
     log: int,
     inherited: Sequence[int],
     confinement: Confinement,
     before_exec: Callable[[int], None],
 ) -> Process:
-    """Start `file` in a session of its own, confined. Raises CannotStart.
+    """Start `file` in a session of its own, confined, in its own folder. Raises CannotStart.
 
     before_exec(pid) is called when the process exists and before it runs anything: what dies in between
     takes the process with it, so none ever runs that was not recorded. log: gets stdout and stderr.
@@ -116,7 +115,6 @@ def spawn(
             file,
             argv,
             env,
-            cwd=cwd,
             log=log,
             inherited=inherited,
             confinement=confinement,
@@ -147,7 +145,6 @@ def _become(
     argv: Sequence[str],
     env: Mapping[str, str],
     *,
-    cwd: str,
     log: int,
     inherited: Sequence[int],
     confinement: Confinement,
@@ -158,7 +155,6 @@ def _become(
         os.setsid()
         os.close(opener)
         if os.read(gate, 1):
-            os.chdir(cwd)
             os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
             os.dup2(log, 1)
             os.dup2(log, 2)
@@ -187,7 +183,7 @@ def _limit() -> None:
 def sweep(replica_id: str) -> None:
     """Kill whatever the replica's process has left behind, and return when nothing is left."""
     pause_s = 0.005
-    while left := {*proc.children(), *proc.carriers(replica_id)} - {os.getpid()}:
+    while left := {*proc.children(), *proc.carriers([replica_id])} - {os.getpid()}:
         killed = [pid for pid in left if kill(pid)]
         if not killed:
             return

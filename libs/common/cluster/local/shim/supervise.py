@@ -13,7 +13,7 @@ import select
 import sys
 import time
 
-from libs.common.cluster.local.shim import back_off, expand, files, libc, ports, proc, process
+from libs.common.cluster.local.shim import back_off, expand, files, libc, ports, proc, process, temporary
 from libs.common.cluster.local.shim.confine import Confinement
 from libs.common.cluster.local.shim.gone import delete, forget_oldest
 from libs.common.cluster.local.shim.log_keeper import LogKeeper, Teller
@@ -46,6 +46,7 @@ class Shim:
         self._teller = Teller()
         self._keeper = LogKeeper(self._deployment, self._log, record["order"], self._teller)
         self._root = os.path.dirname(os.path.dirname(self._deployment))
+        self._cwd = f"{directory}/{files.CWD}"
         self._temporary = f"{self._root}/{files.TEMPORARY}/{record['replica_id'][-12:]}"
         self._ports = ports.OwnPorts(self._root)
         self._control = os.open(f"{directory}/{files.CONTROL}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
@@ -123,9 +124,9 @@ class Shim:
             self._note_failure(f"cannot start: {error}", 126)
 
     def _spawn(self) -> Process:
-        cwd = f"{self._directory}/{files.CWD}"
-        for own in (cwd, self._temporary):
-            os.makedirs(own, mode=0o700, exist_ok=True)
+        cwd = self._cwd
+        os.makedirs(cwd, mode=0o700, exist_ok=True)
+        temporary.prepare(self._temporary, cwd)
         self._state.ports = self._ports.settle(self._template["ports"], self._state.ports)
         env = self._environment(cwd)
         argv = expand.expand_command(self._template["command"], env)
@@ -136,7 +137,7 @@ class Shim:
         try:
             confinement = Confinement(
                 private=os.path.dirname(self._root),
-                own=[cwd, self._temporary],
+                own=cwd,
                 writable=[self._log],
                 programs=[CHECKOUT, sys.base_prefix],
             )
@@ -144,7 +145,6 @@ class Shim:
                 file,
                 argv,
                 env,
-                cwd=cwd,
                 log=log,
                 inherited=[lock, *self._ports.descriptors],
                 confinement=confinement,
@@ -249,7 +249,7 @@ class Shim:
             self._process.collect()
         process.sweep(self._record["replica_id"])
         self._keeper.note(has_ended=True)
-        delete(self._temporary)
+        temporary.remove(self._temporary, self._cwd)
         try:
             os.close(self._lock())
             self._remember()

@@ -1,0 +1,80 @@
+"""A mount namespace of a process's own, in which everything but its own directories is read-only.
+
+Landlock says nothing about modes, owners, times and extended attributes of files: who owns a file may change
+them, whatever he may not open. On a read-only mount nobody may. Root makes the namespace as it is; any other
+user needs a user namespace around it, in which he stays who he is.
+"""
+
+import ctypes
+import os
+from collections.abc import Iterable
+
+from libs.common.cluster.local.shim import libc
+
+_CLONE_NEWNS = 0x00020000
+_CLONE_NEWUSER = 0x10000000
+_MS_BIND, _MS_REC, _MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
+_MOUNT_SETATTR = 442
+_AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
+_MOUNT_ATTR_RDONLY = 1
+
+
+class _MountAttr(ctypes.Structure):
+    _fields_ = (
+        ("attr_set", ctypes.c_uint64),
+        ("attr_clr", ctypes.c_uint64),
+        ("propagation", ctypes.c_uint64),
+        ("userns_fd", ctypes.c_uint64),
+    )
+
+
+def leave_writable(own: Iterable[str]) -> None:
+    """For this process and all that it starts, everything but these directories is read-only from now on.
+
+    The process must have one thread and hold no directory open: through that it would reach the mounts of
+    before. What is mounted or unmounted later for the whole machine is so here too.
+    Raises OSError where that cannot be had; the process is then what it was, or in a namespace like before.
+    """
+    _enter_namespace()
+    libc.mount(None, "/", _MS_REC | _MS_SLAVE)
+    present = [path for path in own if os.path.isdir(path)]
+    for path in present:
+        libc.mount(path, path, _MS_BIND)
+    _set_attributes("/", _MountAttr(attr_set=_MOUNT_ATTR_RDONLY), recursive=True)
+    for path in present:
+        _set_attributes(path, _MountAttr(attr_clr=_MOUNT_ATTR_RDONLY), recursive=False)
+
+
+def _enter_namespace() -> None:
+    user, group = os.geteuid(), os.getegid()
+    if user == 0:
+        libc.unshare(_CLONE_NEWNS)
+        return
+    libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS)
+    for name, text in (
+        ("setgroups", "deny"),
+        ("uid_map", f"{user} {user} 1"),
+        ("gid_map", f"{group} {group} 1"),
+    ):
+        with open(f"/proc/self/{name}", "w") as file:
+            file.write(text)
+
+
+def _set_attributes(path: str, attributes: _MountAttr, *, recursive: bool) -> None:
+    libc.syscall(
+        _MOUNT_SETATTR,
+        _AT_FDCWD,
+        os.fsencode(path),
+        _AT_RECURSIVE if recursive else 0,
+        ctypes.byref(attributes),
+        ctypes.sizeof(attributes),
+    )
+
+
+def can_be_had() -> bool:
+    """Whether this user may have such a namespace here. To be asked by a process that ends afterwards."""
+    try:
+        leave_writable(["/dev/shm"])  # noqa: S108 - some directory; nothing is written to it
+    except OSError:
+        return False
+    return True
