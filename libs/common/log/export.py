@@ -15,7 +15,7 @@ import base64
 import binascii
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -41,12 +41,12 @@ async def export(archive: Archive) -> AsyncIterator[bytes]:
     The last line is `{"head": {...}}`: keep it to notice later that the log was cut or changed. Events
     are exported as they are, also when they are corrupt or no events at all: only an import checks them.
     """
-    yield _line(FORMAT)
+    yield json_line(FORMAT)
     running = RunningHead()
     async for event in archive.read_raw():
         running.take(event)
         yield event_line(event)
-    yield _line({"head": running.head().to_wire()})
+    yield json_line({"head": running.head().to_wire()})
 
 
 async def import_(archive: Archive, lines: AsyncIterator[bytes], *, folder: Path | None = None) -> int:
@@ -138,7 +138,7 @@ async def _check(lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check) 
                 raise _broken(number, f"is not an event: {error!r}") from error
             if reason := checked.add(event) or (_not_of_version_1(checked, event) if version == 1 else None):
                 raise _broken(number, f"sequence {event.sequence}: {reason}")
-            spool.write(_line(content))
+            spool.write(json_line(content))
     if end is None:
         raise _broken(number + 1, "the file ends without its head: it is not whole")
     return end
@@ -186,13 +186,23 @@ def _broken(number: int, reason: str) -> BadRequest:
     return BadRequest(f"line {number} {reason}", [Issue(("line", number), reason)])
 
 
-def _line(content: dict[str, Any]) -> bytes:
+def json_line(content: dict[str, Any]) -> bytes:
+    """One line of an export."""
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def event_line(event: Stored) -> bytes:
     """One event as a line of an export."""
-    return _line(_to_wire(event))
+    return json_line(_to_wire(event))
+
+
+def stored_events(file: Path) -> Iterator[Stored]:
+    """The events of an export, which is believed."""
+    with file.open("rb") as lines:
+        for one in lines:
+            content = json.loads(one)
+            if "sequence" in content:
+                yield _from_wire(content)
 
 
 def _to_wire(event: Stored) -> dict[str, Any]:
