@@ -5,23 +5,25 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.errors import LogReplaced, LogUnavailable, Temporary
 from libs.common.events.envelope import Position, Recorded, select
+from libs.common.log.batches import batches
 from libs.common.log.port import CaughtUp, EventLog, Importing
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from services.api.database import cannot_write, empty, memory_database, read_position, write_checkpoint
-from services.api.projection import project_event
+from services.api.database import cannot_write, empty, memory_database, read_position, writer_beside
 from services.api.remaking import put_set_aside, read_set_aside, replace_rows
+from services.api.rows import Rows
+from services.api.writer import in_thread, put_checkpoint, take_all_in, take_in, transaction
 
 logger = structlog.get_logger()
 
 MAX_BATCH = 500
-"""Events in one transaction: replay is 20 times faster than one by one, and a batch takes 0.1 s."""
+"""Events in one transaction: replay is 20 times faster than one by one."""
 
 WRITE_AGAIN_S = 1.0
 
@@ -65,13 +67,21 @@ class Projector:
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _aside: Aside = field(init=False)
+    _writer: Engine = field(init=False)
 
     def __post_init__(self) -> None:
         self._aside = Aside("project", self.progress.set_aside)
+        self._writer = writer_beside(self.engine)
 
     async def run(self) -> None:
         """Never returns; raises what the database raises, unless it is that nothing can be written now, and
         LogReplaced: to be started again."""
+        try:
+            await self._run()
+        finally:
+            self._writer.dispose()
+
+    async def _run(self) -> None:
         identity = await self.log.identity()
         checkpoint = await self._fitting_checkpoint()
         async with self.engine.connect() as connection:
@@ -130,7 +140,7 @@ class Projector:
         )
         self.progress.hold(self.rebuilding)
         logger.warning("read models are not of this log", checkpoint=checkpoint.sequence, log_end=log_end)
-        await empty(self.engine)
+        await in_thread(empty, self._writer)
         # So that health says it, and a change is told why it is refused; reads wait for what the log shows.
         self.caught_up.set()
         return 0
@@ -155,7 +165,6 @@ class Projector:
             if events:
                 async with self._writing:
                     await self._take_in(events, identity)
-                    await self._advance(events[-1].sequence)
             if len(events) < len(batch):
                 self._complete()
 
@@ -168,9 +177,10 @@ class Projector:
     async def _take_in(self, events: Sequence[Recorded], identity: str) -> None:
         """As often as it takes: what is acknowledged is in the log, and a disk that is full has room again
         one day. Meanwhile the api says so and goes on answering."""
-        while True:
+        taken = 0
+        while taken < len(events):
             try:
-                await self._take_in_or_set_aside(events, identity)
+                taken += await self._take_in_or_set_aside(events[taken:], identity)
             except OperationalError as error:
                 if not cannot_write(error):
                     raise
@@ -184,34 +194,39 @@ class Projector:
                 logger.info("read models can be written again")
                 self.unwritable, self.progress.problem = "", ""
                 self.progress.is_ready = self.caught_up.is_set()
-            return
+            await self._advance(events[taken - 1].sequence)
 
-    async def _take_in_or_set_aside(self, events: Sequence[Recorded], identity: str) -> None:
-        """All of them; what fails is set aside with all that follows of it, and made anew later."""
+    async def _take_in_or_set_aside(self, events: Sequence[Recorded], identity: str) -> int:
+        """The first ones, how many; what fails is set aside with all that follows of it, and made anew
+        later."""
         if not any(event.aggregate.id in self._aside for event in events):
             try:
-                await apply_batch(self.engine, events, log=identity)
-                return
+                return await in_thread(take_in, self._writer, events, log=identity)
             except OperationalError:
                 raise  # the database itself
             except Exception as error:  # noqa: BLE001 - one of the events; which one shows below
                 logger.warning("events are taken in one by one", error=str(error), events=len(events))
         for event in events:
             await self._take_one_in(event, identity)
+        return len(events)
 
     async def _take_one_in(self, event: Recorded, identity: str) -> None:
         subject = event.aggregate.id
         if subject not in self._aside:
             try:
-                await apply_batch(self.engine, [event], log=identity)
+                await in_thread(take_in, self._writer, [event], log=identity)
                 return
             except OperationalError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
                 self._aside.failed(subject, error)
-        async with self.engine.begin() as connection:
-            await connection.run_sync(put_set_aside, [subject])
-            await write_checkpoint(connection, Position(event.sequence, identity, event.hash))
+        await in_thread(self._pass_over, event, identity)
+
+    def _pass_over(self, event: Recorded, identity: str) -> None:
+        with transaction(self._writer) as connection:
+            rows = Rows(connection)
+            put_set_aside(rows, event.aggregate.id)
+            put_checkpoint(rows, Position(event.sequence, identity, event.hash))
 
     async def _remake_due(self, identity: str) -> None:
         """Never returns; raises what the database raises."""
@@ -227,26 +242,21 @@ class Projector:
 
     async def _remake(self, subject: str, identity: str) -> None:
         """The rows of a deployment or project from all of its events, up to what reads show of the others."""
-        scratch = await memory_database()
+        scratch = memory_database()
         try:
             read = await self._replay(subject, scratch, identity, after=0)
             async with self._writing:
                 await self._replay(subject, scratch, identity, after=read)
-                await replace_rows(self.engine, subject, scratch)
+                await in_thread(replace_rows, self._writer, subject, scratch)
         finally:
-            await scratch.dispose()
+            scratch.dispose()
 
-    async def _replay(self, subject: str, scratch: AsyncEngine, identity: str, *, after: int) -> int:
+    async def _replay(self, subject: str, scratch: Engine, identity: str, *, after: int) -> int:
         """Up to the present checkpoint, which is returned."""
         until = self.sequence
-        batch: list[Recorded] = []
-        async for event in self.log.read(select(aggregate_id=subject), after=after, until=until):
-            batch.append(event)
-            if len(batch) == MAX_BATCH:
-                await apply_batch(scratch, batch, log=identity)
-                batch = []
-        if batch:
-            await apply_batch(scratch, batch, log=identity)
+        events = self.log.read(select(aggregate_id=subject), after=after, until=until)
+        async for batch in batches(events, MAX_BATCH):
+            await in_thread(take_all_in, scratch, batch, log=identity)
         return until
 
     async def _advance(self, sequence: int) -> None:
@@ -254,16 +264,3 @@ class Projector:
             self.sequence = max(self.sequence, sequence)
             self.progress.applied(sequence)
             self._moved.notify_all()
-
-
-async def apply_batch(engine: AsyncEngine, events: Sequence[Recorded], *, log: str) -> None:
-    """All of them and the checkpoint, or none. log: the identity of theirs."""
-
-    def apply(connection: Connection) -> None:
-        for event in events:
-            project_event(connection, event)
-
-    async with engine.begin() as connection:
-        await connection.run_sync(apply)
-        last = events[-1]
-        await write_checkpoint(connection, Position(last.sequence, log, last.hash))
