@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import structlog
@@ -34,6 +35,9 @@ ASK_FOR_S = 1.0
 
 RETRY_INTERVAL_S = 0.25
 
+FAR_BEHIND = 5_000
+"""Events that take longer than a second to be taken in."""
+
 
 class NotVisible(Temporary):
     """The change is durable, but the read models did not show it in time."""
@@ -41,6 +45,10 @@ class NotVisible(Temporary):
 
 class Rebuilding(Temporary):
     """The read models were made of another history than the log's, and are made anew from it."""
+
+
+class FarBehind(NotVisible):
+    """There is more to take into the read models than a request can wait for."""
 
 
 class NotProjected(Temporary):
@@ -53,6 +61,7 @@ class Projector:
     why that takes longer: what is stored is a part of an import, or all read models are made anew.
 
     rebuilding: why the read models are made anew; empty when they are not.
+    target: where the log ended when they began to be, or to catch up from far behind; 0 when they do neither.
     unwritable: why the read models cannot be written now, such as a full disk; empty while they can.
     """
 
@@ -63,6 +72,7 @@ class Projector:
     sequence: int = 0
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     rebuilding: str = ""
+    target: int = 0
     unwritable: str = ""
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
@@ -88,6 +98,8 @@ class Projector:
             for subject in await read_set_aside(connection):
                 self._aside.failed(subject, NotProjected("it was set aside before the last start"))
         await self._advance(checkpoint)
+        if not await self.log.importing():
+            self._aim(await self.log.last_sequence())
         waiting: asyncio.Queue[Recorded | CaughtUp] = asyncio.Queue(maxsize=2 * MAX_BATCH)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fetch(checkpoint, waiting))
@@ -95,13 +107,16 @@ class Projector:
             group.create_task(self._remake_due(identity))
 
     def admit(self) -> None:
-        """Whether a change may be appended now. Raises Rebuilding: what it leads to could not be shown, and
-        whoever asks for it may be looking at what is no more."""
+        """Whether a change may be appended now. Raises Rebuilding or FarBehind: what it leads to could not be
+        shown, and whoever asks for it may be looking at what is no more."""
         if self.rebuilding:
             raise Rebuilding(self.rebuilding)
+        self._refuse_far_behind(self.target)
 
     async def wait_for(self, sequence: int) -> None:
-        """Until reads show everything up to `sequence`. Raises NotVisible after `visible_timeout_s`."""
+        """Until reads show everything up to `sequence`. Raises NotVisible after `visible_timeout_s`, and
+        FarBehind at once where it would take longer anyway."""
+        self._refuse_far_behind(sequence)
         if self.unwritable and self.sequence < sequence:
             raise NotVisible(f"the change is durable, but {self.unwritable}")
         try:
@@ -146,15 +161,44 @@ class Projector:
         return 0
 
     async def _fetch(self, checkpoint: int, waiting: asyncio.Queue[Recorded | CaughtUp]) -> None:
-        async for item in self.log.follow(EVERYTHING, after=checkpoint):
-            if isinstance(item, Importing):
-                self._hold(item)
-            else:
-                await waiting.put(item)
+        """Never returns. What is there is read, which takes no more memory than is asked for at once, and
+        what comes is followed; an import that has come is read again."""
+        while True:
+            async for event in self.log.read(EVERYTHING, after=checkpoint):
+                checkpoint = event.sequence
+                await waiting.put(event)
+            is_importing = False
+            following = self.log.follow(EVERYTHING, after=checkpoint)
+            async with aclosing(following) as items:  # type: ignore[type-var]  # every adapter gives a generator
+                async for item in items:
+                    if isinstance(item, Importing):
+                        is_importing = True
+                        self._hold(item)
+                    elif is_importing:
+                        break
+                    else:
+                        await waiting.put(item)
 
     def _hold(self, importing: Importing) -> None:
         self.progress.hold(importing)
+        self.target = importing.events
         self.caught_up.set()
+
+    def _aim(self, log_end: int) -> None:
+        """From far behind the api is up meanwhile, and says how far it is."""
+        if self.rebuilding or log_end - self.sequence > FAR_BEHIND:
+            self.target = log_end
+            self._tell()
+            self.caught_up.set()
+
+    def _tell(self) -> None:
+        if self.target:
+            done = f"read models: {self.sequence} of {self.target} events"
+            self.progress.hold(f"{self.rebuilding}; {done}" if self.rebuilding else done)
+
+    def _refuse_far_behind(self, sequence: int) -> None:
+        if self.target and sequence - self.sequence > FAR_BEHIND:
+            raise FarBehind(f"{self.progress.held_by}: what is asked for cannot be shown yet")
 
     async def _apply(self, waiting: asyncio.Queue[Recorded | CaughtUp], identity: str) -> None:
         while True:
@@ -169,7 +213,7 @@ class Projector:
                 self._complete()
 
     def _complete(self) -> None:
-        self.rebuilding = ""
+        self.rebuilding, self.target = "", 0
         self.progress.hold(None)
         self.caught_up.set()
         logger.info("read models are complete", sequence=self.sequence)
@@ -195,6 +239,7 @@ class Projector:
                 self.unwritable, self.progress.problem = "", ""
                 self.progress.is_ready = self.caught_up.is_set()
             await self._advance(events[taken - 1].sequence)
+            self._tell()
 
     async def _take_in_or_set_aside(self, events: Sequence[Recorded], identity: str) -> int:
         """The first ones, how many; what fails is set aside with all that follows of it, and made anew

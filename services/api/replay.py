@@ -1,7 +1,7 @@
 """Whether the read models are what a fresh replay of the log makes of them."""
 
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
@@ -13,7 +13,7 @@ from services.api.database import scratch_database
 from services.api.tables import COMPARED
 from services.api.writer import take_all_in
 
-ROWS = 100
+ROWS = 25
 """Of a table that are looked at together. A row may hold a whole spec."""
 
 
@@ -40,24 +40,24 @@ class Replay:
         """The next ones of the log."""
         take_all_in(self._fresh, events, log="")
 
-    def difference(self, shown: Connection) -> str | None:
-        """What is shown otherwise than the replay makes it; None when they are equal."""
+    def pages(self, shown: Connection) -> Generator[str | None]:
+        """What is shown otherwise than the replay makes it, as far as the next rows tell; None where they are
+        equal. Each step compares a few rows."""
         with self._fresh.connect() as replayed:
-            found = (_difference(table, shown, replayed) for table in COMPARED)
-            return next((one for one in found if one), None)
+            for table in COMPARED:
+                yield from _pages(table, shown, replayed)
 
 
-def _difference(table: Table, shown: Connection, replayed: Connection) -> str | None:
-    """Both sides in the order of their keys, a few rows at a time."""
+def _pages(table: Table, shown: Connection, replayed: Connection) -> Generator[str | None]:
+    """Both sides in the order of their keys."""
     (key,) = table.primary_key
     page = select(table).order_by(key).limit(ROWS)
     while True:
         ours = list(shown.execute(page).all())
         fresh = list(replayed.execute(page).all())
-        if ours != fresh:
-            return _first_difference(table, ours, fresh)
+        yield _first_difference(table, ours, fresh) if ours != fresh else None
         if len(ours) < ROWS:
-            return None
+            return
         page = select(table).order_by(key).limit(ROWS).where(key > ours[-1]._mapping[key])  # noqa: SLF001 - its name in the library
 
 

@@ -1,6 +1,7 @@
 """Verifying all there is: every event of the log, and that the read models are what a fresh replay gives."""
 
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -18,8 +19,11 @@ from services.api.database import position_of, read_checkpoint, writer_beside
 from services.api.replay import Replay
 from services.api.writer import in_thread
 
-AT_ONCE = 200
+AT_ONCE = 25
 """Events between two moments in which others are served."""
+
+
+_END = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +77,11 @@ async def _compare(archive: Archive, engine: Engine, replay: Replay, checkpoint:
         until = position_of(shown).sequence
         async for batch in batches(archive.read_raw(after=checkpoint, until=until), AT_ONCE):
             await in_thread(replay.take, [_recorded(event) for event in batch])
-        unequal = await in_thread(replay.difference, shown)
-    return Corrupt(until, unequal) if unequal else None
+        with closing(replay.pages(shown)) as pages:
+            while (unequal := await in_thread(next, pages, _END)) is not _END:
+                if unequal:
+                    return Corrupt(until, str(unequal))
+    return None
 
 
 def _recorded(event: Stored) -> Recorded:

@@ -28,6 +28,7 @@ from libs.common.log.head import LogHead, RunningHead
 from libs.common.log.ledger import Ledger
 from libs.common.log.port import Archive, Stored
 from libs.common.log.verify import Check
+from libs.common.turns import Turns
 
 _NAME = "specstream-log"
 FORMAT = {"format": _NAME, "version": head.VERSION}
@@ -43,9 +44,11 @@ async def export(archive: Archive) -> AsyncIterator[bytes]:
     """
     yield json_line(FORMAT)
     running = RunningHead()
+    turns = Turns()
     async for event in archive.read_raw():
         running.take(event)
         yield event_line(event)
+        await turns.give()
     yield json_line({"head": running.head().to_wire()})
 
 
@@ -86,8 +89,10 @@ async def store(archive: Archive, spool: IO[bytes], end: LogHead) -> None:
     spool.seek(0)
     await _compare(archive, spool, last)
     batch: list[Stored] = []
+    turns = Turns()
     for line in spool:
         batch.append(_from_wire(json.loads(line)))
+        await turns.give()
         if len(batch) == _AT_ONCE:
             await archive.restore(batch, until=end.sequence)
             batch = []
@@ -99,7 +104,9 @@ async def _compare(archive: Archive, spool: IO[bytes], last: int) -> None:
     """Go over the events that the log has already; they are the first ones of the spool."""
     if not last:
         return
+    turns = Turns()
     async for stored in archive.read_raw(until=last):
+        await turns.give()
         if _from_wire(json.loads(spool.readline())) != stored:
             raise Conflict(
                 f"the log's {last} events are not the beginning of this export: {stored.sequence} differs"
@@ -120,7 +127,9 @@ async def _check(lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check) 
     number = 0
     version = 0
     end: LogHead | None = None
+    turns = Turns()
     async for line in lines:
+        await turns.give()
         number += 1
         content = _parse(number, line)
         if number == 1:

@@ -152,7 +152,8 @@ async def show_import(api: ApiContext) -> ImportProgress:
     importing = await api.archive.importing()
     state, message = outcome.state, outcome.message
     stored = importing.sequence if importing else outcome.events if state is ImportState.DONE else 0
-    if state is ImportState.DONE and api.projector.sequence < outcome.events:
+    shown = min(api.projector.sequence, stored)
+    if state is ImportState.DONE and shown < outcome.events:
         state = ImportState.STORING
     if importing and state is not ImportState.STORING:
         state = ImportState.FAILED
@@ -161,6 +162,7 @@ async def show_import(api: ApiContext) -> ImportProgress:
         state=state.value,
         events=importing.events if importing else outcome.events,
         stored=stored,
+        shown=shown,
         digest=outcome.digest or None,
         message=message or None,
     )

@@ -11,9 +11,7 @@ from libs.common.events.replica import ReplicaReason, ReplicaState, ReplicaStopp
 from libs.common.events.rollout import SpecFailed, SpecFailedReason, SpecHealthy
 from libs.common.log.head import LogHead
 from libs.common.log.memory import MemoryLog
-from services.api import verification
 from services.api.database import read_checkpoint
-from services.api.routes import log as log_routes
 from tests.support.deployments import Storyteller, a_replica
 from tests.support.polling import eventually
 from tests.support.rest import RunningApi, a_config, running_api
@@ -190,6 +188,7 @@ async def test_during_an_import_nothing_is_appended_and_reads_answer(tmp_path: P
             "state": "failed",
             "events": 3,
             "stored": 2,
+            "shown": 0,
             "message": "",
         }
         verified = await api.get("/v1/log/verify")
@@ -341,18 +340,3 @@ async def test_an_import_whose_file_is_lost_goes_on_with_the_same_file_alone(tmp
         assert (await api.get("/v1/log/import"))["state"] == "done"
         assert [event async for event in api.api.archive.read_raw()] == events
         assert await api.status("POST", "/v1/log/import", content=same) == (409, "CONFLICT")
-
-
-async def test_verify_says_how_far_it_is(api: RunningApi, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(verification, "AT_ONCE", 2)
-    monkeypatch.setattr(log_routes, "TELL_EVERY_S", 0.0)
-    await api.submit(a_config())
-    await api.submit(a_config("b"))
-    answer = await api.http.get("/v1/log/verify", headers={"accept": "application/x-ndjson"})
-    assert answer.headers["content-type"].startswith("application/x-ndjson")
-    assert [json.loads(line) for line in answer.text.splitlines()] == [
-        {"verified": 2, "events": 6},
-        {"verified": 4, "events": 6},
-        {"verified": 6, "events": 6},
-        await api.get("/v1/log/verify"),
-    ]
