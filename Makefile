@@ -1,11 +1,11 @@
 # Each target sets up what it needs by itself; `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test up down lint docs bench soak
+.PHONY: help setup demo test up down lint docs bench bench-scale soak
 
 PYTHON := .venv/bin/python
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install the locked dependencies and the binaries; at once when nothing changed
 	@infra/setup/sync.sh
@@ -38,6 +38,9 @@ docs: setup ## Write the parts of docs/reference that the code knows best
 
 bench: setup ## Measure it, each figure beside the limit from the same run
 	@exec $(PYTHON) -m benchmarks
+
+bench-scale: setup ## Measure the long ones: with as much as years leave behind
+	@exec $(PYTHON) -m benchmarks --scale
 
 soak: setup ## The full matrix of kill tests, for SECONDS_LONG seconds (600)
 	@exec $(PYTHON) -m tests.soak --seconds $(or $(SECONDS_LONG),600)

@@ -12,7 +12,7 @@ import uvloop
 from rich.console import Console
 
 from benchmarks.figure import Figure
-from benchmarks.registry import BENCHMARKS, find
+from benchmarks.registry import BENCHMARKS, LONG, find
 from benchmarks.table import make_markdown, make_table
 
 FILE_WIDTH = 140
@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     progress = Console(stderr=True)
     figures: list[Figure] = []
-    for name in asked.only or BENCHMARKS:
+    for name in asked.only or (LONG if asked.scale else BENCHMARKS):
         start = perf_counter()
         progress.print(f"measuring {name} ...")
         figures += uvloop.run(find(name)(quick=asked.quick))
@@ -46,7 +46,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m benchmarks", description=__doc__)
-    parser.add_argument("--only", action="append", choices=BENCHMARKS, help="just this one; may be repeated")
+    names = [*BENCHMARKS, *LONG]
+    parser.add_argument("--only", action="append", choices=names, help="just this one; may be repeated")
+    parser.add_argument("--scale", action="store_true", help="the long ones instead of all others")
     parser.add_argument("--quick", action="store_true", help="fewer and shorter rounds: a first impression")
     parser.add_argument("--markdown", action="store_true", help="print the table as Markdown")
     return parser.parse_args(arguments)

@@ -14,6 +14,16 @@ class AtLeastOfLimit:
 
 
 @dataclass(frozen=True, slots=True)
+class AtLeast:
+    """The value is this, in its own unit, or more."""
+
+    bound: float
+
+    def __str__(self) -> str:
+        return f">= {self.bound:g}"
+
+
+@dataclass(frozen=True, slots=True)
 class AtMost:
     """The value is not above this, in its own unit."""
 
@@ -23,7 +33,7 @@ class AtMost:
         return f"<= {self.bound:g}"
 
 
-Aim = AtLeastOfLimit | AtMost
+Aim = AtLeastOfLimit | AtLeast | AtMost
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,6 +60,8 @@ class Figure:
                 if self.ratio is None:
                     raise ValueError(f"{self.name}: an aim that is a share of a limit needs the limit")
                 return self.ratio >= share
+            case AtLeast(bound):
+                return self.value >= bound
             case AtMost(bound):
                 return self.value <= bound
             case None:

@@ -19,13 +19,21 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "route_change": "benchmarks.route_change",
         "probes": "benchmarks.probes",
         "footprint": "benchmarks.footprint",
-        "growth": "benchmarks.growth",
+        "bulk": "benchmarks.bulk",
     }
 )
 """Name to module."""
 
+LONG: Mapping[str, str] = MappingProxyType(
+    {
+        "growth": "benchmarks.growth",
+        "bulk_scale": "benchmarks.bulk_scale",
+    }
+)
+"""Those that take long because of their size: for `make bench-scale`."""
+
 
 def find(name: str) -> Measure:
     """The `measure` of a benchmark. Imported only now: most run without what the others need."""
-    measure: Measure = import_module(BENCHMARKS[name]).measure
+    measure: Measure = import_module({**BENCHMARKS, **LONG}[name]).measure
     return measure

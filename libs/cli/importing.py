@@ -34,7 +34,7 @@ def import_file(client: Client, file: Path, *, say: Callable[[str], None]) -> in
     while progress["state"] != "done":
         if progress["state"] != "storing" or not _is_of(progress, head):
             raise CommandFailed(f"the import failed: {progress.get('message', 'it is not there any more')}")
-        say(f"importing {progress['stored']} of {progress['events']}")
+        say(_how_far(progress))
         time.sleep(LOOK_EVERY_S)
         progress = _patiently(client.import_state)
     return int(progress["events"])
@@ -45,7 +45,7 @@ def _send(client: Client, file: Path, head: dict[str, Any] | None, *, say: Calla
     deadline = monotonic() + AWAY_S
     while True:
         try:
-            client.import_log(_content(file))
+            client.import_log(_content(file, say=say))
             return _patiently(client.import_state)
         except (ApiError, Unreachable) as error:
             if isinstance(error, ApiError) and error.status < 500:
@@ -74,9 +74,20 @@ def _is_of(progress: Any, head: dict[str, Any] | None) -> bool:
     return head is not None and progress.get("digest") == head.get("digest")
 
 
-def _content(file: Path) -> Iterator[bytes]:
+def _how_far(progress: Any) -> str:
+    stored, shown, events = progress["stored"], progress.get("shown", 0), progress["events"]
+    return f"importing {stored} of {events}" if stored < events else f"read models: {shown} of {events}"
+
+
+def _content(file: Path, *, say: Callable[[str], None]) -> Iterator[bytes]:
+    """The api checks it as it comes."""
+    size, sent = file.stat().st_size, 0
     with file.open("rb") as source:
-        yield from iter(lambda: source.read(CHUNK), b"")
+        while chunk := source.read(CHUNK):
+            yield chunk
+            sent += len(chunk)
+            if sent < size:
+                say(f"checking: {sent * 100 // size} %")
 
 
 def _head(file: Path) -> dict[str, Any] | None:

@@ -1,7 +1,6 @@
 """`specstream log`: verify, export and import the whole log."""
 
 import json
-import sys
 from pathlib import Path
 from typing import Annotated
 
@@ -10,6 +9,7 @@ import typer
 from libs.cli.connection import connect
 from libs.cli.errors import CommandFailed, reported_errors
 from libs.cli.importing import import_file
+from libs.cli.telling import Telling
 
 app = typer.Typer(no_args_is_help=True, help="Verify, export and import the event log.")
 
@@ -30,7 +30,10 @@ def verify(
     events, is detected only against a head that was kept elsewhere.
     """
     with reported_errors(), connect() as client:
-        result = client.verify_log(head=head)
+        with Telling() as say:
+            result = client.verify_log(
+                head=head, told=lambda done, of: say(f"verified {done} of {of} events")
+            )
         if not result["ok"]:
             raise CommandFailed(f"the log is not sound: sequence {result['sequence']}: {result['reason']}")
         print(f"{result['events']} events, {result['aggregates']} aggregates verified")
@@ -43,12 +46,14 @@ def export_(file: Annotated[Path, typer.Argument(help="Where to write it; it mus
         if file.exists():
             raise CommandFailed(f"cannot write {file}: it exists already")
         part = file.with_name(f"{file.name}.part")
-        end = b""
+        end, lines = b"", 0
         try:
-            with part.open("wb") as out:
+            with part.open("wb") as out, Telling() as say:
                 for chunk in client.export_log():
                     out.write(chunk)
                     end = (end + chunk)[-_LONGEST_HEAD:]
+                    lines += chunk.count(b"\n")
+                    say(f"exported {lines - 1} events")
             part.rename(file)
         except OSError as error:
             raise CommandFailed(f"cannot write {file}: {error.strerror}") from error
@@ -71,5 +76,6 @@ def import_(file: Annotated[Path, typer.Argument(help="What `export` wrote.")]) 
     Waits until every event is there, and goes on with an import of the same file that broke off.
     """
     with reported_errors(), connect() as client:
-        events = import_file(client, file, say=lambda line: print(line, file=sys.stderr))
+        with Telling() as say:
+            events = import_file(client, file, say=say)
         print(f"{events} events imported")

@@ -5,7 +5,7 @@ import sqlite3
 from pathlib import Path
 
 import structlog
-from sqlalchemy import delete, event, insert, select, update
+from sqlalchemy import Connection, Engine, create_engine, delete, event, insert, select, update
 from sqlalchemy.exc import DatabaseError, OperationalError
 from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 from sqlalchemy.pool import StaticPool
@@ -13,7 +13,7 @@ from sqlalchemy.pool import StaticPool
 from libs.common import events, spec
 from libs.common.events.envelope import Position
 from libs.common.log import wire
-from services.api import activity, projection, tables
+from services.api import activity, projection, rows, tables
 
 logger = structlog.get_logger()
 
@@ -28,7 +28,7 @@ def fingerprint() -> str:
     """
     digest = hashlib.sha256()
     read = [path for package in (events, spec) for path in sorted(Path(package.__path__[0]).glob("*.py"))]
-    fill = [Path(module.__file__ or "") for module in (wire, tables, projection, activity)]
+    fill = [Path(module.__file__ or "") for module in (wire, tables, rows, projection, activity)]
     for path in (*read, *fill):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -59,10 +59,18 @@ async def open_database(path: Path) -> AsyncEngine:
     return engine
 
 
-async def memory_database() -> AsyncEngine:
+def writer_beside(engine: AsyncEngine) -> Engine:
+    """Another way into the same read models, for threads that write or read them in bulk."""
+    beside = create_engine(engine.url.set(drivername="sqlite"))
+    _at_connect(beside, *_SHARED)
+    return beside
+
+
+def memory_database() -> Engine:
     """Empty read models that nobody else sees, for a few events."""
-    engine = create_async_engine("sqlite+aiosqlite://", poolclass=StaticPool)
-    await _create(engine)
+    engine = create_engine("sqlite://", poolclass=StaticPool, connect_args={"check_same_thread": False})
+    with engine.begin() as connection:
+        _fill(connection)
     return engine
 
 
@@ -72,11 +80,14 @@ def cannot_write(error: DatabaseError) -> bool:
     return code in {sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_CANTOPEN}
 
 
-async def scratch_database(path: Path) -> AsyncEngine:
+def scratch_database(path: Path) -> Engine:
     """Empty read models at `path` that nobody else sees, and nobody needs after a crash."""
-    engine = create_async_engine(f"sqlite+aiosqlite:///{path}", poolclass=StaticPool)
+    engine = create_engine(
+        f"sqlite:///{path}", poolclass=StaticPool, connect_args={"check_same_thread": False}
+    )
     _at_connect(engine, "PRAGMA journal_mode=OFF", "PRAGMA synchronous=OFF")
-    await _create(engine)
+    with engine.begin() as connection:
+        _fill(connection)
     return engine
 
 
@@ -87,24 +98,23 @@ async def read_checkpoint(connection: AsyncConnection) -> int:
 
 async def read_position(connection: AsyncConnection) -> Position:
     """The last event taken in."""
+    return await connection.run_sync(position_of)
+
+
+def position_of(connection: Connection) -> Position:
+    """The last event taken in."""
     table = tables.checkpoint.c
-    row = (await connection.execute(select(table.sequence, table.log, table.hash))).one()
+    row = connection.execute(select(table.sequence, table.log, table.hash)).one()
     return Position(int(row.sequence), row.log, row.hash)
 
 
-async def write_checkpoint(connection: AsyncConnection, position: Position) -> None:
-    await connection.execute(
-        update(tables.checkpoint).values(sequence=position.sequence, log=position.log, hash=position.hash)
-    )
-
-
-async def empty(engine: AsyncEngine) -> None:
+def empty(engine: Engine) -> None:
     """Forget every event that was taken in."""
-    async with engine.begin() as connection:
+    with engine.begin() as connection:
         for table in reversed(tables.metadata.sorted_tables):
             if table is not tables.checkpoint:
-                await connection.execute(delete(table))
-        await write_checkpoint(connection, Position(0))
+                connection.execute(delete(table))
+        connection.execute(update(tables.checkpoint).values(sequence=0, log="", hash=""))
 
 
 def _prepare(path: Path) -> bool:
@@ -121,14 +131,17 @@ def _remove(path: Path) -> None:
 def _engine(path: Path) -> AsyncEngine:
     engine = create_async_engine(f"sqlite+aiosqlite:///{path}", pool_size=MAX_READERS, max_overflow=0)
 
-    # Readers do not wait for the writer. A power failure may take the newest transactions, each whole with
-    # its checkpoint, and the log gives them back; with less syncing it may leave a file that is broken.
-    _at_connect(engine, "PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
+    _at_connect(engine.sync_engine, *_SHARED)
     return engine
 
 
-def _at_connect(engine: AsyncEngine, *statements: str) -> None:
-    @event.listens_for(engine.sync_engine, "connect")
+_SHARED = ("PRAGMA journal_mode=WAL", "PRAGMA synchronous=NORMAL")
+"""Readers do not wait for the writer. A power failure may take the newest transactions, each whole with its
+checkpoint, and the log gives them back; with less syncing it may leave a file that is broken."""
+
+
+def _at_connect(engine: Engine, *statements: str) -> None:
+    @event.listens_for(engine, "connect")
     def _configure(connection: object, _record: object) -> None:
         cursor = connection.cursor()  # type: ignore[attr-defined]  # DBAPI has no types
         for statement in statements:
@@ -138,10 +151,14 @@ def _at_connect(engine: AsyncEngine, *statements: str) -> None:
 
 async def _create(engine: AsyncEngine) -> None:
     async with engine.begin() as connection:
-        await connection.run_sync(tables.metadata.create_all)
-        await connection.execute(
-            insert(tables.checkpoint).values(id=1, fingerprint=fingerprint(), log="", sequence=0, hash="")
-        )
+        await connection.run_sync(_fill)
+
+
+def _fill(connection: Connection) -> None:
+    tables.metadata.create_all(connection)
+    connection.execute(
+        insert(tables.checkpoint).values(id=1, fingerprint=fingerprint(), log="", sequence=0, hash="")
+    )
 
 
 async def _stored_fingerprint(engine: AsyncEngine) -> str | None:

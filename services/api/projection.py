@@ -4,9 +4,6 @@ Never fails on an event: one that it does not know changes nothing, one that it 
 """
 
 from collections.abc import Sequence
-from typing import Any
-
-from sqlalchemy import Connection, Insert, Table, delete, select, update
 
 from libs.common.clock import to_rfc3339
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
@@ -22,6 +19,7 @@ from libs.common.events.rollout import (
 )
 from libs.common.spec.model import Spec
 from services.api.activity import Action, Activity, activities
+from services.api.rows import Rows
 from services.api.tables import activities as activity_table
 from services.api.tables import deployments, instances, projects, specs
 
@@ -32,162 +30,127 @@ HISTORY = 50
 """How many changes of an instance are kept; a replica that crashes for days would fill its row."""
 
 
-def project_event(connection: Connection, event: Recorded) -> None:
-    """Carry one event into the read models, in the transaction of `connection`."""
+def project_event(rows: Rows, event: Recorded) -> None:
+    """Carry one event into the read models."""
     at = to_rfc3339(event.time)
     deployment_id = event.aggregate.id
     match event.fact:
         case ProjectFact():
-            _put_project(connection, event, at)
+            _put_project(rows, event, at)
         case DeploymentCreated(name=name):
-            connection.execute(
-                _put(deployments).values(
-                    id=deployment_id,
-                    sequence=event.sequence,
-                    project_id=event.aggregate.project_id,
-                    name=name,
-                    created_at=at,
-                    deleted_at=None,
-                    spec_id=None,
-                    runs=[],
-                    retiring=[],
-                )
+            rows.put(
+                deployments,
+                id=deployment_id,
+                sequence=event.sequence,
+                project_id=event.aggregate.project_id,
+                name=name,
+                created_at=at,
+                deleted_at=None,
+                spec_id=None,
+                runs=[],
+                retiring=[],
             )
-            _put_activities(connection, event, [Activity(Action.CREATED)])
+            _put_activities(rows, event, [Activity(Action.CREATED)])
         case SpecRegistered() as fact:
-            _register(connection, event, fact)
+            _register(rows, event, fact)
         case DeploymentDeleted():
-            connection.execute(_of(deployment_id).values(deleted_at=at))
-            _put_activities(connection, event, [Activity(Action.DELETED)])
+            rows.change(deployments, {"deleted_at": at}, id=deployment_id)
+            _put_activities(rows, event, [Activity(Action.DELETED)])
         case SpecApplied(spec_id=spec_id, runs=runs):
-            connection.execute(_of(deployment_id).values(runs=[run.model_dump() for run in runs]))
-            connection.execute(update(specs).where(specs.c.id == spec_id).values(error=None))
-            _set_once(connection, spec_id, "applied_at", at)
+            rows.change(deployments, {"runs": [run.model_dump() for run in runs]}, id=deployment_id)
+            rows.change(specs, {"error": None}, id=spec_id)
+            rows.change(specs, {"applied_at": at}, id=spec_id, applied_at=None)
         case SpecHealthy(spec_id=spec_id):
-            _set_once(connection, spec_id, "healthy_at", at)
+            rows.change(specs, {"healthy_at": at}, id=spec_id, healthy_at=None)
         case SpecFailed(spec_id=spec_id, message=message):
-            connection.execute(update(specs).where(specs.c.id == spec_id).values(error=message))
+            rows.change(specs, {"error": message}, id=spec_id)
         case ReplicasRetiring(replica_ids=replica_ids):
-            connection.execute(_of(deployment_id).values(retiring=list(replica_ids)))
+            rows.change(deployments, {"retiring": list(replica_ids)}, id=deployment_id)
         case WorkloadRemoved():
-            connection.execute(_of(deployment_id).values(runs=[], retiring=[]))
+            rows.change(deployments, {"runs": [], "retiring": []}, id=deployment_id)
         case ReplicaFact(roster=roster):
-            _put_roster(connection, deployment_id, roster, at)
+            _put_roster(rows, deployment_id, roster, at)
         case _:
             pass
 
 
-def _put_project(connection: Connection, event: Recorded, at: str) -> None:
+def _put_project(rows: Rows, event: Recorded, at: str) -> None:
     project_id = event.aggregate.id
-    this_project = update(projects).where(projects.c.id == project_id)
     match event.fact:
         case ProjectCreated(name=name):
-            connection.execute(
-                _put(projects).values(
-                    id=project_id, sequence=event.sequence, name=name, created_at=at, deleted_at=None
-                )
+            rows.put(
+                projects, id=project_id, sequence=event.sequence, name=name, created_at=at, deleted_at=None
             )
         case ProjectRenamed(name=name):
-            connection.execute(this_project.values(name=name))
+            rows.change(projects, {"name": name}, id=project_id)
         case ProjectDeleted():
-            connection.execute(this_project.values(deleted_at=at))
+            rows.change(projects, {"deleted_at": at}, id=project_id)
 
 
-def _put(table: Table) -> Insert:
-    return table.insert().prefix_with("OR REPLACE")
-
-
-def _of(deployment_id: str) -> Any:
-    return update(deployments).where(deployments.c.id == deployment_id)
-
-
-def _set_once(connection: Connection, spec_id: str, column: str, at: str) -> None:
-    connection.execute(
-        update(specs).where(specs.c.id == spec_id, specs.c[column].is_(None)).values({column: at})
-    )
-
-
-def _register(connection: Connection, event: Recorded, fact: SpecRegistered) -> None:
+def _register(rows: Rows, event: Recorded, fact: SpecRegistered) -> None:
     deployment_id = event.aggregate.id
-    before = connection.execute(
-        select(specs.c.data)
-        .join(deployments, deployments.c.spec_id == specs.c.id)
-        .where(deployments.c.id == deployment_id)
-    ).scalar_one_or_none()
-    connection.execute(
-        _put(specs).values(
-            id=fact.spec_id,
-            sequence=event.sequence,
-            deployment_id=deployment_id,
-            run_id=fact.run_id,
-            user_id=event.cause.actor,
-            data=fact.spec.to_wire(),
-            created_at=to_rfc3339(event.time),
-            applied_at=None,
-            healthy_at=None,
-            error=None,
-            git=fact.git.model_dump(exclude_none=True) if fact.git else None,
-            command_source=event.cause.causation_source,
-        )
+    latest = rows.first(deployments, "spec_id", id=deployment_id)
+    before = rows.first(specs, "data", id=latest) if latest is not None else None
+    rows.put(
+        specs,
+        id=fact.spec_id,
+        sequence=event.sequence,
+        deployment_id=deployment_id,
+        run_id=fact.run_id,
+        user_id=event.cause.actor,
+        data=fact.spec.to_wire(),
+        created_at=to_rfc3339(event.time),
+        applied_at=None,
+        healthy_at=None,
+        error=None,
+        git=fact.git.model_dump(exclude_none=True) if fact.git else None,
+        command_source=event.cause.causation_source,
     )
-    connection.execute(_of(deployment_id).values(spec_id=fact.spec_id, name=fact.spec.name))
+    rows.change(deployments, {"spec_id": fact.spec_id, "name": fact.spec.name}, id=deployment_id)
     spec_before = Spec.model_validate(before) if before is not None else None
-    _put_activities(connection, event, activities(spec_before, fact.spec))
+    _put_activities(rows, event, activities(spec_before, fact.spec))
 
 
-def _put_activities(connection: Connection, event: Recorded, found: Sequence[Activity]) -> None:
+def _put_activities(rows: Rows, event: Recorded, found: Sequence[Activity]) -> None:
     for number, activity in enumerate(found):
-        connection.execute(
-            _put(activity_table).values(
-                id=event.sequence * _PER_EVENT + number,
-                project_id=event.aggregate.project_id,
-                deployment_id=event.aggregate.id,
-                action=activity.action.value,
-                actor=event.cause.actor,
-                command_source=event.cause.causation_source,
-                data=activity.data,
-                created_at=to_rfc3339(event.time),
-            )
+        rows.put(
+            activity_table,
+            id=event.sequence * _PER_EVENT + number,
+            project_id=event.aggregate.project_id,
+            deployment_id=event.aggregate.id,
+            action=activity.action.value,
+            actor=event.cause.actor,
+            command_source=event.cause.causation_source,
+            data=activity.data,
+            created_at=to_rfc3339(event.time),
         )
 
 
-def _put_roster(connection: Connection, deployment_id: str, roster: Sequence[Replica], at: str) -> None:
-    known = {
-        row.id: row
-        for row in connection.execute(
-            select(instances.c.id, instances.c.state, instances.c.message, instances.c.place).where(
-                instances.c.deployment_id == deployment_id
-            )
-        )
-    }
-    gone = known.keys() - {replica.replica_id for replica in roster}
-    if gone:
-        connection.execute(delete(instances).where(instances.c.id.in_(gone)))
+def _put_roster(rows: Rows, deployment_id: str, roster: Sequence[Replica], at: str) -> None:
+    columns = ("id", "state", "message", "place")
+    known = {row[0]: row[1:] for row in rows.find(instances, columns, deployment_id=deployment_id)}
+    for replica_id in known.keys() - {replica.replica_id for replica in roster}:
+        rows.delete(instances, id=replica_id)
     for place, replica in enumerate(roster):
-        row = known.get(replica.replica_id)
-        if row is None or (row.state, row.message) != (replica.state, replica.message):
-            _put_instance(connection, deployment_id, replica, place, at)
-        elif row.place != place:
-            connection.execute(
-                update(instances).where(instances.c.id == replica.replica_id).values(place=place)
-            )
+        state, message, known_place = known.get(replica.replica_id, (None, None, None))
+        if (state, message) != (replica.state, replica.message):
+            _put_instance(rows, deployment_id, replica, place, at)
+        elif known_place != place:
+            rows.change(instances, {"place": place}, id=replica.replica_id)
 
 
-def _put_instance(connection: Connection, deployment_id: str, replica: Replica, place: int, at: str) -> None:
-    history = connection.execute(
-        select(instances.c.history).where(instances.c.id == replica.replica_id)
-    ).scalar_one_or_none()
+def _put_instance(rows: Rows, deployment_id: str, replica: Replica, place: int, at: str) -> None:
+    history = rows.first(instances, "history", id=replica.replica_id)
     entry = {"state": replica.state.value, "message": replica.message or "", "timestamp": at}
-    connection.execute(
-        _put(instances).values(
-            id=replica.replica_id,
-            deployment_id=deployment_id,
-            run_id=replica.run_id,
-            place=place,
-            state=replica.state.value,
-            message=replica.message,
-            created_at=to_rfc3339(replica.created_at),
-            finished_at=at if replica.state is ReplicaState.FAILED else None,
-            history=[*(history or []), entry][-HISTORY:],
-        )
+    rows.put(
+        instances,
+        id=replica.replica_id,
+        deployment_id=deployment_id,
+        run_id=replica.run_id,
+        place=place,
+        state=replica.state.value,
+        message=replica.message,
+        created_at=to_rfc3339(replica.created_at),
+        finished_at=at if replica.state is ReplicaState.FAILED else None,
+        history=[*(history or []), entry][-HISTORY:],
     )

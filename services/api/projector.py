@@ -2,26 +2,29 @@
 
 import asyncio
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import structlog
-from sqlalchemy import Connection
+from sqlalchemy import Engine
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.errors import LogReplaced, LogUnavailable, Temporary
 from libs.common.events.envelope import Position, Recorded, select
+from libs.common.log.batches import batches
 from libs.common.log.port import CaughtUp, EventLog, Importing
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from services.api.database import cannot_write, empty, memory_database, read_position, write_checkpoint
-from services.api.projection import project_event
+from services.api.database import cannot_write, empty, memory_database, read_position, writer_beside
 from services.api.remaking import put_set_aside, read_set_aside, replace_rows
+from services.api.rows import Rows
+from services.api.writer import in_thread, put_checkpoint, take_all_in, take_in, transaction
 
 logger = structlog.get_logger()
 
 MAX_BATCH = 500
-"""Events in one transaction: replay is 20 times faster than one by one, and a batch takes 0.1 s."""
+"""Events in one transaction: replay is 20 times faster than one by one."""
 
 WRITE_AGAIN_S = 1.0
 
@@ -32,6 +35,9 @@ ASK_FOR_S = 1.0
 
 RETRY_INTERVAL_S = 0.25
 
+FAR_BEHIND = 5_000
+"""Events that take longer than a second to be taken in."""
+
 
 class NotVisible(Temporary):
     """The change is durable, but the read models did not show it in time."""
@@ -39,6 +45,10 @@ class NotVisible(Temporary):
 
 class Rebuilding(Temporary):
     """The read models were made of another history than the log's, and are made anew from it."""
+
+
+class FarBehind(NotVisible):
+    """There is more to take into the read models than a request can wait for."""
 
 
 class NotProjected(Temporary):
@@ -51,6 +61,7 @@ class Projector:
     why that takes longer: what is stored is a part of an import, or all read models are made anew.
 
     rebuilding: why the read models are made anew; empty when they are not.
+    target: where the log ended when they began to be, or to catch up from far behind; 0 when they do neither.
     unwritable: why the read models cannot be written now, such as a full disk; empty while they can.
     """
 
@@ -61,23 +72,34 @@ class Projector:
     sequence: int = 0
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     rebuilding: str = ""
+    target: int = 0
     unwritable: str = ""
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _aside: Aside = field(init=False)
+    _writer: Engine = field(init=False)
 
     def __post_init__(self) -> None:
         self._aside = Aside("project", self.progress.set_aside)
+        self._writer = writer_beside(self.engine)
 
     async def run(self) -> None:
         """Never returns; raises what the database raises, unless it is that nothing can be written now, and
         LogReplaced: to be started again."""
+        try:
+            await self._run()
+        finally:
+            self._writer.dispose()
+
+    async def _run(self) -> None:
         identity = await self.log.identity()
         checkpoint = await self._fitting_checkpoint()
         async with self.engine.connect() as connection:
             for subject in await read_set_aside(connection):
                 self._aside.failed(subject, NotProjected("it was set aside before the last start"))
         await self._advance(checkpoint)
+        if not await self.log.importing():
+            self._aim(await self.log.last_sequence())
         waiting: asyncio.Queue[Recorded | CaughtUp] = asyncio.Queue(maxsize=2 * MAX_BATCH)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fetch(checkpoint, waiting))
@@ -85,13 +107,16 @@ class Projector:
             group.create_task(self._remake_due(identity))
 
     def admit(self) -> None:
-        """Whether a change may be appended now. Raises Rebuilding: what it leads to could not be shown, and
-        whoever asks for it may be looking at what is no more."""
+        """Whether a change may be appended now. Raises Rebuilding or FarBehind: what it leads to could not be
+        shown, and whoever asks for it may be looking at what is no more."""
         if self.rebuilding:
             raise Rebuilding(self.rebuilding)
+        self._refuse_far_behind(self.target)
 
     async def wait_for(self, sequence: int) -> None:
-        """Until reads show everything up to `sequence`. Raises NotVisible after `visible_timeout_s`."""
+        """Until reads show everything up to `sequence`. Raises NotVisible after `visible_timeout_s`, and
+        FarBehind at once where it would take longer anyway."""
+        self._refuse_far_behind(sequence)
         if self.unwritable and self.sequence < sequence:
             raise NotVisible(f"the change is durable, but {self.unwritable}")
         try:
@@ -130,21 +155,50 @@ class Projector:
         )
         self.progress.hold(self.rebuilding)
         logger.warning("read models are not of this log", checkpoint=checkpoint.sequence, log_end=log_end)
-        await empty(self.engine)
+        await in_thread(empty, self._writer)
         # So that health says it, and a change is told why it is refused; reads wait for what the log shows.
         self.caught_up.set()
         return 0
 
     async def _fetch(self, checkpoint: int, waiting: asyncio.Queue[Recorded | CaughtUp]) -> None:
-        async for item in self.log.follow(EVERYTHING, after=checkpoint):
-            if isinstance(item, Importing):
-                self._hold(item)
-            else:
-                await waiting.put(item)
+        """Never returns. What is there is read, which takes no more memory than is asked for at once, and
+        what comes is followed; an import that has come is read again."""
+        while True:
+            async for event in self.log.read(EVERYTHING, after=checkpoint):
+                checkpoint = event.sequence
+                await waiting.put(event)
+            is_importing = False
+            following = self.log.follow(EVERYTHING, after=checkpoint)
+            async with aclosing(following) as items:  # type: ignore[type-var]  # every adapter gives a generator
+                async for item in items:
+                    if isinstance(item, Importing):
+                        is_importing = True
+                        self._hold(item)
+                    elif is_importing:
+                        break
+                    else:
+                        await waiting.put(item)
 
     def _hold(self, importing: Importing) -> None:
         self.progress.hold(importing)
+        self.target = importing.events
         self.caught_up.set()
+
+    def _aim(self, log_end: int) -> None:
+        """From far behind the api is up meanwhile, and says how far it is."""
+        if self.rebuilding or log_end - self.sequence > FAR_BEHIND:
+            self.target = log_end
+            self._tell()
+            self.caught_up.set()
+
+    def _tell(self) -> None:
+        if self.target:
+            done = f"read models: {self.sequence} of {self.target} events"
+            self.progress.hold(f"{self.rebuilding}; {done}" if self.rebuilding else done)
+
+    def _refuse_far_behind(self, sequence: int) -> None:
+        if self.target and sequence - self.sequence > FAR_BEHIND:
+            raise FarBehind(f"{self.progress.held_by}: what is asked for cannot be shown yet")
 
     async def _apply(self, waiting: asyncio.Queue[Recorded | CaughtUp], identity: str) -> None:
         while True:
@@ -155,12 +209,11 @@ class Projector:
             if events:
                 async with self._writing:
                     await self._take_in(events, identity)
-                    await self._advance(events[-1].sequence)
             if len(events) < len(batch):
                 self._complete()
 
     def _complete(self) -> None:
-        self.rebuilding = ""
+        self.rebuilding, self.target = "", 0
         self.progress.hold(None)
         self.caught_up.set()
         logger.info("read models are complete", sequence=self.sequence)
@@ -168,9 +221,10 @@ class Projector:
     async def _take_in(self, events: Sequence[Recorded], identity: str) -> None:
         """As often as it takes: what is acknowledged is in the log, and a disk that is full has room again
         one day. Meanwhile the api says so and goes on answering."""
-        while True:
+        taken = 0
+        while taken < len(events):
             try:
-                await self._take_in_or_set_aside(events, identity)
+                taken += await self._take_in_or_set_aside(events[taken:], identity)
             except OperationalError as error:
                 if not cannot_write(error):
                     raise
@@ -184,34 +238,40 @@ class Projector:
                 logger.info("read models can be written again")
                 self.unwritable, self.progress.problem = "", ""
                 self.progress.is_ready = self.caught_up.is_set()
-            return
+            await self._advance(events[taken - 1].sequence)
+            self._tell()
 
-    async def _take_in_or_set_aside(self, events: Sequence[Recorded], identity: str) -> None:
-        """All of them; what fails is set aside with all that follows of it, and made anew later."""
+    async def _take_in_or_set_aside(self, events: Sequence[Recorded], identity: str) -> int:
+        """The first ones, how many; what fails is set aside with all that follows of it, and made anew
+        later."""
         if not any(event.aggregate.id in self._aside for event in events):
             try:
-                await apply_batch(self.engine, events, log=identity)
-                return
+                return await in_thread(take_in, self._writer, events, log=identity)
             except OperationalError:
                 raise  # the database itself
             except Exception as error:  # noqa: BLE001 - one of the events; which one shows below
                 logger.warning("events are taken in one by one", error=str(error), events=len(events))
         for event in events:
             await self._take_one_in(event, identity)
+        return len(events)
 
     async def _take_one_in(self, event: Recorded, identity: str) -> None:
         subject = event.aggregate.id
         if subject not in self._aside:
             try:
-                await apply_batch(self.engine, [event], log=identity)
+                await in_thread(take_in, self._writer, [event], log=identity)
                 return
             except OperationalError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
                 self._aside.failed(subject, error)
-        async with self.engine.begin() as connection:
-            await connection.run_sync(put_set_aside, [subject])
-            await write_checkpoint(connection, Position(event.sequence, identity, event.hash))
+        await in_thread(self._pass_over, event, identity)
+
+    def _pass_over(self, event: Recorded, identity: str) -> None:
+        with transaction(self._writer) as connection:
+            rows = Rows(connection)
+            put_set_aside(rows, event.aggregate.id)
+            put_checkpoint(rows, Position(event.sequence, identity, event.hash))
 
     async def _remake_due(self, identity: str) -> None:
         """Never returns; raises what the database raises."""
@@ -227,26 +287,21 @@ class Projector:
 
     async def _remake(self, subject: str, identity: str) -> None:
         """The rows of a deployment or project from all of its events, up to what reads show of the others."""
-        scratch = await memory_database()
+        scratch = memory_database()
         try:
             read = await self._replay(subject, scratch, identity, after=0)
             async with self._writing:
                 await self._replay(subject, scratch, identity, after=read)
-                await replace_rows(self.engine, subject, scratch)
+                await in_thread(replace_rows, self._writer, subject, scratch)
         finally:
-            await scratch.dispose()
+            scratch.dispose()
 
-    async def _replay(self, subject: str, scratch: AsyncEngine, identity: str, *, after: int) -> int:
+    async def _replay(self, subject: str, scratch: Engine, identity: str, *, after: int) -> int:
         """Up to the present checkpoint, which is returned."""
         until = self.sequence
-        batch: list[Recorded] = []
-        async for event in self.log.read(select(aggregate_id=subject), after=after, until=until):
-            batch.append(event)
-            if len(batch) == MAX_BATCH:
-                await apply_batch(scratch, batch, log=identity)
-                batch = []
-        if batch:
-            await apply_batch(scratch, batch, log=identity)
+        events = self.log.read(select(aggregate_id=subject), after=after, until=until)
+        async for batch in batches(events, MAX_BATCH):
+            await in_thread(take_all_in, scratch, batch, log=identity)
         return until
 
     async def _advance(self, sequence: int) -> None:
@@ -254,16 +309,3 @@ class Projector:
             self.sequence = max(self.sequence, sequence)
             self.progress.applied(sequence)
             self._moved.notify_all()
-
-
-async def apply_batch(engine: AsyncEngine, events: Sequence[Recorded], *, log: str) -> None:
-    """All of them and the checkpoint, or none. log: the identity of theirs."""
-
-    def apply(connection: Connection) -> None:
-        for event in events:
-            project_event(connection, event)
-
-    async with engine.begin() as connection:
-        await connection.run_sync(apply)
-        last = events[-1]
-        await write_checkpoint(connection, Position(last.sequence, log, last.hash))

@@ -1,11 +1,11 @@
 """Read models of one deployment or project, made anew: what could not be taken in is put right later."""
 
-from collections.abc import Collection
 from typing import Any
 
-from sqlalchemy import ColumnElement, Connection, Table, delete, insert, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import ColumnElement, Engine, Table, delete, insert, select
+from sqlalchemy.ext.asyncio import AsyncConnection
 
+from services.api.rows import Rows
 from services.api.tables import activities, deployments, instances, projects, set_aside, specs
 
 _ROWS: tuple[tuple[Table, ColumnElement[Any]], ...] = (
@@ -23,26 +23,25 @@ async def read_set_aside(connection: AsyncConnection) -> list[str]:
     return list((await connection.execute(select(set_aside.c.id))).scalars())
 
 
-def put_set_aside(connection: Connection, subjects: Collection[str]) -> None:
-    """Remember that the rows of these are not what the log says, also over a restart."""
-    for subject in subjects:
-        connection.execute(set_aside.insert().prefix_with("OR REPLACE").values(id=subject))
+def put_set_aside(rows: Rows, subject: str) -> None:
+    """Remember that the rows of this one are not what the log says, also over a restart."""
+    rows.put(set_aside, id=subject)
 
 
-async def replace_rows(engine: AsyncEngine, subject: str, scratch: AsyncEngine) -> None:
+def replace_rows(engine: Engine, subject: str, scratch: Engine) -> None:
     """The rows of `subject` become those that `scratch` has, all at once."""
-    async with scratch.connect() as connection:
+    with scratch.connect() as connection:
         made = [
-            (table, [dict(row) for row in (await connection.execute(_of(table, column, subject))).mappings()])
+            (table, [dict(row) for row in connection.execute(_of(table, column, subject)).mappings()])
             for table, column in _ROWS
         ]
-    async with engine.begin() as connection:
+    with engine.begin() as connection:
         for table, column in reversed(_ROWS):
-            await connection.execute(delete(table).where(column == subject))
+            connection.execute(delete(table).where(column == subject))
         for table, rows in made:
             if rows:
-                await connection.execute(insert(table), rows)
-        await connection.execute(delete(set_aside).where(set_aside.c.id == subject))
+                connection.execute(insert(table), rows)
+        connection.execute(delete(set_aside).where(set_aside.c.id == subject))
 
 
 def _of(table: Table, column: ColumnElement[Any], subject: str) -> Any:

@@ -1,68 +1,63 @@
-"""Whether the read models are what a fresh replay of the log makes of it."""
+"""Whether the read models are what a fresh replay of the log makes of them."""
 
 import tempfile
+from collections.abc import Generator, Sequence
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Self
 
-from sqlalchemy import Row, Table, select
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
+from sqlalchemy import Connection, Row, Table, select
 
 from libs.common.events.envelope import Recorded
-from libs.common.log.port import EventLog
-from services.api.database import read_checkpoint, scratch_database
-from services.api.projector import EVERYTHING, MAX_BATCH, apply_batch
+from services.api.database import scratch_database
 from services.api.tables import COMPARED
+from services.api.writer import take_all_in
 
-ROWS = 100
+ROWS = 25
 """Of a table that are looked at together. A row may hold a whole spec."""
 
 
-async def difference(log: EventLog, engine: AsyncEngine, *, folder: Path) -> str | None:
-    """What the read models show otherwise than a replay up to their checkpoint; None when they are equal.
+class Replay:
+    """Read models made of the events that it is given, beside those that are shown: `with` it, in any thread.
 
-    folder: where the replay lies meanwhile: it grows as large as the read models.
+    folder: where it lies meanwhile: it grows as large as the read models.
     """
-    with tempfile.TemporaryDirectory(dir=folder, prefix=".replay-") as scratch:
-        fresh = await scratch_database(Path(scratch) / "read.db")
-        try:
-            async with engine.connect() as shown:
-                checkpoint = await read_checkpoint(shown)
-            await _replay(log, fresh, after=0, until=checkpoint)
-            async with engine.connect() as shown, fresh.connect() as replayed:
-                # One transaction, so that all tables are of one moment; SQLite's driver begins none for reads
-                # alone. Only now: what is written while it lasts cannot be tidied up.
-                await shown.exec_driver_sql("BEGIN")
-                await _replay(log, fresh, after=checkpoint, until=await read_checkpoint(shown))
-                for table in COMPARED:
-                    if found := await _difference(table, shown, replayed):
-                        return found
-        finally:
-            await fresh.dispose()
-    return None
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = tempfile.TemporaryDirectory(dir=folder, prefix=".replay-")
+        self._fresh = scratch_database(Path(self._folder.name) / "read.db")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._fresh.dispose()
+        self._folder.cleanup()
+
+    def take(self, events: Sequence[Recorded]) -> None:
+        """The next ones of the log."""
+        take_all_in(self._fresh, events, log="")
+
+    def pages(self, shown: Connection) -> Generator[str | None]:
+        """What is shown otherwise than the replay makes it, as far as the next rows tell; None where they are
+        equal. Each step compares a few rows."""
+        with self._fresh.connect() as replayed:
+            for table in COMPARED:
+                yield from _pages(table, shown, replayed)
 
 
-async def _replay(log: EventLog, engine: AsyncEngine, *, after: int, until: int) -> None:
-    batch: list[Recorded] = []
-    async for event in log.read(EVERYTHING, after=after, until=until):
-        batch.append(event)
-        if len(batch) == MAX_BATCH:
-            await apply_batch(engine, batch, log="")
-            batch = []
-    if batch:
-        await apply_batch(engine, batch, log="")
-
-
-async def _difference(table: Table, shown: AsyncConnection, replayed: AsyncConnection) -> str | None:
-    """Both sides in the order of their keys, a few rows at a time."""
+def _pages(table: Table, shown: Connection, replayed: Connection) -> Generator[str | None]:
+    """Both sides in the order of their keys."""
     (key,) = table.primary_key
     page = select(table).order_by(key).limit(ROWS)
     while True:
-        ours = list((await shown.execute(page)).all())
-        fresh = list((await replayed.execute(page)).all())
-        if ours != fresh:
-            return _first_difference(table, ours, fresh)
+        ours = list(shown.execute(page).all())
+        fresh = list(replayed.execute(page).all())
+        yield _first_difference(table, ours, fresh) if ours != fresh else None
         if len(ours) < ROWS:
-            return None
+            return
         page = select(table).order_by(key).limit(ROWS).where(key > ours[-1]._mapping[key])  # noqa: SLF001 - its name in the library
 
 

@@ -53,7 +53,7 @@ async def api_process(
     home: Path, nats_url: str, *, module: str = "services.api"
 ) -> AsyncIterator[ApiProcess]:
     """Until it answers; ended by SIGTERM, which it must obey with status 0. module: what runs as the api."""
-    running = _start(home, nats_url, module)
+    running = start_api(home, nats_url, module=module)
     process = running.process
     try:
         async with running.client() as client:
@@ -80,7 +80,8 @@ async def api_process(
             assert status == 0, running.output
 
 
-def _start(home: Path, nats_url: str, module: str) -> ApiProcess:
+def start_api(home: Path, nats_url: str, *, module: str = "services.api") -> ApiProcess:
+    """It may not answer yet."""
     home.mkdir(parents=True, exist_ok=True)
     port = free_port()
     environment = {

@@ -15,7 +15,7 @@ import base64
 import binascii
 import json
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
@@ -28,6 +28,7 @@ from libs.common.log.head import LogHead, RunningHead
 from libs.common.log.ledger import Ledger
 from libs.common.log.port import Archive, Stored
 from libs.common.log.verify import Check
+from libs.common.turns import Turns
 
 _NAME = "specstream-log"
 FORMAT = {"format": _NAME, "version": head.VERSION}
@@ -41,12 +42,14 @@ async def export(archive: Archive) -> AsyncIterator[bytes]:
     The last line is `{"head": {...}}`: keep it to notice later that the log was cut or changed. Events
     are exported as they are, also when they are corrupt or no events at all: only an import checks them.
     """
-    yield _line(FORMAT)
+    yield json_line(FORMAT)
     running = RunningHead()
+    turns = Turns()
     async for event in archive.read_raw():
         running.take(event)
         yield event_line(event)
-    yield _line({"head": running.head().to_wire()})
+        await turns.give()
+    yield json_line({"head": running.head().to_wire()})
 
 
 async def import_(archive: Archive, lines: AsyncIterator[bytes], *, folder: Path | None = None) -> int:
@@ -86,8 +89,10 @@ async def store(archive: Archive, spool: IO[bytes], end: LogHead) -> None:
     spool.seek(0)
     await _compare(archive, spool, last)
     batch: list[Stored] = []
+    turns = Turns()
     for line in spool:
         batch.append(_from_wire(json.loads(line)))
+        await turns.give()
         if len(batch) == _AT_ONCE:
             await archive.restore(batch, until=end.sequence)
             batch = []
@@ -99,7 +104,9 @@ async def _compare(archive: Archive, spool: IO[bytes], last: int) -> None:
     """Go over the events that the log has already; they are the first ones of the spool."""
     if not last:
         return
+    turns = Turns()
     async for stored in archive.read_raw(until=last):
+        await turns.give()
         if _from_wire(json.loads(spool.readline())) != stored:
             raise Conflict(
                 f"the log's {last} events are not the beginning of this export: {stored.sequence} differs"
@@ -120,7 +127,9 @@ async def _check(lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check) 
     number = 0
     version = 0
     end: LogHead | None = None
+    turns = Turns()
     async for line in lines:
+        await turns.give()
         number += 1
         content = _parse(number, line)
         if number == 1:
@@ -138,7 +147,7 @@ async def _check(lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check) 
                 raise _broken(number, f"is not an event: {error!r}") from error
             if reason := checked.add(event) or (_not_of_version_1(checked, event) if version == 1 else None):
                 raise _broken(number, f"sequence {event.sequence}: {reason}")
-            spool.write(_line(content))
+            spool.write(json_line(content))
     if end is None:
         raise _broken(number + 1, "the file ends without its head: it is not whole")
     return end
@@ -186,13 +195,23 @@ def _broken(number: int, reason: str) -> BadRequest:
     return BadRequest(f"line {number} {reason}", [Issue(("line", number), reason)])
 
 
-def _line(content: dict[str, Any]) -> bytes:
+def json_line(content: dict[str, Any]) -> bytes:
+    """One line of an export."""
     return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
 
 
 def event_line(event: Stored) -> bytes:
     """One event as a line of an export."""
-    return _line(_to_wire(event))
+    return json_line(_to_wire(event))
+
+
+def stored_events(file: Path) -> Iterator[Stored]:
+    """The events of an export, which is believed."""
+    with file.open("rb") as lines:
+        for one in lines:
+            content = json.loads(one)
+            if "sequence" in content:
+                yield _from_wire(content)
 
 
 def _to_wire(event: Stored) -> dict[str, Any]:

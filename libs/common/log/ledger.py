@@ -10,7 +10,7 @@ _CACHE_KIB = 4096
 
 
 class Ledger:
-    """The last hash of each aggregate, and every event id so far: `with` it.
+    """The last hash of each aggregate, and every event id so far: `with` it, in any thread, one at a time.
 
     folder: where its file lies, which nobody else sees and which is gone when the process is. The default is
     the folder of temporary files, which may lie in memory.
@@ -21,7 +21,9 @@ class Ledger:
 
     def __enter__(self) -> Self:
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=".check-") as folder:
-            self._database = sqlite3.connect(f"{folder}/ledger.db", isolation_level=None)
+            self._database = sqlite3.connect(
+                f"{folder}/ledger.db", isolation_level=None, check_same_thread=False
+            )
             self._run = self._database.execute
             # Nothing of it is ever needed again, so nothing has to survive anything.
             for pragma in (

@@ -5,7 +5,7 @@ added one are found; not found without a head kept elsewhere is that somebody ha
 and computed all hashes anew.
 """
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -46,25 +46,56 @@ async def verify(
     head: LogHead | None = None,
     folder: Path | None = None,
 ) -> Verified | Corrupt:
-    """Check a whole log from its first event, with `Archive.read_raw()`.
-
-    at_least: a sequence that somebody has seen, such as a projection's checkpoint: the log must reach it.
-    head: that of an export: the log must reach it, and be the same up to it.
-    folder: where what has to be remembered meanwhile is kept, see `Ledger`.
-    """
+    """Check a whole log from its first event, with `Archive.read_raw()`. The arguments are those of
+    `Verification`."""
     with Ledger(folder) as ledger:
-        check = Check(ledger)
+        verification = Verification(ledger, head)
         async for event in events:
-            if reason := check.add(event):
+            if corrupt := verification.take([event]):
+                return corrupt
+        return verification.end(at_least=at_least)
+
+
+class Verification:
+    """Takes a whole log from its first event, as much of it at a time as one likes.
+
+    head: that of an export: the log must reach it, and be the same up to it.
+    """
+
+    def __init__(self, ledger: Ledger, head: LogHead | None = None) -> None:
+        self._ledger = ledger
+        self._head = head
+        self._check = Check(ledger)
+
+    @property
+    def sequence(self) -> int:
+        """Of the last event taken."""
+        return self._check.sequence
+
+    def take(self, events: Iterable[Stored]) -> Corrupt | None:
+        """The next events. The first thing that does not hold; nothing is taken after it."""
+        for event in events:
+            if reason := self._check.add(event):
                 return Corrupt(event.sequence, reason)
-            if head is not None and event.sequence == head.sequence and check.head(head.version) != head:
+            head = self._head
+            is_there = head is not None and event.sequence == head.sequence
+            if head is not None and is_there and self._check.head(head.version) != head:
                 return Corrupt(event.sequence, "the log up to here is not the one that was exported")
-        for name, seen in (("the checkpoint", at_least), ("the last export", head.sequence if head else 0)):
+        return None
+
+    def end(self, *, at_least: int = 0) -> Verified | Corrupt:
+        """What there is to say when no event follows.
+
+        at_least: a sequence that somebody has seen, such as a projection's checkpoint: the log must reach it.
+        """
+        check = self._check
+        exported = self._head.sequence if self._head else 0
+        for name, seen in (("the checkpoint", at_least), ("the last export", exported)):
             if check.sequence < seen:
                 return Corrupt(check.sequence, f"the log ends here, before {name} at {seen}")
         if stranger := check.strangers.first:
             return Corrupt(stranger[0], f"{stranger[1]}; {check.strangers}")
-        return Verified(check.events, ledger.aggregates, check.head())
+        return Verified(check.events, self._ledger.aggregates, check.head())
 
 
 @dataclass(slots=True)

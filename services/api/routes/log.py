@@ -9,18 +9,22 @@ from fastapi import Query as QueryParameters
 from fastapi.responses import StreamingResponse
 from pydantic import Field
 
+from libs.common.clock import monotonic
 from libs.common.errors import Conflict, LogImporting
 from libs.common.log.export import export
 from libs.common.log.head import LogHead
-from libs.common.log.verify import Corrupt, verify
-from services.api.database import read_checkpoint
+from libs.common.log.verify import Corrupt, Verified
 from services.api.importer import ImportState
 from services.api.projector import NotVisible
-from services.api.replay import difference
 from services.api.routes.context import Api, ApiContext, ApiRoute, Query, refuse
 from services.api.schemas.log import ImportAnswer, ImportProgress, VerifyAnswer
+from services.api.verification import Reached, verify_all
 
 CHUNK = 1 << 16
+
+NDJSON = "application/x-ndjson"
+
+TELL_EVERY_S = 0.5
 
 
 class HeadUnreadable(Exception):
@@ -42,47 +46,76 @@ class VerifyQuery(Query):
     head: str | None = Field(default=None, max_length=200)
 
 
-@router.get("/verify")
-async def verify_log(query: Annotated[VerifyQuery, QueryParameters()], api: ApiContext) -> VerifyAnswer:
+@router.get(
+    "/verify",
+    response_model=VerifyAnswer,
+    responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}},
+)
+async def verify_log(
+    query: Annotated[VerifyQuery, QueryParameters()], request: Request, api: ApiContext
+) -> Response:
     """Every chain, every sequence, and that each read model equals a fresh replay.
 
     The log must also reach the api's checkpoint and the head of the last export, or the one that is given,
     and be the same up to it. It detects gaps, messages that are no events, every change of what an event's
     hash covers, and read models that differ from a replay; whoever rewrites the log so that all hashes fit
     again, or takes away its newest events, is detected only against a head that was kept elsewhere.
+
+    Who accepts `application/x-ndjson` hears meanwhile how far it is: `{"verified": …, "events": …}` in a line
+    each, then the answer as the last line.
     """
+    findings = _findings(api, None if query.head is None else _given_head(query.head))
+    if NDJSON in request.headers.get("accept", ""):
+        return StreamingResponse(_told(findings), media_type=NDJSON)
+    answer = [found async for found in findings if isinstance(found, VerifyAnswer)][-1]
+    return Response(answer.model_dump_json(by_alias=True), media_type="application/json")
+
+
+async def _findings(api: Api, given: LogHead | None) -> AsyncIterator[Reached | VerifyAnswer]:
+    """How far it is, and at last the answer."""
     if importing := await api.archive.importing():
         reason = (
             f"{importing} events: an import is not whole; it goes on by itself, or with the same file again"
         )
-        return VerifyAnswer(ok=False, sequence=importing.sequence, reason=reason)
-    async with api.engine.connect() as connection:
-        checkpoint = await read_checkpoint(connection)
+        yield VerifyAnswer(ok=False, sequence=importing.sequence, reason=reason)
+        return
     try:
-        head = (
-            _exported_head(api, await api.log.identity()) if query.head is None else _given_head(query.head)
-        )
+        head = given or _exported_head(api, await api.log.identity())
     except HeadUnreadable as error:
-        return VerifyAnswer(ok=False, sequence=0, reason=str(error))
-    folder = api.exported_head.parent
-    result = await verify(api.archive.read_raw(), at_least=checkpoint, head=head, folder=folder)
-    if isinstance(result, Corrupt):
-        return VerifyAnswer(ok=False, sequence=result.sequence, reason=result.reason)
-    if unequal := await difference(api.log, api.engine, folder=folder):
-        return VerifyAnswer(ok=False, sequence=checkpoint, reason=unequal)
-    return VerifyAnswer(ok=True, events=result.events, aggregates=result.aggregates)
+        yield VerifyAnswer(ok=False, sequence=0, reason=str(error))
+        return
+    async for found in verify_all(api.archive, api.engine, head=head, folder=api.exported_head.parent):
+        match found:
+            case Reached():
+                yield found
+            case Corrupt(sequence=sequence, reason=reason):
+                yield VerifyAnswer(ok=False, sequence=sequence, reason=reason)
+            case Verified(events=events, aggregates=aggregates):
+                yield VerifyAnswer(ok=True, events=events, aggregates=aggregates)
+
+
+async def _told(findings: AsyncIterator[Reached | VerifyAnswer]) -> AsyncIterator[str]:
+    """One line each; not more often than a reader can follow."""
+    told_at = monotonic()
+    async for found in findings:
+        match found:
+            case Reached(sequence=sequence, last=last) if monotonic() - told_at >= TELL_EVERY_S:
+                told_at = monotonic()
+                yield json.dumps({"verified": sequence, "events": last}) + "\n"
+            case VerifyAnswer():
+                yield found.model_dump_json(by_alias=True) + "\n"
 
 
 @router.get(
     "/export",
     response_class=StreamingResponse,
-    responses={200: {"content": {"application/x-ndjson": {"schema": {"type": "string"}}}}},
+    responses={200: {"content": {NDJSON: {"schema": {"type": "string"}}}}},
 )
 async def export_log(api: ApiContext) -> StreamingResponse:
     """Every event as a line of JSON, then the head of the log, which `verify` checks from then on."""
     if importing := await api.archive.importing():
         raise LogImporting(importing.sequence, importing.events)
-    return StreamingResponse(_export(api), media_type="application/x-ndjson")
+    return StreamingResponse(_export(api), media_type=NDJSON)
 
 
 @router.post(
@@ -119,7 +152,8 @@ async def show_import(api: ApiContext) -> ImportProgress:
     importing = await api.archive.importing()
     state, message = outcome.state, outcome.message
     stored = importing.sequence if importing else outcome.events if state is ImportState.DONE else 0
-    if state is ImportState.DONE and api.projector.sequence < outcome.events:
+    shown = min(api.projector.sequence, stored)
+    if state is ImportState.DONE and shown < outcome.events:
         state = ImportState.STORING
     if importing and state is not ImportState.STORING:
         state = ImportState.FAILED
@@ -128,6 +162,7 @@ async def show_import(api: ApiContext) -> ImportProgress:
         state=state.value,
         events=importing.events if importing else outcome.events,
         stored=stored,
+        shown=shown,
         digest=outcome.digest or None,
         message=message or None,
     )

@@ -20,10 +20,12 @@ class ImportAnswer(Answer):
 
 
 class ImportProgress(Answer):
-    """state: `none`, `storing`, `done` or `failed`. stored: of its events. digest: of the export's head."""
+    """state: `none`, `storing`, `done` or `failed`. stored: of its events. shown: how many of them are in the
+    answers. digest: of the export's head."""
 
     state: str
     events: int
     stored: int
+    shown: int
     digest: str | None = Field(default=None, exclude_if=lambda value: value is None)
     message: str | None = Field(default=None, exclude_if=lambda value: value is None)

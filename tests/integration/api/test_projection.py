@@ -188,6 +188,7 @@ async def test_during_an_import_nothing_is_appended_and_reads_answer(tmp_path: P
             "state": "failed",
             "events": 3,
             "stored": 2,
+            "shown": 0,
             "message": "",
         }
         verified = await api.get("/v1/log/verify")

@@ -3,7 +3,7 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from benchmarks.figure import AtLeastOfLimit, AtMost, Figure
+from benchmarks.figure import AtLeast, AtLeastOfLimit, AtMost, Figure
 from benchmarks.table import COLUMNS, make_markdown, make_table, row
 
 SHARE = AtLeastOfLimit(0.7)
@@ -30,6 +30,16 @@ CELLS = [
         id="above a bound is not met",
     ),
     pytest.param(
+        Figure("replay", 3000, "/s", aim=AtLeast(3000)),
+        ("replay", "3,000", "/s", "", "", ">= 3000", "met"),
+        id="a least value itself is met",
+    ),
+    pytest.param(
+        Figure("replay", 2999, "/s", aim=AtLeast(3000)),
+        ("replay", "2,999", "/s", "", "", ">= 3000", "not met"),
+        id="below a least value is not met",
+    ),
+    pytest.param(
         Figure("start", 0.123, "s", 0.1, "bare"),
         ("start", "0.12", "s", "0.10 bare", "1.23", "", ""),
         id="without an aim there is nothing to meet",
@@ -53,7 +63,7 @@ def test_the_table_shows_every_figure():
     title, _, head, *lines = shown.getvalue().splitlines()
     assert title.strip() == "Figures"
     assert [column for column in COLUMNS if column not in head] == []
-    assert sum(line.count("met") for line in lines) == 4
+    assert sum(line.count("met") for line in lines) == 6
 
 
 def test_markdown_has_a_head_a_rule_and_a_line_for_each_figure():

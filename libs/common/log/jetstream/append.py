@@ -38,6 +38,9 @@ TRY_AGAIN = frozenset({DUPLICATE_IN_FLIGHT, BATCH_INCOMPLETE, TOO_MANY_BATCHES})
 MAX_OPEN_BATCHES = 8
 """Of one process: the broker takes 50 over all of them, and there are five services."""
 
+_OFFERED_AT_ONCE = 10
+"""Messages; then others have their turn: each takes about 60 us."""
+
 _FIRST_PAUSE_S = 0.005
 _LONGEST_PAUSE_S = 0.5
 
@@ -217,6 +220,8 @@ class Appender:
             await self._offer(
                 message._replace(headers=message.headers | batch), reply if place in {1, last} else ""
             )
+            if place % _OFFERED_AT_ONCE == 0:
+                await asyncio.sleep(0)
 
     async def _offer(self, message: Outgoing, reply: str) -> None:
         subject, headers, data = message

@@ -4,6 +4,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
+from itertools import chain, repeat
 
 import structlog
 from nats.aio.client import Client
@@ -24,6 +25,7 @@ from libs.common.log.jetstream.tail import ConsumerLost, Tail
 from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import appended, check_restorable, seal
 from libs.common.log.unread import Unread
+from libs.common.turns import Turns
 
 logger = structlog.get_logger()
 
@@ -31,8 +33,9 @@ STREAM = "EVENTS"
 
 _IMPORT_PAUSE_S = 0.1
 
-_PAGES = (100, 400)
-"""Short reads need no consumer, which is an object on the broker; long ones are faster with one."""
+_PAGES = (100, 200)
+"""Events that are asked for at first, and then again and again: what is not asked for takes no memory here. A
+consumer instead, which is an object on the broker, brings up to 32 MiB before it waits, and is no faster."""
 
 
 def _tell_nobody(_: str) -> None:
@@ -116,9 +119,12 @@ class JetStreamLog:
                 yield self._recorded(found)
 
     async def read_raw(self, *, after: int = 0, until: int | None = None) -> AsyncIterator[Stored]:
-        async for page in self._scan((ALL,), after=after, until=until):
+        end = await self.last_sequence()
+        turns = Turns()
+        async for page in self._scan((ALL,), after=after, until=end if until is None else min(until, end)):
             for found in page:
                 yield wire.to_stored(*found)
+                await turns.give()
 
     async def follow(
         self, *filters: str, after: int | None = None
@@ -224,18 +230,12 @@ class JetStreamLog:
     async def _scan(
         self, filters: tuple[str, ...], *, after: int, until: int | None
     ) -> AsyncIterator[list[Found]]:
-        """The events of a range in pages, none empty; lazily at first, then as fast as they come."""
+        """The events of a range in pages, none empty."""
         last = await self.last_sequence() if until is None else until
         if len(filters) == 1:
-            for size in _PAGES:
-                if after >= last:
-                    return
-                page = await self._direct.after(filters[0], after, at_most=size)
-                if found := [one for one in page.found if one.sequence <= last]:
-                    yield found
-                if page.pending == 0 or not page.found:
-                    return
-                after = page.found[-1].sequence
+            async for found in self._pages(filters[0], after, last):
+                yield found
+            return
         narrow = disjoint(filters)
         deadline = self._link.ticks() + self._deadline_s
         while after < last:
@@ -256,6 +256,23 @@ class JetStreamLog:
                 return
             except ConsumerLost as lost:
                 await self._retry(lost, deadline)
+
+    async def _pages(self, one_filter: str, after: int, last: int) -> AsyncIterator[list[Found]]:
+        """Each is asked for when the one before it is used up."""
+        deadline = self._link.ticks() + self._deadline_s
+        sizes = chain(_PAGES, repeat(_PAGES[-1]))
+        while after < last:
+            page = await self._direct.after(one_filter, after, at_most=next(sizes))
+            if found := [one for one in page.found if one.sequence <= last]:
+                yield found
+            if page.found:
+                after = page.found[-1].sequence
+                deadline = self._link.ticks() + self._deadline_s
+            if page.pending == 0 or not page.found:
+                if one_filter != ALL or after >= last:
+                    return
+                # A server of a cluster may be a little behind: there is more.
+                await self._retry(ConsumerLost(f"event {after + 1} is not there"), deadline)
 
     async def _retry(self, lost: ConsumerLost, until: float) -> None:
         if self._link.ticks() >= until:
