@@ -71,8 +71,10 @@ def project_event(connection: Connection, event: Recorded) -> None:
             connection.execute(_of(deployment_id).values(retiring=list(replica_ids)))
         case WorkloadRemoved():
             connection.execute(_of(deployment_id).values(runs=[], retiring=[]))
+        case ReplicaFact(roster=None, replica_id=replica_id, replica=replica):
+            _put_replica(connection, deployment_id, replica_id, replica, at)
         case ReplicaFact(roster=roster):
-            _put_roster(connection, deployment_id, roster, at)
+            _put_roster(connection, deployment_id, roster or (), at)
         case _:
             pass
 
@@ -151,43 +153,48 @@ def _put_activities(connection: Connection, event: Recorded, found: Sequence[Act
         )
 
 
+def _put_replica(
+    connection: Connection, deployment_id: str, replica_id: str, replica: Replica | None, at: str
+) -> None:
+    """The row of the one replica that changed; every other one stays as it is."""
+    this = (instances.c.id == replica_id) & (instances.c.deployment_id == deployment_id)
+    if replica is None:
+        connection.execute(delete(instances).where(this))
+        return
+    known = connection.execute(_KNOWN.where(this)).one_or_none()
+    if known is None or (known.state, known.message) != (replica.state, replica.message):
+        _put_instance(connection, deployment_id, replica, known.history if known else (), at)
+
+
 def _put_roster(connection: Connection, deployment_id: str, roster: Sequence[Replica], at: str) -> None:
-    known = {
-        row.id: row
-        for row in connection.execute(
-            select(instances.c.id, instances.c.state, instances.c.message, instances.c.place).where(
-                instances.c.deployment_id == deployment_id
-            )
-        )
-    }
+    """The rows of all replicas, by a fact of version 1."""
+    rows = connection.execute(_KNOWN.where(instances.c.deployment_id == deployment_id))
+    known = {row.id: row for row in rows}
     gone = known.keys() - {replica.replica_id for replica in roster}
     if gone:
         connection.execute(delete(instances).where(instances.c.id.in_(gone)))
-    for place, replica in enumerate(roster):
+    for replica in roster:
         row = known.get(replica.replica_id)
         if row is None or (row.state, row.message) != (replica.state, replica.message):
-            _put_instance(connection, deployment_id, replica, place, at)
-        elif row.place != place:
-            connection.execute(
-                update(instances).where(instances.c.id == replica.replica_id).values(place=place)
-            )
+            _put_instance(connection, deployment_id, replica, row.history if row else (), at)
 
 
-def _put_instance(connection: Connection, deployment_id: str, replica: Replica, place: int, at: str) -> None:
-    history = connection.execute(
-        select(instances.c.history).where(instances.c.id == replica.replica_id)
-    ).scalar_one_or_none()
+_KNOWN = select(instances.c.id, instances.c.state, instances.c.message, instances.c.history)
+
+
+def _put_instance(
+    connection: Connection, deployment_id: str, replica: Replica, history: Sequence[Any], at: str
+) -> None:
     entry = {"state": replica.state.value, "message": replica.message or "", "timestamp": at}
     connection.execute(
         _put(instances).values(
             id=replica.replica_id,
             deployment_id=deployment_id,
             run_id=replica.run_id,
-            place=place,
             state=replica.state.value,
             message=replica.message,
             created_at=to_rfc3339(replica.created_at),
             finished_at=at if replica.state is ReplicaState.FAILED else None,
-            history=[*(history or []), entry][-HISTORY:],
+            history=[*history, entry][-HISTORY:],
         )
     )

@@ -117,16 +117,13 @@ class ProbeRunner:
         running = {o.replica_id: o for o in replicas if o.phase is ReplicaPhase.RUNNING and _has_address(o)}
         for replica_id in processes.keys() - running.keys():
             self._dismiss([processes.pop(replica_id)])
-        known: dict[str, Replica] | None = None
         for replica_id, o in running.items():
             process = processes.get(replica_id)
             if process is not None and _is_same_process(process, o):
                 continue
             if process is not None:
                 self._dismiss([process])
-            if known is None:
-                known = {replica.replica_id: replica for replica in roster.replicas} if roster else {}
-            processes[replica_id] = self._admit(deployment_id, o, known.get(replica_id))
+            processes[replica_id] = self._admit(deployment_id, o, roster.get(replica_id) if roster else None)
 
     def conclusions(self, deployment_id: str) -> Conclusions:
         """What the checks of a deployment's processes say now."""

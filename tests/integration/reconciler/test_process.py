@@ -79,7 +79,7 @@ class Play(Players):
 
     async def settles(self, spec_id: str, phase: RolloutPhase) -> None:
         async def is_there() -> bool:
-            world = await self.world()
+            world = await self.view()
             progress = world.rollout.progress if world else None
             return progress is not None and (progress.spec_id, progress.phase) == (spec_id, phase)
 
@@ -133,7 +133,7 @@ async def test_a_deployment_comes_changes_scales_and_goes(play: Play) -> None:
     await play.delete()
 
     async def is_removed() -> bool:
-        world = await play.world()
+        world = await play.view()
         return world is not None and world.rollout.is_removed
 
     await play.until(is_removed)
@@ -146,7 +146,7 @@ async def test_a_spec_without_a_command_leaves_the_old_run_alone(play: Play) -> 
     failed = await play.register(spec("b", 1, command=None))
 
     async def has_failed() -> bool:
-        world = await play.world()
+        world = await play.view()
         return world is not None and world.rollout.failed_spec_id == failed
 
     await play.until(has_failed)

@@ -16,7 +16,7 @@ from libs.common.cluster.port import RunWorkload, Workload
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.deployment import DeploymentCreated, SpecRegistered
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
-from libs.common.events.replica import ReplicaState, ReplicaStopped
+from libs.common.events.replica import ReplicaState, ReplicaStopped, RosterRecorded
 from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Appended, Guard, Heads
@@ -115,14 +115,15 @@ class Scene:
             self.records.note(views.apply(event), event)
 
     async def observe(self) -> list[str]:
-        """The types of what one look appends."""
+        """The types of what one look appends, without the pages of the roster."""
         before = await self.log.last_sequence()
         await self.watch.observe()
         await self.follow()
         return [event.type for event in await self.events(after=before)]
 
     async def events(self, after: int = 0) -> list[Recorded]:
-        return [event async for event in self.log.read(select(kind="replica"), after=after)]
+        events = self.log.read(select(kind="replica"), after=after)
+        return [event async for event in events if event.type != RosterRecorded.event_type()]
 
     async def replica_ids(self) -> list[str]:
         shown = (await self.cluster.observe()).get(DEPLOYMENT)
