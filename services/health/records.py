@@ -77,6 +77,10 @@ class Records:
         aggregate = Aggregate(project_id, ReplicaFact.aggregate, deployment_id)
         self._take(aggregate, (await self.log.load(aggregate.filter)).events)
 
+    def roster(self, deployment_id: str) -> Roster:
+        """As the open record has it; an empty one where none is open."""
+        return self.rosters.get(deployment_id) or Roster()
+
     def close(self, deployment_id: str) -> None:
         """Forget a deployment that has no replicas any more; its history stays in the log."""
         self.rosters.pop(deployment_id, None)

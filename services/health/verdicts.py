@@ -20,6 +20,7 @@ from libs.common.events.replica import (
 )
 from libs.common.events.text import bounded
 from libs.common.state.replica import Roster, free_slots
+from services.health import damping
 from services.health.examination import Conclusion, Condemned, NotReady, Ready
 
 Conclusions = Mapping[tuple[str, int], Conclusion]
@@ -69,6 +70,9 @@ def decide(
     | any other        | running                     | condemned     | ReplicaCondemned     | unready     |
     | not ready        | running                     | ready         | ReplicaBecameReady   | running     |
     | running          | running                     | not ready     | ReplicaBecameUnready | unready     |
+    | unsteady         | running                     | ready, but    | none                 | same        |
+    |                  |                             | not for long, |                      |             |
+    |                  |                             | or else       |                      |             |
     | starting/unready | running                     | not ready, of | ReplicaBecameUnready | same        |
     |                  |                             | a new message |                      |             |
     | starting         | running                     | else, startup | ReplicaStarted       | same        |
@@ -76,6 +80,8 @@ def decide(
     | any              | any                         | undecided     | none                 | same        |
     | has an address   | another address, or none    | -             | ReplicaStarted       | same        |
 
+    A replica is unsteady when `damping` says how long it has to stay ready: then only a change of whether it
+    is ready, or of its process, is a fact.
     Another attempt is a later one, or an earlier one where the cluster's records are older than the log.
     The last row ends what somebody else has written, such as an import: only what the cluster shows counts.
     A message is compared as a fact holds it, bounded; a longer one would be news at every look.
@@ -129,7 +135,7 @@ def _changes(
     if known is None:
         known = take(_fact(ReplicaStarted, _appeared(o, next(slots))))
     if _has_ended(known, o):
-        known = take(_ended(known, o))
+        known = take(_ended(known, o, now))
     if known.state is ReplicaState.FAILED and _has_begun_again(known, o):
         # The message stays until it is ready again: it is what people look for in a crash loop.
         reason = known.reason or ReplicaReason.EXIT_UNKNOWN
@@ -137,7 +143,7 @@ def _changes(
         known = _with(_process(known, o), state=ReplicaState.STARTING, condemned_attempt=None)
         known = take(_fact(ReplicaRestarted, known, reason=reason, message=message))
         if o.phase is ReplicaPhase.EXITED:
-            known = take(_ended(known, o))
+            known = take(_ended(known, o, now))
     if known.state is ReplicaState.PENDING and o.phase is ReplicaPhase.RUNNING:
         known = _with(_process(known, o), state=ReplicaState.STARTING, message=None)
         known = take(_fact(ReplicaStarted, known))
@@ -176,22 +182,37 @@ def _concluded(
                 state=ReplicaState.UNREADY,
                 condemned_attempt=known.attempt,
                 reason=reason,
-                message=message,
+                **damping.lost(known, now, message),
             )
             return _fact(ReplicaCondemned, after, probe=probe, reason=reason, message=message)
-        case Ready(reason=reason) if not is_ready:
+        case Ready(reason=reason) if not is_ready and _counts(known, conclusion, now):
             after = _with(
-                known, state=ReplicaState.RUNNING, ready_at=known.ready_at or now, reason=reason, message=None
+                known,
+                state=ReplicaState.RUNNING,
+                ready_at=known.ready_at or now,
+                reason=reason,
+                message=None,
+                **damping.gained(known, now),
             )
             return _fact(ReplicaBecameReady, after, reason=reason)
-        case NotReady(reason=reason, message=message) if is_ready or known.message != bounded(message):
-            state = ReplicaState.UNREADY if is_ready else known.state
-            after = _with(known, state=state, reason=reason, message=message)
-            return _fact(ReplicaBecameUnready, after, reason=reason, message=message)
+        case NotReady(reason=reason, message=message) if is_ready:
+            changes = damping.lost(known, now, message)
+            after = _with(known, state=ReplicaState.UNREADY, reason=reason, **changes)
+            return _fact(ReplicaBecameUnready, after, reason=reason, message=after.message)
+        case _ if known.must_stay_ready_s > 0:
+            return None
+        case NotReady(reason=reason, message=message) if known.message != bounded(message):
+            after = _with(known, reason=reason, **damping.lost(known, now, message))
+            return _fact(ReplicaBecameUnready, after, reason=reason, message=after.message)
         case _ if is_news and known.state is ReplicaState.STARTING:
             return _fact(ReplicaStarted, known)
         case _:
             return None
+
+
+def _counts(known: Replica, conclusion: Ready, now: datetime) -> bool:
+    at = damping.counts_at(known, conclusion)
+    return at is None or at <= now
 
 
 def _appeared(o: ObservedReplica, slot: int) -> Replica:
@@ -240,10 +261,11 @@ def _has_begun_again(known: Replica, o: ObservedReplica) -> bool:
     return is_another or o.phase is ReplicaPhase.RUNNING
 
 
-def _ended(known: Replica, o: ObservedReplica) -> ReplicaFact:
+def _ended(known: Replica, o: ObservedReplica, now: datetime) -> ReplicaFact:
     reason, message = _end_of(known, o)
-    after = _with(known, state=ReplicaState.FAILED, reason=reason, message=message)
-    return _fact(ReplicaStopped, after, reason=reason, message=message)
+    changes = damping.lost(known, now, message)
+    after = _with(known, state=ReplicaState.FAILED, reason=reason, **changes)
+    return _fact(ReplicaStopped, after, reason=reason, message=after.message)
 
 
 def _told_to_stop(known: Replica, o: ObservedReplica) -> ReplicaFact:

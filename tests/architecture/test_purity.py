@@ -31,6 +31,7 @@ PURE = (
     "services/api/activity.py",
     "services/api/health.py",
     "services/reconciler/plan.py",
+    "services/health/damping.py",
     "services/health/probing.py",
     "services/health/schedule.py",
     "services/health/verdicts.py",

@@ -56,6 +56,9 @@ class Replica(FactPart):
     ready_at: when it was first ready, whatever happened since; None if it never was.
     condemned_attempt: the attempt that a probe has sentenced, so that exactly that process is ended.
     startup_passed_attempt: the attempt whose startup check has succeeded, so that it is not repeated.
+    changed_at: when it became ready or ceased to be, the last few times, the newest last.
+    must_stay_ready_s: how long it has to be ready without interruption before it counts as ready again,
+    because its readiness comes and goes.
     message: for people: the exit status or signal, or the probe's kind and status.
     """
 
@@ -73,6 +76,8 @@ class Replica(FactPart):
     ready_at: datetime | None = None
     condemned_attempt: int | None = None
     startup_passed_attempt: int | None = None
+    changed_at: tuple[datetime, ...] = ()
+    must_stay_ready_s: int = 0
     reason: ReplicaReason | None = None
     message: str | None = None
 

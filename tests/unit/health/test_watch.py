@@ -28,6 +28,7 @@ from libs.common.state.view import DeploymentViews
 from services.health.loop import BRISK_TICK_S, TICK_S, Watch
 from services.health.prober import Prober
 from services.health.records import Records
+from tests.support.polling import eventually
 
 PROJECT, DEPLOYMENT = "default", "d" * 32
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -271,6 +272,45 @@ async def test_being_woken_for_a_deployment_of_which_nothing_is_left_is_nothing(
     last = await scene.log.last_sequence()
     await scene.watch.observe_one(DEPLOYMENT)
     assert await scene.log.last_sequence() == last
+
+
+async def test_one_that_comes_and_goes_counts_when_it_has_stayed_ready_and_is_looked_at_then(
+    scene: Scene,
+) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    for _ in range(3):
+        scene.cluster.say(replica_id, ready=True)
+        await scene.observe()
+        scene.cluster.say(replica_id, ready=False, message="readiness probe: HTTP 503")
+        await scene.observe()
+    woken: list[str] = []
+    scene.watch.wake_for = woken.append
+    scene.cluster.say(replica_id, ready=True)
+    scene.now += timedelta(seconds=9.95)
+    assert await scene.observe() == []
+    assert await scene.observe() == []
+    await eventually(lambda: woken == [DEPLOYMENT], within_s=10)
+    scene.now += timedelta(seconds=0.05)
+    assert await scene.observe() == ["ReplicaBecameReady"]
+    assert await scene.observe() == []
+
+
+async def test_what_has_to_stay_ready_still_has_to_after_a_restart_of_health(scene: Scene) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    for _ in range(3):
+        scene.cluster.say(replica_id, ready=True)
+        await scene.observe()
+        scene.cluster.say(replica_id, ready=False, message="readiness probe: HTTP 503")
+        await scene.observe()
+    scene.cluster.say(replica_id, ready=True)
+    await scene.restart_health()
+    assert await scene.observe() == []
+    (replica,) = scene.records.rosters[DEPLOYMENT].replicas
+    assert (replica.state, replica.must_stay_ready_s) == (ReplicaState.UNREADY, 10)
+    scene.now += timedelta(seconds=10)
+    assert await scene.observe() == ["ReplicaBecameReady"]
 
 
 async def test_it_looks_more_often_while_a_replica_comes_up_or_goes(scene: Scene) -> None:
