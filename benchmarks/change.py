@@ -49,7 +49,7 @@ async def change(running: LivePlatform, deployment_id: str, version: str) -> Cha
     ready = next(
         event
         for event in events
-        if event["type"] == "ReplicaBecameReady" and _changed(event)["run_id"] == run_id
+        if event["type"] == "ReplicaBecameReady" and event["data"]["replica"]["run_id"] == run_id
     )
 
     def since(moment: datetime) -> float:
@@ -58,7 +58,7 @@ async def change(running: LivePlatform, deployment_id: str, version: str) -> Cha
     return Change(
         appended=since(_moment(registered["time"])),
         answered=since(answered),
-        spawned=since(_moment(_changed(ready)["started_at"])),
+        spawned=since(_moment(ready["data"]["replica"]["started_at"])),
         applied=since(_moment(applied["time"])),
         ready=since(_moment(ready["time"])),
         served=since(served),
@@ -125,12 +125,6 @@ async def _is_served_by(running: LivePlatform, deployment_id: str, version: str)
 
 def _first(events: list[Json], kind: str) -> Json:
     return next(event for event in events if event["type"] == kind)
-
-
-def _changed(event: Json) -> Json:
-    """The line of the roster that this fact is about."""
-    data = event["data"]
-    return next(replica for replica in data["roster"] if replica["replica_id"] == data["replica_id"])
 
 
 def _moment(rfc3339: str) -> datetime:

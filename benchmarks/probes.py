@@ -70,18 +70,16 @@ def workload(port: int) -> tuple[ObservedWorkload, Roster]:
         )
         for n in range(REPLICAS)
     ]
-    roster = Roster(
-        tuple(
-            Replica(
-                replica_id=o.replica_id,
-                run_id="run",
-                spec_id="spec",
-                state=ReplicaState.RUNNING,
-                address=o.address,
-                created_at=born,
-            )
-            for o in shown
+    roster = Roster.of(
+        Replica(
+            replica_id=o.replica_id,
+            run_id="run",
+            spec_id="spec",
+            state=ReplicaState.RUNNING,
+            address=o.address,
+            created_at=born,
         )
+        for o in shown
     )
     return ObservedWorkload("default", DEPLOYMENT, 1, tuple(shown)), roster
 

@@ -9,7 +9,7 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from typer.cli import get_docs_for_click
 
 from libs.cli.main import app
-from libs.common.events.catalogue import CATALOGUE, dataschema
+from libs.common.events.catalogue import CATALOGUE, dataschema, readable_dataschemas
 from libs.common.events.fact import Fact
 from libs.common.log import mirror_subjects
 from libs.common.log.jetstream import mirror
@@ -31,7 +31,7 @@ Every event is a CloudEvent in binary mode on the stream `EVENTS`, subject
 | header | says |
 |---|---|
 | `ce-id` | the event's id; also `Nats-Msg-Id` |
-| `ce-type` | its type, the last token of the subject |
+| `ce-type` | its type, with which the last token of the subject begins |
 | `ce-source` | `specstream/<service>`: who appended it |
 | `ce-subject` | the aggregate's id |
 | `ce-time` | when it was appended |
@@ -52,6 +52,9 @@ Within one aggregate version 2 is never followed by 1.
 
 A message under the subject of an event whose `ce-type`, `ce-subject` or `ce-dataschema` does not fit that
 subject, or that has no `ce-id` or no `ce-hash`, is no event: no part of Specstream takes it for a fact.
+
+The last token is `<type>`, or `<type>-<page>` for a type whose facts each hold one page of something larger:
+the newest event of each page together say how all of it is.
 
 A consumer follows with its own ordered consumer and remembers the stream sequence; REST does the same by
 `GET /v1/events?after=<sequence>`. A payload is absolute: the newest event of a subject says how things are.
@@ -84,7 +87,11 @@ def _events() -> Iterator[str]:
 def _event(fact: type[Fact]) -> Iterator[str]:
     yield f"### {fact.event_type()}\n"
     yield f"{_paragraph(fact.__doc__)}\n"
-    yield f"`dataschema`: `{dataschema(fact)}`\n"
+    earlier = [f"`{schema}`" for schema in readable_dataschemas(fact)[:-1]]
+    also = f"; earlier ones that are read as well: {', '.join(earlier)}" if earlier else ""
+    yield f"`dataschema`: `{dataschema(fact)}`{also}\n"
+    if fact.is_paged:
+        yield f"The last token of its subject is `{fact.event_type()}-<page>`.\n"
     schema = fact.model_json_schema()
     if not schema.get("properties"):
         yield "No fields.\n"

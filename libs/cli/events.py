@@ -41,7 +41,8 @@ def line(event: Json) -> str:
     time = datetime.fromisoformat(event["time"]).astimezone().strftime("%m-%d %H:%M:%S")
     aggregate_id = event["subject"].split(".")[3][:8]
     actor = event["actor"].removeprefix("service:")
-    reason = event["data"].get("reason") or event["data"].get("phase") or ""
+    data = event["data"]
+    reason = data.get("reason") or data.get("phase") or (f"page {data['page']}" if "page" in data else "")
     return (
         f"{event['sequence']:>5} {time} {event['type']:<20} {aggregate_id:<8} {actor:<11} {reason}".rstrip()
     )

@@ -76,7 +76,10 @@ def make_asyncapi() -> dict[str, Any]:
         "done": _channel("commands.{project_id}.done", ["done"], "Commands that are carried out."),
         "rejected": _channel("commands.{project_id}.rejected", ["rejected"], "Refused commands."),
         "events": _channel(
-            "events.{project_id}.{kind}.{id}.{type}", list(CATALOGUE), "Every fact, kept for ever."
+            "events.{project_id}.{kind}.{id}.{type}",
+            list(CATALOGUE),
+            "Every fact, kept for ever. The last token of a fact that is one page of something larger is "
+            "its type, a dash and its page.",
         ),
     }
     return {

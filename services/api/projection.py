@@ -4,6 +4,7 @@ Never fails on an event: one that it does not know changes nothing, one that it 
 """
 
 from collections.abc import Sequence
+from typing import Any
 
 from libs.common.clock import to_rfc3339
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
@@ -68,8 +69,10 @@ def project_event(rows: Rows, event: Recorded) -> None:
             rows.change(deployments, {"retiring": list(replica_ids)}, id=deployment_id)
         case WorkloadRemoved():
             rows.change(deployments, {"runs": [], "retiring": []}, id=deployment_id)
+        case ReplicaFact(roster=None, replica_id=replica_id, replica=replica):
+            _put_replica(rows, deployment_id, replica_id, replica, at)
         case ReplicaFact(roster=roster):
-            _put_roster(rows, deployment_id, roster, at)
+            _put_roster(rows, deployment_id, roster or (), at)
         case _:
             pass
 
@@ -126,31 +129,40 @@ def _put_activities(rows: Rows, event: Recorded, found: Sequence[Activity]) -> N
         )
 
 
+def _put_replica(rows: Rows, deployment_id: str, replica_id: str, replica: Replica | None, at: str) -> None:
+    """The row of the one replica that changed; every other one stays as it is."""
+    if replica is None:
+        rows.delete(instances, id=replica_id, deployment_id=deployment_id)
+        return
+    known = rows.find(instances, _SHOWN, id=replica_id, deployment_id=deployment_id)
+    if not known or known[0][:2] != (replica.state, replica.message):
+        _put_instance(rows, deployment_id, replica, known[0][2] if known else (), at)
+
+
 def _put_roster(rows: Rows, deployment_id: str, roster: Sequence[Replica], at: str) -> None:
-    columns = ("id", "state", "message", "place")
-    known = {row[0]: row[1:] for row in rows.find(instances, columns, deployment_id=deployment_id)}
+    """The rows of all replicas, by a fact of version 1."""
+    known = {row[0]: row[1:] for row in rows.find(instances, ("id", *_SHOWN), deployment_id=deployment_id)}
     for replica_id in known.keys() - {replica.replica_id for replica in roster}:
         rows.delete(instances, id=replica_id)
-    for place, replica in enumerate(roster):
-        state, message, known_place = known.get(replica.replica_id, (None, None, None))
+    for replica in roster:
+        state, message, history = known.get(replica.replica_id, (None, None, ()))
         if (state, message) != (replica.state, replica.message):
-            _put_instance(rows, deployment_id, replica, place, at)
-        elif known_place != place:
-            rows.change(instances, {"place": place}, id=replica.replica_id)
+            _put_instance(rows, deployment_id, replica, history, at)
 
 
-def _put_instance(rows: Rows, deployment_id: str, replica: Replica, place: int, at: str) -> None:
-    history = rows.first(instances, "history", id=replica.replica_id)
+_SHOWN = ("state", "message", "history")
+
+
+def _put_instance(rows: Rows, deployment_id: str, replica: Replica, history: Sequence[Any], at: str) -> None:
     entry = {"state": replica.state.value, "message": replica.message or "", "timestamp": at}
     rows.put(
         instances,
         id=replica.replica_id,
         deployment_id=deployment_id,
         run_id=replica.run_id,
-        place=place,
         state=replica.state.value,
         message=replica.message,
         created_at=to_rfc3339(replica.created_at),
         finished_at=at if replica.state is ReplicaState.FAILED else None,
-        history=[*(history or []), entry][-HISTORY:],
+        history=[*history, entry][-HISTORY:],
     )

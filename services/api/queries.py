@@ -85,7 +85,7 @@ class Queries:
         columns = ("id", "run_id", "state", "message", "created_at", "finished_at")
         return [
             InstanceRecord(**{c: row[c] for c in columns}, history=tuple(row["history"]))
-            for row in await self._rows(query.order_by(instances.c.place))
+            for row in await self._rows(query.order_by(instances.c.created_at, instances.c.id))
         ]
 
     async def ready_counts(self, found: Iterable[DeploymentRecord]) -> dict[str, int]:

@@ -72,7 +72,6 @@ instances = Table(
     Column("id", String(32), primary_key=True),
     Column("deployment_id", String(32), nullable=False),
     Column("run_id", String(32), nullable=False),
-    Column("place", BigInteger, nullable=False),
     Column("state", String(16), nullable=False),
     Column("message", Text),
     Column("created_at", String(32), nullable=False),
@@ -80,7 +79,7 @@ instances = Table(
     Column("history", JSON, nullable=False),
     Index("instances_by_deployment", "deployment_id"),
 )
-"""The replicas that exist. place: in the roster, oldest first. history: `[{state, message, timestamp}]`."""
+"""The replicas that exist. history: `[{state, message, timestamp}]`."""
 
 activities = Table(
     "activities",

@@ -11,7 +11,8 @@ A failed startup or liveness check condemns the process; a failed readiness chec
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from libs.common.events.replica import ProbeKind, Replica, ReplicaReason, ReplicaState
 from libs.common.spec.model import HealthCheck
@@ -27,7 +28,11 @@ class Undecided:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
+    """since: when the checks began to say so without interruption, None where that is not known; no part of
+    what they say."""
+
     reason: ReplicaReason
+    since: datetime | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)

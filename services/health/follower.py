@@ -50,6 +50,6 @@ class Follower:
     def _on_change(self, view: DeploymentView, event: Recorded) -> None:
         self._progress.applied(event.sequence)
         self._records.note(view)
-        is_strange = self._records.take_over(event)
+        is_strange = self._records.take_over(view, event)
         if is_strange or event.aggregate.kind in TELLING:
             self._wake_for(view.deployment_id)

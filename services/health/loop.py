@@ -5,8 +5,10 @@ something may have been missed, and slowly from time to time. So what wants and 
 """
 
 import asyncio
+from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import datetime
 
 import structlog
 
@@ -19,7 +21,7 @@ from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from libs.common.state.view import DeploymentViews
-from services.health import verdicts
+from services.health import damping, verdicts
 from services.health.examination import Conclusion, NotReady, Ready, Undecided
 from services.health.follower import Follower
 from services.health.probe_runner import ProbeRunner
@@ -44,6 +46,7 @@ class Seen:
     workload: ObservedWorkload | None
     conclusions: Conclusions
     started: Started
+    held: frozenset[tuple[str, int]]
 
 
 class Watch:
@@ -74,6 +77,7 @@ class Watch:
         self._woken_for: set[str] = set()
         self._wake = asyncio.Event()
         self._seen: dict[str, Seen] = {}
+        self._timers: dict[str, asyncio.TimerHandle] = {}
         self._must_load = False
         self._must_observe = True
 
@@ -175,8 +179,8 @@ class Watch:
     async def _settle(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
         conclusions = self._conclusions(deployment_id, workload)
         started = self._probe_runner.started(deployment_id)
-        seen = Seen(workload, conclusions, started)
-        if self._seen.get(deployment_id) == seen:
+        held = damping.held(self._records.roster(deployment_id), conclusions, self._clock())
+        if self._seen.get(deployment_id) == Seen(workload, conclusions, started, frozenset(held)):
             return
         self._seen.pop(deployment_id, None)
         replicas = workload.replicas if workload else ()
@@ -198,9 +202,21 @@ class Watch:
         else:
             raise RuntimeError(f"there is always something new after {MOST_PORTIONS} appends")
         if workload is not None:
-            self._seen[deployment_id] = seen
+            held = damping.held(self._records.roster(deployment_id), conclusions, self._clock())
+            self._seen[deployment_id] = Seen(workload, conclusions, started, frozenset(held))
+            self._look_again(deployment_id, held.values())
         else:
             self._records.close(deployment_id)
+            self._look_again(deployment_id, ())
+
+    def _look_again(self, deployment_id: str, times: Collection[datetime]) -> None:
+        """When the first of these has come: a replica has stayed ready for as long as it had to."""
+        if (timer := self._timers.pop(deployment_id, None)) is not None:
+            timer.cancel()
+        if times:
+            wait_s = max(0.0, (min(times) - self._clock()).total_seconds())
+            loop = asyncio.get_running_loop()
+            self._timers[deployment_id] = loop.call_later(wait_s, self.wake_for, deployment_id)
 
     def _conclusions(self, deployment_id: str, workload: ObservedWorkload | None) -> Conclusions:
         if not self._cluster.probes_natively:

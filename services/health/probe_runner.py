@@ -7,7 +7,7 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import NamedTuple
 
 import structlog
@@ -19,7 +19,7 @@ from libs.common.events.replica import Replica, ReplicaState
 from libs.common.set_aside import Aside
 from libs.common.state.replica import Roster
 from services.health import examination, schedule
-from services.health.examination import Conclusion, Examination
+from services.health.examination import Conclusion, Examination, Ready
 from services.health.probe_request import Endpoint
 from services.health.prober import Prober
 from services.health.probing import CheckKind, Failure, Outcome, ProberError, Success
@@ -121,16 +121,13 @@ class ProbeRunner:
         running = {o.replica_id: o for o in replicas if o.phase is ReplicaPhase.RUNNING and _has_address(o)}
         for replica_id in processes.keys() - running.keys():
             self._dismiss([processes.pop(replica_id)])
-        known: dict[str, Replica] | None = None
         for replica_id, o in running.items():
             process = processes.get(replica_id)
             if process is not None and _is_same_process(process, o):
                 continue
             if process is not None:
                 self._dismiss([process])
-            if known is None:
-                known = {replica.replica_id: replica for replica in roster.replicas} if roster else {}
-            processes[replica_id] = self._admit(deployment_id, o, known.get(replica_id))
+            processes[replica_id] = self._admit(deployment_id, o, roster.get(replica_id) if roster else None)
 
     def conclusions(self, deployment_id: str) -> Conclusions:
         """What the checks of a deployment's processes say now."""
@@ -179,7 +176,7 @@ class ProbeRunner:
             first_port=o.template.ports[0],
             started_at=self._ticks() - age_s,
             exam=exam,
-            conclusion=examination.conclude(exam),
+            conclusion=self._conclude(exam),
         )
         was_ready = known is not None and known.state is ReplicaState.RUNNING
         self._plan_first(process, examination.active(process.exam), is_urgent=not was_ready)
@@ -267,8 +264,16 @@ class ProbeRunner:
             self._plan_next(planned, due_at)
         self._plan_first(process, after - before, is_urgent=True)
         if is_news:
-            process.conclusion = examination.conclude(process.exam)
+            process.conclusion = self._conclude(process.exam, process.conclusion)
             self._on_verdict(process.deployment_id)
+
+    def _conclude(self, exam: Examination, before: Conclusion | None = None) -> Conclusion:
+        """What the checks say, and since when, where that is that it is ready."""
+        conclusion = examination.conclude(exam)
+        if not isinstance(conclusion, Ready):
+            return conclusion
+        since = before.since if isinstance(before, Ready) else self._clock()
+        return replace(conclusion, since=since)
 
     async def _examine(self, process: ProbedProcess, kind: CheckKind) -> Outcome:
         """Made when its deployment's turn comes. What goes wrong with us is no fault of the replica."""

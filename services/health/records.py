@@ -11,7 +11,7 @@ from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded
 from libs.common.events.replica import ReplicaBecameReady, ReplicaFact, ReplicaStarted
 from libs.common.log.port import EventLog, Head
 from libs.common.state import replica
-from libs.common.state.replica import Roster
+from libs.common.state.replica import Roster, record
 from libs.common.state.view import DeploymentView, DeploymentViews
 
 logger = structlog.get_logger()
@@ -60,12 +60,12 @@ class Records:
         if view.deployment_id not in self.views.by_id:
             self._asked.pop(view.deployment_id, None)
 
-    def take_over(self, event: Recorded) -> bool:
+    def take_over(self, view: DeploymentView, event: Recorded) -> bool:
         """Whether this is a roster that we have not written, and which the record now rests on.
 
         What an import brought, or another hand, is no better than a guess until the cluster was looked at.
         """
-        if not isinstance(event.fact, ReplicaFact):
+        if event.aggregate.kind != ReplicaFact.aggregate:
             return False
         deployment_id = event.aggregate.id
         head = self._heads.get(deployment_id)
@@ -75,7 +75,7 @@ class Records:
             # Most likely our own, of which the answer is still to come; a conflict tells otherwise.
             return False
         self._aggregates[deployment_id] = event.aggregate
-        self.rosters[deployment_id] = Roster(event.fact.roster)
+        self.rosters[deployment_id] = view.roster
         self._heads[deployment_id] = Head(event.sequence, event.hash)
         return True
 
@@ -85,6 +85,10 @@ class Records:
             return
         aggregate = Aggregate(project_id, ReplicaFact.aggregate, deployment_id)
         self._take(aggregate, (await self.log.load(aggregate.filter)).events)
+
+    def roster(self, deployment_id: str) -> Roster:
+        """As the open record has it; an empty one where none is open."""
+        return self.rosters.get(deployment_id) or Roster()
 
     def close(self, deployment_id: str) -> None:
         """Forget a deployment that has no replicas any more; its history stays in the log."""
@@ -100,7 +104,9 @@ class Records:
     async def append(
         self, deployment_id: str, facts: Sequence[ReplicaFact], traceparents: Mapping[str, str]
     ) -> None:
-        """Append all of `facts` or none; on a conflict the record is read again, for another decision.
+        """Append all of `facts` or none, with the pages of the roster that they leave, each page once.
+
+        On a conflict the record is read again, for another decision.
 
         traceparents: the trace of the change behind each replica, which the first readiness continues.
         Raises LogUnavailable, or whatever the log raises: the record is read again before the next decision.
@@ -109,12 +115,13 @@ class Records:
         if (head := self._heads[deployment_id]) is None:
             await self._reload(aggregate)
             return
+        pages, roster = record(self.rosters[deployment_id], facts)
         parent = next((traceparents.get(f.replica_id) for f in facts if _continues_a_change(f)), None)
         with telemetry.span("record replica facts", parent, deployment_id=deployment_id, facts=len(facts)):
             self._appending.add(deployment_id)
             try:
                 appended = await self.log.append(
-                    [Draft(aggregate, fact) for fact in facts],
+                    [Draft(aggregate, fact) for fact in (*pages, *facts)],
                     heads={aggregate: head},
                     cause=self._cause(deployment_id, facts),
                 )
@@ -129,7 +136,7 @@ class Records:
             finally:
                 self._appending.discard(deployment_id)
             self._heads[deployment_id] = appended.heads[aggregate]
-            self.rosters[deployment_id] = Roster(facts[-1].roster)
+            self.rosters[deployment_id] = roster
             for fact in facts:
                 _tell(deployment_id, fact)
 
@@ -162,8 +169,7 @@ def _continues_a_change(fact: ReplicaFact) -> bool:
     match fact:
         case ReplicaStarted():
             return True
-        case ReplicaBecameReady(replica_id=replica_id, roster=roster):
-            after = next((r for r in roster if r.replica_id == replica_id), None)
+        case ReplicaBecameReady(replica=after):
             return after is not None and after.attempt == 0
         case _:
             return False

@@ -1,7 +1,7 @@
 """From what the cluster shows and what the checks conclude to facts about replicas. Pure."""
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 from typing import Any
 
@@ -19,11 +19,9 @@ from libs.common.events.replica import (
     ReplicaStopped,
 )
 from libs.common.events.text import bounded
-from libs.common.state.replica import Roster
+from libs.common.state.replica import Roster, free_slots
+from services.health import damping
 from services.health.examination import Conclusion, Condemned, NotReady, Ready
-
-MakeFact = Callable[[tuple[Replica, ...]], ReplicaFact]
-"""A fact but for the roster after it."""
 
 Conclusions = Mapping[tuple[str, int], Conclusion]
 """What the checks say, by replica_id and attempt; a process that is missing is undecided."""
@@ -32,12 +30,8 @@ Started = frozenset[tuple[str, int]]
 """Processes by replica_id and attempt."""
 
 
-@dataclass(frozen=True, slots=True)
-class Change:
-    """What one fact leaves of its replica: `after` is None when it is gone for good."""
-
-    after: Replica | None
-    make: MakeFact
+MOST_FACTS = 256
+"""Of one decision. Each may leave another page, and the log takes 1,000 messages at once."""
 
 
 def decide(
@@ -48,13 +42,13 @@ def decide(
     leaving: frozenset[str] = frozenset(),
     started: Started = frozenset(),
     now: datetime,
-    limit: int = 32,
+    limit: int = MOST_FACTS,
 ) -> list[ReplicaFact]:
-    """The facts of one deployment since `roster`, each with the whole roster after it; [] if none.
+    """The facts of one deployment since `roster`, each with its replica after it; [] if none.
 
     leaving: replicas that were asked to go, so that their end is not taken for a loss.
     started: processes whose startup check has succeeded, so that nobody repeats it.
-    At most about `limit` facts; the rest follows when it is asked again with the roster of the last one.
+    At most about `limit` facts; the rest follows when it is asked again with the roster after them.
 
     Rows are tried from the top, each on what the row before left, so that a replica that crashed and
     came back between two looks has the same story as one that was watched all along.
@@ -76,6 +70,9 @@ def decide(
     | any other        | running                     | condemned     | ReplicaCondemned     | unready     |
     | not ready        | running                     | ready         | ReplicaBecameReady   | running     |
     | running          | running                     | not ready     | ReplicaBecameUnready | unready     |
+    | unsteady         | running                     | ready, but    | none                 | same        |
+    |                  |                             | not for long, |                      |             |
+    |                  |                             | or else       |                      |             |
     | starting/unready | running                     | not ready, of | ReplicaBecameUnready | same        |
     |                  |                             | a new message |                      |             |
     | starting         | running                     | else, startup | ReplicaStarted       | same        |
@@ -83,83 +80,85 @@ def decide(
     | any              | any                         | undecided     | none                 | same        |
     | has an address   | another address, or none    | -             | ReplicaStarted       | same        |
 
+    A replica is unsteady when `damping` says how long it has to stay ready: then only a change of whether it
+    is ready, or of its process, is a fact.
     Another attempt is a later one, or an earlier one where the cluster's records are older than the log.
     The last row ends what somebody else has written, such as an import: only what the cluster shows counts.
     A message is compared as a fact holds it, bounded; a longer one would be news at every look.
     """
     seen = {o.replica_id for o in observed}
-    replicas = {r.replica_id: r for r in roster.replicas}
-    facts: list[ReplicaFact] = []
-
-    def add(replica_id: str, changes: Sequence[Change]) -> None:
-        for change in changes:
-            replicas.pop(replica_id, None)
-            if change.after is not None:
-                replicas[replica_id] = change.after
-            facts.append(change.make(_in_order(replicas.values())))
-
-    for known in roster.replicas:
-        if known.replica_id not in seen and len(facts) < limit:
-            add(known.replica_id, [_gone(known, is_leaving=known.replica_id in leaving)])
+    gone = [known for known in roster.replicas if known.replica_id not in seen][:limit]
+    facts = [_gone(known, is_leaving=known.replica_id in leaving) for known in gone]
+    left = {known.replica_id for known in gone}
+    slots = free_slots(known for known in roster.replicas if known.replica_id not in left)
     for o in sorted(observed, key=lambda o: (o.created_at, o.replica_id)):
         if len(facts) < limit:
-            add(o.replica_id, _changes(replicas.get(o.replica_id), o, conclusions, started, now))
+            process = (o.replica_id, o.attempt)
+            facts += _changes(
+                roster.get(o.replica_id),
+                o,
+                conclusions.get(process),
+                has_started=process in started,
+                slots=slots,
+                now=now,
+            )
     return facts
 
 
-def _in_order(replicas: Iterable[Replica]) -> tuple[Replica, ...]:
-    return tuple(sorted(replicas, key=lambda r: (r.created_at, r.replica_id)))
-
-
-def _gone(known: Replica, *, is_leaving: bool) -> Change:
+def _gone(known: Replica, *, is_leaving: bool) -> ReplicaFact:
     if is_leaving or known.state is ReplicaState.STOPPING:
         reason, message = ReplicaReason.STOPPED, "stopped"
     else:
         reason, message = ReplicaReason.LOST, "gone from the cluster"
-    return Change(None, _fact(ReplicaStopped, known, reason=reason, message=message))
+    return ReplicaStopped(replica_id=known.replica_id, reason=reason, message=message)
 
 
 def _changes(
-    known: Replica | None, o: ObservedReplica, conclusions: Conclusions, started: Started, now: datetime
-) -> list[Change]:
-    """The rows of `decide` for one replica that the cluster shows."""
+    known: Replica | None,
+    o: ObservedReplica,
+    conclusion: Conclusion | None,
+    *,
+    has_started: bool,
+    slots: Iterator[int],
+    now: datetime,
+) -> list[ReplicaFact]:
+    """The rows of `decide` for one replica that the cluster shows. slots: those that a new one may have."""
     if o.message is not None:
         o = replace(o, message=bounded(o.message))
-    changes: list[Change] = []
+    facts: list[ReplicaFact] = []
 
-    def now_is(after: Replica, make: MakeFact) -> Replica:
-        changes.append(Change(after, make))
-        return after
+    def take(fact: ReplicaFact) -> Replica:
+        facts.append(fact)
+        assert fact.replica is not None
+        return fact.replica
 
     if known is None:
-        known = _appeared(o)
-        now_is(known, _fact(ReplicaStarted, known))
+        known = take(_fact(ReplicaStarted, _appeared(o, next(slots))))
     if _has_ended(known, o):
-        known = now_is(*_ended(known, o))
+        known = take(_ended(known, o, now))
     if known.state is ReplicaState.FAILED and _has_begun_again(known, o):
         # The message stays until it is ready again: it is what people look for in a crash loop.
         reason = known.reason or ReplicaReason.EXIT_UNKNOWN
         message = known.message or UNKNOWN_END
         known = _with(_process(known, o), state=ReplicaState.STARTING, condemned_attempt=None)
-        now_is(known, _fact(ReplicaRestarted, known, reason=reason, message=message))
+        known = take(_fact(ReplicaRestarted, known, reason=reason, message=message))
         if o.phase is ReplicaPhase.EXITED:
-            known = now_is(*_ended(known, o))
+            known = take(_ended(known, o, now))
     if known.state is ReplicaState.PENDING and o.phase is ReplicaPhase.RUNNING:
         known = _with(_process(known, o), state=ReplicaState.STARTING, message=None)
-        now_is(known, _fact(ReplicaStarted, known))
+        known = take(_fact(ReplicaStarted, known))
     elif known.state is ReplicaState.PENDING and o.message is not None and known.message != o.message:
-        known = _with(known, message=o.message)
-        now_is(known, _fact(ReplicaStarted, known))
+        known = take(_fact(ReplicaStarted, _with(known, message=o.message)))
     if o.phase is ReplicaPhase.STOPPING and known.state is not ReplicaState.STOPPING:
-        known = now_is(*_told_to_stop(known, o))
+        known = take(_told_to_stop(known, o))
     is_condemned = known.condemned_attempt == known.attempt
     if o.phase is ReplicaPhase.RUNNING and known.state in PROCESS_STATES and not is_condemned:
-        process = (o.replica_id, o.attempt)
-        known = _concluded(known, conclusions.get(process), now, now_is, has_started=process in started)
+        concluded = _concluded(known, conclusion, now, has_started=has_started)
+        if concluded is not None:
+            known = take(concluded)
     if known.address is not None and not _shows_address(known, o):
-        known = _with(known, address=o.address)
-        now_is(known, _fact(ReplicaStarted, known))
-    return changes
+        take(_fact(ReplicaStarted, _with(known, address=o.address)))
+    return facts
 
 
 def _shows_address(known: Replica, o: ObservedReplica) -> bool:
@@ -168,47 +167,55 @@ def _shows_address(known: Replica, o: ObservedReplica) -> bool:
 
 
 def _concluded(
-    known: Replica,
-    conclusion: Conclusion | None,
-    now: datetime,
-    now_is: Callable[[Replica, MakeFact], Replica],
-    *,
-    has_started: bool,
-) -> Replica:
-    """The rows of `decide` for a running process and what its checks say; the replica after them."""
+    known: Replica, conclusion: Conclusion | None, now: datetime, *, has_started: bool
+) -> ReplicaFact | None:
+    """The rows of `decide` for a running process and what its checks say."""
     is_ready = known.state is ReplicaState.RUNNING
     is_news = has_started and known.startup_passed_attempt != known.attempt
     if is_news:
         known = _with(known, startup_passed_attempt=known.attempt)
     match conclusion:
         case Condemned(probe=probe, message=message):
-            message = bounded(message)
             reason = ReplicaReason.PROBE_FAILED
             after = _with(
                 known,
                 state=ReplicaState.UNREADY,
                 condemned_attempt=known.attempt,
                 reason=reason,
-                message=message,
+                **damping.lost(known, now, message),
             )
-            return now_is(after, _fact(ReplicaCondemned, known, probe=probe, reason=reason, message=message))
-        case Ready(reason=reason) if not is_ready:
+            return _fact(ReplicaCondemned, after, probe=probe, reason=reason, message=message)
+        case Ready(reason=reason) if not is_ready and _counts(known, conclusion, now):
             after = _with(
-                known, state=ReplicaState.RUNNING, ready_at=known.ready_at or now, reason=reason, message=None
+                known,
+                state=ReplicaState.RUNNING,
+                ready_at=known.ready_at or now,
+                reason=reason,
+                message=None,
+                **damping.gained(known, now),
             )
-            return now_is(after, _fact(ReplicaBecameReady, known, reason=reason))
-        case NotReady(reason=reason, message=message) if is_ready or known.message != bounded(message):
-            message = bounded(message)
-            state = ReplicaState.UNREADY if is_ready else known.state
-            after = _with(known, state=state, reason=reason, message=message)
-            return now_is(after, _fact(ReplicaBecameUnready, known, reason=reason, message=message))
+            return _fact(ReplicaBecameReady, after, reason=reason)
+        case NotReady(reason=reason, message=message) if is_ready:
+            changes = damping.lost(known, now, message)
+            after = _with(known, state=ReplicaState.UNREADY, reason=reason, **changes)
+            return _fact(ReplicaBecameUnready, after, reason=reason, message=after.message)
+        case _ if known.must_stay_ready_s > 0:
+            return None
+        case NotReady(reason=reason, message=message) if known.message != bounded(message):
+            after = _with(known, reason=reason, **damping.lost(known, now, message))
+            return _fact(ReplicaBecameUnready, after, reason=reason, message=after.message)
         case _ if is_news and known.state is ReplicaState.STARTING:
-            return now_is(known, _fact(ReplicaStarted, known))
+            return _fact(ReplicaStarted, known)
         case _:
-            return known
+            return None
 
 
-def _appeared(o: ObservedReplica) -> Replica:
+def _counts(known: Replica, conclusion: Ready, now: datetime) -> bool:
+    at = damping.counts_at(known, conclusion)
+    return at is None or at <= now
+
+
+def _appeared(o: ObservedReplica, slot: int) -> Replica:
     """A replica seen for the first time. An exited one had a process: the next row tells its end."""
     state = {
         ReplicaPhase.PENDING: ReplicaState.PENDING,
@@ -218,6 +225,7 @@ def _appeared(o: ObservedReplica) -> Replica:
     }[o.phase]
     return Replica(
         replica_id=o.replica_id,
+        slot=slot,
         run_id=o.run_id,
         spec_id=o.spec_id,
         state=state,
@@ -253,13 +261,14 @@ def _has_begun_again(known: Replica, o: ObservedReplica) -> bool:
     return is_another or o.phase is ReplicaPhase.RUNNING
 
 
-def _ended(known: Replica, o: ObservedReplica) -> tuple[Replica, MakeFact]:
+def _ended(known: Replica, o: ObservedReplica, now: datetime) -> ReplicaFact:
     reason, message = _end_of(known, o)
-    after = _with(known, state=ReplicaState.FAILED, reason=reason, message=message)
-    return after, _fact(ReplicaStopped, known, reason=reason, message=message)
+    changes = damping.lost(known, now, message)
+    after = _with(known, state=ReplicaState.FAILED, reason=reason, **changes)
+    return _fact(ReplicaStopped, after, reason=reason, message=after.message)
 
 
-def _told_to_stop(known: Replica, o: ObservedReplica) -> tuple[Replica, MakeFact]:
+def _told_to_stop(known: Replica, o: ObservedReplica) -> ReplicaFact:
     reason, message = ReplicaReason.STOPPED, "told to stop"
     is_condemned = known.condemned_attempt == o.attempt
     after = _with(
@@ -268,7 +277,7 @@ def _told_to_stop(known: Replica, o: ObservedReplica) -> tuple[Replica, MakeFact
         reason=known.reason if is_condemned else reason,
         message=known.message if is_condemned else message,
     )
-    return after, _fact(ReplicaBecameUnready, known, reason=reason, message=message)
+    return _fact(ReplicaBecameUnready, after, reason=reason, message=message)
 
 
 def _end_of(known: Replica, o: ObservedReplica) -> tuple[ReplicaReason, str]:
@@ -295,5 +304,5 @@ def _with(replica: Replica, **changes: Any) -> Replica:
     return Replica(**(dict(replica) | changes))
 
 
-def _fact(kind: type[ReplicaFact], replica: Replica, **fields: Any) -> MakeFact:
-    return lambda roster: kind(replica_id=replica.replica_id, roster=roster, **fields)
+def _fact(kind: type[ReplicaFact], after: Replica, **fields: Any) -> ReplicaFact:
+    return kind(replica_id=after.replica_id, replica=after, **fields)

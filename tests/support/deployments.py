@@ -11,15 +11,18 @@ from libs.common.events.replica import (
     Replica,
     ReplicaBecameReady,
     ReplicaBecameUnready,
+    ReplicaFact,
     ReplicaReason,
     ReplicaStarted,
     ReplicaState,
     ReplicaStopped,
+    RosterRecorded,
 )
 from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied, WorkloadRemoved
 from libs.common.ids import endpoint_host, new_id
 from libs.common.log.port import EventLog
 from libs.common.spec.model import Resources, Spec
+from libs.common.state.replica import Roster, free_slots, record
 from libs.common.state.view import DeploymentView, fold
 
 BORN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
@@ -59,7 +62,7 @@ class Storyteller:
     log: EventLog
     deployment_id: str = field(default_factory=new_id)
     project_id: str = "default"
-    roster: dict[str, Replica] = field(default_factory=dict)
+    roster: Roster = field(default_factory=Roster)
 
     @property
     def host(self) -> str:
@@ -69,6 +72,11 @@ class Storyteller:
         drafts = [Draft(Aggregate(self.project_id, f.aggregate, self.deployment_id), f) for f in facts]
         loaded = await self.log.load(*{draft.aggregate.filter for draft in drafts})
         await self.log.append(drafts, heads=loaded.heads, cause=CAUSE)
+
+    async def change(self, *changes: ReplicaFact) -> None:
+        """Facts of replicas, with the pages of the roster that they leave."""
+        pages, self.roster = record(self.roster, changes)
+        await self.tell(*pages, *changes)
 
     async def view(self) -> DeploymentView | None:
         return fold((await self.log.load(select(aggregate_id=self.deployment_id))).events)
@@ -94,21 +102,20 @@ class Storyteller:
     async def ready(
         self, replica_id: str, address: str, *, run_id: str = "run-1", spec_id: str = "spec-1"
     ) -> None:
-        self.roster[replica_id] = a_replica(replica_id, address, run_id=run_id, spec_id=spec_id)
+        replica = self._placed(a_replica(replica_id, address, run_id=run_id, spec_id=spec_id))
         reason = ReplicaReason.PROBE_SUCCEEDED
-        await self.tell(ReplicaBecameReady(replica_id=replica_id, roster=self._roster(), reason=reason))
+        await self.change(ReplicaBecameReady(replica_id=replica_id, replica=replica, reason=reason))
 
     async def starting(self, replica_id: str, address: str | None) -> None:
-        self.roster[replica_id] = a_replica(replica_id, address, state=ReplicaState.STARTING, was_ready=False)
-        await self.tell(ReplicaStarted(replica_id=replica_id, roster=self._roster()))
+        replica = a_replica(replica_id, address, state=ReplicaState.STARTING, was_ready=False)
+        await self.change(ReplicaStarted(replica_id=replica_id, replica=self._placed(replica)))
 
     async def unready(self, replica_id: str) -> None:
-        old = self.roster[replica_id]
-        self.roster[replica_id] = old.model_copy(update={"state": ReplicaState.UNREADY})
-        await self.tell(
+        replica = self.roster.by_id[replica_id].model_copy(update={"state": ReplicaState.UNREADY})
+        await self.change(
             ReplicaBecameUnready(
                 replica_id=replica_id,
-                roster=self._roster(),
+                replica=replica,
                 reason=ReplicaReason.PROBE_FAILED,
                 message="readiness: 503",
             )
@@ -118,11 +125,8 @@ class Storyteller:
         await self.tell(ReplicasRetiring(replica_ids=replica_ids, reason=reason))
 
     async def stopped(self, replica_id: str) -> None:
-        del self.roster[replica_id]
-        await self.tell(
-            ReplicaStopped(
-                replica_id=replica_id, roster=self._roster(), reason=ReplicaReason.STOPPED, message="exit 0"
-            )
+        await self.change(
+            ReplicaStopped(replica_id=replica_id, reason=ReplicaReason.STOPPED, message="exit 0")
         )
 
     async def delete(self) -> None:
@@ -135,8 +139,16 @@ class Storyteller:
         view = await self.view()
         return view.traffic.withdrawn if view else frozenset()
 
-    def _roster(self) -> tuple[Replica, ...]:
-        return tuple(self.roster.values())
+    def _placed(self, replica: Replica) -> Replica:
+        known = self.roster.get(replica.replica_id)
+        slot = known.slot if known else next(free_slots(self.roster.replicas))
+        return replica.model_copy(update={"slot": slot})
+
+
+def a_roster(*replicas: Replica) -> RosterRecorded:
+    """A roster of one page, as a fact."""
+    (page,) = Roster.of(replicas).pages.values()
+    return RosterRecorded(page=0, pages=1, replicas=page)
 
 
 def a_view(facts: Iterable[Fact], *, deployment_id: str = "d1") -> DeploymentView:
@@ -152,6 +164,7 @@ def a_view(facts: Iterable[Fact], *, deployment_id: str = "d1") -> DeploymentVie
             fact=fact,
             cause=CAUSE,
             hash="",
+            page=fact.subject_page(),
         )
         for sequence, fact in enumerate(facts, start=1)
     )

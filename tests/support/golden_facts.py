@@ -17,6 +17,7 @@ from libs.common.events.replica import (
     ReplicaStarted,
     ReplicaState,
     ReplicaStopped,
+    RosterRecorded,
 )
 from libs.common.events.rollout import (
     LiveRun,
@@ -74,13 +75,14 @@ ROSTER = (
     ),
     Replica(
         replica_id=OTHER_REPLICA_ID,
+        slot=1,
         run_id=RUN_ID,
         spec_id=SPEC_ID,
         state=ReplicaState.PENDING,
         created_at=datetime(2026, 1, 31, 12, 0, 0, 123456, UTC),
     ),
 )
-_CHANGED = {"replica_id": REPLICA_ID, "roster": ROSTER}
+_CHANGED = {"replica_id": REPLICA_ID, "replica": ROSTER[0]}
 
 _FACTS: tuple[Fact, ...] = (
     NameClaimed(parent="default", name="demo ☕", owner_id="a" * 32),
@@ -135,6 +137,7 @@ _FACTS: tuple[Fact, ...] = (
     ),
     ReplicaRestarted(**_CHANGED, reason=ReplicaReason.CONDEMNED, message="liveness check: status 500"),
     ReplicaStopped(**_CHANGED, reason=ReplicaReason.EXITED, message="exited with status 3"),
+    RosterRecorded(page=0, pages=2, replicas=ROSTER),
     EndpointsWithdrawn(replica_ids=(REPLICA_ID,), reason=WithdrawReason.DEADLINE, active_requests=2),
 )
 

@@ -4,15 +4,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.common.events.envelope import Cause
-from libs.common.events.replica import ReplicaReason, ReplicaStarted, ReplicaState, ReplicaStopped
-from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
+from libs.common.events.rollout import LiveRun, SpecApplied
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.export import export
 from libs.common.log.memory import MemoryLog
 from libs.common.spec.parse import parse_spec
 from libs.common.spec.template import make_template, run_id
 from services.api.commands.carry_out import Commands
-from tests.support.deployments import Storyteller, a_replica
+from tests.support.deployments import Storyteller
 from tests.support.live_platform import hello
 
 CAUSE = Cause(actor="key:default", correlation_id="before")
@@ -72,21 +71,11 @@ async def long_history(*, deployments: int = 6, versions: int = 24) -> LongHisto
 
 async def _carried_out(story: Storyteller, spec_id: str, run: str, version: int) -> None:
     """A replica of another home comes, and the one before it goes."""
-    before = list(story.roster)
+    before = list(story.roster.by_id)
     await story.tell(SpecApplied(spec_id=spec_id, run_id=run, runs=(LiveRun(run_id=run, spec_id=spec_id),)))
-    new = a_replica(
-        f"{story.deployment_id[:24]}{version:08d}",
-        f"127.0.0.1:{version}",
-        state=ReplicaState.RUNNING,
-        run_id=run,
-        spec_id=spec_id,
-    )
-    story.roster[new.replica_id] = new
-    await story.tell(ReplicaStarted(replica_id=new.replica_id, roster=tuple(story.roster.values())))
+    new = f"{story.deployment_id[:24]}{version:08d}"
+    await story.ready(new, f"127.0.0.1:{version}", run_id=run, spec_id=spec_id)
     for old in before:
-        await story.tell(ReplicasRetiring(replica_ids=(old,), reason=RetireReason.SUPERSEDED))
+        await story.retire(old)
         await story.tell(EndpointsWithdrawn(replica_ids=(old,), reason=WithdrawReason.IDLE))
-        del story.roster[old]
-        reason = ReplicaReason.STOPPED
-        left = tuple(story.roster.values())
-        await story.tell(ReplicaStopped(replica_id=old, roster=left, reason=reason, message="exit 0"))
+        await story.stopped(old)

@@ -1,6 +1,6 @@
 """The services around the reconciler, played by hand: what api, health and the router would say next."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -24,6 +24,7 @@ from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.port import EventLog
 from libs.common.spec.model import Spec
 from libs.common.spec.template import make_template, run_id
+from libs.common.state.replica import Roster, free_slots, record
 from libs.common.state.view import DeploymentView, fold
 
 PROJECT = "default"
@@ -83,22 +84,26 @@ class Players:
         if view and view.deployment and not view.deployment.is_deleted:
             await self.say(DeploymentDeleted(name="demo"))
 
+    async def change(self, roster: Roster, change: ReplicaFact) -> None:
+        pages, _ = record(roster, [change])
+        await self.say(*pages, change)
+
     async def health(self) -> bool:
         """One look of health at the cluster: the first difference to the roster becomes a fact."""
         view = await self.view()
         if view is None:
             return False
-        roster = {replica.replica_id: replica for replica in view.roster.replicas}
         seen = {replica.replica_id: replica for replica in await self.observed()}
-        for id_, line in roster.items():
-            fact = self._difference(line, seen.get(id_), roster)
+        for line in view.roster.replicas:
+            fact = self._difference(line, seen.get(line.replica_id))
             if fact:
-                await self.say(fact)
+                await self.change(view.roster, fact)
                 return True
         for id_, replica in seen.items():
-            if id_ not in roster:
+            if view.roster.get(id_) is None:
                 line = Replica(
                     replica_id=id_,
+                    slot=next(free_slots(view.roster.replicas)),
                     run_id=replica.run_id,
                     spec_id=replica.spec_id,
                     state=ReplicaState.STARTING,
@@ -106,7 +111,7 @@ class Players:
                     attempt=replica.attempt,
                     created_at=replica.created_at,
                 )
-                await self.say(ReplicaStarted(replica_id=id_, roster=(*roster.values(), line)))
+                await self.change(view.roster, ReplicaStarted(replica_id=id_, replica=line))
                 return True
         return False
 
@@ -118,15 +123,15 @@ class Players:
             sentenced = line.model_copy(
                 update={"state": ReplicaState.UNREADY, "condemned_attempt": line.attempt}
             )
-            roster = tuple(sentenced if r == line else r for r in view.roster.replicas)
-            await self.say(
+            await self.change(
+                view.roster,
                 ReplicaCondemned(
                     replica_id=line.replica_id,
-                    roster=roster,
+                    replica=sentenced,
                     probe=ProbeKind.LIVENESS,
                     reason=ReplicaReason.PROBE_FAILED,
                     message="status 500",
-                )
+                ),
             )
 
     async def router(self) -> bool:
@@ -139,21 +144,17 @@ class Players:
         )
         return True
 
-    def _difference(
-        self, line: Replica, replica: ObservedReplica | None, roster: Mapping[str, Replica]
-    ) -> ReplicaFact | None:
-        def with_line(**changes: Any) -> tuple[Replica, ...]:
-            changed = line.model_copy(update=changes)
-            return tuple(changed if r.replica_id == line.replica_id else r for r in roster.values())
+    def _difference(self, line: Replica, replica: ObservedReplica | None) -> ReplicaFact | None:
+        def with_line(**changes: Any) -> Replica:
+            return line.model_copy(update=changes)
 
         id_ = line.replica_id
         if replica is None:
-            rest = tuple(r for r in roster.values() if r.replica_id != id_)
-            return ReplicaStopped(replica_id=id_, roster=rest, reason=ReplicaReason.STOPPED, message="ended")
+            return ReplicaStopped(replica_id=id_, reason=ReplicaReason.STOPPED, message="ended")
         if replica.attempt > line.attempt:
             return ReplicaRestarted(
                 replica_id=id_,
-                roster=with_line(
+                replica=with_line(
                     state=ReplicaState.STARTING, attempt=replica.attempt, condemned_attempt=None
                 ),
                 reason=ReplicaReason.EXITED,
@@ -162,7 +163,7 @@ class Players:
         if replica.phase is ReplicaPhase.EXITED and line.state is not ReplicaState.FAILED:
             return ReplicaStopped(
                 replica_id=id_,
-                roster=with_line(state=ReplicaState.FAILED),
+                replica=with_line(state=ReplicaState.FAILED),
                 reason=ReplicaReason.EXITED,
                 message="exited",
             )
@@ -170,7 +171,7 @@ class Players:
         if line.state is ReplicaState.STARTING and is_fit:
             return ReplicaBecameReady(
                 replica_id=id_,
-                roster=with_line(state=ReplicaState.RUNNING, ready_at=line.ready_at or START),
+                replica=with_line(state=ReplicaState.RUNNING, ready_at=line.ready_at or START),
                 reason=ReplicaReason.PROBE_SUCCEEDED,
             )
         return None

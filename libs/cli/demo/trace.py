@@ -37,14 +37,10 @@ def of_change(
         elif event["type"] == "SpecApplied" and not is_applied and data["spec_id"] == spec_id:
             is_applied = True
             yield Span(at, "reconciler", "SpecApplied")
-        elif event["type"] == "ReplicaBecameReady" and not is_ready and _is_of_run(data, run_id):
+        elif event["type"] == "ReplicaBecameReady" and not is_ready and data["replica"]["run_id"] == run_id:
             is_ready = True
             yield Span(at, "health", f"first ReplicaBecameReady, {data['replica_id'][:12]}")
     yield Span((first_served - began).total_seconds(), "router", "first request served by the new spec")
-
-
-def _is_of_run(data: Json, run_id: str) -> bool:
-    return any(r["replica_id"] == data["replica_id"] and r["run_id"] == run_id for r in data["roster"])
 
 
 def _moment(rfc3339: str) -> datetime:

@@ -33,6 +33,7 @@ _FACTS: tuple[type[Fact], ...] = (
     replica.ReplicaCondemned,
     replica.ReplicaRestarted,
     replica.ReplicaStopped,
+    replica.RosterRecorded,
     traffic.EndpointsWithdrawn,
 )
 
@@ -49,7 +50,14 @@ def dataschema(fact: type[Fact]) -> str:
     return f"{schema_name(fact.event_type())}:v{fact.version}"
 
 
-_SCHEMAS: Mapping[str, str] = MappingProxyType({name: dataschema(fact) for name, fact in CATALOGUE.items()})
+def readable_dataschemas(fact: type[Fact]) -> tuple[str, ...]:
+    """Every `dataschema` that this version of Specstream reads as this fact."""
+    return tuple(f"{schema_name(fact.event_type())}:v{v}" for v in (*fact.earlier_versions, fact.version))
+
+
+_SCHEMAS: Mapping[str, tuple[str, ...]] = MappingProxyType(
+    {name: readable_dataschemas(fact) for name, fact in CATALOGUE.items()}
+)
 
 
 def encode(fact: Fact) -> bytes:
@@ -81,9 +89,10 @@ def decode(event_type: str, data: bytes) -> tuple[Mapping[str, Any], Fact | None
 def unknown_schema(event_type: str, schema: str) -> str:
     """Why the payload cannot be read by its `dataschema`; empty when it can, or when its type is unknown."""
     known = _SCHEMAS.get(event_type)
-    if known is None or schema == known:
+    if known is None or schema in known:
         return ""
-    return f"its payload is of the schema {schema[:200]}; this version of Specstream reads {known}"
+    readable = " and ".join(known)
+    return f"its payload is of the schema {schema[:200]}; this version of Specstream reads {readable}"
 
 
 def unknown_fields(fact: Fact, raw: Mapping[str, Any]) -> tuple[str, ...]:

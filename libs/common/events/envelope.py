@@ -14,6 +14,9 @@ TEAM = "_team"
 
 ROOT = "events"
 
+_BEFORE_PAGE = "-"
+_MOST_DIGITS = 9
+
 APPEND_ROOT = "append"
 """Instead of `ROOT` on the way to the log, which alone listens there: what `ROOT` carries is stored."""
 
@@ -26,8 +29,10 @@ class Aggregate:
     kind: str
     id: str
 
-    def subject(self, event_type: str) -> str:
-        return f"{ROOT}.{self.project_id}.{self.kind}.{self.id}.{event_type}"
+    def subject(self, event_type: str, page: int | None = None) -> str:
+        """page: of a fact that holds one page of something larger, each of which has its newest fact."""
+        end = event_type if page is None else f"{event_type}{_BEFORE_PAGE}{page}"
+        return f"{ROOT}.{self.project_id}.{self.kind}.{self.id}.{end}"
 
     @property
     def filter(self) -> str:
@@ -37,11 +42,24 @@ class Aggregate:
 
 
 def parse_subject(subject: str) -> tuple[Aggregate, str]:
-    """`events.<project_id>.<kind>.<id>.<event_type>` into its aggregate and event type."""
-    root, project_id, kind, aggregate_id, event_type = subject.split(".")
+    """`events.<project_id>.<kind>.<id>.<event_type>` into its aggregate and event type, without a page."""
+    root, project_id, kind, aggregate_id, last = subject.split(".")
     if root != ROOT:
         raise ValueError(f"not an event subject: {subject}")
-    return Aggregate(project_id, kind, aggregate_id), event_type
+    return Aggregate(project_id, kind, aggregate_id), _split_page(last)[0]
+
+
+def page_of_subject(subject: str) -> int | None:
+    """The page that ends the subject of an event; None where there is none."""
+    return _split_page(subject.rpartition(".")[2])[1]
+
+
+def _split_page(last: str) -> tuple[str, int | None]:
+    """`<event_type>` or `<event_type>-<page>`, the last token of a subject, into type and page."""
+    event_type, _, page = last.partition(_BEFORE_PAGE)
+    if page.isascii() and page.isdecimal() and len(page) <= _MOST_DIGITS and page == str(int(page)):
+        return event_type, int(page)
+    return last, None
 
 
 def append_subject(subject: str) -> str:
@@ -87,7 +105,7 @@ class Draft:
 
     @property
     def subject(self) -> str:
-        return self.aggregate.subject(self.fact.event_type())
+        return self.aggregate.subject(self.fact.event_type(), self.fact.subject_page())
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +117,7 @@ class Recorded:
     data: the payload as stored. fact: the payload as this version understands it; None if it does not.
     hash: that chains it to the event before it in its aggregate; opaque.
     unknown: why there is no fact; empty when there is one.
+    page: that its subject names, of a fact that holds one page of something larger.
     """
 
     sequence: int
@@ -111,10 +130,11 @@ class Recorded:
     cause: Cause
     hash: str
     unknown: str = ""
+    page: int | None = None
 
     @property
     def subject(self) -> str:
-        return self.aggregate.subject(self.type)
+        return self.aggregate.subject(self.type, self.page)
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,8 +19,8 @@ class FactPart(BaseModel):
 class Fact(FactPart):
     """One thing that happened, past tense, frozen, flat and absolute: never a delta.
 
-    Folding only the newest fact of each type must give the same state as folding all of them, so a fact
-    says how things are after it (the whole roster, a restart count), not what changed.
+    Folding only the newest fact of each subject must give the same state as folding all of them, so a fact
+    says how things are after it (a page of the roster, a restart count), not what changed.
     Fields that a later version adds are ignored by this one.
     """
 
@@ -32,8 +32,16 @@ class Fact(FactPart):
     """The one service that may append it."""
     version: ClassVar[int] = 1
     """Version of the payload's schema, named by the event's `dataschema`."""
+    earlier_versions: ClassVar[tuple[int, ...]] = ()
+    """Versions that are stored somewhere, and that the model reads as well."""
+    is_paged: ClassVar[bool] = False
+    """Whether its facts hold something larger page by page; the subject of each ends with its page."""
 
     @classmethod
     def event_type(cls) -> str:
         """The name in the catalogue and the last token of the subject."""
         return cls.__name__
+
+    def subject_page(self) -> int | None:
+        """Of a fact that is one page of something larger: which one."""
+        return None

@@ -1,10 +1,10 @@
-"""Facts of a deployment's replicas, each with the whole roster after it. Their id is the deployment's."""
+"""Facts of a deployment's replicas, and the pages of its roster after them. Their id is the deployment's."""
 
 from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar
+from typing import ClassVar, Self
 
-from pydantic import ConfigDict
+from pydantic import ConfigDict, model_validator
 
 from libs.common.events.fact import Fact, FactPart
 
@@ -50,17 +50,22 @@ class ReplicaReason(StrEnum):
 class Replica(FactPart):
     """One line of the roster.
 
+    slot: its place in the pages of the roster, which it keeps while it exists: the lowest that was free.
     spec_id: the spec it was created for. address: `host:port` of its endpoint, None before it has one.
     attempt: how often it was started again; 0 for its first process.
     ready_at: when it was first ready, whatever happened since; None if it never was.
     condemned_attempt: the attempt that a probe has sentenced, so that exactly that process is ended.
     startup_passed_attempt: the attempt whose startup check has succeeded, so that it is not repeated.
+    changed_at: when it became ready or ceased to be, the last few times, the newest last.
+    must_stay_ready_s: how long it has to be ready without interruption before it counts as ready again,
+    because its readiness comes and goes.
     message: for people: the exit status or signal, or the probe's kind and status.
     """
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     replica_id: str
+    slot: int = 0
     run_id: str
     spec_id: str
     state: ReplicaState
@@ -71,18 +76,34 @@ class Replica(FactPart):
     ready_at: datetime | None = None
     condemned_attempt: int | None = None
     startup_passed_attempt: int | None = None
+    changed_at: tuple[datetime, ...] = ()
+    must_stay_ready_s: int = 0
     reason: ReplicaReason | None = None
     message: str | None = None
 
 
 class ReplicaFact(Fact):
-    """replica_id: the one that changed. roster: all that exist after it, oldest first."""
+    """One replica has changed.
+
+    replica: as it is after it; absent when it is gone for good. roster: only in events of version 1, which
+    had all replicas that exist after it, oldest first, instead of the one.
+    """
 
     aggregate: ClassVar[str] = "replica"
     writer: ClassVar[str] = "health"
+    version: ClassVar[int] = 2
+    earlier_versions: ClassVar[tuple[int, ...]] = (1,)
 
     replica_id: str
-    roster: tuple[Replica, ...]
+    replica: Replica | None = None
+    roster: tuple[Replica, ...] | None = None
+
+    @model_validator(mode="after")
+    def _read_version_1(self) -> Self:
+        if self.roster is not None and self.replica is None:
+            found = next((r for r in self.roster if r.replica_id == self.replica_id), None)
+            object.__setattr__(self, "replica", found)
+        return self
 
 
 class ReplicaStarted(ReplicaFact):
@@ -118,7 +139,26 @@ class ReplicaRestarted(ReplicaFact):
 
 
 class ReplicaStopped(ReplicaFact):
-    """Its process has ended: for good if the roster no longer has it, else until its restart."""
+    """Its process has ended: for good if there is no `replica`, else until its restart."""
 
     reason: ReplicaReason
     message: str
+
+
+class RosterRecorded(Fact):
+    """One page of the roster as it is after the changes that are appended with it.
+
+    page: also the end of its subject. pages: how many the roster has; one beyond them counts no more.
+    replicas: those whose slots are on the page, in their order; the other pages are as last recorded.
+    """
+
+    aggregate: ClassVar[str] = "replica"
+    writer: ClassVar[str] = "health"
+    is_paged: ClassVar[bool] = True
+
+    page: int
+    pages: int
+    replicas: tuple[Replica, ...]
+
+    def subject_page(self) -> int:
+        return self.page

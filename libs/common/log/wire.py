@@ -6,7 +6,7 @@ from functools import lru_cache
 
 from libs.common.clock import to_rfc3339
 from libs.common.events import catalogue
-from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, parse_subject
+from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, page_of_subject, parse_subject
 from libs.common.log.port import Stored
 
 MESSAGE_ID = "Nats-Msg-Id"
@@ -89,6 +89,7 @@ def to_recorded(
     message stored under the subject of an event has stored nothing that anybody believes.
     """
     aggregate, event_type = _parse_subject(subject)
+    page = page_of_subject(subject)
     get = headers.get
     schema = get(DATASCHEMA, "")
     fact = None
@@ -99,6 +100,9 @@ def to_recorded(
         raw, fact = catalogue.decode(event_type, data)
         if fact is None:
             unknown = catalogue.why_unknown(event_type, data)
+        elif fact.subject_page() != page:
+            unknown = f"its payload contradicts its subject: it is of page {fact.subject_page()}, not {page}"
+            fact = None
     return Recorded(
         sequence,
         _first_stored(headers, time),
@@ -110,6 +114,7 @@ def to_recorded(
         Cause(get(ACTOR, ""), get(CORRELATION, ""), get(CAUSATION), get(TRACEPARENT), get(CAUSATION_SOURCE)),
         get(HASH, ""),
         unknown,
+        page,
     )
 
 

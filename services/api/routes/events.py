@@ -66,7 +66,7 @@ async def list_events(
     if len(api.event_streams) >= MOST_EVENT_STREAMS:
         raise Temporary(f"{MOST_EVENT_STREAMS} event streams are open, and there are no more at once")
     return StreamingResponse(
-        _stream(api, subjects, after),
+        _stream(api, subjects, query.type, after),
         media_type="text/event-stream",
         headers={"Cache-Control": "no-cache", "X-Accel-Buffering": "no"},
     )
@@ -77,13 +77,17 @@ def _filter(query: EventsQuery) -> str:
         raise refuse("type", "is not a type of event", query.type[:100], sorted(CATALOGUE))
     if query.deployment_id is not None and not is_id(query.deployment_id):
         raise refuse("deploymentId", "is not the id of a deployment", query.deployment_id[:100])
-    return select(aggregate_id=query.deployment_id or "*", event_type=query.type or "*")
+    kind, event_type = "*", query.type or "*"
+    if query.type is not None and CATALOGUE[query.type].is_paged:
+        kind, event_type = CATALOGUE[query.type].aggregate, "*"  # its subjects end with their pages
+    return select(kind=kind, aggregate_id=query.deployment_id or "*", event_type=event_type)
 
 
 async def _page(api: Api, subjects: str, query: EventsQuery) -> EventPage:
     found: list[Recorded] = []
     async for event in api.log.read(subjects, after=query.after):
-        found.append(event)
+        if query.type in (None, event.type):
+            found.append(event)
         if len(found) > query.limit:
             break
     items = [EventAnswer.of(event) for event in found[: query.limit]]
@@ -91,9 +95,9 @@ async def _page(api: Api, subjects: str, query: EventsQuery) -> EventPage:
     return EventPage(items=items, has_more=has_more, next_page=str(items[-1].sequence) if has_more else None)
 
 
-async def _stream(api: Api, subjects: str, after: int) -> AsyncIterator[bytes]:
+async def _stream(api: Api, subjects: str, event_type: str | None, after: int) -> AsyncIterator[bytes]:
     """Until the client leaves or the process ends. What cuts it off is taken up by `Last-Event-ID`."""
-    events = _events(api.log, subjects, after)
+    events = _events(api.log, subjects, event_type, after)
     api.event_streams.add(events)
     stopping = asyncio.ensure_future(api.stopping.wait())
     waiting = asyncio.ensure_future(anext(events))
@@ -114,14 +118,17 @@ async def _stream(api: Api, subjects: str, after: int) -> AsyncIterator[bytes]:
         await events.aclose()
 
 
-async def _events(log: EventLog, subjects: str, after: int) -> AsyncGenerator[Recorded, None]:
+async def _events(
+    log: EventLog, subjects: str, event_type: str | None, after: int
+) -> AsyncGenerator[Recorded, None]:
     """Never ends: while the log is away it waits, and goes on after the last event given."""
     while True:
         try:
             async for item in log.follow(subjects, after=after):
                 if isinstance(item, Recorded):
                     after = item.sequence
-                    yield item
+                    if event_type in (None, item.type):
+                        yield item
         except LogUnavailable as error:
             logger.warning("event stream has to wait", after=after, error=str(error))
             await asyncio.sleep(RETRY_S)

@@ -10,7 +10,8 @@ from services.api.schemas.base import Answer
 
 
 class EventAnswer(Answer):
-    """type: the name in the catalogue, and the last token of `subject`. data: the payload as it is stored.
+    """type: the name in the catalogue, with which the last token of `subject` begins. data: the payload as it
+    is stored.
 
     actor: who is answerable, as authenticated. causationSource: of a command that led to the event, the
     source that its publisher claims; null for everything else.

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from structlog.testing import capture_logs
 
+from libs.common.errors import AppendConflict
 from libs.common.events.catalogue import CATALOGUE, encode
 from libs.common.events.envelope import Aggregate, Draft
 from libs.common.log.chain import envelope_hash
@@ -74,7 +75,7 @@ async def test_what_it_cannot_understand_is_no_fact_and_is_said_once(
     [
         pytest.param("SpecHealthy", ["added"], id="of the fact"),
         pytest.param("SpecRegistered", ["spec", "resources", "added"], id="of a part of its spec"),
-        pytest.param("ReplicaStarted", ["roster", 1, "added"], id="of one of several parts"),
+        pytest.param("RosterRecorded", ["replicas", 1, "added"], id="of one of several parts"),
     ],
 )
 async def test_a_field_it_does_not_know_is_ignored_and_said_once(
@@ -117,3 +118,48 @@ async def test_a_type_it_does_not_know_is_said(any_log: AnyLog):
         (event,) = [event async for event in any_log.read(">")]
     assert (event.type, event.fact) == ("LaterInvented", None)
     assert [entry["event_type"] for entry in logs if entry["log_level"] == "warning"] == ["LaterInvented"]
+
+
+@pytest.mark.parametrize(
+    ("event_type", "last", "says"),
+    [
+        pytest.param("RosterRecorded", "RosterRecorded-1", "it is of page 0, not 1", id="another page"),
+        pytest.param("RosterRecorded", "RosterRecorded", "it is of page 0, not None", id="no page"),
+        pytest.param(
+            "ReplicaStopped", "ReplicaStopped-0", "it is of page None, not 0", id="a page of what has none"
+        ),
+    ],
+)
+async def test_a_page_that_lies_under_another_subject_is_no_fact(
+    any_log: AnyLog, event_type: str, last: str, says: str
+):
+    """It would hide the page that belongs there, or be hidden by it."""
+    event = await stored(event_type, golden(event_type))
+    subject = f"{event.subject.rpartition('.')[0]}.{last}"
+    headers = {**event.headers, "ce-hash": envelope_hash("", subject, event.headers, event.data)}
+    await any_log.restore([replace(event, subject=subject, headers=headers)], until=1)
+    (read,) = [event async for event in any_log.read(">")]
+    assert (read.subject, read.fact) == (subject, None)
+    assert says in read.unknown
+
+
+async def test_pages_are_guarded_with_the_facts_that_have_none(any_log: AnyLog):
+    """They are one history, whatever their subjects are."""
+    aggregate = Aggregate("default", "replica", ID)
+    page, started = GOLDEN["RosterRecorded"], GOLDEN["ReplicaStarted"]
+    drafts = [Draft(aggregate, page), Draft(aggregate, started)]
+    first = await any_log.append(drafts, heads={}, cause=CAUSE)
+    loaded = await any_log.load(aggregate.filter)
+    assert [(event.type, event.page) for event in loaded.events] == [
+        ("RosterRecorded", 0),
+        ("ReplicaStarted", None),
+    ]
+    assert loaded.heads == first.heads
+    for fact in (page, started):
+        with pytest.raises(AppendConflict):
+            await any_log.append([Draft(aggregate, fact)], heads={}, cause=CAUSE)
+    await any_log.append([Draft(aggregate, page)], heads=first.heads, cause=CAUSE)
+    with pytest.raises(AppendConflict):
+        await any_log.append([Draft(aggregate, page)], heads=first.heads, cause=CAUSE)
+    assert [event.sequence for event in (await any_log.load(aggregate.filter)).events] == [2, 3]
+    assert isinstance(await verify(any_log.read_raw()), Verified)

@@ -68,7 +68,7 @@ async def test_a_crashed_replica_is_failed_with_its_message_and_its_history(api:
     failed = a_replica(ONE, None, state=ReplicaState.FAILED, **ids)
     failed = failed.model_copy(update={"message": "exited with status 3"})
     reason = ReplicaReason.EXITED
-    await story.tell(ReplicaStopped(replica_id=ONE, roster=(failed,), reason=reason, message="x"))
+    await story.change(ReplicaStopped(replica_id=ONE, replica=failed, reason=reason, message="x"))
     (run,) = await api.get(f"/v1/deployments/{deployment_id}/runs")
     (instance,) = run["instances"]
     assert (instance["state"], instance["stateMessage"]) == ("failed", "exited with status 3")

@@ -22,11 +22,13 @@ async def test_others_go_on_it_is_named_and_made_anew(tmp_path: Path) -> None:
     async with running_api(tmp_path, log) as api:
         sick = await api.submit(a_config(name="sick"))
         log.poisoned = {sick}
-        await Storyteller(log, sick).ready(ONE, "127.0.0.1:1")
+        story = Storyteller(log, sick)
+        await story.ready(ONE, "127.0.0.1:1")
         await eventually(lambda: named(api) == {sick})
         # What others change is shown at once.
         well = await api.submit(a_config(name="well"))
-        await Storyteller(log, sick).ready(TWO, "127.0.0.1:2")
+        await story.ready(TWO, "127.0.0.1:2")
+        await story.stopped(ONE)
         assert (await api.get(f"/v1/deployments/{well}"))["name"] == "well"
         assert await api.api.queries.instances(sick) == []
         (shown,) = api.api.projector.progress.set_aside.values()

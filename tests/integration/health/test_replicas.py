@@ -78,7 +78,8 @@ class Stage:
         return [event async for event in self.log.read(select(aggregate_id=self.deployment_id))]
 
     async def types(self) -> list[str]:
-        return [event.type for event in await self.events()]
+        """Without the pages of the roster."""
+        return [event.type for event in await self.events() if event.page is None]
 
     async def roster(self) -> Roster:
         view = fold((await self.log.load(select(aggregate_id=self.deployment_id))).events)

@@ -7,8 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from libs.common.events.catalogue import CATALOGUE, dataschema, decode, encode
-from tests.support.golden_facts import GOLDEN
+from libs.common.events.catalogue import CATALOGUE, dataschema, decode, encode, unknown_schema
+from libs.common.events.replica import ReplicaFact
+from tests.support.golden_facts import GOLDEN, ROSTER
 from tests.support.strategies import facts
 
 FOLDER = Path(__file__).parent / "golden"
@@ -36,6 +37,7 @@ OWNERS = [
     ("ReplicaCondemned", "replica", "health"),
     ("ReplicaRestarted", "replica", "health"),
     ("ReplicaStopped", "replica", "health"),
+    ("RosterRecorded", "replica", "health"),
     ("EndpointsWithdrawn", "traffic", "router"),
 ]
 
@@ -52,7 +54,11 @@ def test_an_aggregate_has_one_writer():
 
 
 def test_every_published_version_has_a_golden_file_and_no_file_is_left_over():
-    published = {f"{name}.v{fact.version}.json" for name, fact in CATALOGUE.items()}
+    published = {
+        f"{name}.v{version}.json"
+        for name, fact in CATALOGUE.items()
+        for version in (*fact.earlier_versions, fact.version)
+    }
     assert {path.name for path in FOLDER.iterdir()} == published
 
 
@@ -72,9 +78,24 @@ def test_golden_file_decodes_to_its_fact(name):
 
 @pytest.mark.parametrize("name", CATALOGUE)
 def test_a_field_that_a_later_version_adds_is_ignored(name):
-    golden = json.loads((FOLDER / f"{name}.v1.json").read_bytes())
+    golden = json.loads((FOLDER / f"{name}.v{CATALOGUE[name].version}.json").read_bytes())
     _, fact = decode(name, json.dumps(golden | {"added_later": {"by": 2}}).encode())
     assert fact == GOLDEN[name]
+
+
+EARLIER = [(name, version) for name, fact in CATALOGUE.items() for version in fact.earlier_versions]
+
+
+@pytest.mark.parametrize(("name", "version"), EARLIER)
+def test_golden_files_of_earlier_versions_are_read(name: str, version: int) -> None:
+    """The replica's line of the whole roster that version 1 had is the replica of version 2."""
+    golden = (FOLDER / f"{name}.v{version}.json").read_bytes()
+    raw, fact = decode(name, golden)
+    assert raw == json.loads(golden)
+    assert isinstance(fact, ReplicaFact)
+    roster = tuple(replica.model_copy(update={"slot": 0}) for replica in ROSTER)
+    assert fact == GOLDEN[name].model_copy(update={"roster": roster})
+    assert unknown_schema(name, f"urn:specstream:event:{name}:v{version}") == ""
 
 
 def test_dataschema_names_the_event_and_its_version():

@@ -10,6 +10,7 @@ from libs.common.events.envelope import (
     Draft,
     append_subject,
     chain_hash,
+    page_of_subject,
     parse_subject,
     select,
 )
@@ -22,6 +23,27 @@ def test_a_subject_and_its_parts_are_the_same_thing():
     subject = PROJECT.subject("ProjectCreated")
     assert subject == "events.default.project.default.ProjectCreated"
     assert parse_subject(subject) == (PROJECT, "ProjectCreated")
+
+
+@pytest.mark.parametrize(
+    ("last", "event_type", "page"),
+    [
+        pytest.param("RosterRecorded-0", "RosterRecorded", 0, id="the first page"),
+        pytest.param("RosterRecorded-61", "RosterRecorded", 61, id="another page"),
+        pytest.param("RosterRecorded", "RosterRecorded", None, id="no page"),
+        pytest.param("RosterRecorded-", "RosterRecorded-", None, id="nothing where a page would be"),
+        pytest.param("RosterRecorded-061", "RosterRecorded-061", None, id="a second way to write one"),
+        pytest.param("RosterRecorded--1", "RosterRecorded--1", None, id="a page before the first"),
+        pytest.param("RosterRecorded-٣", "RosterRecorded-٣", None, id="a digit that is not ASCII"),
+        pytest.param("A-B-3", "A-B-3", None, id="more than one dash"),
+        pytest.param(f"A-{'9' * 5000}", f"A-{'9' * 5000}", None, id="a page without end"),
+    ],
+)
+def test_the_page_at_the_end_of_a_subject(last: str, event_type: str, page: int | None):
+    subject = f"events.default.replica.d.{last}"
+    aggregate, found = parse_subject(subject)
+    assert (found, page_of_subject(subject)) == (event_type, page)
+    assert aggregate.subject(found, page) == subject
 
 
 @pytest.mark.parametrize("subject", ["events.a.b.c", "events.a.b.c.d.e", "commands.a.b.c.d", ""])

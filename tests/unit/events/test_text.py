@@ -27,9 +27,10 @@ def test_what_is_left_out_is_counted() -> None:
 def test_messages_of_facts_are_bounded_when_they_are_made_and_when_they_are_read() -> None:
     failed = SpecFailed(spec_id="s", reason=SpecFailedReason.CANNOT_APPLY, message=LONG)
     assert failed.message == bounded(LONG)
-    roster = (a_replica("r", None).model_copy(update={"message": LONG}),)
-    stopped = ReplicaStopped(replica_id="r", roster=roster, reason=ReplicaReason.EXITED, message=LONG)
+    replica = a_replica("r", None).model_copy(update={"message": LONG})
+    stopped = ReplicaStopped(replica_id="r", replica=replica, reason=ReplicaReason.EXITED, message=LONG)
     assert stopped.message == bounded(LONG)
     _, read = decode("ReplicaStopped", encode(stopped))
     assert isinstance(read, ReplicaStopped)
-    assert read.roster[0].message == bounded(LONG)
+    assert read.replica is not None
+    assert read.replica.message == bounded(LONG)

@@ -52,7 +52,7 @@ def facts_of(
     leaving: frozenset[str] = frozenset(),
 ) -> list[ReplicaFact]:
     return decide(
-        Roster((before,) if before else ()),
+        Roster.of([before] if before else []),
         [now_shown] if now_shown else [],
         {("r", now_shown.attempt): conclusion} if now_shown and conclusion else {},
         leaving=leaving,
@@ -61,5 +61,5 @@ def facts_of(
 
 
 def story(facts: list[ReplicaFact]) -> list[tuple[str, str]]:
-    """Type and state after each fact; `none` for a replica that is no longer in the roster."""
-    return [(f.event_type(), f.roster[0].state.value if f.roster else "none") for f in facts]
+    """Type and state after each fact; `none` for a replica that is gone for good."""
+    return [(f.event_type(), f.replica.state.value if f.replica else "none") for f in facts]

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from libs.common.cluster.port import Exit, ObservedReplica, ReplicaPhase
 from libs.common.events.replica import Replica, ReplicaReason
-from libs.common.state.replica import Roster
+from libs.common.state.replica import Roster, record
 from services.health.examination import Conclusion, Undecided
 from services.health.verdicts import decide
 from tests.unit.health.scene import (
@@ -66,28 +66,28 @@ def test_why_it_ended(
 ) -> None:
     stopped = facts_of(before, now_shown)[0].model_dump()
     assert (stopped["reason"], stopped["message"]) == (reason, message)
-    assert (stopped["roster"][0]["reason"], stopped["roster"][0]["message"]) == (reason, message)
+    assert (stopped["replica"]["reason"], stopped["replica"]["message"]) == (reason, message)
 
 
 def test_a_restart_has_the_new_address_before_it_is_ready() -> None:
     before = known(State.RUNNING, ready_at=NOW - timedelta(hours=1))
     stopped, restarted, ready = facts_of(before, shown(RUN, attempt=1, last_exit=Exit(status=1)), READY)
-    assert stopped.roster[0].address == "127.0.0.1:40000"
-    assert restarted.roster[0].address == "127.0.0.1:40001"
-    assert restarted.roster[0].message == "exited with status 1"
-    assert ready.roster[0].message is None
-    assert ready.roster[0].ready_at == before.ready_at
+    assert stopped.replica.address == "127.0.0.1:40000"
+    assert restarted.replica.address == "127.0.0.1:40001"
+    assert restarted.replica.message == "exited with status 1"
+    assert ready.replica.message is None
+    assert ready.replica.ready_at == before.ready_at
 
 
 def test_a_new_process_is_not_condemned_for_what_the_old_one_did() -> None:
     before = known(State.UNREADY, condemned_attempt=0, message="liveness probe: HTTP 500")
     restarted = facts_of(before, shown(RUN, attempt=1, last_exit=Exit(signal=15)))[-1]
     assert restarted.model_dump()["reason"] == Reason.CONDEMNED
-    assert restarted.roster[0].condemned_attempt is None
+    assert restarted.replica.condemned_attempt is None
 
 
 def test_a_conclusion_about_another_process_does_not_count() -> None:
-    facts = decide(Roster((known(State.FAILED),)), [shown(RUN, attempt=1)], {("r", 0): READY}, now=NOW)
+    facts = decide(Roster.of([known(State.FAILED)]), [shown(RUN, attempt=1)], {("r", 0): READY}, now=NOW)
     assert story(facts) == [("ReplicaRestarted", "starting")]
 
 
@@ -102,24 +102,33 @@ def test_a_conclusion_about_another_process_does_not_count() -> None:
 def test_gone(before: Replica, leaving: set[str], reason: ReplicaReason) -> None:
     (stopped,) = facts_of(before, None, leaving=frozenset(leaving))
     assert stopped.model_dump()["reason"] == reason
-    assert stopped.roster == ()
+    assert stopped.replica is None
 
 
-def test_the_roster_is_whole_in_every_fact_and_oldest_first() -> None:
-    young = replace(shown(RUN), replica_id="young", created_at=NOW)
-    old = replace(shown(RUN), replica_id="old", created_at=NOW - timedelta(hours=2))
-    facts = decide(Roster((known(State.RUNNING),)), [young, old, shown(RUN)], {("r", 0): READY}, now=NOW)
-    assert [[r.replica_id for r in f.roster] for f in facts] == [["old", "r"], ["old", "r", "young"]]
+def test_a_new_replica_has_the_lowest_free_slot_and_keeps_it() -> None:
+    old, young = (replace(shown(RUN), replica_id=name) for name in ("old", "young"))
+    young = replace(young, created_at=NOW)
+    roster = Roster()
+    slots = []
+    for seen in ([shown(RUN), old], [shown(RUN), old, young], [shown(RUN), young], [young, old]):
+        _, roster = record(roster, decide(roster, seen, {}, now=NOW))
+        slots.append({name: replica.slot for name, replica in roster.by_id.items()})
+    assert slots == [
+        {"old": 0, "r": 1},
+        {"old": 0, "r": 1, "young": 2},
+        {"r": 1, "young": 2},
+        {"young": 2, "old": 0},
+    ]
 
 
 def test_many_changes_come_in_portions_and_all_come() -> None:
-    many = [replace(shown(RUN), replica_id=f"r{n:03}") for n in range(100)]
+    many = [replace(shown(RUN), replica_id=f"r{n:03}") for n in range(600)]
     roster, portions = Roster(), []
     while facts := decide(roster, many, {}, now=NOW):
-        roster = Roster(facts[-1].roster)
-        portions.append(len(facts))
-    assert len(roster.replicas) == 100
-    assert max(portions) <= 34
+        pages, roster = record(roster, facts)
+        portions.append(len(facts) + len(pages))
+    assert len(roster.replicas) == 600
+    assert max(portions) <= 300
 
 
 conclusions = st.sampled_from([None, Undecided(), READY, FAILING, SENTENCE])
@@ -141,7 +150,7 @@ def test_looking_twice_says_nothing_new_and_ready_is_always_at_the_shown_address
         said = {("r", now_shown.attempt): conclusion} if now_shown and conclusion else {}
         seen = [now_shown] if now_shown else []
         facts = decide(roster, seen, said, now=NOW)
-        roster = Roster(facts[-1].roster) if facts else roster
+        _, roster = record(roster, facts)
         assert decide(roster, seen, said, now=NOW) == []
         for replica in roster.ready():
             assert now_shown is not None

@@ -235,10 +235,10 @@ def test_that_startup_has_passed_is_told_once(
     before = known(State.STARTING, attempt=2)
     conclusions = {("r", 2): conclusion}
     started = frozenset({("r", 2)})
-    facts = decide(Roster((before,)), [shown(RUN, attempt=2)], conclusions, started=started, now=NOW)
+    facts = decide(Roster.of([before]), [shown(RUN, attempt=2)], conclusions, started=started, now=NOW)
     assert story(facts) == expected
-    assert facts[-1].roster[0].startup_passed_attempt == 2
-    after = Roster(facts[-1].roster)
+    assert facts[-1].replica.startup_passed_attempt == 2
+    after = Roster.of([facts[-1].replica])
     assert decide(after, [shown(RUN, attempt=2)], conclusions, started=started, now=NOW) == []
 
 
@@ -246,5 +246,5 @@ def test_that_startup_has_passed_is_told_once(
 def test_a_long_message_is_bounded_and_no_news_at_the_second_look(phase: ReplicaPhase) -> None:
     long = shown(phase, message="x" * 130_000, last_exit=Exit(status=127))
     facts = facts_of(None, long)
-    assert max(len(line.message or "") for fact in facts for line in fact.roster) <= 256
-    assert facts_of(facts[-1].roster[0], long) == []
+    assert max(len(fact.replica.message or "") for fact in facts) <= 256
+    assert facts_of(facts[-1].replica, long) == []

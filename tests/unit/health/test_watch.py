@@ -7,7 +7,7 @@ The cluster carries out the checks itself here, so that a test says when a repli
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 
@@ -16,7 +16,7 @@ from libs.common.cluster.port import RunWorkload, Workload
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.deployment import DeploymentCreated, SpecRegistered
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
-from libs.common.events.replica import ReplicaStopped
+from libs.common.events.replica import ReplicaState, ReplicaStopped, RosterRecorded
 from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Appended, Guard, Heads
@@ -28,6 +28,7 @@ from libs.common.state.view import DeploymentViews
 from services.health.loop import Watch
 from services.health.prober import Prober
 from services.health.records import Records
+from tests.support.polling import eventually
 
 PROJECT, DEPLOYMENT = "default", "d" * 32
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
@@ -115,14 +116,15 @@ class Scene:
             self.records.note(views.apply(event))
 
     async def observe(self) -> list[str]:
-        """The types of what one look appends."""
+        """The types of what one look appends, without the pages of the roster."""
         before = await self.log.last_sequence()
         await self.watch.observe()
         await self.follow()
         return [event.type for event in await self.events(after=before)]
 
     async def events(self, after: int = 0) -> list[Recorded]:
-        return [event async for event in self.log.read(select(kind="replica"), after=after)]
+        events = self.log.read(select(kind="replica"), after=after)
+        return [event async for event in events if event.type != RosterRecorded.event_type()]
 
     async def replica_ids(self) -> list[str]:
         shown = (await self.cluster.observe()).get(DEPLOYMENT)
@@ -270,3 +272,42 @@ async def test_being_woken_for_a_deployment_of_which_nothing_is_left_is_nothing(
     last = await scene.log.last_sequence()
     await scene.watch.observe_one(DEPLOYMENT)
     assert await scene.log.last_sequence() == last
+
+
+async def test_one_that_comes_and_goes_counts_when_it_has_stayed_ready_and_is_looked_at_then(
+    scene: Scene,
+) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    for _ in range(3):
+        scene.cluster.say(replica_id, ready=True)
+        await scene.observe()
+        scene.cluster.say(replica_id, ready=False, message="readiness probe: HTTP 503")
+        await scene.observe()
+    woken: list[str] = []
+    scene.watch.wake_for = woken.append
+    scene.cluster.say(replica_id, ready=True)
+    scene.now += timedelta(seconds=9.95)
+    assert await scene.observe() == []
+    assert await scene.observe() == []
+    await eventually(lambda: woken == [DEPLOYMENT], within_s=10)
+    scene.now += timedelta(seconds=0.05)
+    assert await scene.observe() == ["ReplicaBecameReady"]
+    assert await scene.observe() == []
+
+
+async def test_what_has_to_stay_ready_still_has_to_after_a_restart_of_health(scene: Scene) -> None:
+    (replica_id,) = await scene.replica_ids()
+    scene.cluster.start(replica_id)
+    for _ in range(3):
+        scene.cluster.say(replica_id, ready=True)
+        await scene.observe()
+        scene.cluster.say(replica_id, ready=False, message="readiness probe: HTTP 503")
+        await scene.observe()
+    scene.cluster.say(replica_id, ready=True)
+    await scene.restart_health()
+    assert await scene.observe() == []
+    (replica,) = scene.records.rosters[DEPLOYMENT].replicas
+    assert (replica.state, replica.must_stay_ready_s) == (ReplicaState.UNREADY, 10)
+    scene.now += timedelta(seconds=10)
+    assert await scene.observe() == ["ReplicaBecameReady"]

@@ -122,7 +122,7 @@ def view(
             is_deleted=is_deleted,
         ),
         rollout=rollout or RolloutState(),
-        roster=Roster(tuple(listed(r) if isinstance(r, str) else r for r in roster)),
+        roster=Roster.of(listed(r) if isinstance(r, str) else r for r in roster),
         traffic=TrafficState(frozenset(withdrawn)),
         sequence=sequence,
     )

@@ -2,7 +2,7 @@ import pytest
 
 from libs.common.cluster.addresses import Addresses
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
-from libs.common.events.replica import ReplicaStarted, ReplicaState
+from libs.common.events.replica import ReplicaState
 from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from services.router.routing import (
@@ -15,7 +15,7 @@ from services.router.routing import (
     make_leaving,
     make_routing,
 )
-from tests.support.deployments import a_replica, a_spec, a_view
+from tests.support.deployments import a_replica, a_roster, a_spec, a_view
 
 CREATED = DeploymentCreated(name="demo")
 DELETED = DeploymentDeleted(name="demo")
@@ -24,10 +24,6 @@ ADDRESS = "127.0.0.1:5001"
 
 def registered(**spec):
     return SpecRegistered(spec_id="spec-1", run_id="run-1", spec=a_spec(**spec))
-
-
-def roster(*replicas):
-    return ReplicaStarted(replica_id=replicas[0].replica_id, roster=replicas)
 
 
 def retiring(*replica_ids):
@@ -41,7 +37,7 @@ def withdrawn(*replica_ids):
 @pytest.mark.parametrize(
     ("facts", "route", "endpoints"),
     [
-        pytest.param([roster(a_replica("r1", None))], None, (), id="unknown"),
+        pytest.param([a_roster(a_replica("r1", None))], None, (), id="unknown"),
         pytest.param([CREATED, registered()], Route("spec-1"), (), id="wants a replica and has none yet"),
         pytest.param(
             [CREATED, registered(enabled=False)], Route("spec-1", Refusal.DISABLED), (), id="disabled"
@@ -57,13 +53,13 @@ def withdrawn(*replica_ids):
         ),
         pytest.param([CREATED, registered(), DELETED], None, (), id="deleted and empty"),
         pytest.param(
-            [CREATED, registered(), roster(a_replica("r1", ADDRESS)), DELETED],
+            [CREATED, registered(), a_roster(a_replica("r1", ADDRESS)), DELETED],
             None,
             (Endpoint(ADDRESS, "r1", "spec-1", Health.HEALTHY),),
             id="deleted while a replica may be answering",
         ),
         pytest.param(
-            [CREATED, registered(), roster(a_replica("r1", ADDRESS)), DELETED, withdrawn("r1")],
+            [CREATED, registered(), a_roster(a_replica("r1", ADDRESS)), DELETED, withdrawn("r1")],
             None,
             (),
             id="deleted and withdrawn",
@@ -112,14 +108,14 @@ def test_routing(facts, route, endpoints):
     ],
 )
 def test_endpoints(replica, facts, health):
-    endpoints = make_endpoints(a_view([CREATED, registered(), roster(replica), *facts]))
+    endpoints = make_endpoints(a_view([CREATED, registered(), a_roster(replica), *facts]))
     assert [endpoint.health for endpoint in endpoints] == ([health] if health else [])
 
 
 def test_an_address_belongs_to_the_replica_that_serves():
     """The port of a crashed replica was given to another one."""
     dead = a_replica("r1", ADDRESS, state=ReplicaState.FAILED)
-    view = a_view([CREATED, registered(), roster(dead, a_replica("r2", ADDRESS))])
+    view = a_view([CREATED, registered(), a_roster(dead, a_replica("r2", ADDRESS))])
     assert [endpoint.replica_id for endpoint in make_endpoints(view)] == ["r2"]
 
 
@@ -141,13 +137,13 @@ def applied(*runs):
 )
 def test_a_replica_names_the_newest_spec_of_its_run(facts, spec_id):
     newest = SpecRegistered(spec_id="spec-2", run_id="run-1", spec=a_spec())
-    view = a_view([CREATED, registered(), newest, roster(a_replica("r1", ADDRESS)), *facts])
+    view = a_view([CREATED, registered(), newest, a_roster(a_replica("r1", ADDRESS)), *facts])
     assert [endpoint.spec_id for endpoint in make_endpoints(view)] == [spec_id]
 
 
 def test_a_replica_of_a_forgotten_run_names_the_spec_it_was_made_for():
     replica = a_replica("r1", ADDRESS, run_id="run-0", spec_id="spec-0")
-    assert make_endpoints(a_view([CREATED, registered(), roster(replica)]))[0].spec_id == "spec-0"
+    assert make_endpoints(a_view([CREATED, registered(), a_roster(replica)]))[0].spec_id == "spec-0"
 
 
 @pytest.mark.parametrize(
@@ -160,7 +156,7 @@ def test_a_replica_of_a_forgotten_run_names_the_spec_it_was_made_for():
     ],
 )
 def test_leaving(facts, leaving):
-    view = a_view([CREATED, registered(), roster(a_replica("r1", ADDRESS)), *facts])
+    view = a_view([CREATED, registered(), a_roster(a_replica("r1", ADDRESS)), *facts])
     assert make_leaving(view) == leaving
 
 
@@ -169,7 +165,7 @@ def test_leaving(facts, leaving):
 )
 @pytest.mark.parametrize("retiring", [False, True])
 def test_an_address_that_no_replica_can_have_is_no_endpoint(address, retiring):
-    facts = [CREATED, registered(), roster(a_replica("r1", address), a_replica("r2", ADDRESS))]
+    facts = [CREATED, registered(), a_roster(a_replica("r1", address), a_replica("r2", ADDRESS))]
     if retiring:
         facts.append(ReplicasRetiring(replica_ids=("r1",), reason=RetireReason.SUPERSEDED))
     addresses = Addresses(inner_ports=frozenset({4222}))

@@ -13,12 +13,12 @@ from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.errors import LogImporting, LogUnavailable
 from libs.common.events.envelope import Cause, Draft, Position, Recorded
 from libs.common.log import wire
-from libs.common.log.consumer_names import ConsumerNames
 from libs.common.log.filters import ALL, disjoint, matches_any
 from libs.common.log.jetstream.append import Appender
 from libs.common.log.jetstream.direct_get import DirectGet, TooManySubjects
 from libs.common.log.jetstream.found import Found
 from libs.common.log.jetstream.link import Link
+from libs.common.log.jetstream.name_pool import ConsumerNames
 from libs.common.log.jetstream.standing import Standing
 from libs.common.log.jetstream.stuck import Stuck, Tell
 from libs.common.log.jetstream.tail import ConsumerLost, Tail

@@ -10,9 +10,9 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from libs.common.errors import LogUnavailable
-from libs.common.log.consumer_names import ConsumerNames
 from libs.common.log.jetstream.found import Delivery, from_consumer
 from libs.common.log.jetstream.link import Link, status
+from libs.common.log.jetstream.name_pool import ConsumerNames
 
 HEARTBEAT_S = 2.0
 """How often the broker says that there is nothing new."""

@@ -1,0 +1,86 @@
+"""How long a replica that changes again and again has to stay ready before that counts. Pure.
+
+Each change is a fact that is kept for ever, and moves traffic. That it is not ready always counts at once.
+
+| it is ready no longer, its process ends, or why it   | has to stay ready for              |
+| is not ready changes                                 |                                    |
+|------------------------------------------------------|------------------------------------|
+| it was ready for the last 30 minutes                 | 0 s                                |
+| fewer than six changes in the last ten minutes,      | as before                          |
+| becoming ready among them                            |                                    |
+| six or more                                          | 10 s, or as before if that is more |
+| it was ready, and had had to stay so before          | twice as long, at most 5 minutes   |
+
+Whoever restarts knows all of this from the roster but since when the checks succeed: that counts anew.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+from typing import Any, Final
+
+from libs.common.events.replica import Replica, ReplicaState
+from libs.common.events.text import bounded
+from libs.common.state.replica import Roster
+from services.health.examination import Conclusion, Ready
+
+CHANGES: Final = 6
+WITHIN: Final = timedelta(minutes=10)
+FIRST_S: Final = 10
+LONGEST_S: Final = 300
+FORGIVEN_AFTER: Final = timedelta(minutes=30)
+
+_UNSTEADY: Final = "unsteady: "
+
+
+def gained(known: Replica, now: datetime) -> dict[str, Any]:
+    """What changes of a replica that counts as ready from now on."""
+    return {"changed_at": _recent(known, now)}
+
+
+def lost(known: Replica, now: datetime, message: str) -> dict[str, Any]:
+    """What changes of a replica that is not ready, for the reason that the message says; at once."""
+    was_ready = known.state is ReplicaState.RUNNING
+    if was_ready and (not known.changed_at or now - known.changed_at[-1] >= FORGIVEN_AFTER):
+        return {"changed_at": (now,), "must_stay_ready_s": 0, "message": bounded(message)}
+    recent = _recent(known, now)
+    must_s = known.must_stay_ready_s
+    if was_ready and must_s > 0:
+        must_s = min(must_s * 2, LONGEST_S)
+    elif len(recent) >= CHANGES:
+        must_s = max(must_s, FIRST_S)
+    return {"changed_at": recent, "must_stay_ready_s": must_s, "message": told(message, must_s)}
+
+
+def told(message: str, must_stay_ready_s: int) -> str:
+    """The message of a replica that is not ready. What it has to wait for comes first and is never cut."""
+    if must_stay_ready_s == 0 or message.startswith(_UNSTEADY):
+        return bounded(message)
+    return bounded(f"{_UNSTEADY}counts again once it has stayed ready for {must_stay_ready_s} s; {message}")
+
+
+def counts_at(known: Replica, conclusion: Ready) -> datetime | None:
+    """When the readiness that the checks see counts; None for at once."""
+    if known.state is ReplicaState.RUNNING or known.must_stay_ready_s == 0:
+        return None
+    since = conclusion.since or (known.changed_at[-1] if known.changed_at else None)
+    return None if since is None else since + timedelta(seconds=known.must_stay_ready_s)
+
+
+def held(
+    roster: Roster, conclusions: Mapping[tuple[str, int], Conclusion], now: datetime
+) -> dict[tuple[str, int], datetime]:
+    """The processes that are ready by their checks and do not count yet, with the time when they will."""
+    found = {}
+    for (replica_id, attempt), conclusion in conclusions.items():
+        known = roster.get(replica_id) if isinstance(conclusion, Ready) else None
+        if known is None or known.attempt != attempt or known.must_stay_ready_s == 0:
+            continue
+        assert isinstance(conclusion, Ready)
+        at = counts_at(known, conclusion)
+        if at is not None and now < at:
+            found[replica_id, attempt] = at
+    return found
+
+
+def _recent(known: Replica, now: datetime) -> tuple[datetime, ...]:
+    return (*(at for at in known.changed_at if now - at < WITHIN), now)[-CHANGES:]
