@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Connection
+from sqlalchemy import select as select_columns
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -17,6 +18,7 @@ from libs.common.set_aside import Aside
 from services.api.database import cannot_write, empty, memory_database, read_position, write_checkpoint
 from services.api.projection import project_event
 from services.api.remaking import put_set_aside, read_set_aside, replace_rows
+from services.api.tables import specs
 
 logger = structlog.get_logger()
 
@@ -99,6 +101,20 @@ class Projector:
                 await self._moved.wait_for(lambda: self.sequence >= sequence)
         except TimeoutError as error:
             raise NotVisible(f"reads show {self.sequence}, not yet {sequence}") from error
+
+    async def place_of_spec(self, deployment_id: str, spec_id: str) -> int:
+        """The sequence at which a deployment's spec was registered, as far as reads show it; 0 for none.
+
+        Raises NotProjected while the deployment's rows are to be made anew.
+        """
+        place = select_columns(specs.c.sequence).where(
+            specs.c.id == spec_id, specs.c.deployment_id == deployment_id
+        )
+        async with self.engine.connect() as connection:
+            found = (await connection.execute(place)).scalar_one_or_none()
+        if found is None and deployment_id in self._aside:
+            raise NotProjected("not all of its specs are known; they are made anew from the log")
+        return found or 0
 
     async def catch_up(self) -> None:
         """Until reads show all that was in the log at the call, also what others saw there first.

@@ -48,9 +48,9 @@ class MemoryLog:
         event = self._events[position.sequence - 1]
         return position.hash in ("", event.headers.get(wire.HASH))
 
-    async def load(self, *filters: str) -> Loaded:
+    async def load(self, *filters: str, until: int | None = None) -> Loaded:
         self._refuse_part()
-        return Loaded(tuple(self._recorded(event) for event in self._newest(filters)))
+        return Loaded(tuple(self._recorded(event) for event in self._newest(filters, until)))
 
     async def append(
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
@@ -149,8 +149,9 @@ class MemoryLog:
             wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)
         )
 
-    def _newest(self, filters: Sequence[str]) -> list[Stored]:
-        newest = {event.subject: event for event in self._events if matches_any(filters, event.subject)}
+    def _newest(self, filters: Sequence[str], until: int | None = None) -> list[Stored]:
+        events = self._events if until is None else self._events[: max(until, 0)]
+        newest = {event.subject: event for event in events if matches_any(filters, event.subject)}
         return sorted(newest.values(), key=lambda event: event.sequence)
 
     def _check(self, guards: Sequence[Guard]) -> None:

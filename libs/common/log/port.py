@@ -98,9 +98,10 @@ class EventLog(Protocol):
         """
         ...
 
-    async def load(self, *filters: str) -> Loaded:
-        """The newest event of each subject that the filters select.
+    async def load(self, *filters: str, until: int | None = None) -> Loaded:
+        """The newest event of each subject that the filters select; with `until`, of the log up to there.
 
+        Its cost depends on the number of subjects, not on that of their events.
         Raises LogUnavailable.
         """
         ...

@@ -81,11 +81,16 @@ class JetStreamLog:
         self._standing.saw(result.sequence, sealed[-1].hash)
         return result
 
-    async def load(self, *filters: str) -> Loaded:
+    async def load(self, *filters: str, until: int | None = None) -> Loaded:
         try:
-            found = await self._direct.newest(filters)
+            if until is None:
+                found = await self._direct.newest(filters)
+            else:
+                found = await self._direct.newest_until(filters, until)
         except TooManySubjects:
-            found = await self._load_many(filters)
+            found = await (
+                self._load_many(filters) if until is None else self._load_many_until(filters, until)
+            )
         # Afterwards: what was read of an empty log may be the first part of an import that began meanwhile.
         await self._standing.check()
         for one in found[-1:]:
@@ -202,6 +207,13 @@ class JetStreamLog:
             except ConsumerLost as lost:
                 await self._retry(lost, until)
 
+    async def _load_many_until(self, filters: tuple[str, ...], until: int) -> list[Found]:
+        """By all events up to there: no consumer gives the newest of each subject of an earlier moment."""
+        newest: dict[str, Found] = {}
+        async for page in self._scan(filters, after=0, until=until):
+            newest |= {found.subject: found for found in page}
+        return sorted(newest.values())
+
     async def _scan(
         self, filters: tuple[str, ...], *, after: int, until: int | None
     ) -> AsyncIterator[list[Found]]:
@@ -211,7 +223,7 @@ class JetStreamLog:
             for size in _PAGES:
                 if after >= last:
                     return
-                page = await self._direct.after(filters[0], after, at_most=size)
+                page = await self._direct.after(filters[0], after, at_most=min(size, last - after))
                 if found := [one for one in page.found if one.sequence <= last]:
                     yield found
                 if page.pending == 0 or not page.found:
