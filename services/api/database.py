@@ -12,8 +12,8 @@ from sqlalchemy.pool import StaticPool
 
 from libs.common import events, spec
 from libs.common.events.envelope import Position
-from libs.common.log import wire
-from services.api import activity, projection, tables
+from libs.common.log import timeline, wire
+from services.api import activity, projection, tables, times
 
 logger = structlog.get_logger()
 
@@ -28,7 +28,7 @@ def fingerprint() -> str:
     """
     digest = hashlib.sha256()
     read = [path for package in (events, spec) for path in sorted(Path(package.__path__[0]).glob("*.py"))]
-    fill = [Path(module.__file__ or "") for module in (wire, tables, projection, activity)]
+    fill = [Path(module.__file__ or "") for module in (wire, timeline, tables, times, projection, activity)]
     for path in (*read, *fill):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -105,6 +105,7 @@ async def empty(engine: AsyncEngine) -> None:
             if table is not tables.checkpoint:
                 await connection.execute(delete(table))
         await write_checkpoint(connection, Position(0))
+        await connection.execute(update(tables.checkpoint).values(latest=None))
 
 
 def _prepare(path: Path) -> bool:

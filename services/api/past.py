@@ -12,6 +12,7 @@ from libs.common.events.envelope import Recorded, select
 from libs.common.events.fact import Fact
 from libs.common.events.rollout import SpecApplied, SpecFailed, SpecHealthy
 from libs.common.log.port import EventLog
+from libs.common.log.timeline import Timeline
 from libs.common.state import view
 from services.api.records import DeploymentRecord, SpecRecord
 
@@ -20,8 +21,8 @@ _RFC3339 = re.compile(
 )
 
 
-async def resolve(log: EventLog, at: str) -> int:
-    """The place in the log that `?at=` means: a sequence, or the last one stored at or before a time.
+async def resolve(log: EventLog, at: str, timeline: Timeline) -> int:
+    """The place in the log that `?at=` means: a sequence, or the last one shown with that time or before.
 
     Raises BadRequest for what is neither, or lies after the end of the log.
     """
@@ -33,7 +34,7 @@ async def resolve(log: EventLog, at: str) -> int:
     moment = parse_time(at)
     if moment is None:
         raise _refused(at, "is neither a time nor a sequence", "an RFC 3339 time or a sequence")
-    return await log.sequence_at(moment)
+    return await log.sequence_at(moment, timeline=timeline)
 
 
 def parse_time(text: str) -> datetime | None:
@@ -51,13 +52,14 @@ def parse_time(text: str) -> datetime | None:
 
 
 async def deployment_at(
-    log: EventLog, deployment_id: str, sequence: int
+    log: EventLog, deployment_id: str, sequence: int, timeline: Timeline
 ) -> tuple[DeploymentRecord | None, int]:
     """The deployment after `sequence`, and how many replicas were ready; None if it did not exist then.
 
     Folded from the newest event of each subject up to there, so its cost does not depend on the history.
     """
-    events = (await log.load(select(aggregate_id=deployment_id), until=sequence)).events
+    loaded = await log.load(select(aggregate_id=deployment_id), until=sequence)
+    events = [timeline.shown(event) for event in loaded.events]
     then = view.fold(events)
     created = _newest(DeploymentCreated, events)
     if then is None or created is None or then.deployment is None or not then.deployment.exists:
@@ -68,7 +70,7 @@ async def deployment_at(
         project_id=then.project_id,
         name=then.deployment.name,
         created_at=to_rfc3339(created.time),
-        spec=await _latest_spec(log, events),
+        spec=await _latest_spec(log, events, timeline),
         runs=tuple(run.run_id for run in then.rollout.runs),
         retiring=then.rollout.retiring,
     )
@@ -76,7 +78,7 @@ async def deployment_at(
     return record, sum(replica.replica_id not in then.rollout.retiring for replica in ready)
 
 
-async def _latest_spec(log: EventLog, events: Sequence[Recorded]) -> SpecRecord | None:
+async def _latest_spec(log: EventLog, events: Sequence[Recorded], timeline: Timeline) -> SpecRecord | None:
     """events: the newest of each subject.
 
     Whatever the reconciler says of a spec it says after that was registered, and never after it spoke of a
@@ -99,8 +101,8 @@ async def _latest_spec(log: EventLog, events: Sequence[Recorded]) -> SpecRecord 
         user_id=event.cause.actor,
         data=fact.spec.to_wire(),
         created_at=to_rfc3339(event.time),
-        applied_at=to_rfc3339(applied.time) if applied else None,
-        healthy_at=to_rfc3339(healthy.time) if healthy else None,
+        applied_at=to_rfc3339(timeline.shown(applied).time) if applied else None,
+        healthy_at=to_rfc3339(timeline.shown(healthy).time) if healthy else None,
         error=_error(events, fact.spec_id),
         git=fact.git.model_dump(exclude_none=True) if fact.git else None,
         command_source=event.cause.causation_source,

@@ -13,12 +13,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.common.errors import LogReplaced, LogUnavailable, Temporary
 from libs.common.events.envelope import Position, Recorded, select
 from libs.common.log.port import CaughtUp, EventLog, Importing
+from libs.common.log.timeline import Timeline
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from services.api.database import cannot_write, empty, memory_database, read_position, write_checkpoint
 from services.api.projection import project_event
 from services.api.remaking import put_set_aside, read_set_aside, replace_rows
 from services.api.tables import specs
+from services.api.times import read_timeline, write_timeline
 
 logger = structlog.get_logger()
 
@@ -54,6 +56,7 @@ class Projector:
 
     rebuilding: why the read models are made anew; empty when they are not.
     unwritable: why the read models cannot be written now, such as a full disk; empty while they can.
+    timeline: of the log up to what was taken in.
     """
 
     log: EventLog
@@ -64,6 +67,7 @@ class Projector:
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     rebuilding: str = ""
     unwritable: str = ""
+    timeline: Timeline = field(default_factory=Timeline)
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _aside: Aside = field(init=False)
@@ -77,6 +81,7 @@ class Projector:
         identity = await self.log.identity()
         checkpoint = await self._fitting_checkpoint()
         async with self.engine.connect() as connection:
+            self.timeline = await read_timeline(connection)
             for subject in await read_set_aside(connection):
                 self._aside.failed(subject, NotProjected("it was set aside before the last start"))
         await self._advance(checkpoint)
@@ -206,7 +211,7 @@ class Projector:
         """All of them; what fails is set aside with all that follows of it, and made anew later."""
         if not any(event.aggregate.id in self._aside for event in events):
             try:
-                await apply_batch(self.engine, events, log=identity)
+                await apply_batch(self.engine, events, log=identity, timeline=self.timeline)
                 return
             except OperationalError:
                 raise  # the database itself
@@ -219,15 +224,19 @@ class Projector:
         subject = event.aggregate.id
         if subject not in self._aside:
             try:
-                await apply_batch(self.engine, [event], log=identity)
+                await apply_batch(self.engine, [event], log=identity, timeline=self.timeline)
                 return
             except OperationalError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
                 self._aside.failed(subject, error)
+        ahead = self.timeline.copy()
+        ahead.note(event.sequence, event.time)
         async with self.engine.begin() as connection:
             await connection.run_sync(put_set_aside, [subject])
+            await write_timeline(connection, ahead, after=event.sequence - 1)
             await write_checkpoint(connection, Position(event.sequence, identity, event.hash))
+        self.timeline.become(ahead)
 
     async def _remake_due(self, identity: str) -> None:
         """Never returns; raises what the database raises."""
@@ -259,10 +268,10 @@ class Projector:
         async for event in self.log.read(select(aggregate_id=subject), after=after, until=until):
             batch.append(event)
             if len(batch) == MAX_BATCH:
-                await apply_batch(scratch, batch, log=identity)
+                await apply_batch(scratch, batch, log=identity, timeline=self.timeline)
                 batch = []
         if batch:
-            await apply_batch(scratch, batch, log=identity)
+            await apply_batch(scratch, batch, log=identity, timeline=self.timeline)
         return until
 
     async def _advance(self, sequence: int) -> None:
@@ -272,14 +281,20 @@ class Projector:
             self._moved.notify_all()
 
 
-async def apply_batch(engine: AsyncEngine, events: Sequence[Recorded], *, log: str) -> None:
-    """All of them and the checkpoint, or none. log: the identity of theirs."""
+async def apply_batch(
+    engine: AsyncEngine, events: Sequence[Recorded], *, log: str, timeline: Timeline
+) -> None:
+    """All of them and the checkpoint, or none. log: the identity of theirs. timeline: of all before them; of
+    these too, once they are written."""
+    ahead = timeline.copy()
 
     def apply(connection: Connection) -> None:
         for event in events:
-            project_event(connection, event)
+            project_event(connection, ahead.take(event))
 
     async with engine.begin() as connection:
         await connection.run_sync(apply)
         last = events[-1]
+        await write_timeline(connection, ahead, after=events[0].sequence - 1)
         await write_checkpoint(connection, Position(last.sequence, log, last.hash))
+    timeline.become(ahead)

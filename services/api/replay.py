@@ -9,6 +9,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine
 
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import EventLog
+from libs.common.log.timeline import Timeline
 from services.api.database import read_checkpoint, scratch_database
 from services.api.projector import EVERYTHING, MAX_BATCH, apply_batch
 from services.api.tables import COMPARED
@@ -27,12 +28,13 @@ async def difference(log: EventLog, engine: AsyncEngine, *, folder: Path) -> str
         try:
             async with engine.connect() as shown:
                 checkpoint = await read_checkpoint(shown)
-            await _replay(log, fresh, after=0, until=checkpoint)
+            timeline = Timeline()
+            await _replay(log, fresh, timeline, after=0, until=checkpoint)
             async with engine.connect() as shown, fresh.connect() as replayed:
                 # One transaction, so that all tables are of one moment; SQLite's driver begins none for reads
                 # alone. Only now: what is written while it lasts cannot be tidied up.
                 await shown.exec_driver_sql("BEGIN")
-                await _replay(log, fresh, after=checkpoint, until=await read_checkpoint(shown))
+                await _replay(log, fresh, timeline, after=checkpoint, until=await read_checkpoint(shown))
                 for table in COMPARED:
                     if found := await _difference(table, shown, replayed):
                         return found
@@ -41,15 +43,15 @@ async def difference(log: EventLog, engine: AsyncEngine, *, folder: Path) -> str
     return None
 
 
-async def _replay(log: EventLog, engine: AsyncEngine, *, after: int, until: int) -> None:
+async def _replay(log: EventLog, engine: AsyncEngine, timeline: Timeline, *, after: int, until: int) -> None:
     batch: list[Recorded] = []
     async for event in log.read(EVERYTHING, after=after, until=until):
         batch.append(event)
         if len(batch) == MAX_BATCH:
-            await apply_batch(engine, batch, log="")
+            await apply_batch(engine, batch, log="", timeline=timeline)
             batch = []
     if batch:
-        await apply_batch(engine, batch, log="")
+        await apply_batch(engine, batch, log="", timeline=timeline)
 
 
 async def _difference(table: Table, shown: AsyncConnection, replayed: AsyncConnection) -> str | None:

@@ -1,6 +1,7 @@
 """The event log in memory: the same contract without a broker, for unit tests and trials."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from libs.common.log import wire
 from libs.common.log.filters import covers, matches_any
 from libs.common.log.port import Appended, CaughtUp, Guard, Head, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import Sealed, appended, check_restorable, seal
+from libs.common.log.timeline import Timeline
 from libs.common.log.unread import Unread
 
 
@@ -106,12 +108,11 @@ class MemoryLog:
     async def last_sequence(self) -> int:
         return len(self._events)
 
-    async def sequence_at(self, moment: datetime) -> int:
-        sequence = 0
-        for event in self._events if await self.importing() is None else ():
-            if event.time > moment:
-                break
-            sequence = event.sequence
+    async def sequence_at(self, moment: datetime, *, timeline: Timeline | None = None) -> int:
+        if await self.importing():
+            return 0
+        times = timeline or Timeline()
+        sequence = bisect_right(self._events, moment, key=lambda event: times.at(event.sequence, event.time))
         if sequence == 0:
             return 0
         place, events = wire.batch_place(self._events[sequence - 1].headers)

@@ -14,6 +14,7 @@ from libs.common.events.fact import Fact
 from libs.common.events.rollout import LiveRun, SpecApplied, SpecFailed, SpecFailedReason, SpecHealthy
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Loaded
+from libs.common.log.timeline import Timeline
 from libs.common.state import view
 from services.api.past import deployment_at
 from services.api.records import DeploymentRecord, SpecRecord
@@ -150,7 +151,9 @@ def test_at_every_sequence(story: list[Fact]):
     async def compare() -> None:
         log = await log_of(story)
         for sequence in range(len(story) + 2):
-            assert await deployment_at(log, DEPLOYMENT, sequence) == await by_all_events(log, sequence)
+            assert await deployment_at(log, DEPLOYMENT, sequence, Timeline()) == await by_all_events(
+                log, sequence
+            )
 
     asyncio.run(compare())
 
@@ -164,7 +167,7 @@ async def test_no_history_is_read_for_it():
     log = await log_of(story)
     for sequence in (3, 400, len(story)):
         log.read_events = 0
-        record, _ = await deployment_at(log, DEPLOYMENT, sequence)
+        record, _ = await deployment_at(log, DEPLOYMENT, sequence, Timeline())
         assert record is not None
         assert record.spec is not None
         assert log.read_events <= 2

@@ -21,6 +21,7 @@ from libs.common.log.jetstream.standing import Standing
 from libs.common.log.jetstream.tail import ConsumerLost, Tail
 from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import appended, check_restorable, seal
+from libs.common.log.timeline import Timeline
 from libs.common.log.unread import Unread
 
 logger = structlog.get_logger()
@@ -157,16 +158,17 @@ class JetStreamLog:
         newest = await self._direct.from_leader({"last_by_subj": ALL})
         return newest.sequence if newest else 0
 
-    async def sequence_at(self, moment: datetime) -> int:
+    async def sequence_at(self, moment: datetime, *, timeline: Timeline | None = None) -> int:
         if await self.importing():
             return 0
+        times = timeline or Timeline()
         first_after = await self.last_sequence() + 1
         at_or_before: Stored | None = None
         low = 1
         while low < first_after:
             middle = (low + first_after) // 2
             event = await self._stored(middle)
-            if event.time <= moment:
+            if times.at(event.sequence, event.time) <= moment:
                 low, at_or_before = middle + 1, event
             else:
                 first_after = middle
