@@ -12,8 +12,8 @@ from sqlalchemy.pool import StaticPool
 
 from libs.common import events, spec
 from libs.common.events.envelope import Position
-from libs.common.log import wire
-from services.api import activity, projection, rows, tables
+from libs.common.log import timeline, wire
+from services.api import activity, projection, rows, tables, times
 
 logger = structlog.get_logger()
 
@@ -28,7 +28,9 @@ def fingerprint() -> str:
     """
     digest = hashlib.sha256()
     read = [path for package in (events, spec) for path in sorted(Path(package.__path__[0]).glob("*.py"))]
-    fill = [Path(module.__file__ or "") for module in (wire, tables, rows, projection, activity)]
+    fill = [
+        Path(module.__file__ or "") for module in (wire, timeline, tables, rows, times, projection, activity)
+    ]
     for path in (*read, *fill):
         digest.update(path.read_bytes())
     return digest.hexdigest()
@@ -114,7 +116,7 @@ def empty(engine: Engine) -> None:
         for table in reversed(tables.metadata.sorted_tables):
             if table is not tables.checkpoint:
                 connection.execute(delete(table))
-        connection.execute(update(tables.checkpoint).values(sequence=0, log="", hash=""))
+        connection.execute(update(tables.checkpoint).values(sequence=0, log="", hash="", latest=None))
 
 
 def _prepare(path: Path) -> bool:

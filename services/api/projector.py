@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 import structlog
 from sqlalchemy import Engine
+from sqlalchemy import select as select_columns
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
@@ -14,11 +15,14 @@ from libs.common.errors import LogReplaced, LogUnavailable, Temporary
 from libs.common.events.envelope import Position, Recorded, select
 from libs.common.log.batches import batches
 from libs.common.log.port import CaughtUp, EventLog, Importing
+from libs.common.log.timeline import Timeline
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from services.api.database import cannot_write, empty, memory_database, read_position, writer_beside
 from services.api.remaking import put_set_aside, read_set_aside, replace_rows
 from services.api.rows import Rows
+from services.api.tables import specs
+from services.api.times import read_timeline
 from services.api.writer import in_thread, put_checkpoint, take_all_in, take_in, transaction
 
 logger = structlog.get_logger()
@@ -63,6 +67,7 @@ class Projector:
     rebuilding: why the read models are made anew; empty when they are not.
     target: where the log ended when they began to be, or to catch up from far behind; 0 when they do neither.
     unwritable: why the read models cannot be written now, such as a full disk; empty while they can.
+    timeline: of the log up to what was taken in.
     """
 
     log: EventLog
@@ -74,6 +79,7 @@ class Projector:
     rebuilding: str = ""
     target: int = 0
     unwritable: str = ""
+    timeline: Timeline = field(default_factory=Timeline)
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _aside: Aside = field(init=False)
@@ -95,6 +101,7 @@ class Projector:
         identity = await self.log.identity()
         checkpoint = await self._fitting_checkpoint()
         async with self.engine.connect() as connection:
+            self.timeline = await read_timeline(connection)
             for subject in await read_set_aside(connection):
                 self._aside.failed(subject, NotProjected("it was set aside before the last start"))
         await self._advance(checkpoint)
@@ -124,6 +131,20 @@ class Projector:
                 await self._moved.wait_for(lambda: self.sequence >= sequence)
         except TimeoutError as error:
             raise NotVisible(f"reads show {self.sequence}, not yet {sequence}") from error
+
+    async def place_of_spec(self, deployment_id: str, spec_id: str) -> int:
+        """The sequence at which a deployment's spec was registered, as far as reads show it; 0 for none.
+
+        Raises NotProjected while the deployment's rows are to be made anew.
+        """
+        place = select_columns(specs.c.sequence).where(
+            specs.c.id == spec_id, specs.c.deployment_id == deployment_id
+        )
+        async with self.engine.connect() as connection:
+            found = (await connection.execute(place)).scalar_one_or_none()
+        if found is None and deployment_id in self._aside:
+            raise NotProjected("not all of its specs are known; they are made anew from the log")
+        return found or 0
 
     async def catch_up(self) -> None:
         """Until reads show all that was in the log at the call, also what others saw there first.
@@ -246,7 +267,10 @@ class Projector:
         later."""
         if not any(event.aggregate.id in self._aside for event in events):
             try:
-                return await in_thread(take_in, self._writer, events, log=identity)
+                ahead = self.timeline.copy()
+                taken = await in_thread(take_in, self._writer, events, log=identity, timeline=ahead)
+                self.timeline.become(ahead)
+                return taken
             except OperationalError:
                 raise  # the database itself
             except Exception as error:  # noqa: BLE001 - one of the events; which one shows below
@@ -259,19 +283,24 @@ class Projector:
         subject = event.aggregate.id
         if subject not in self._aside:
             try:
-                await in_thread(take_in, self._writer, [event], log=identity)
+                ahead = self.timeline.copy()
+                await in_thread(take_in, self._writer, [event], log=identity, timeline=ahead)
+                self.timeline.become(ahead)
                 return
             except OperationalError:
                 raise
             except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
                 self._aside.failed(subject, error)
-        await in_thread(self._pass_over, event, identity)
+        ahead = self.timeline.copy()
+        await in_thread(self._pass_over, event, identity, ahead)
+        self.timeline.become(ahead)
 
-    def _pass_over(self, event: Recorded, identity: str) -> None:
+    def _pass_over(self, event: Recorded, identity: str, timeline: Timeline) -> None:
+        timeline.note(event.sequence, event.time)
         with transaction(self._writer) as connection:
             rows = Rows(connection)
             put_set_aside(rows, event.aggregate.id)
-            put_checkpoint(rows, Position(event.sequence, identity, event.hash))
+            put_checkpoint(rows, Position(event.sequence, identity, event.hash), timeline)
 
     async def _remake_due(self, identity: str) -> None:
         """Never returns; raises what the database raises."""
@@ -301,7 +330,7 @@ class Projector:
         until = self.sequence
         events = self.log.read(select(aggregate_id=subject), after=after, until=until)
         async for batch in batches(events, MAX_BATCH):
-            await in_thread(take_all_in, scratch, batch, log=identity)
+            await in_thread(take_all_in, scratch, batch, log=identity, timeline=self.timeline.copy())
         return until
 
     async def _advance(self, sequence: int) -> None:

@@ -9,6 +9,7 @@ from typing import Any, Self
 from sqlalchemy import Connection, Row, Table, select
 
 from libs.common.events.envelope import Recorded
+from libs.common.log.timeline import Timeline
 from services.api.database import scratch_database
 from services.api.tables import COMPARED
 from services.api.writer import take_all_in
@@ -26,6 +27,7 @@ class Replay:
     def __init__(self, folder: Path) -> None:
         self._folder = tempfile.TemporaryDirectory(dir=folder, prefix=".replay-")
         self._fresh = scratch_database(Path(self._folder.name) / "read.db")
+        self._timeline = Timeline()
 
     def __enter__(self) -> Self:
         return self
@@ -38,7 +40,7 @@ class Replay:
 
     def take(self, events: Sequence[Recorded]) -> None:
         """The next ones of the log."""
-        take_all_in(self._fresh, events, log="")
+        take_all_in(self._fresh, events, log="", timeline=self._timeline)
 
     def pages(self, shown: Connection) -> Generator[str | None]:
         """What is shown otherwise than the replay makes it, as far as the next rows tell; None where they are

@@ -1,7 +1,8 @@
 """The read models: what the API shows, in SQL. Disposable; the log is the truth.
 
-Times are kept as the API spells them. `sequence` columns hold places in the log, which order everything:
-the stream gives each event a later place and never an earlier time.
+Times are kept as the API spells them. `sequence` columns hold places in the log, which order everything: the
+times that the broker stored may step back, and those of the rows, which never do, are the ones that are shown
+(`libs/common/log/timeline.py`).
 """
 
 from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, MetaData, String, Table, Text
@@ -16,9 +17,21 @@ checkpoint = Table(
     Column("log", String(64), nullable=False),
     Column("sequence", BigInteger, nullable=False),
     Column("hash", String(64), nullable=False),
+    Column("latest", String(32)),
 )
 """One row. The last event taken in, written in the transaction that took it in: the identity of its log, its
-sequence and its hash. A log that does not have it is not the one that the rows are of."""
+sequence and its hash. A log that does not have it is not the one that the rows are of.
+
+latest: of the times stored up to it; None before the first."""
+
+step_backs = Table(
+    "step_backs",
+    metadata,
+    Column("first", BigInteger, primary_key=True, autoincrement=False),
+    Column("last", BigInteger, nullable=False),
+    Column("time", String(32), nullable=False),
+)
+"""Where the stored times step back: the events from first to last are shown with that time."""
 
 projects = Table(
     "projects",
@@ -99,5 +112,5 @@ activities = Table(
 set_aside = Table("set_aside", metadata, Column("id", String(64), primary_key=True))
 """Deployments and projects of which an event could not be taken in: their rows are to be made anew."""
 
-COMPARED = (projects, deployments, specs, instances, activities)
+COMPARED = (projects, deployments, specs, instances, activities, step_backs)
 """The tables that must equal a fresh replay of the log."""

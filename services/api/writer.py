@@ -9,11 +9,13 @@ from typing import ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
-from libs.common.clock import Ticks, monotonic
+from libs.common.clock import Ticks, monotonic, to_rfc3339
 from libs.common.events.envelope import Position, Recorded
+from libs.common.log.timeline import Timeline
 from services.api.projection import project_event
 from services.api.rows import Rows
 from services.api.tables import checkpoint
+from services.api.times import put_step_backs
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -44,34 +46,46 @@ def transaction(engine: Engine) -> Iterator[Connection]:
         raise OperationalError(None, None, error) from error
 
 
-def take_in(engine: Engine, events: Sequence[Recorded], *, log: str, ticks: Ticks = monotonic) -> int:
+def take_in(
+    engine: Engine, events: Sequence[Recorded], *, log: str, timeline: Timeline, ticks: Ticks = monotonic
+) -> int:
     """The first ones and the checkpoint, or none; how many: at least one, as many as the time is enough for.
 
-    log: the identity of theirs.
+    log: the identity of theirs. timeline: of all before them, and of these too when it returns; of no use
+    after an error.
     """
     with transaction(engine) as connection:
         rows = Rows(connection)
         until = ticks() + TRANSACTION_S
         taken = 0
         for event in events:
-            project_event(rows, event)
+            project_event(rows, timeline.take(event))
             taken += 1
             if ticks() >= until:
                 break
-        put_checkpoint(rows, Position(event.sequence, log, event.hash))
+        put_checkpoint(
+            rows, Position(event.sequence, log, event.hash), timeline, after=events[0].sequence - 1
+        )
     return taken
 
 
-def take_all_in(engine: Engine, events: Sequence[Recorded], *, log: str) -> None:
+def take_all_in(engine: Engine, events: Sequence[Recorded], *, log: str, timeline: Timeline) -> None:
     """In as many transactions as it needs."""
     taken = 0
     while taken < len(events):
-        taken += take_in(engine, events[taken:], log=log)
+        taken += take_in(engine, events[taken:], log=log, timeline=timeline)
 
 
-def put_checkpoint(rows: Rows, position: Position) -> None:
+def put_checkpoint(rows: Rows, position: Position, timeline: Timeline, *, after: int | None = None) -> None:
+    """after: the checkpoint before; the one right before `position` unless given."""
+    put_step_backs(rows, timeline, after=position.sequence - 1 if after is None else after)
     rows.change(
         checkpoint,
-        {"sequence": position.sequence, "log": position.log, "hash": position.hash},
+        {
+            "sequence": position.sequence,
+            "log": position.log,
+            "hash": position.hash,
+            "latest": to_rfc3339(timeline.latest),
+        },
         id=1,
     )

@@ -43,6 +43,10 @@ class _AtOnce:
     async def wait_for(self, sequence: int) -> None:
         """Nothing to wait for."""
 
+    async def place_of_spec(self, deployment_id: str, spec_id: str) -> int:
+        """Nobody rolls back here."""
+        raise NotImplementedError
+
 
 async def long_history(*, deployments: int = 6, versions: int = 24) -> LongHistory:
     """Every version but the last wants two replicas, and was carried out. With the last the first two

@@ -45,8 +45,8 @@ class PoisonedLog:
             raise PoisonError("nothing can be appended")
         return await self._log.append(drafts, heads=heads, cause=cause, guards=guards)
 
-    async def load(self, *filters: str) -> Loaded:
-        loaded = await self._log.load(*filters)
+    async def load(self, *filters: str, until: int | None = None) -> Loaded:
+        loaded = await self._log.load(*filters, until=until)
         return Loaded(tuple(self._given(event) for event in loaded.events))
 
     async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:

@@ -113,7 +113,8 @@ class Recorded:
     """A stored event.
 
     sequence: its place in the log, counted over all aggregates; the version for guarded appends.
-    time: when the stream stored it, the only clock that `?at=` trusts.
+    time: when the stream stored it. It may be earlier than that of an event before it; the time that is
+    shown, by which `?at=` goes, never is (`libs/common/log/timeline.py`).
     data: the payload as stored. fact: the payload as this version understands it; None if it does not.
     hash: that chains it to the event before it in its aggregate; opaque.
     unknown: why there is no fact; empty when there is one.

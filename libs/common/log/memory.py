@@ -1,6 +1,7 @@
 """The event log in memory: the same contract without a broker, for unit tests and trials."""
 
 import asyncio
+from bisect import bisect_right
 from collections.abc import AsyncIterator, Sequence
 from datetime import datetime
 
@@ -12,6 +13,7 @@ from libs.common.log import wire
 from libs.common.log.filters import covers, matches_any
 from libs.common.log.port import Appended, CaughtUp, Guard, Head, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import Sealed, appended, check_restorable, seal
+from libs.common.log.timeline import Timeline
 from libs.common.log.unread import Unread
 
 
@@ -48,9 +50,9 @@ class MemoryLog:
         event = self._events[position.sequence - 1]
         return position.hash in ("", event.headers.get(wire.HASH))
 
-    async def load(self, *filters: str) -> Loaded:
+    async def load(self, *filters: str, until: int | None = None) -> Loaded:
         self._refuse_part()
-        return Loaded(tuple(self._recorded(event) for event in self._newest(filters)))
+        return Loaded(tuple(self._recorded(event) for event in self._newest(filters, until)))
 
     async def append(
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
@@ -106,12 +108,11 @@ class MemoryLog:
     async def last_sequence(self) -> int:
         return len(self._events)
 
-    async def sequence_at(self, moment: datetime) -> int:
-        sequence = 0
-        for event in self._events if await self.importing() is None else ():
-            if event.time > moment:
-                break
-            sequence = event.sequence
+    async def sequence_at(self, moment: datetime, *, timeline: Timeline | None = None) -> int:
+        if await self.importing():
+            return 0
+        times = timeline or Timeline()
+        sequence = bisect_right(self._events, moment, key=lambda event: times.at(event.sequence, event.time))
         if sequence == 0:
             return 0
         place, events = wire.batch_place(self._events[sequence - 1].headers)
@@ -149,8 +150,9 @@ class MemoryLog:
             wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)
         )
 
-    def _newest(self, filters: Sequence[str]) -> list[Stored]:
-        newest = {event.subject: event for event in self._events if matches_any(filters, event.subject)}
+    def _newest(self, filters: Sequence[str], until: int | None = None) -> list[Stored]:
+        events = self._events if until is None else self._events[: max(until, 0)]
+        newest = {event.subject: event for event in events if matches_any(filters, event.subject)}
         return sorted(newest.values(), key=lambda event: event.sequence)
 
     def _check(self, guards: Sequence[Guard]) -> None:

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Protocol
 
 from libs.common.events.envelope import GENESIS, Aggregate, Cause, Draft, Position, Recorded
+from libs.common.log.timeline import Timeline
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,9 +99,10 @@ class EventLog(Protocol):
         """
         ...
 
-    async def load(self, *filters: str) -> Loaded:
-        """The newest event of each subject that the filters select.
+    async def load(self, *filters: str, until: int | None = None) -> Loaded:
+        """The newest event of each subject that the filters select; with `until`, of the log up to there.
 
+        Its cost depends on the number of subjects, not on that of their events.
         Raises LogUnavailable.
         """
         ...
@@ -139,8 +141,13 @@ class EventLog(Protocol):
         """Of the newest event in the log; 0 when it is empty."""
         ...
 
-    async def sequence_at(self, moment: datetime) -> int:
-        """The last sequence stored at or before `moment`, never inside a batch; 0 before the first."""
+    async def sequence_at(self, moment: datetime, *, timeline: Timeline | None = None) -> int:
+        """The last sequence that is shown as stored at or before `moment`, never inside a batch; 0 before the
+        first.
+
+        timeline: what is known of the times of this log. Without it, and behind its end, they are taken never
+        to step back; where they do, some sequence near a step back is the answer.
+        """
         ...
 
 

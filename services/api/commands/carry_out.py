@@ -29,7 +29,8 @@ from services.api.commands.project import (
     decide_rename,
 )
 from services.api.commands.project import decide_delete as decide_delete_project
-from services.api.commands.shell import CommandShell, Earlier, Visible
+from services.api.commands.shell import CommandShell, Earlier
+from services.api.commands.visible import Visible
 from services.api.log_watch import LogCondition
 
 T = TypeVar("T")
@@ -94,7 +95,7 @@ class Commands:
         self.condition.check_room()
         command = Rollback(deployment_id, spec_id, new_id(), git)
         return await self.shell.run(
-            lambda: loading.load_history(self.log, deployment_id),
+            lambda: loading.load_rollback(self.log, self.shell.visible, deployment_id, spec_id),
             lambda state: decide_rollback(*state, command),
             key=f"deployment {deployment_id}",
             cause=cause,

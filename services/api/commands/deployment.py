@@ -1,6 +1,5 @@
 """Decisions about deployments: submit, delete, roll back. Pure: ids of what is new come with the command."""
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from libs.common.errors import AppendConflict, BadRequest, Conflict, Issue, NotFound
@@ -178,16 +177,16 @@ class Rollback:
 
 
 def decide_rollback(
-    target: DeploymentState | None, specs: Sequence[SpecRegistered], command: Rollback
+    target: DeploymentState | None, earlier: SpecRegistered | None, command: Rollback
 ) -> Decision[Submitted]:
     """Register the content of an earlier spec again, as a new spec, under the present name.
 
-    specs: all that were ever registered for the deployment. Content equal to the present one registers
-    nothing and answers the present spec. Raises NotFound for a deployment or a spec of it that is not there.
+    earlier: the spec that the command names; None where the deployment never had it. Content equal to the
+    present one registers nothing and answers the present spec. Raises NotFound for a deployment or a spec of
+    it that is not there.
     """
     deployment = _existing(target, command.deployment_id)
-    earlier = next((s for s in specs if s.spec_id == command.spec_id), None)
-    if earlier is None:
+    if earlier is None or earlier.spec_id != command.spec_id:
         raise NotFound(
             "The deployment has no such spec",
             [Issue(("specId",), "no such spec of this deployment", command.spec_id)],

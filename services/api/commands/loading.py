@@ -15,6 +15,7 @@ from libs.common.state.project import ProjectState
 from services.api.commands.decision import DEFAULT_PROJECT, name_aggregate, project_aggregate
 from services.api.commands.deployment import SubmitState
 from services.api.commands.project import DeleteProjectState, RenameProjectState
+from services.api.commands.visible import Visible
 
 S = TypeVar("S")
 
@@ -68,13 +69,32 @@ async def load_deployment(log: EventLog, deployment_id: str) -> Snapshot[Deploym
     return _snapshot(target, events)
 
 
-async def load_history(
-    log: EventLog, deployment_id: str
-) -> Snapshot[tuple[DeploymentState | None, Sequence[SpecRegistered]]]:
-    """A deployment with every spec that was ever registered for it."""
-    events = [event async for event in log.read(*_deployment_filters(deployment_id))]
-    specs = [event.fact for event in events if isinstance(event.fact, SpecRegistered)]
-    return _snapshot((fold_deployment(events, deployment_id), specs), events)
+async def load_rollback(
+    log: EventLog, visible: Visible, deployment_id: str, spec_id: str
+) -> Snapshot[tuple[DeploymentState | None, SpecRegistered | None]]:
+    """A deployment with one of the specs that were registered for it; None when it never had that.
+
+    The read models tell where in the log the spec lies, and the log what it is: a decision rests on the log.
+    """
+    events = (await log.load(*_deployment_filters(deployment_id))).events
+    target = fold_deployment(events, deployment_id)
+    snapshot = _snapshot(target, events)
+    earlier = None
+    if target is not None:
+        place = await visible.place_of_spec(deployment_id, spec_id)
+        if not place:
+            # It may have been registered a moment ago.
+            await visible.wait_for(snapshot.sequence)
+            place = await visible.place_of_spec(deployment_id, spec_id)
+        earlier = await _spec_at(log, deployment_id, place) if place else None
+    return Snapshot((target, earlier), snapshot.heads, snapshot.sequence)
+
+
+async def _spec_at(log: EventLog, deployment_id: str, place: int) -> SpecRegistered | None:
+    registered = select(kind="deployment", aggregate_id=deployment_id, event_type=SpecRegistered.event_type())
+    async for event in log.read(registered, after=place - 1, until=place):
+        return event.fact if isinstance(event.fact, SpecRegistered) else None
+    return None
 
 
 async def load_name(log: EventLog, name: str) -> Snapshot[str | None]:

@@ -5,7 +5,7 @@ import random
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
-from typing import Generic, Protocol, TypeVar
+from typing import Generic, TypeVar
 from weakref import WeakValueDictionary
 
 import structlog
@@ -15,6 +15,7 @@ from libs.common.events.envelope import Cause
 from libs.common.log.port import EventLog
 from services.api.commands.decision import Decision
 from services.api.commands.loading import Snapshot
+from services.api.commands.visible import Visible
 
 logger = structlog.get_logger()
 
@@ -40,18 +41,6 @@ class Earlier(Generic[T]):
 
     find: Callable[[], Awaitable[T | None]]
     is_possible: bool
-
-
-class Visible(Protocol):
-    """Where reads come from."""
-
-    def admit(self) -> None:
-        """Raises Temporary while nothing may be appended, because reads are of another log than this."""
-        ...
-
-    async def wait_for(self, sequence: int) -> None:
-        """Until reads show everything up to `sequence`. Raises Temporary when that takes too long."""
-        ...
 
 
 @dataclass(slots=True)

@@ -135,9 +135,10 @@ async def page_of_deployments(
 
 
 async def _then(api: Api, deployment_id: str, at: str) -> DeploymentAnswer:
-    sequence = await resolve(api.log, at)
+    timeline = api.projector.timeline
+    sequence = await resolve(api.log, at, timeline)
     check_deployment_id(deployment_id)
-    deployment, ready = await deployment_at(api.log, deployment_id, sequence)
+    deployment, ready = await deployment_at(api.log, deployment_id, sequence, timeline)
     if deployment is None:
         raise deployment_not_found(deployment_id)
     moment = None if at.isdecimal() else parse_time(at)

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import AsyncGenerator, AsyncIterator
+from dataclasses import replace
 from typing import Annotated
 
 import structlog
@@ -15,7 +16,9 @@ from libs.common.events.catalogue import CATALOGUE
 from libs.common.events.envelope import Recorded, select
 from libs.common.log.consumer_names import MOST_EVENT_STREAMS
 from libs.common.log.port import EventLog
+from libs.common.log.timeline import BEGINNING
 from services.api.commands.known_ids import is_id
+from services.api.projector import Projector
 from services.api.routes.context import Api, ApiContext, ApiRoute, Query, refuse
 from services.api.schemas.event import EventAnswer, EventPage
 
@@ -72,6 +75,22 @@ async def list_events(
     )
 
 
+class InOrder:
+    """The events of one answer with the times that are shown.
+
+    Of those that the api has not taken in yet it is the least that it can be, and never less than before.
+    """
+
+    def __init__(self, projector: Projector) -> None:
+        self._projector = projector
+        self._latest = BEGINNING
+
+    def __call__(self, event: Recorded) -> Recorded:
+        shown = self._projector.timeline.shown(event)
+        self._latest = max(self._latest, shown.time)
+        return replace(shown, time=self._latest)
+
+
 def _filter(query: EventsQuery) -> str:
     if query.type is not None and query.type not in CATALOGUE:
         raise refuse("type", "is not a type of event", query.type[:100], sorted(CATALOGUE))
@@ -90,7 +109,8 @@ async def _page(api: Api, subjects: str, query: EventsQuery) -> EventPage:
             found.append(event)
         if len(found) > query.limit:
             break
-    items = [EventAnswer.of(event) for event in found[: query.limit]]
+    shown = InOrder(api.projector)
+    items = [EventAnswer.of(shown(event)) for event in found[: query.limit]]
     has_more = len(found) > query.limit
     return EventPage(items=items, has_more=has_more, next_page=str(items[-1].sequence) if has_more else None)
 
@@ -100,13 +120,14 @@ async def _stream(api: Api, subjects: str, event_type: str | None, after: int) -
     events = _events(api.log, subjects, event_type, after)
     api.event_streams.add(events)
     stopping = asyncio.ensure_future(api.stopping.wait())
+    shown = InOrder(api.projector)
     waiting = asyncio.ensure_future(anext(events))
     try:
         yield COMMENT
         while not api.stopping.is_set():
             await asyncio.wait({waiting, stopping}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
             if waiting.done():
-                yield _message(waiting.result())
+                yield _message(shown(waiting.result()))
                 waiting = asyncio.ensure_future(anext(events))
             else:
                 yield COMMENT

@@ -69,10 +69,10 @@ async def _log_view(api: Api) -> LogView:
         async with asyncio.timeout(LOG_TIMEOUT_S):
             last = await api.log.last_sequence()
             is_projected = True
-            if last > api.projector.sequence:
-                async for event in api.log.read(EVERYTHING, after=api.projector.sequence):
+            next_one = api.projector.sequence + 1
+            if last >= next_one:
+                async for event in api.log.read(EVERYTHING, after=next_one - 1, until=next_one):
                     is_projected = event.time > due_before
-                    break
     except (LogUnavailable, TimeoutError):
         return LogView(answers=False, problem=api.log_condition.problem)
     return LogView(

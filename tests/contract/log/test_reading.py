@@ -66,6 +66,65 @@ class TestLoad:
         assert [event.sequence for event in loaded.events] == [*range(1, 8), *range(9, 2502)]
 
 
+class TestLoadOfThePast:
+    @pytest.fixture
+    async def filled(self, any_log: AnyLog) -> AnyLog:
+        """claim a, claim b, release a, claim a, claim b, claim c: the last two in one append."""
+        heads: dict = {}
+        for drafts in (
+            [claim(name("a"))],
+            [claim(name("b"))],
+            [release(name("a"))],
+            [claim(name("a"))],
+            [claim(name("b")), claim(name("c"))],
+        ):
+            heads |= (await any_log.append(drafts, heads=heads, cause=CAUSE)).heads
+        return any_log
+
+    @pytest.mark.parametrize(
+        ("filters", "until", "given"),
+        [
+            pytest.param([">"], 6, [3, 4, 5, 6], id="all of it"),
+            pytest.param([">"], 99, [3, 4, 5, 6], id="until what is to come"),
+            pytest.param([">"], 5, [3, 4, 5], id="without the newest"),
+            pytest.param([">"], 4, [2, 3, 4], id="an old event of a subject that has a newer one"),
+            pytest.param([">"], 2, [1, 2], id="before a subject's first event"),
+            pytest.param([">"], 0, [], id="before everything"),
+            pytest.param([">"], -1, [], id="before the beginning"),
+            pytest.param([name("a").filter], 2, [1], id="one aggregate"),
+            pytest.param([name("a").filter, name("c").filter], 5, [3, 4], id="several filters"),
+            pytest.param([name("a").filter, select(kind="name")], 3, [1, 2, 3], id="overlapping filters"),
+            pytest.param([name("c").filter], 5, [], id="what came only later"),
+        ],
+    )
+    async def test_gives_the_newest_of_each_subject_up_to_a_sequence(
+        self, filled: AnyLog, filters, until, given
+    ):
+        loaded = await filled.load(*filters, until=until)
+        assert [event.sequence for event in loaded.events] == given
+
+    async def test_of_an_empty_log_is_empty(self, any_log: AnyLog):
+        assert (await any_log.load(">", until=3)).events == ()
+
+    @pytest.mark.parametrize(
+        "filters",
+        [
+            pytest.param([select(kind="name")], id="one filter"),
+            pytest.param([select(kind="name"), select(project_id="default")], id="overlapping filters"),
+        ],
+    )
+    async def test_knows_no_limit_of_subjects(self, any_log: AnyLog, filters):
+        heads: dict = {}
+        for start in (0, 500, 1000):
+            drafts = [claim(name(f"n{n}")) for n in range(start, start + 500)]
+            heads |= (await any_log.append(drafts, heads=heads, cause=CAUSE)).heads
+        for _ in range(2):
+            heads |= (await any_log.append([claim(name("n7"), "d2")], heads=heads, cause=CAUSE)).heads
+        for until, given in ((1500, [*range(1, 1501)]), (1501, [*range(1, 8), *range(9, 1502)])):
+            loaded = await any_log.load(*filters, until=until)
+            assert [event.sequence for event in loaded.events] == given
+
+
 class TestRead:
     @pytest.fixture
     async def filled(self, any_log: AnyLog) -> AnyLog:

@@ -31,6 +31,9 @@ class AtOnce:
 
     async def wait_for(self, sequence: int) -> None: ...
 
+    async def place_of_spec(self, deployment_id: str, spec_id: str) -> int:
+        raise NotImplementedError
+
 
 @dataclass
 class Counted:

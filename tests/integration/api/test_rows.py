@@ -7,6 +7,7 @@ import pytest
 from sqlalchemy import Engine, select
 
 from libs.common.log.memory import MemoryLog
+from libs.common.log.timeline import Timeline
 from services.api.database import memory_database, position_of
 from services.api.rows import Rows
 from services.api.tables import deployments, specs
@@ -63,13 +64,13 @@ async def test_a_transaction_takes_no_more_events_than_there_is_time_for(engine:
     for _ in range(5):
         await Storyteller(log).create()
     events = [event async for event in log.read(">")]
-    ticks = count()
-    taken = take_in(engine, events, log="L", ticks=lambda: next(ticks) * TRANSACTION_S / 4)
+    ticks, timeline = count(), Timeline()
+    taken = take_in(engine, events, log="L", timeline=timeline, ticks=lambda: next(ticks) * TRANSACTION_S / 4)
     assert taken == 4
     with engine.connect() as connection:
         position = position_of(connection)
         assert (position.sequence, position.log, position.hash) == (4, "L", events[3].hash)
-    await in_thread(take_all_in, engine, events[taken:], log="L")
+    await in_thread(take_all_in, engine, events[taken:], log="L", timeline=timeline)
     with engine.connect() as connection:
         assert position_of(connection).sequence == len(events)
         assert len(connection.execute(select(deployments)).all()) == 5

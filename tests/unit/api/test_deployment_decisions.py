@@ -176,8 +176,8 @@ def registered(spec_id: str, **spec) -> SpecRegistered:
 
 
 def test_a_rollback_registers_the_old_content_under_the_present_name():
-    specs = [registered("s0", name="old name", replicas=4), registered("s1")]
-    decision = decide_rollback(deployment(), specs, Rollback(MINE, "s0", "s2"))
+    earlier = registered("s0", name="old name", replicas=4)
+    decision = decide_rollback(deployment(), earlier, Rollback(MINE, "s0", "s2"))
     fact = decision.drafts[0].fact
     assert isinstance(fact, SpecRegistered)
     assert (fact.spec.name, fact.spec.resources.replicas) == ("demo", 4)
@@ -186,18 +186,19 @@ def test_a_rollback_registers_the_old_content_under_the_present_name():
 
 
 def test_a_rollback_to_the_present_content_registers_nothing():
-    decision = decide_rollback(deployment(), [registered("s1")], Rollback(MINE, "s1", "s2"))
+    decision = decide_rollback(deployment(), registered("s1"), Rollback(MINE, "s1", "s2"))
     assert (decision.drafts, decision.answer.spec_id) == ((), "s1")
 
 
 @pytest.mark.parametrize(
-    "target",
+    ("target", "earlier"),
     [
-        pytest.param(deployment(), id="the spec is of another deployment"),
-        pytest.param(None, id="the deployment is unknown"),
-        pytest.param(deployment(is_deleted=True), id="the deployment is deleted"),
+        pytest.param(deployment(), None, id="the deployment never had the spec"),
+        pytest.param(deployment(), registered("s1"), id="the spec is another one"),
+        pytest.param(None, registered("elsewhere"), id="the deployment is unknown"),
+        pytest.param(deployment(is_deleted=True), registered("elsewhere"), id="the deployment is deleted"),
     ],
 )
-def test_a_rollback_is_refused(target):
+def test_a_rollback_is_refused(target, earlier):
     with pytest.raises(NotFound):
-        decide_rollback(target, [registered("s1")], Rollback(MINE, "elsewhere", "s2"))
+        decide_rollback(target, earlier, Rollback(MINE, "elsewhere", "s2"))

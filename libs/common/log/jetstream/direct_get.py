@@ -12,6 +12,7 @@ from typing import Any
 from nats.aio.msg import Msg
 
 from libs.common.errors import LogUnavailable
+from libs.common.log.filters import ALL
 from libs.common.log.jetstream.found import Found, from_direct, from_leader
 from libs.common.log.jetstream.link import Link, status
 
@@ -46,8 +47,26 @@ class DirectGet:
 
     async def newest(self, filters: tuple[str, ...]) -> list[Found]:
         """The newest message of each subject, in sequence order. Raises TooManySubjects."""
+        return await self._newest({"multi_last": list(filters), "max_bytes": MAX_BYTES})
+
+    async def newest_until(self, filters: tuple[str, ...], sequence: int) -> list[Found]:
+        """The same as it was when the stream ended at `sequence`. Raises TooManySubjects."""
+        deadline = self._link.ticks() + self._deadline_s
+        while sequence > 0:  # the broker would take 0 for no limit
+            request = {"multi_last": list(filters), "max_bytes": MAX_BYTES, "up_to_seq": sequence}
+            found = await self._newest(request)
+            if found or await self.at(sequence) is not None:
+                return found
+            # That is also the answer where the stream, or only the copy that was asked, ends before that.
+            newest = await self.from_leader({"last_by_subj": ALL})
+            end = newest.sequence if newest else 0
+            if end >= sequence:
+                await self._pause(deadline, f"no copy that was asked has event {sequence} yet")
+            sequence = min(sequence, end)
+        return []
+
+    async def _newest(self, request: dict[str, Any]) -> list[Found]:
         found: list[Found] = []
-        request: dict[str, Any] = {"multi_last": list(filters), "max_bytes": MAX_BYTES}
         while True:
             page = await self._page(request)
             found += page.found

@@ -24,6 +24,7 @@ from libs.common.log.jetstream.stuck import Stuck, Tell
 from libs.common.log.jetstream.tail import ConsumerLost, Tail
 from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import appended, check_restorable, seal
+from libs.common.log.timeline import Timeline
 from libs.common.log.unread import Unread
 from libs.common.turns import Turns
 
@@ -96,11 +97,16 @@ class JetStreamLog:
         self._standing.saw(result.sequence, sealed[-1].hash)
         return result
 
-    async def load(self, *filters: str) -> Loaded:
+    async def load(self, *filters: str, until: int | None = None) -> Loaded:
         try:
-            found = await self._direct.newest(filters)
+            if until is None:
+                found = await self._direct.newest(filters)
+            else:
+                found = await self._direct.newest_until(filters, until)
         except TooManySubjects:
-            found = await self._load_many(filters)
+            found = await (
+                self._load_many(filters) if until is None else self._load_many_until(filters, until)
+            )
         # Afterwards: what was read of an empty log may be the first part of an import that began meanwhile.
         await self._standing.check()
         for one in found[-1:]:
@@ -177,16 +183,17 @@ class JetStreamLog:
         newest = await self._direct.from_leader({"last_by_subj": ALL})
         return newest.sequence if newest else 0
 
-    async def sequence_at(self, moment: datetime) -> int:
+    async def sequence_at(self, moment: datetime, *, timeline: Timeline | None = None) -> int:
         if await self.importing():
             return 0
+        times = timeline or Timeline()
         first_after = await self.last_sequence() + 1
         at_or_before: Stored | None = None
         low = 1
         while low < first_after:
             middle = (low + first_after) // 2
             event = await self._stored(middle)
-            if event.time <= moment:
+            if times.at(event.sequence, event.time) <= moment:
                 low, at_or_before = middle + 1, event
             else:
                 first_after = middle
@@ -227,6 +234,13 @@ class JetStreamLog:
             except ConsumerLost as lost:
                 await self._retry(lost, until)
 
+    async def _load_many_until(self, filters: tuple[str, ...], until: int) -> list[Found]:
+        """By all events up to there: no consumer gives the newest of each subject of an earlier moment."""
+        newest: dict[str, Found] = {}
+        async for page in self._scan(filters, after=0, until=until):
+            newest |= {found.subject: found for found in page}
+        return sorted(newest.values())
+
     async def _scan(
         self, filters: tuple[str, ...], *, after: int, until: int | None
     ) -> AsyncIterator[list[Found]]:
@@ -262,7 +276,7 @@ class JetStreamLog:
         deadline = self._link.ticks() + self._deadline_s
         sizes = chain(_PAGES, repeat(_PAGES[-1]))
         while after < last:
-            page = await self._direct.after(one_filter, after, at_most=next(sizes))
+            page = await self._direct.after(one_filter, after, at_most=min(next(sizes), last - after))
             if found := [one for one in page.found if one.sequence <= last]:
                 yield found
             if page.found:
