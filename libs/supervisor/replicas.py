@@ -1,5 +1,6 @@
 """The replicas of the home's local cluster, as far as stopping goes."""
 
+import errno
 from pathlib import Path
 
 from libs.common.errors import ClusterUnavailable
@@ -33,6 +34,10 @@ def left(home: Home) -> tuple[int, ...]:
             directory = (entry / "cwd").readlink()
         except (FileNotFoundError, ProcessLookupError, PermissionError):
             continue  # gone, a zombie, or another user's
+        except OSError as error:
+            if error.errno != errno.ENAMETOOLONG:
+                raise
+            continue  # too deep to be named: what anybody may do must not keep us from stopping
         if directory.is_relative_to(home.replicas):
             pids.append(int(entry.name))
     return tuple(pids)

@@ -1,5 +1,6 @@
 """Which process is whose, from /proc. A pid alone never says so: it may have been given to another."""
 
+import errno
 import os
 
 ID_VARIABLE = "SPECSTREAM_REPLICA_ID"
@@ -59,6 +60,15 @@ def holders(path: str) -> list[int]:
 def _has_open(pid: int, path: str) -> bool:
     try:
         with os.scandir(f"/proc/{pid}/fd") as descriptors:
-            return any(os.readlink(descriptor.path) == path for descriptor in descriptors)
+            return any(_is_link_to(descriptor.path, path) for descriptor in descriptors)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
+
+
+def _is_link_to(link: str, path: str) -> bool:
+    try:
+        return os.readlink(link) == path
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # a directory too deep to be named, which anybody may have open
+            return False
+        raise
