@@ -1,5 +1,6 @@
 """The replicas of the home's local cluster, as far as stopping goes."""
 
+from contextlib import suppress
 from pathlib import Path
 
 from libs.common.cluster.local.shim import proc
@@ -34,7 +35,10 @@ def left(home: Home) -> tuple[int, ...]:
 
 
 def _directories(pid: int) -> list[str]:
-    try:
-        return [str(Path(f"/proc/{pid}/cwd").readlink()), *proc.mount_points(pid)]
-    except OSError:
-        return []  # gone, a zombie, or another user's
+    """Where it works, as far as that can be named, and its mount points."""
+    with suppress(OSError):  # gone, a zombie, or another user's
+        points = proc.mount_points(pid)
+        with suppress(OSError):  # too deep to be named, which anybody may do
+            return [str(Path(f"/proc/{pid}/cwd").readlink()), *points]
+        return list(points)
+    return []

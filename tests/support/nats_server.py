@@ -21,7 +21,7 @@ from nats.aio.client import Client
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.provision import CannotProvision, provision
 from tests.support.nats_process import NatsProcess, find_binary
-from tests.support.polling import PATIENCE_S, eventually
+from tests.support.polling import eventually
 
 IMAGE = os.environ.get("TEST_NATS_IMAGE", "nats:2.15.1")
 
@@ -101,7 +101,8 @@ async def connected(url: str, **options: object) -> AsyncIterator[Client]:
 
 async def make_fresh(client: Client, *, replicas: int = 1) -> None:
     """Every stream empty and provisioned, whatever was there."""
-    jetstream = client.jetstream(timeout=PATIENCE_S)
+    # Not longer: a request that comes before there is a leader is never answered, and has to be made again.
+    jetstream = client.jetstream(timeout=10)
     for stream in await jetstream.streams_info():
         await jetstream.delete_stream(stream.config.name)
 

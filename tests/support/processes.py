@@ -77,5 +77,5 @@ def _is_shim(pid: int, below: Path) -> bool:
 def _works_in(pid: int, directory: Path) -> bool:
     try:
         return Path(f"/proc/{pid}/cwd").readlink().is_relative_to(directory.resolve())
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+    except OSError:  # gone, another user's, or too deep to be named
         return False

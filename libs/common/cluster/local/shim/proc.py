@@ -4,6 +4,7 @@ A replica's process is known by the id in its environment, and by its mounts, am
 working directory: the first can be taken off, the second cannot.
 """
 
+import errno
 import os
 from collections.abc import Collection
 
@@ -91,6 +92,15 @@ def holders(path: str) -> list[int]:
 def _has_open(pid: int, path: str) -> bool:
     try:
         with os.scandir(f"/proc/{pid}/fd") as descriptors:
-            return any(os.readlink(descriptor.path) == path for descriptor in descriptors)
+            return any(_is_link_to(descriptor.path, path) for descriptor in descriptors)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return False
+
+
+def _is_link_to(link: str, path: str) -> bool:
+    try:
+        return os.readlink(link) == path
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:  # a directory too deep to be named, which anybody may have open
+            return False
+        raise
