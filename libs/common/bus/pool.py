@@ -89,6 +89,8 @@ class Pool(Generic[T]):
             left = [entry for line in self._waiting.values() for entry in line]
             self._waiting.clear()
             self._ready.clear()
+            async with self._moved:
+                self._moved.notify_all()
             for entry in left:
                 await _tell(entry.message.nak())
             if self._tasks:

@@ -164,6 +164,22 @@ async def test_more_keys_than_may_wait_are_left_with_the_broker(stage: Stage) ->
         await eventually(lambda: _is_done(stage))
 
 
+async def test_who_waits_for_room_at_the_end_is_given_back_too(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(pools, "FINISH_S", 0.1)
+    stage.worker.slow = {f"k{number}" for number in range(10)}
+    for number in range(10):
+        await stage.say(f"k{number}", number)
+    async with stage.working(size=1, most_keys=2):
+        await eventually(lambda: stage.worker.begun)
+    assert stage.worker.done == []
+    stage.worker.slow = set()
+    async with stage.working():
+        await eventually(lambda: _is_done(stage), within_s=20)
+    assert {number for _, number in stage.worker.done} == set(range(10))
+
+
 async def test_at_the_end_what_runs_is_finished_and_what_waits_is_given_back(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
