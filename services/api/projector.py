@@ -11,7 +11,7 @@ from sqlalchemy import select as select_columns
 from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from libs.common.errors import LogReplaced, LogUnavailable, Temporary
+from libs.common.errors import LogReplaced, LogUnavailable
 from libs.common.events.envelope import Position, Recorded, select
 from libs.common.log.batches import batches
 from libs.common.log.port import CaughtUp, EventLog, Importing
@@ -19,6 +19,7 @@ from libs.common.log.timeline import Timeline
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from services.api.database import cannot_write, empty, memory_database, read_position, writer_beside
+from services.api.not_shown import FarBehind, NotProjected, NotVisible, Rebuilding
 from services.api.remaking import put_set_aside, read_set_aside, replace_rows
 from services.api.rows import Rows
 from services.api.tables import specs
@@ -41,22 +42,6 @@ RETRY_INTERVAL_S = 0.25
 
 FAR_BEHIND = 5_000
 """Events that take longer than a second to be taken in."""
-
-
-class NotVisible(Temporary):
-    """The change is durable, but the read models did not show it in time."""
-
-
-class Rebuilding(Temporary):
-    """The read models were made of another history than the log's, and are made anew from it."""
-
-
-class FarBehind(NotVisible):
-    """There is more to take into the read models than a request can wait for."""
-
-
-class NotProjected(Temporary):
-    """An event could not be taken into the read models."""
 
 
 @dataclass(slots=True)

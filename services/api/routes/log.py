@@ -15,7 +15,7 @@ from libs.common.log.export import export
 from libs.common.log.head import LogHead
 from libs.common.log.verify import Corrupt, Verified
 from services.api.importer import ImportState
-from services.api.projector import NotVisible
+from services.api.not_shown import NotVisible
 from services.api.routes.context import Api, ApiContext, ApiRoute, Query, refuse
 from services.api.schemas.log import ImportAnswer, ImportProgress, VerifyAnswer
 from services.api.verification import Reached, verify_all

@@ -141,3 +141,26 @@ def test_an_export_that_is_cut_is_no_export():
     answer = httpx.Response(200, stream=Cut(b"half"))
     with client_of(lambda _: answer) as client, pytest.raises(Unreachable, match="cut"):
         b"".join(client.export_log())
+
+
+@pytest.mark.parametrize("lines", [["verified", "ok"], ["ok"]], ids=["long", "short"])
+def test_verifying_tells_how_far_it_is(lines):
+    told = []
+
+    def answer(request):
+        assert request.headers["accept"] == "application/x-ndjson"
+        content = {"verified": {"verified": 3, "events": 9}, "ok": {"ok": True, "events": 9, "aggregates": 2}}
+        return httpx.Response(200, text="".join(json.dumps(content[line]) + "\n" for line in lines))
+
+    with client_of(answer) as client:
+        found = client.verify_log(told=lambda done, of: told.append((done, of)))
+    assert found == {"ok": True, "events": 9, "aggregates": 2}
+    assert told == [(3, 9)] * (len(lines) - 1)
+
+
+def test_verifying_that_was_cut_says_nothing_about_the_log():
+    def answer(_):
+        return httpx.Response(200, text='{"verified": 3, "events": 9}\n')
+
+    with client_of(answer) as client, pytest.raises(Unreachable, match="cut"):
+        client.verify_log()
