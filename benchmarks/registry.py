@@ -19,6 +19,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "route_change": "benchmarks.route_change",
         "probes": "benchmarks.probes",
         "footprint": "benchmarks.footprint",
+        "scaling": "benchmarks.scaling",
     }
 )
 """Name to module."""
