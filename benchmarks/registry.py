@@ -28,6 +28,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
 LONG: Mapping[str, str] = MappingProxyType(
     {
         "growth": "benchmarks.growth",
+        "scaling": "benchmarks.scaling",
         "bulk_scale": "benchmarks.bulk_scale",
     }
 )

@@ -23,6 +23,10 @@ def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[
         event = wire.to_recorded(
             delivered.sequence, delivered.time, delivered.subject, delivered.headers, delivered.body
         )
+        if event.page is not None:
+            # A page of the roster comes with the facts of its changes, and these are what causes anything.
+            progress.applied(event.sequence)
+            return
         try:
             await handle(reconciler, aside, Trigger.by(event))
         except LogImporting:

@@ -139,6 +139,12 @@ async def test_a_deployment_comes_changes_scales_and_goes(play: Play) -> None:
     await play.until(is_removed)
     assert play.deployment_id not in await play.cluster.observe()
 
+    events = await play.events()
+    types = {event.event_id: event.type for event in events}
+    causes = {types[e.cause.causation_id] for e in events if e.type == "SpecHealthy" and e.cause.causation_id}
+    assert causes
+    assert "RosterRecorded" not in causes, "a page says how things are, a change why"
+
 
 async def test_a_spec_without_a_command_leaves_the_old_run_alone(play: Play) -> None:
     await play.settles(await play.register(spec("a", 1)), RolloutPhase.COMPLETE)
