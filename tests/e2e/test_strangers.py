@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from libs.common import loopback
 from tests.support import stranger
 from tests.support.listening import tcp_doors, unix_doors
 from tests.support.live_platform import hello
@@ -99,7 +100,8 @@ async def test_a_platform_listens_on_what_is_known_and_on_nothing_else(platform)
     await platform.deploy(hello("listening"))
     pids = [platform.pid(program) for program in PROGRAMS]
     ports = platform.ports()
-    assert tcp_doors(pids) == {("127.0.0.1", ports[name]) for name in ("api", "edge", "nats")}
+    known = {(loopback.IPV4, ports[name]) for name in ("api", "edge", "nats")}
+    assert tcp_doors(pids) == known | {(host, ports["edge"]) for host in loopback.hosts()}
     assert {name.rpartition("/")[2] for name in unix_doors(pids)} == {"xds.sock", "admin.sock"}
 
 
