@@ -17,7 +17,7 @@ from libs.common.events.replica import ReplicaFact, RosterRecorded
 from libs.common.machine_types import MACHINE_TYPES
 from libs.common.spec.model import Spec
 from libs.common.spec.parse import parse_spec
-from libs.common.spec.text import is_secret_reference
+from libs.common.spec.text import HOP_BY_HOP, is_secret_reference
 
 settings.register_profile(
     "specstream",
@@ -44,6 +44,7 @@ _env_names = st.text(
     st.characters(codec="utf-8", exclude_characters=[*_CONTROL, "="]), min_size=1, max_size=20
 ).filter(lambda name: not name.startswith(_reserved))
 _whole = st.integers(1, 2_147_483_647)
+_unsendable = {*HOP_BY_HOP, "host"}
 
 
 def _optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, Any]]:
@@ -53,7 +54,9 @@ def _optional(**fields: st.SearchStrategy[Any]) -> st.SearchStrategy[dict[str, A
 def _checks(ports: list[int]) -> st.SearchStrategy[dict[str, Any]]:
     header = st.fixed_dictionaries(
         {
-            "name": st.from_regex(r"\A[A-Za-z-]{1,12}\Z"),
+            "name": st.from_regex(r"\A[A-Za-z-]{1,12}\Z").filter(
+                lambda name: name.lower() not in _unsendable
+            ),
             "value": st.from_regex(r"\A[\x20-\x7e]{0,20}\Z").filter(
                 lambda text: not is_secret_reference(text)
             ),

@@ -33,6 +33,8 @@ from tests.support.polling import PATIENCE_S, eventually
 HELLO = Path(__file__).parents[3] / "examples" / "hello" / "app.py"
 
 QUICK = HealthCheck(path="/ready", period_seconds=1, failure_threshold=1)
+STARTS = HealthCheck(path="/live", period_seconds=1, failure_threshold=60)
+"""For as long as an interpreter takes to start on a busy machine."""
 
 
 def template(
@@ -167,12 +169,12 @@ async def test_one_that_is_never_ready_says_why(stage: Stage) -> None:
     ("checks", "message"),
     [
         pytest.param(
-            HealthChecks(liveness=HealthCheck(path="/live", period_seconds=1, failure_threshold=2)),
+            HealthChecks(startup=STARTS, liveness=QUICK.model_copy(update={"path": "/live"})),
             "liveness probe: HTTP 503",
             id="liveness",
         ),
         pytest.param(
-            HealthChecks(startup=HealthCheck(path="/nothing", period_seconds=1, failure_threshold=2)),
+            HealthChecks(startup=QUICK.model_copy(update={"path": "/nothing", "initial_delay_seconds": 5})),
             "startup probe: HTTP 404",
             id="startup",
         ),
@@ -223,7 +225,8 @@ async def test_a_crash_loop_shows_failed_and_why(stage: Stage) -> None:
 
 
 async def test_a_restart_of_health_changes_nothing_of_what_is_ready(stage: Stage) -> None:
-    of = template(HealthChecks(readiness=QUICK, liveness=QUICK.model_copy(update={"path": "/live"})))
+    alive = HealthCheck(path="/live", period_seconds=1, failure_threshold=60)
+    of = template(HealthChecks(readiness=QUICK, liveness=alive))
     async with stage.watching():
         await stage.apply(of)
         first = await stage.until(ReplicaState.RUNNING)
@@ -276,7 +279,7 @@ async def test_the_longest_command_in_a_crash_loop_keeps_nobody_from_being_watch
 async def test_a_startup_check_that_has_passed_is_not_repeated_by_the_next_health(stage: Stage) -> None:
     """`/live` passes once and then never again; the process must not be condemned for it."""
     checks = HealthChecks(
-        startup=HealthCheck(path="/live", period_seconds=1, failure_threshold=1),
+        startup=QUICK.model_copy(update={"path": "/live", "initial_delay_seconds": 5}),
         readiness=HealthCheck(path="/ready", period_seconds=1),
     )
     async with stage.watching():
