@@ -59,7 +59,7 @@ def export_(file: Annotated[Path, typer.Argument(help="Where to write it; it mus
             raise CommandFailed(f"cannot write {file}: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
-        print(f"exported to {file}")
+        print(f"exported {lines - 1} events to {file}")
         print(f"head {_head(end)}: keep it elsewhere, for `log verify --head`")
 
 

@@ -77,10 +77,14 @@ def not_ready(heard: Mapping[str, Heard], log: LogView, *, now: datetime) -> lis
 
 
 def problems(heard: Mapping[str, Heard], log: LogView) -> dict[str, str]:
-    """Why the log does not take appends, and what the services say about why they are not ready."""
-    return ({"log": log.problem} if log.problem else {}) | {
-        name: heard[name].beat.problem for name in SERVICES if name in heard and heard[name].beat.problem
+    """Why the log does not take appends, and what the services and Envoy say about why they are not ready."""
+    router = heard.get("router")
+    said = {
+        "log": log.problem,
+        **{name: heard[name].beat.problem for name in SERVICES if name in heard},
+        "envoy": str(router.beat.detail.get("envoy_problem") or "") if router else "",
     }
+    return {name: problem for name, problem in said.items() if problem}
 
 
 def notices(heard: Mapping[str, Heard]) -> list[str]:

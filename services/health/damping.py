@@ -46,7 +46,7 @@ def lost(known: Replica, now: datetime, message: str) -> dict[str, Any]:
     must_s = known.must_stay_ready_s
     if was_ready and must_s > 0:
         must_s = min(must_s * 2, LONGEST_S)
-    elif len(recent) >= CHANGES:
+    elif len(recent) >= CHANGES and known.ready_at is not None:
         must_s = max(must_s, FIRST_S)
     return {"changed_at": recent, "must_stay_ready_s": must_s, "message": told(message, must_s)}
 

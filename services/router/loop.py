@@ -76,12 +76,16 @@ class DrainLoop:
 
     async def tick(self) -> None:
         """One look at all that drains, and the withdrawals that follow from it."""
-        sessions = [session for session in self._cache.sessions if session.may_serve]
+        connected = self._cache.sessions
+        sessions = [session for session in connected if session.may_serve]
         unsettled = (False,) if self._ticks() - self._server.unsettled_at < self._settle_s else ()
+        # One that has no listener sends nobody anything, such as where a replica has taken the port.
+        idle = (True,) if connected and not sessions else ()
         draining = sorted(self._follower.draining)
         # Acknowledgements are read before the counts: a count from before an acknowledgement says nothing.
         acknowledged = {
-            name: (*(session.has_acknowledged(name) for session in sessions), *unsettled) for name in draining
+            name: (*(session.has_acknowledged(name) for session in sessions), *unsettled, *idle)
+            for name in draining
         }
         active = await self._admin.active_requests(draining) if sessions else None
         now = self._ticks()
@@ -134,10 +138,14 @@ class StatusLoop:
         """Never returns."""
         while True:
             self.tick()
+            for session in self._cache.sessions:
+                session.offer_listener_again()
             await asyncio.sleep(STATUS_INTERVAL_S)
 
     def tick(self) -> None:
-        """`envoy_acknowledged`: an Envoy serves the listener, and none owes an answer for too long."""
+        """`envoy_acknowledged`: an Envoy serves the listener, and none owes an answer for too long.
+        `envoy_problem`: why none serves, as far as that is known; empty while one does.
+        """
         now = self._ticks()
         sessions = self._cache.sessions
         waiting = [since for since in (s.pending_since() for s in sessions) if since is not None]
@@ -147,5 +155,7 @@ class StatusLoop:
         detail["envoy_acknowledged"] = any(s.is_serving for s in sessions) and all(
             now - since <= PATIENCE_S for since in waiting
         )
+        refusals = {s.listener_refusal for s in sessions if s.listener_refusal}
+        detail["envoy_problem"] = "; ".join(sorted(refusals)) if sessions else "no Envoy is connected"
         if times:
             detail["envoy_acknowledged_at"] = to_rfc3339(max(times))

@@ -13,6 +13,7 @@ import asyncio
 import hashlib
 import json
 import os
+import stat
 from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
@@ -62,7 +63,9 @@ class Snapshot:
         None, with `views` empty, where there is none that fits. Raises LogUnavailable.
         """
         try:
-            with self._path.open("rb") as file:
+            with open(self._path, "rb", opener=_at_once) as file:  # noqa: ASYNC230 - opens at once
+                if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                    raise DoesNotFit("it is no file")
                 position = await self._read(file, log, views)
         except FileNotFoundError:
             return None
@@ -104,7 +107,8 @@ class Snapshot:
 
     def _write(self, views: tuple[DeploymentView, ...], position: Position) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        draft = self._path.with_name(f".{self._path.name}.{os.getpid()}")
+        # One writer for each service: what lies under this name was left by one that was killed.
+        draft = self._path.with_name(f".{self._path.name}.draft")
         draft.unlink(missing_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
         try:
@@ -118,6 +122,11 @@ class Snapshot:
             draft.replace(self._path)
         finally:
             draft.unlink(missing_ok=True)
+
+
+def _at_once(path: str, flags: int) -> int:
+    """Opens also a FIFO that nobody writes to without waiting."""
+    return os.open(path, flags | os.O_NONBLOCK)
 
 
 def _lines(views: tuple[DeploymentView, ...], position: Position) -> Iterator[bytes]:

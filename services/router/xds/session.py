@@ -6,7 +6,7 @@ differs from them.
 """
 
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from itertools import count
 from typing import Final
@@ -17,6 +17,7 @@ from envoy.service.discovery.v3.discovery_pb2 import (
     Resource,
 )
 
+from services.router.xds.channel import Channel, Pending
 from services.router.xds.listener import LISTENER_NAME
 from services.router.xds.resources import Resources, deployment_of_cluster, fresh_cluster
 from services.router.xds.types import WILDCARDS, Packed, ResourceType
@@ -26,43 +27,6 @@ CHUNK: Final = 500
 
 _NOTHING: Final = Resources()
 _Offer = tuple[str, Packed | None]
-
-
-@dataclass(slots=True)
-class _Channel:
-    """One resource type of the stream, each by resource name.
-
-    is_subscribed: Envoy has asked for the type. is_answered: it has had a first response.
-    names: what it asks for by name. sent: the version it was last given. settled: the version it last gave
-    an answer to. acknowledged: the version it last accepted. alone: to be sent in a response of its own.
-    """
-
-    is_subscribed: bool = False
-    is_answered: bool = False
-    names: set[str] = field(default_factory=set)
-    sent: dict[str, str] = field(default_factory=dict)
-    settled: dict[str, str] = field(default_factory=dict)
-    acknowledged: dict[str, str] = field(default_factory=dict)
-    alone: set[str] = field(default_factory=set)
-
-    def has_sent(self, name: str, packed: Packed) -> bool:
-        return self.sent.get(name) == packed.version
-
-    def has_settled(self, name: str, packed: Packed) -> bool:
-        return self.settled.get(name) == packed.version
-
-    def forget(self, name: str) -> None:
-        for versions in (self.sent, self.settled, self.acknowledged):
-            versions.pop(name, None)
-
-
-@dataclass(frozen=True, slots=True)
-class _Pending:
-    """A response that has no answer yet. versions: by name; None for a removal."""
-
-    type: ResourceType
-    versions: Mapping[str, str | None]
-    sent_at: float
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,8 +62,8 @@ class Session:
         self._resources = resources
         self._listener = listener
         self._notify = notify
-        self._channels = {type_: _Channel() for type_ in ResourceType}
-        self._pending: dict[str, _Pending] = {}
+        self._channels = {type_: Channel() for type_ in ResourceType}
+        self._pending: dict[str, Pending] = {}
         self._nonces = count(1)
         self._dirty: set[str] = set()
         self._is_listener_dirty = False
@@ -108,6 +72,8 @@ class Session:
         self.answers = 0
         """How many responses have been acknowledged or rejected."""
         self.acknowledged_at: datetime | None = None
+        self.listener_refusal = ""
+        """Why Envoy refuses the listener; empty while it does not."""
 
     # What Envoy and the cache tell us
 
@@ -117,7 +83,8 @@ class Session:
         self._notify()
 
     def receive(self, request: DeltaDiscoveryRequest, now: datetime) -> Rejection | None:
-        """Take in a subscription, an acknowledgement or a rejection."""
+        """Take in a subscription, an acknowledgement or a rejection, which is returned; one of the listener
+        only the first time for each reason."""
         if request.HasField("node"):
             self.node_id = request.node.id
         try:
@@ -147,8 +114,13 @@ class Session:
                 if not is_rejected:
                     _record(channel.acknowledged, name, version)
         self._dirty.update(pending.versions)
+        message = request.error_detail.message if is_rejected else ""
+        if pending.type is ResourceType.LISTENER:
+            is_known, self.listener_refusal = self.listener_refusal == message, message
+            if is_rejected and is_known:
+                return None  # offered again, refused again
         if is_rejected:
-            return Rejection(pending.type, tuple(sorted(pending.versions)), request.error_detail.message)
+            return Rejection(pending.type, tuple(sorted(pending.versions)), message)
         self.acknowledged_at = now
         return None
 
@@ -174,6 +146,20 @@ class Session:
         if is_first and type_ in WILDCARDS:
             # A cluster that has to go waits until it is known which scopes Envoy has.
             self._dirty.update(self._resources, channel.sent, self._channels[ResourceType.CLUSTER].sent)
+
+    def offer_listener_again(self) -> None:
+        """If Envoy has refused it: the port that was taken then may be free now.
+
+        The scopes go with it: Envoy has forgotten those that it had for a listener that it refused.
+        """
+        if not self.listener_refusal or self.pending_since() is not None:
+            return
+        self._channels[ResourceType.LISTENER].sent.pop(LISTENER_NAME, None)
+        self._is_listener_dirty = True
+        self._channels[ResourceType.SCOPE] = Channel(
+            is_subscribed=self._channels[ResourceType.SCOPE].is_subscribed
+        )
+        self._notify()
 
     # What is known of Envoy
 
@@ -319,7 +305,7 @@ class Session:
                     )
                 channel.sent[name] = packed.version
         versions = {name: packed.version if packed else None for name, packed in offers}
-        self._pending[response.nonce] = _Pending(type_, versions, now)
+        self._pending[response.nonce] = Pending(type_, versions, now)
         return response
 
 

@@ -1,3 +1,5 @@
+import asyncio
+
 import httpx
 
 from libs.common.log.memory import MemoryLog
@@ -115,6 +117,34 @@ async def test_an_envoy_whose_port_is_taken_is_not_said_to_be_ready(routed):
         await eventually(lambda: detail()["envoys"] == 1)
         await eventually(lambda: routed.router.cache.sessions[0].acknowledged_at)
         assert detail()["envoy_acknowledged"] is False
+        await eventually(lambda: "Address already in use" in detail()["envoy_problem"])
+
+
+async def test_a_replica_that_has_taken_the_port_can_be_made_to_leave_and_the_port_is_had_again(routed):
+    """No Envoy can send it anything, so that nothing has to be waited for but the deadline."""
+    await routed.with_deadline(seconds=0.5)
+    async with upstreams("thief", "other") as (thief, other):
+        deployment = await a_served(routed, thief)
+        neighbour = await a_served(routed, other)
+        await routed.envoy.stop()
+        await thief.die()
+        thief.port = routed.edge_port
+        await thief.start()
+        await routed.envoy.start()
+        keeping_on = asyncio.ensure_future(routed.router.status.run())
+        try:
+            await eventually(lambda: [s.listener_refusal for s in routed.router.cache.sessions] > [""])
+            await deployment.retire("thief")
+            await eventually(deployment.withdrawn)
+            await thief.die()
+            async with httpx.AsyncClient(base_url=routed.base_url, trust_env=False) as client:
+                await eventually(routed.is_listening)
+                await answer_with(client, neighbour, 200)
+                assert await answered_by(client, neighbour) == "other"
+            await eventually(lambda: routed.router.progress.detail["envoy_problem"] == "")
+        finally:
+            keeping_on.cancel()
+            await asyncio.gather(keeping_on, return_exceptions=True)
 
 
 async def control_plane_updates(routed):

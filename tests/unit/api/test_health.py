@@ -75,6 +75,8 @@ def test_patience_is_15_seconds():
 def test_a_service_says_itself_why_it_is_not_ready():
     beats = everybody(health=heard("health", is_ready=False, problem="the cluster does not answer"))
     assert problems(beats, FINE) == {"health": "the cluster does not answer"}
+    beats = everybody(router=heard("router", detail={"envoy_problem": "its port is taken"}))
+    assert problems(beats, FINE) == {"envoy": "its port is taken"}
 
 
 def test_what_services_want_known_is_listed_and_makes_nobody_unready():

@@ -4,6 +4,7 @@
 import asyncio
 import hashlib
 import json
+import os
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -175,6 +176,17 @@ async def test_one_that_does_not_fit_is_thrown_away(
     log.followed = 0
     async with following(log, Snapshot(path)):
         assert log.followed == 0
+
+
+async def test_what_is_no_file_is_replaced_and_waited_for_by_nobody(log: ReadLog, path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+    draft = path.with_name(f".{path.name}.draft")
+    draft.write_text("of one that was killed")
+    async with following(log, Snapshot(path)) as followed:
+        assert followed.by_id == (await fresh(log)).by_id
+        await eventually(path.is_file)
+    assert not draft.exists()
 
 
 async def test_a_log_that_was_restored_from_a_backup_is_read_again(log: ReadLog, path: Path) -> None:
