@@ -4,6 +4,9 @@
 
 PYTHON := .venv/bin/python
 
+# Processes are started by the hundred: where each had to compile what it imports, that would be most of the work.
+unexport PYTHONDONTWRITEBYTECODE
+
 help: ## Say what there is
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
 

@@ -60,7 +60,7 @@ unset VIRTUAL_ENV UV_PROJECT_ENVIRONMENT UV_PYTHON
 export UV_NO_PROGRESS=1 UV_PYTHON_DOWNLOADS=never
 
 say "locked dependencies into .venv"
-"$uv" sync --quiet --locked --all-groups --python "$python"
+"$uv" sync --quiet --locked --all-groups --compile-bytecode --python "$python"
 
 # xds-protos carries an old copy of opentelemetry/proto, and which of the two is on top depends on the order
 # of installation. Put the real one back, at its locked version and hashes.
