@@ -8,17 +8,20 @@ from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from tests.support.callers import callers
 from tests.support.polling import eventually
 from tests.support.routed import a_served, answer_with, answered_by
-from tests.support.upstream import Asked, Upstream, plain, upstreams
+from tests.support.upstream import Asked, Upstream, echo, plain, upstreams
 
 
 class Held:
-    """A replica whose answers wait until `release`."""
+    """A replica whose answers to `/slow` wait until `release`; it answers everything else at once."""
 
     def __init__(self) -> None:
         self.release = asyncio.Event()
         self.entered = asyncio.Event()
 
-    async def __call__(self, upstream: Upstream, _: Asked, writer: asyncio.StreamWriter) -> None:
+    async def __call__(self, upstream: Upstream, asked: Asked, writer: asyncio.StreamWriter) -> None:
+        if asked.path != "/slow":
+            await echo(upstream, asked, writer)
+            return
         self.entered.set()
         await self.release.wait()
         writer.write(plain("200 OK", upstream.name.encode()))
@@ -143,7 +146,7 @@ async def test_when_all_leave_the_last_answers_still_come(routed, client):
         held = Held()
         for upstream in both:
             upstream.behaviour = held
-        slow = [asyncio.ensure_future(client.post("/", headers={"host": deployment.host})) for _ in range(2)]
+        slow = [asyncio.ensure_future(client.post("/slow", headers={"host": deployment.host})) for _ in range(2)]
         await eventually(lambda: all(any(a.method == "POST" for a in u.asked) for u in both))
         await deployment.register(spec_id="spec-2", enabled=False)
         await answer_with(client, deployment, 404)
@@ -159,7 +162,7 @@ async def test_a_deleted_deployment_drains_too(routed, client):
     async with upstreams("r1") as (upstream,):
         deployment = await a_served(routed, upstream)
         upstream.behaviour = held = Held()
-        slow = asyncio.ensure_future(client.post("/", headers={"host": deployment.host}))
+        slow = asyncio.ensure_future(client.post("/slow", headers={"host": deployment.host}))
         await held.entered.wait()
         await deployment.delete()
         await answer_with(client, deployment, 404)
