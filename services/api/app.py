@@ -22,19 +22,19 @@ from libs.common.log.jetstream import JetStreamLog, open_log
 from libs.common.log.jetstream.write_probe import refused_write
 from libs.common.log.port import Archive, EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
-from services.api import mirror_notice
-from services.api.command_handler import CommandHandler
+from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.commands.outcomes import Outcomes
-from services.api.database import open_database
+from services.api.edge.command_handler import CommandHandler
+from services.api.edge.rest import make_rest
+from services.api.edge.routes.context import Api
 from services.api.handlers import make_publish, subscribe
-from services.api.health import Heartbeats
-from services.api.importer import Importer
-from services.api.log_watch import LogCondition, watch
-from services.api.projector import Projector
-from services.api.queries import Queries
-from services.api.rest import make_rest
-from services.api.routes.context import Api
+from services.api.health import mirror_notice
+from services.api.health.log_watch import LogCondition, watch
+from services.api.health.platform import Heartbeats
+from services.api.readmodels.database import open_database
+from services.api.readmodels.projector import Projector
+from services.api.readmodels.queries import Queries
 from services.api.settings import Settings
 
 SERVICE = "api"

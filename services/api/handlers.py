@@ -12,9 +12,9 @@ from libs.common.bus.heartbeat import Heartbeat
 from libs.common.bus.in_progress import in_progress
 from libs.common.bus.publish import publish_stored
 from libs.common.clock import Clock
-from services.api.command_handler import CommandHandler, Delivery, Publish
 from services.api.commands.outcomes import State
-from services.api.health import Heartbeats
+from services.api.edge.command_handler import CommandHandler, Delivery, Publish
+from services.api.health.platform import Heartbeats
 
 
 def subscribe(

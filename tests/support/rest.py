@@ -13,14 +13,14 @@ from fastapi import FastAPI
 from libs.common.clock import utc_now
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.log.memory import MemoryLog
+from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
-from services.api.database import open_database
-from services.api.health import Heartbeats
-from services.api.importer import Importer
-from services.api.projector import Projector
-from services.api.queries import Queries
-from services.api.rest import make_rest
-from services.api.routes.context import Api
+from services.api.edge.rest import make_rest
+from services.api.edge.routes.context import Api
+from services.api.health.platform import Heartbeats
+from services.api.readmodels.database import open_database
+from services.api.readmodels.projector import Projector
+from services.api.readmodels.queries import Queries
 
 KEY = "test-key"
 EDGE_PORT = 8081

@@ -31,7 +31,7 @@ from services.api.commands.project import (
 from services.api.commands.project import decide_delete as decide_delete_project
 from services.api.commands.shell import CommandShell, Earlier
 from services.api.commands.visible import Visible
-from services.api.log_watch import LogCondition
+from services.api.health.log_watch import LogCondition
 
 T = TypeVar("T")
 

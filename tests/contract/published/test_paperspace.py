@@ -9,7 +9,7 @@ from uuid import UUID
 import pytest
 import schemathesis
 
-from services.api.rest import ROUTERS
+from services.api.edge.rest import ROUTERS
 from tests.support.deployments import Storyteller
 from tests.support.rest import RunningApi, a_config, running_api
 

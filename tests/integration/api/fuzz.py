@@ -15,8 +15,8 @@ from hypothesis import HealthCheck, settings
 from schemathesis import Case
 
 from services.api.app import serve_rest
-from services.api.rest import make_rest
-from services.api.routes.context import Api
+from services.api.edge.rest import make_rest
+from services.api.edge.routes.context import Api
 from services.api.settings import Settings
 from tests.support.envoy import free_port
 from tests.support.polling import PATIENCE_S, eventually

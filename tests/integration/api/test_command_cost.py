@@ -15,10 +15,10 @@ from libs.common.events.envelope import Cause, Draft
 from libs.common.ids import new_id
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.spec.parse import parse_spec
-from services.api.command_handler import CommandHandler, Delivery
 from services.api.commands.carry_out import Commands
 from services.api.commands.decision import deployment_aggregate
 from services.api.commands.outcomes import CommandKey, Outcomes
+from services.api.edge.command_handler import CommandHandler, Delivery
 from tests.support.rest import a_config
 
 CAUSE = Cause("key:default", "c")

@@ -10,8 +10,9 @@ import pytest
 
 from libs.common.events.envelope import Recorded
 from libs.common.log.memory import MemoryLog
-from services.api import projector, verification
-from services.api.routes import log as log_routes
+from services.api.archive import verification
+from services.api.edge.routes import log as log_routes
+from services.api.readmodels import projector
 from tests.support.polling import eventually
 from tests.support.rest import RunningApi, a_config, running_api
 

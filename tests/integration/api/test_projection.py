@@ -11,7 +11,7 @@ from libs.common.events.replica import ReplicaReason, ReplicaState, ReplicaStopp
 from libs.common.events.rollout import SpecFailed, SpecFailedReason, SpecHealthy
 from libs.common.log.head import LogHead
 from libs.common.log.memory import MemoryLog
-from services.api.database import read_checkpoint
+from services.api.readmodels.database import read_checkpoint
 from tests.support.deployments import Storyteller, a_replica
 from tests.support.polling import eventually
 from tests.support.rest import RunningApi, a_config, running_api

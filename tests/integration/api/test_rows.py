@@ -8,10 +8,10 @@ from sqlalchemy import Engine, select
 
 from libs.common.log.memory import MemoryLog
 from libs.common.log.timeline import Timeline
-from services.api.database import memory_database, position_of
-from services.api.rows import Rows
-from services.api.tables import deployments, specs
-from services.api.writer import TRANSACTION_S, in_thread, take_all_in, take_in, transaction
+from services.api.readmodels.database import memory_database, position_of
+from services.api.readmodels.rows import Rows
+from services.api.readmodels.tables import deployments, specs
+from services.api.readmodels.writer import TRANSACTION_S, in_thread, take_all_in, take_in, transaction
 from tests.support.deployments import Storyteller
 
 

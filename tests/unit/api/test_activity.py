@@ -2,7 +2,7 @@
 
 import pytest
 
-from services.api.activity import Action, Activity, activities
+from services.api.readmodels.activity import Action, Activity, activities
 from tests.support.deployments import a_spec
 
 SCALED = Activity(Action.SCALED, {"from": 1, "to": 3})

@@ -6,7 +6,7 @@ import pytest
 
 from libs.common.errors import BadRequest, ParseFailed
 from libs.common.events.deployment import GitHeaders
-from services.api.bodies import git_headers, parse_project, parse_rollback, parse_submit
+from services.api.edge.bodies import git_headers, parse_project, parse_rollback, parse_submit
 from tests.support.rest import a_config
 
 

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from services.api.cloudevents import CloudEvent, Malformed, Named, named_in_headers, parse_cloud_event
+from services.api.edge.cloudevents import CloudEvent, Malformed, Named, named_in_headers, parse_cloud_event
 
 ENVELOPE = {"specversion": "1.0", "id": "c1", "source": "/ci", "type": "submit", "data": {"a": 1}}
 BINARY = {"ce-specversion": "1.0", "ce-id": "c1", "ce-source": "/ci", "ce-type": "submit"}

@@ -15,9 +15,9 @@ from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import Cause
 from libs.common.log.memory import MemoryLog
 from libs.common.spec.parse import parse_spec
-from services.api.command_handler import MOST_ATTEMPTS, MOST_DELIVERIES, CommandHandler, Delivery
 from services.api.commands.carry_out import Commands
 from services.api.commands.outcomes import Begun, CommandKey, Outcomes, State
+from services.api.edge.command_handler import MOST_ATTEMPTS, MOST_DELIVERIES, CommandHandler, Delivery
 from tests.support.rest import a_config
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)

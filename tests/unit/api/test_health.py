@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.common.bus.heartbeat import Heartbeat, SetAside
-from services.api.health import (
+from services.api.health.platform import (
     PATIENCE,
     SERVICES,
     Heard,

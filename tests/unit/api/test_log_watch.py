@@ -1,6 +1,6 @@
 import pytest
 
-from services.api.log_watch import LogCondition, NoRoom
+from services.api.health.log_watch import LogCondition, NoRoom
 
 
 def test_a_broker_that_does_not_answer_once_is_no_problem_and_no_reason_to_refuse():

@@ -5,9 +5,9 @@ from typing import Any, cast
 
 import pytest
 
-from services.api.boundary import OPEN_PATHS
-from services.api.rest import make_rest
-from services.api.routes.context import Api
+from services.api.edge.boundary import OPEN_PATHS
+from services.api.edge.rest import make_rest
+from services.api.edge.routes.context import Api
 
 DOCUMENT = make_rest(cast("Api", None), api_key="key").openapi()
 OPERATIONS = [

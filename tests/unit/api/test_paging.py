@@ -3,7 +3,7 @@
 import pytest
 
 from libs.common.errors import BadRequest
-from services.api.paging import from_cursor, make_page, to_cursor
+from services.api.readmodels.paging import from_cursor, make_page, to_cursor
 
 
 def test_a_page_ends_with_the_cursor_of_its_last_item():

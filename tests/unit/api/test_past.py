@@ -4,7 +4,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from services.api.past import parse_time
+from services.api.readmodels.past import parse_time
 
 NOON = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 

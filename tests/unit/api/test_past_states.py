@@ -16,8 +16,8 @@ from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Loaded
 from libs.common.log.timeline import Timeline
 from libs.common.state import view
-from services.api.past import deployment_at
-from services.api.records import DeploymentRecord, SpecRecord
+from services.api.readmodels.past import deployment_at
+from services.api.readmodels.records import DeploymentRecord, SpecRecord
 from tests.support.deployments import a_spec
 from tests.support.strategies import EPOCH, facts, names
 

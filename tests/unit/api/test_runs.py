@@ -2,7 +2,14 @@
 
 import pytest
 
-from services.api.records import DeploymentRecord, InstanceRecord, SpecRecord, Status, make_runs, status
+from services.api.readmodels.records import (
+    DeploymentRecord,
+    InstanceRecord,
+    SpecRecord,
+    Status,
+    make_runs,
+    status,
+)
 
 T = "2026-01-31T12:00:00.000000Z"
 

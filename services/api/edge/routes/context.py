@@ -1,0 +1,145 @@
+"""What every route has at hand, and how a request becomes a cause, a body and a span."""
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from dataclasses import dataclass, field
+from pathlib import Path as FilePath
+from typing import Annotated, Any, Literal
+from urllib.parse import parse_qsl, urlencode
+
+from fastapi import Depends, Path, Request, Response
+from fastapi.routing import APIRoute
+from pydantic import BaseModel, ConfigDict, Field
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from libs.common import telemetry
+from libs.common.clock import Clock
+from libs.common.cluster.port import Cluster
+from libs.common.errors import BadRequest, Issue
+from libs.common.events.envelope import Cause
+from libs.common.log.port import Archive, EventLog
+from services.api.archive.importer import Importer
+from services.api.commands.carry_out import Commands
+from services.api.health.log_watch import LogCondition
+from services.api.health.platform import Heartbeats
+from services.api.readmodels.paging import Order, Paging, from_cursor
+from services.api.readmodels.projector import Projector
+from services.api.readmodels.queries import Queries
+
+MAX_LIMIT = 120
+"""The reference API's own limit."""
+
+ACTOR = "key:default"
+"""Who is answerable for what comes with the one key that there is."""
+
+
+@dataclass(frozen=True, slots=True)
+class Api:
+    """All that the routes use.
+
+    archive: the log as stored. importer: fills an empty one.
+    exported_head: the file that keeps the head of the last export. stopping: set when the process ends, so
+    that streams end too. event_streams: those that are open.
+    """
+
+    log: EventLog
+    archive: Archive
+    importer: Importer
+    exported_head: FilePath
+    engine: AsyncEngine
+    cluster: Cluster
+    commands: Commands
+    queries: Queries
+    projector: Projector
+    heartbeats: Heartbeats
+    clock: Clock
+    edge_port: int
+    log_condition: LogCondition = field(default_factory=LogCondition)
+    stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    event_streams: set[object] = field(default_factory=set)
+
+
+def _api(request: Request) -> Api:
+    api: Api = request.app.state.api
+    return api
+
+
+ApiContext = Annotated[Api, Depends(_api)]
+
+
+async def _fresh(api: ApiContext) -> Api:
+    await api.projector.catch_up()
+    return api
+
+
+FreshContext = Annotated[Api, Depends(_fresh)]
+"""For routes that read: whoever has seen an event in the log finds it in the answer."""
+
+IdPath = Annotated[str, Path(description="An id of this API.")]
+
+
+class ApiRoute(APIRoute):
+    """Runs a handler inside a server span, a child of the caller's W3C context."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def traced(request: Request) -> Response:
+            _drop_repeated_path_parameters(request)
+            with telemetry.span(
+                f"{request.method} {self.path_format}",
+                request.headers.get("traceparent"),
+                correlation_id=request.state.correlation_id,
+                **{f"specstream.{name}": value for name, value in request.path_params.items()},
+            ):
+                return await handle(request)
+
+        return traced
+
+
+def _drop_repeated_path_parameters(request: Request) -> None:
+    """Releases of a reference client send each path parameter once more in the query."""
+    query = request.scope["query_string"].decode("latin-1")
+    if not query or not request.path_params:
+        return
+    pairs = parse_qsl(query, keep_blank_values=True)
+    kept = [pair for pair in pairs if request.path_params.get(pair[0]) != pair[1]]
+    if len(kept) < len(pairs):
+        request.scope["query_string"] = urlencode(kept).encode()
+
+
+def cause_of(request: Request) -> Cause:
+    """Inside the request's span, so that what the events lead to belongs to its trace."""
+    return Cause(
+        actor=ACTOR,
+        correlation_id=request.state.correlation_id,
+        traceparent=telemetry.current_traceparent(),
+    )
+
+
+class Query(BaseModel):
+    """Unknown parameters are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class LimitQuery(Query):
+    limit: int = Field(default=20, ge=1, le=MAX_LIMIT)
+
+
+class ListQuery(LimitQuery):
+    """after: the `nextPage` of the page before."""
+
+    after: str | None = None
+    order_by: Literal["dtCreated"] = Field(default="dtCreated", alias="orderBy")
+    order: Order = "desc"
+
+    def paging(self, kind: str) -> Paging:
+        """Raises BadRequest when `after` is no cursor of this kind of list."""
+        after = None if self.after is None else from_cursor(kind, self.after)
+        return Paging(self.limit, self.order, after)
+
+
+def refuse(path: str, message: str, value: Any, allowed: Any = None) -> BadRequest:
+    """A parameter is wrong."""
+    return BadRequest(f"{path}: {message}", [Issue((path,), message, value, allowed)])

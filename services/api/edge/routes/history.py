@@ -1,0 +1,128 @@
+"""What a deployment was, runs and said: history, diff, runs, logs."""
+
+from typing import Annotated
+
+from fastapi import APIRouter
+from fastapi import Query as QueryParameters
+from pydantic import Field
+
+from libs.common.cluster.port import LogLine
+from libs.common.errors import Issue, NotFound
+from libs.common.spec.diff import diff
+from libs.common.spec.model import Spec
+from services.api.commands.known_ids import is_id
+from services.api.edge.routes.context import (
+    Api,
+    ApiRoute,
+    FreshContext,
+    IdPath,
+    LimitQuery,
+    ListQuery,
+    Query,
+    refuse,
+)
+from services.api.edge.routes.deployments import existing, known
+from services.api.edge.schemas.base import PageOf
+from services.api.edge.schemas.deployment import Difference, HistoryAnswer, LogItem, RunAnswer, differences
+from services.api.readmodels.records import SpecRecord, make_runs
+
+router = APIRouter(prefix="/v1/deployments/{id}", tags=["deployments"], route_class=ApiRoute)
+
+
+@router.get("/history")
+async def list_history(
+    id: IdPath,  # noqa: A002 - the reference API's name for it
+    query: Annotated[ListQuery, QueryParameters()],
+    api: FreshContext,
+) -> PageOf[HistoryAnswer]:
+    """Every spec that was registered, newest first; of a deleted deployment too."""
+    paging = query.paging("history")
+    await known(api, id)
+    page = await api.queries.specs(id, paging)
+    return PageOf[HistoryAnswer](
+        items=[HistoryAnswer.of(s) for s in page.items], has_more=page.has_more, next_page=page.next_page
+    )
+
+
+class DiffQuery(Query):
+    """Two ids from the history."""
+
+    from_: str = Field(alias="from")
+    to: str
+
+
+@router.get("/diff")
+async def diff_specs(
+    id: IdPath,  # noqa: A002 - the reference API's name for it
+    query: Annotated[DiffQuery, QueryParameters()],
+    api: FreshContext,
+) -> list[Difference]:
+    """Every leaf that differs between two specs, defaults filled in on both sides."""
+    await known(api, id)
+    before = await _spec(api, id, "from", query.from_)
+    after = await _spec(api, id, "to", query.to)
+    return differences(diff(Spec.model_validate(before.data), Spec.model_validate(after.data)))
+
+
+@router.get("/runs")
+async def list_runs(
+    id: IdPath,  # noqa: A002 - the reference API's name for it
+    query: Annotated[LimitQuery, QueryParameters()],
+    api: FreshContext,
+) -> list[RunAnswer]:
+    """The runs that have or want replicas, the wanted one first; empty when the deployment is stopped."""
+    deployment = await existing(api, id)
+    runs = make_runs(deployment, await api.queries.instances(id))
+    return [RunAnswer.of(run) for run in runs[: query.limit]]
+
+
+class LogsQuery(ListQuery):
+    """after: `nextPage`, or the id of a line: the lines that come after it in the order asked for."""
+
+    instance_id: str | None = Field(default=None, alias="instanceId")
+
+
+@router.get("/logs")
+async def list_logs(
+    id: IdPath,  # noqa: A002 - the reference API's name for it
+    query: Annotated[LogsQuery, QueryParameters()],
+    api: FreshContext,
+) -> PageOf[LogItem]:
+    """What the replicas wrote, newest first, the last words of dead ones too."""
+    if query.instance_id is not None and not is_id(query.instance_id):
+        raise refuse("instanceId", "is not the id of an instance", query.instance_id[:100])
+    await existing(api, id)
+    read = _oldest_first if query.order == "asc" else _newest_first
+    lines = await read(api, id, query)
+    items = [LogItem.of(id, line) for line in lines[: query.limit]]
+    has_more = len(lines) > query.limit
+    return PageOf[LogItem](items=items, has_more=has_more, next_page=items[-1].id if has_more else None)
+
+
+async def _oldest_first(api: Api, deployment_id: str, query: LogsQuery) -> list[LogLine]:
+    """One more than the limit, if there is one more."""
+    lines: list[LogLine] = []
+    async for line in api.cluster.logs(deployment_id, replica_id=query.instance_id, after=query.after):
+        lines.append(line)
+        if len(lines) > query.limit:
+            break
+    return lines
+
+
+async def _newest_first(api: Api, deployment_id: str, query: LogsQuery) -> list[LogLine]:
+    lines: list[LogLine] = []
+    async for line in api.cluster.logs(
+        deployment_id, replica_id=query.instance_id, after=query.after, newest_first=True
+    ):
+        lines.append(line)
+        if len(lines) > query.limit:
+            break
+    return lines
+
+
+async def _spec(api: Api, deployment_id: str, side: str, spec_id: str) -> SpecRecord:
+    spec = await api.queries.spec(deployment_id, spec_id)
+    if spec is None:
+        issue = Issue((side,), "no such spec of this deployment", spec_id[:100])
+        raise NotFound("The deployment has no such spec", [issue])
+    return spec

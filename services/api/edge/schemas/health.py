@@ -1,0 +1,27 @@
+"""The long answer of the health check."""
+
+from datetime import datetime
+from typing import Literal
+
+from services.api.edge.schemas.base import Answer
+
+
+class SetAsideAnswer(Answer):
+    """subject: the id of a deployment or project. attempts: failures in a row, the first one at `since`."""
+
+    subject: str
+    reason: str
+    since: datetime
+    attempts: int
+
+
+class HealthDetail(Answer):
+    """notReady: what the platform waits for. problems: why, by service. setAside: what each service works
+    without and tries again. notices: what an operator has to know, such as a protection that is missing.
+    """
+
+    status: Literal["HEALTHY", "NOT_READY"]
+    not_ready: list[str]
+    problems: dict[str, str]
+    set_aside: dict[str, list[SetAsideAnswer]]
+    notices: list[str]

@@ -1,0 +1,1 @@
+"""What the API shows, in SQL: folded from the log, read by queries, thrown away and made again at will."""
