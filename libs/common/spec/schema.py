@@ -26,6 +26,8 @@ from libs.common.spec.text import (
 
 MAX_INT = 2_147_483_647
 MAX_REPLICAS = 1000
+MAX_PORTS = 128
+"""A machine has some twenty thousand for the replicas of all, and a replica holds a file for each of its own."""
 
 
 def _known_machine_type(name: str) -> str:
@@ -111,6 +113,7 @@ class Resources(Scale):
     machine_type: MachineTypeName
     ports: list[Port] = Field(
         min_length=1,
+        max_length=MAX_PORTS,
         description="Unique. The first is the endpoint's.",
         json_schema_extra={"uniqueItems": True},
     )

@@ -49,6 +49,13 @@ def test_all_of_them_together_are_bounded(field: str, value: object) -> None:
     assert issue.allowed == f"at most {MAX_ARGUMENTS_BYTES} bytes"
 
 
+def test_one_replica_cannot_take_the_ports_of_all() -> None:
+    parse_spec(changed("resources.ports", list(range(1, 129))))
+    (issue,) = issues(changed("resources.ports", list(range(1, 130))))
+    assert (dotted(issue), issue.message) == ("resources.ports", "must have at most 128 values")
+    assert issue.allowed == "a list of 1 to 128 values"
+
+
 def test_a_whole_spec_is_bounded_as_it_is_stored() -> None:
     # A quote is one byte of an argument, and two of the event.
     raw = changed("command", ['"' * 131_071] * 3)
