@@ -26,6 +26,7 @@ from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.commands.outcomes import Outcomes
 from services.api.edge.command_handler import CommandHandler
+from services.api.edge.connections import BoundedConnection
 from services.api.edge.rest import make_rest
 from services.api.edge.routes.context import Api
 from services.api.handlers import make_publish, subscribe
@@ -156,6 +157,7 @@ async def serve_rest(api: Api, settings: Settings) -> None:
             make_rest(api, api_key=settings.api_key.get_secret_value()),
             host=HOST,
             port=settings.api_port,
+            http=BoundedConnection,
             log_config=None,
             access_log=False,
             lifespan="off",

@@ -1,13 +1,15 @@
-"""What every request meets first: its correlation id, the key, the limit on its body."""
+"""What every request meets first: its correlation id, the key, the limits on its body."""
 
+import asyncio
 import hmac
 import re
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from libs.common.errors import Refused
 from libs.common.ids import new_id
-from services.api.edge.refusals import PayloadTooLarge, Unauthorized, refusal_answer
+from services.api.edge.refusals import BodyTooSlow, PayloadTooLarge, Unauthorized, refusal_answer
 from services.api.settings import MAX_BODY_BYTES
 
 OPEN_PATHS = frozenset({"/v1/health", "/openapi.json"})
@@ -19,6 +21,9 @@ UNLIMITED_PATHS = frozenset({"/v1/log/import"})
 MAX_DRAINED_BYTES = 16 * 1024 * 1024
 """What is read of a refused body, because a client that still sends does not see an answer."""
 
+BODY_DEADLINE_S = 60.0
+"""Within this time a body has come; one of any size is never silent for longer."""
+
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 """What of `x-request-id` may go on into the headers of events."""
 
@@ -26,10 +31,10 @@ _REQUEST_ID = re.compile(r"[A-Za-z0-9._:/+=@-]{1,128}")
 class Boundary:
     """ASGI middleware around the whole application."""
 
-    def __init__(self, app: ASGIApp, *, api_key: str, max_body_bytes: int = MAX_BODY_BYTES) -> None:
+    def __init__(self, app: ASGIApp, *, api_key: str, body_deadline_s: float = BODY_DEADLINE_S) -> None:
         self._app = app
         self._api_key = api_key.encode()
-        self._max_body_bytes = max_body_bytes
+        self._body_deadline_s = body_deadline_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -45,15 +50,15 @@ class Boundary:
                 MutableHeaders(scope=message)["x-correlation-id"] = correlation_id
             await send(message)
 
+        is_unlimited = scope["path"] in UNLIMITED_PATHS
+        receive = self._in_time(receive, for_each_piece=is_unlimited)
         if scope["path"] not in OPEN_PATHS and not self._has_key(headers):
-            await _drain(receive)
             error = Unauthorized("A valid key is needed: `Authorization: Bearer <key>`")
-            await refusal_answer(error)(scope, receive, send_with_id)
-        elif scope["path"] in UNLIMITED_PATHS:
+            await _refuse(error, scope, receive, send_with_id)
+        elif not is_unlimited and int(headers.get("content-length", "0")) > MAX_BODY_BYTES:
+            await _refuse(PayloadTooLarge(), scope, receive, send_with_id)
+        elif is_unlimited:
             await self._app(scope, receive, send_with_id)
-        elif int(headers.get("content-length", "0")) > self._max_body_bytes:
-            await _drain(receive)
-            await refusal_answer(PayloadTooLarge())(scope, receive, send_with_id)
         else:
             await self._app(scope, self._limited(receive), send_with_id)
 
@@ -63,6 +68,28 @@ class Boundary:
         is_key = hmac.compare_digest(key.strip().encode(), self._api_key)
         return is_key and scheme.lower() == "bearer"
 
+    def _in_time(self, receive: Receive, *, for_each_piece: bool) -> Receive:
+        """Raises BodyTooSlow until the body has come to its end; after it only the client's leaving comes."""
+        now = asyncio.get_running_loop().time
+        deadline = now() + self._body_deadline_s
+        is_whole = False
+
+        async def in_time() -> Message:
+            nonlocal deadline, is_whole
+            if is_whole:
+                return await receive()
+            if for_each_piece:
+                deadline = now() + self._body_deadline_s
+            try:
+                async with asyncio.timeout_at(deadline):
+                    message = await receive()
+            except TimeoutError:
+                raise BodyTooSlow(self._body_deadline_s) from None
+            is_whole = not message.get("more_body", False)
+            return message
+
+        return in_time
+
     def _limited(self, receive: Receive) -> Receive:
         received = 0
 
@@ -70,13 +97,21 @@ class Boundary:
             nonlocal received
             message = await receive()
             received += len(message.get("body", b""))
-            if received > self._max_body_bytes:
+            if received > MAX_BODY_BYTES:
                 if message.get("more_body"):
                     await _drain(receive)
                 raise PayloadTooLarge
             return message
 
         return limited
+
+
+async def _refuse(error: Refused, scope: Scope, receive: Receive, send: Send) -> None:
+    try:
+        await _drain(receive)
+    except BodyTooSlow as slow:
+        error = slow
+    await refusal_answer(error)(scope, receive, send)
 
 
 async def _drain(receive: Receive) -> None:

@@ -20,7 +20,11 @@ RETRY_AFTER_S = 1
 ROOM_AFTER_S = 30
 """A disk is seldom emptied sooner."""
 
-_HEADERS = {401: {"WWW-Authenticate": "Bearer"}, 507: {"Retry-After": str(ROOM_AFTER_S)}}
+_HEADERS = {
+    401: {"WWW-Authenticate": "Bearer"},
+    408: {"Connection": "close"},
+    507: {"Retry-After": str(ROOM_AFTER_S)},
+}
 
 _CODES = {404: "NOT_FOUND", 413: "PAYLOAD_TOO_LARGE"}
 
@@ -36,6 +40,14 @@ class PayloadTooLarge(Refused):
 
     def __init__(self) -> None:
         super().__init__(f"A body may have at most {MAX_BODY_BYTES} bytes")
+
+
+class BodyTooSlow(Refused):
+    code = "REQUEST_TIMEOUT"
+    status = 408
+
+    def __init__(self, deadline_s: float) -> None:
+        super().__init__(f"The body did not come within {deadline_s:.0f} s")
 
 
 def error_answer(

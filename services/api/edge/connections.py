@@ -1,0 +1,100 @@
+"""What a connection to REST may hold of the api before its request has come, by whoever opens it.
+
+| what                                   | at most                 | then                             |
+|----------------------------------------|-------------------------|----------------------------------|
+| connections                            | one for every two files | closed at once                   |
+| seconds from opening until the headers | 30                      | closed; 408 where some have come |
+| bytes of headers                       | 64 KiB                  | 431                              |
+
+Between two requests a connection is given up by the server's own limit; `boundary.py` bounds bodies.
+"""
+
+import asyncio
+import json
+import resource
+from typing import Any
+
+import structlog
+from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+logger = structlog.get_logger()
+
+MAX_HEADER_BYTES = 64 * 1024
+MOST_CONNECTIONS = 50_000
+
+
+class BoundedConnection(HttpToolsProtocol):
+    """One connection of a client."""
+
+    headers_deadline_s = 30.0
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._deadline: asyncio.TimerHandle | None = None
+        self._has_begun = False
+        self._header_bytes = 0
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its parent does
+        super().connection_made(transport)
+        self._expect_headers()
+        if len(self.connections) > most_connections():
+            logger.warning("connection refused", open=len(self.connections) - 1)
+            transport.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        self._have_headers()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        self._header_bytes += len(data)
+        super().data_received(data)
+        if self._deadline is not None and self._header_bytes > MAX_HEADER_BYTES:
+            message = f"Headers may have at most {MAX_HEADER_BYTES} bytes"
+            self._refuse("431 Request Header Fields Too Large", "HEADERS_TOO_LARGE", message)
+
+    def on_message_begin(self) -> None:
+        if self._deadline is None:  # the first request was expected when the connection was made
+            self._expect_headers()
+        self._has_begun = True
+        super().on_message_begin()
+
+    def on_headers_complete(self) -> None:
+        self._have_headers()
+        super().on_headers_complete()
+
+    def send_400_response(self, msg: str) -> None:
+        self._refuse("400 Bad Request", "BAD_REQUEST", msg)
+
+    def _expect_headers(self) -> None:
+        self._has_begun = False
+        self._header_bytes = 0
+        self._deadline = self.loop.call_later(self.headers_deadline_s, self._give_up)
+
+    def _have_headers(self) -> None:
+        if self._deadline is not None:
+            self._deadline.cancel()
+            self._deadline = None
+
+    def _give_up(self) -> None:
+        if self._has_begun:
+            message = f"The headers did not come within {self.headers_deadline_s:.0f} s"
+            self._refuse("408 Request Timeout", "REQUEST_TIMEOUT", message)
+        else:
+            self.transport.close()
+
+    def _refuse(self, status: str, code: str, message: str) -> None:
+        """The API's one error shape, before there is a request that the application could answer."""
+        self._have_headers()
+        body = json.dumps({"code": code, "message": message}).encode()
+        head = (
+            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
+            "connection: close\r\n\r\n"
+        )
+        self.transport.write(head.encode() + body)
+        self.transport.close()
+
+
+def most_connections() -> int:
+    """Each may need a second file: of the database, or to the broker."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else min(MOST_CONNECTIONS, soft // 2)

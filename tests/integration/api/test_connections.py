@@ -1,0 +1,139 @@
+"""What a client may hold of the api before it has asked anything: bare connections to a real server."""
+
+import asyncio
+import json
+import resource
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import pytest
+import uvicorn
+
+from services.api.edge import connections
+from services.api.edge.boundary import Boundary
+from services.api.edge.connections import MAX_HEADER_BYTES, BoundedConnection
+from services.api.edge.rest import make_rest
+from tests.support.polling import PATIENCE_S, eventually
+from tests.support.rest import KEY, running_api
+
+ASKED = f"POST /v1/deployments HTTP/1.1\r\nhost: api\r\nauthorization: Bearer {KEY}\r\n".encode()
+
+
+HEALTH = b"GET /v1/health HTTP/1.1\r\nhost: api\r\n\r\n"
+
+
+class Hurried(BoundedConnection):
+    headers_deadline_s = 0.2
+
+
+class Patient(BoundedConnection):
+    headers_deadline_s = 10 * PATIENCE_S
+
+
+@asynccontextmanager
+async def served(home: Path, kind: type[BoundedConnection], **limits: float) -> AsyncIterator[int]:
+    """The port of REST."""
+    async with running_api(home) as running:
+        rest = Boundary(make_rest(running.api, api_key=KEY), api_key=KEY, **limits)
+        server = uvicorn.Server(
+            uvicorn.Config(
+                rest, port=0, http=kind, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+            )
+        )
+        serving = asyncio.ensure_future(server.serve())
+        await eventually(lambda: server.started)
+        try:
+            yield server.servers[0].sockets[0].getsockname()[1]
+        finally:
+            server.should_exit = True
+            await serving
+
+
+@asynccontextmanager
+async def connected(port: int) -> AsyncIterator[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    try:
+        async with asyncio.timeout(PATIENCE_S):
+            yield reader, writer
+    finally:
+        writer.close()
+        with suppress(ConnectionError):
+            await writer.wait_closed()
+
+
+async def answer(port: int, *pieces: bytes) -> tuple[int, dict[str, str]]:
+    """Status and body of what comes until the api closes the connection; 0 where nothing does."""
+    async with connected(port) as (reader, writer):
+        for piece in pieces:
+            writer.write(piece)
+        try:
+            head, _, body = (await reader.read()).partition(b"\r\n\r\n")
+        except ConnectionResetError:
+            return 0, {}
+    return (int(head.split()[1]), json.loads(body)) if head else (0, {})
+
+
+async def test_a_connection_that_asks_nothing_is_closed(tmp_path: Path):
+    async with served(tmp_path, Hurried) as port:
+        assert await answer(port) == (0, {})
+
+
+async def test_headers_that_never_end_are_answered_408(tmp_path: Path):
+    async with served(tmp_path, Hurried) as port:
+        status, body = await answer(port, ASKED)
+        assert (status, body["code"]) == (408, "REQUEST_TIMEOUT")
+
+
+async def test_a_second_request_has_the_same_deadline(tmp_path: Path):
+    async with served(tmp_path, Hurried) as port, connected(port) as (reader, writer):
+        writer.write(HEALTH)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(HEALTH.removesuffix(b"\r\n"))
+        assert b"HTTP/1.1 408 Request Timeout" in await reader.read()
+
+
+async def test_headers_are_bounded(tmp_path: Path):
+    async with served(tmp_path, Patient) as port:
+        status, body = await answer(port, ASKED, b"x-long: ", b"x" * (MAX_HEADER_BYTES + 1))
+        assert (status, body["code"]) == (431, "HEADERS_TOO_LARGE")
+
+
+async def test_long_bodies_are_no_headers(tmp_path: Path):
+    async with served(tmp_path, Patient) as port:
+        content = b" " * (2 * MAX_HEADER_BYTES)
+        length = f"content-length: {len(content)}\r\nconnection: close\r\n\r\n".encode()
+        assert (await answer(port, ASKED, length, content))[1]["code"] == "PARSE_ERROR"
+
+
+@pytest.mark.parametrize(
+    "head",
+    [
+        pytest.param(ASKED, id="with the key"),
+        pytest.param(b"POST /v1/deployments HTTP/1.1\r\nhost: api\r\n", id="without a key"),
+        pytest.param(ASKED.replace(b"deployments", b"log/import"), id="of an import"),
+    ],
+)
+async def test_a_body_that_never_comes_is_answered_408_and_the_connection_closed(tmp_path: Path, head: bytes):
+    async with served(tmp_path, Patient, body_deadline_s=0.2) as port:
+        status, body = await answer(port, head, b"content-length: 100\r\n\r\n", b"{")
+        assert (status, body["code"]) == (408, "REQUEST_TIMEOUT")
+
+
+async def test_what_is_not_http_is_answered_in_the_one_shape(tmp_path: Path):
+    async with served(tmp_path, Patient) as port:
+        status, body = await answer(port, b"nonsense\r\n\r\n")
+        assert (status, body["code"]) == (400, "BAD_REQUEST")
+
+
+async def test_no_more_connections_than_there_are_files_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(connections, "most_connections", lambda: 1)
+    async with served(tmp_path, Patient) as port, connected(port) as (reader, writer):
+        writer.write(HEALTH)
+        await reader.readuntil(b"\r\n\r\n")
+        assert await answer(port) == (0, {})
+
+
+def test_half_of_the_files_are_for_connections():
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    assert connections.most_connections() <= max(soft, 2 * connections.MOST_CONNECTIONS) // 2
