@@ -27,7 +27,7 @@ from libs.common.spec.text import (
 MAX_INT = 2_147_483_647
 MAX_REPLICAS = 1000
 MAX_PORTS = 128
-"""A machine has some twenty thousand for the replicas of all, and a replica holds a file for each of its own."""
+"""A machine has some twenty thousand for the replicas of all, and a replica holds a file for each."""
 
 
 def _known_machine_type(name: str) -> str:
