@@ -15,10 +15,10 @@ from nats.aio.msg import Msg
 
 from libs.common.bus import subjects
 from libs.common.bus.heartbeat import Heartbeat
-from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.provision import provision
 from tests.support.api_process import ApiProcess, api_process
 from tests.support.dying_service import order_of
+from tests.support.event_logs import registered
 from tests.support.killing import choose_seed
 from tests.support.nats_server import NatsEndpoint
 from tests.support.polling import eventually, let_time_pass
@@ -80,15 +80,6 @@ async def apis(
 @pytest.fixture
 async def requester(log_client: Client) -> Requester:
     return await Requester(log_client).listen()
-
-
-async def registered(client: Client) -> list[tuple[str | None, int]]:
-    """The command and the replicas of each spec, in the order of the log."""
-    log = JetStreamLog(client, source="specstream/test")
-    return [
-        (event.cause.causation_id, event.data["spec"]["resources"]["replicas"])
-        async for event in log.read("events.*.deployment.*.SpecRegistered")
-    ]
 
 
 async def test_the_actor_is_who_publishes_and_the_source_stands_apart(apis: Apis, requester: Requester):
