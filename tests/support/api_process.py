@@ -12,7 +12,7 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.envoy import free_port
+from tests.support.free_ports import free_port
 from tests.support.polling import PATIENCE_S, eventually
 from tests.support.rest import KEY
 

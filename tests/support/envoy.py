@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from libs.supervisor import envoy_config, ports
+from libs.supervisor import envoy_config
 from tests.support.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,11 +28,6 @@ def find_envoy() -> str | None:
     installed = ROOT / ".envoy" / "bin" / "envoy"
     candidates = (os.environ.get("ENVOY_BIN"), str(installed), shutil.which("envoy"))
     return next((c for c in candidates if c and Path(c).is_file()), None)
-
-
-def free_port() -> int:
-    """None that the kernel gives to outgoing connections, which could take it before it is listened on."""
-    return ports.pick()
 
 
 @dataclass

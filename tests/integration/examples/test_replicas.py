@@ -1,7 +1,6 @@
 """The sample replicas do what their specs and tables say, started as a cluster starts them."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,7 @@ import pytest
 import yaml
 
 from libs.common.spec.parse import parse_spec
+from tests.support.free_ports import free_port
 from tests.support.polling import PATIENCE_S, eventually
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -41,9 +41,7 @@ class Running:
 @asynccontextmanager
 async def running(name: str, tmp_path: Path, **env: str) -> AsyncIterator[Running]:
     spec = parse_spec(yaml.safe_load((EXAMPLES / name / "specstream.yaml").read_text()))
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *spec.command or (),
         cwd=tmp_path,

@@ -4,7 +4,8 @@ import httpx
 import pytest
 
 from libs.common.log.memory import MemoryLog
-from tests.support.envoy import EnvoyProcess, free_port
+from tests.support.envoy import EnvoyProcess
+from tests.support.free_ports import free_port
 from tests.support.polling import eventually
 from tests.support.routed import Routed
 

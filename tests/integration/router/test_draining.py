@@ -146,7 +146,9 @@ async def test_when_all_leave_the_last_answers_still_come(routed, client):
         held = Held()
         for upstream in both:
             upstream.behaviour = held
-        slow = [asyncio.ensure_future(client.post("/slow", headers={"host": deployment.host})) for _ in range(2)]
+        slow = [
+            asyncio.ensure_future(client.post("/slow", headers={"host": deployment.host})) for _ in range(2)
+        ]
         await eventually(lambda: all(any(a.method == "POST" for a in u.asked) for u in both))
         await deployment.register(spec_id="spec-2", enabled=False)
         await answer_with(client, deployment, 404)

@@ -4,7 +4,7 @@ import httpx
 
 from libs.common.log.memory import MemoryLog
 from tests.support.callers import callers
-from tests.support.envoy import free_port
+from tests.support.free_ports import free_port
 from tests.support.polling import eventually
 from tests.support.routed import Routed, a_served, answer_with, answered_by
 from tests.support.upstream import upstreams

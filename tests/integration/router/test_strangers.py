@@ -13,7 +13,8 @@ from libs.supervisor import envoy_config
 from services.router.meeting_place import PlaceTaken, entered
 from services.router.xds.server import MAX_SESSIONS, DiscoveryServer
 from services.router.xds.types import ResourceType
-from tests.support.envoy import EnvoyProcess, free_port
+from tests.support.envoy import EnvoyProcess
+from tests.support.free_ports import free_port
 from tests.support.polling import eventually
 from tests.support.routed import Routed, RouterUnderTest, a_served
 from tests.support.upstream import upstreams
