@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from libs.supervisor import envoy_config
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = ROOT / "infra" / "envoy" / "bootstrap.json"
@@ -75,7 +75,9 @@ class EnvoyProcess:
     def admin(self) -> httpx.AsyncClient:
         """A client of its admin interface."""
         transport = httpx.AsyncHTTPTransport(uds=self.socket(envoy_config.ADMIN_SOCKET))
-        return httpx.AsyncClient(transport=transport, base_url="http://envoy", trust_env=False)
+        return httpx.AsyncClient(
+            transport=transport, base_url="http://envoy", trust_env=False, timeout=PATIENCE_S
+        )
 
     @property
     def log(self) -> Path:

@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,9 @@ HELLO = ROOT / "examples" / "hello" / "app.py"
 RETRIED = {500, 502, 503, 504}
 
 Json = dict[str, Any]
+SlowCall = asyncio.Task[httpx.Response]
+SlowCalls = dict[str, list[SlowCall]]
+"""By deployment."""
 
 
 def hello(name: str, *, replicas: int = 1, checks: Json | None = None, **env: str) -> Json:
@@ -207,16 +210,35 @@ class LivePlatform(PlatformProcess):
             await eventually(lambda: caller.served, because="no call is served")
             yield caller
 
-    async def at_work(self, deployment_id: str, requests: int) -> None:
-        """Wait until so many requests besides ours are at work in the replicas, by their own count."""
+    async def slow_calls(self, deployment_ids: Collection[str], *, each: int, seconds: float) -> SlowCalls:
+        """Slow requests to each of these deployments, all of which are at work from now on. They are made
+        again where they ended before a busy machine had seen them all at work."""
+        while True:
+            calls = {
+                one: [
+                    asyncio.create_task(self.caller(one).once(f"/slow?seconds={seconds}"))
+                    for _ in range(each)
+                ]
+                for one in deployment_ids
+            }
+            every = [call for some in calls.values() for call in some]
+            at_work = asyncio.gather(*(self._at_work(one, each, every) for one in calls))
+            if all(await at_work) and not any(call.done() for call in every):
+                return calls
+            await asyncio.gather(*every)
+
+    async def _at_work(self, deployment_id: str, requests: int, calls: "list[SlowCall]") -> bool:
+        """Wait until so many requests besides ours are at work in the replicas, by their own count; false
+        when one of the calls has ended before."""
         caller, counts = self.caller(deployment_id), {}
 
         async def is_so() -> bool:
             answer = await caller.once("/running")
             counts[answer.headers["x-specstream-replica"]] = answer.json()["running"] - 1
-            return sum(counts.values()) >= requests
+            return sum(counts.values()) >= requests or any(call.done() for call in calls)
 
         await eventually(is_so, because=f"not all requests are at work: {counts}")
+        return sum(counts.values()) >= requests
 
     def replica_processes(self, deployment_id: str) -> dict[str, list[int]]:
         """The processes that lead a replica, by replica: one each, if all is well."""

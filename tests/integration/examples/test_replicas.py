@@ -77,9 +77,10 @@ async def test_hello_says_who_it_is_and_turns_its_checks_off_and_on(tmp_path):
 
 
 async def test_hello_takes_its_time_to_become_ready(tmp_path):
-    async with running("hello", tmp_path, START_SECONDS="0.5") as hello:
+    async with running("hello", tmp_path, START_SECONDS="3600") as hello:
         await eventually(lambda: hello.answers("/live"))
         assert await hello.status("/ready") == 503
+    async with running("hello", tmp_path, START_SECONDS="0.5") as hello:
         await eventually(lambda: hello.answers("/ready"))
 
 
@@ -100,13 +101,33 @@ async def test_hello_crashes_with_the_status_it_is_given(tmp_path):
 
 
 async def test_hello_finishes_what_runs_before_it_ends(tmp_path):
+    is_sent = asyncio.Event()
+
+    async def body():
+        await is_sent.wait()
+        yield b"x"
+
     async with running("hello", tmp_path) as hello:
         await eventually(lambda: hello.answers("/ready"))
-        slow = asyncio.ensure_future(hello.client.get("/slow", params={"seconds": 0.5}))
-        await eventually(lambda: _requests_running(hello, 2), because="the slow request never began")
+        unfinished = hello.client.post("/echo", content=body(), headers={"content-length": "1"})
+        answering = asyncio.ensure_future(unfinished)
+        await eventually(lambda: _requests_running(hello, 2), because="the unfinished request never began")
         hello.process.terminate()
-        assert (await slow).status_code == 200
+        await eventually(lambda: _is_closed(hello))
+        assert hello.process.returncode is None
+        is_sent.set()
+        assert (await answering).json()["body"] == "x"
         assert await hello.process.wait() == 0
+
+
+async def _is_closed(hello: Running) -> bool:
+    """Whether a new connection is not served."""
+    async with httpx.AsyncClient(base_url=hello.client.base_url, timeout=0.5) as newcomer:
+        try:
+            await newcomer.get("/")
+        except httpx.TransportError:
+            return True
+    return False
 
 
 async def _requests_running(hello: Running, count: int) -> bool:
@@ -115,11 +136,12 @@ async def _requests_running(hello: Running, count: int) -> bool:
 
 
 async def test_the_model_is_loaded_before_the_checks_succeed(tmp_path):
-    async with running("health-checks", tmp_path, LOAD_SECONDS="1.5", MODEL_VERSION="2") as model:
+    async with running("health-checks", tmp_path, LOAD_SECONDS="3600") as model:
         await eventually(lambda: model.answers("/liveness/"))
         assert await model.status("/startup/") == 503
         assert await model.status("/readiness/") == 503
         assert (await model.client.post("/predict/")).status_code == 503
+    async with running("health-checks", tmp_path, LOAD_SECONDS="0.5", MODEL_VERSION="2") as model:
         await eventually(lambda: model.answers("/readiness/"))
         assert await model.status("/startup/") == 200
         answer = (await model.client.post("/predict/", json={"text": "great, thanks!"})).json()

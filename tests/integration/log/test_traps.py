@@ -82,14 +82,14 @@ class TestAcknowledgementLost:
 
     async def test_and_the_connection_with_it(self, proxy: TcpProxy, jetstream_log: JetStreamLog):
         async with connected(proxy.url) as client:
-            log = log_of(client, attempt_s=30)
+            log = log_of(client, attempt_s=10 * PATIENCE_S, deadline_s=10 * PATIENCE_S)
             await log.last_sequence()
             proxy.loses_answers = True
             appending = asyncio.create_task(log.append([claim(name("a"))], heads={}, cause=CAUSE))
             await eventually(jetstream_log.last_sequence)
             proxy.loses_answers = False
             proxy.cut()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 assert (await appending).sequence == 1
         assert len(await ids(jetstream_log)) == 1
 
@@ -135,7 +135,9 @@ class TestGuards:
             json.loads(
                 (
                     await jetstream_log._link.request(
-                        "$JS.API.STREAM.MSG.GET.EVENTS", json.dumps({"seq": sequence}).encode(), timeout_s=2
+                        "$JS.API.STREAM.MSG.GET.EVENTS",
+                        json.dumps({"seq": sequence}).encode(),
+                        timeout_s=PATIENCE_S,
                     )
                 ).data
             )
