@@ -9,6 +9,7 @@ import httpx
 import pytest
 
 from tests.support.live_platform import hello
+from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
 
 PROBED = {"periodSeconds": 1, "timeoutSeconds": 5}
@@ -189,6 +190,6 @@ async def _crash(pid: int) -> None:
     """Asked of the replica itself: Envoy would try a request that nobody began to answer again."""
     environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")  # noqa: ASYNC240 - /proc never blocks
     port = next(entry for entry in environment if entry.startswith(b"PORT=")).removeprefix(b"PORT=").decode()
-    async with httpx.AsyncClient(trust_env=False) as http:
+    async with plain_client() as http:
         with pytest.raises(httpx.TransportError):
             await http.get(f"http://127.0.0.1:{port}/crash?status=3")

@@ -15,7 +15,8 @@ import httpx
 import pytest
 
 from libs.supervisor import envoy_config
-from tests.support.polling import PATIENCE_S, eventually
+from tests.support.plain_http import plain_client
+from tests.support.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = ROOT / "infra" / "envoy" / "bootstrap.json"
@@ -74,10 +75,7 @@ class EnvoyProcess:
 
     def admin(self) -> httpx.AsyncClient:
         """A client of its admin interface."""
-        transport = httpx.AsyncHTTPTransport(uds=self.socket(envoy_config.ADMIN_SOCKET))
-        return httpx.AsyncClient(
-            transport=transport, base_url="http://envoy", trust_env=False, timeout=PATIENCE_S
-        )
+        return plain_client(uds=self.socket(envoy_config.ADMIN_SOCKET), base_url="http://envoy")
 
     @property
     def log(self) -> Path:

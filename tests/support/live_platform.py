@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from libs.common.cluster.local.shim import proc
+from tests.support.plain_http import plain_client
 from tests.support.platform_process import ROOT, PlatformProcess
 from tests.support.polling import PATIENCE_S, eventually
 from tests.support.recorded_calls import Caller
@@ -45,9 +46,6 @@ class LivePlatform(PlatformProcess):
 
     _http: httpx.AsyncClient | None = None
 
-    async def start_and_wait(self, *, within_s: float = 90.0) -> None:
-        await super().start_and_wait(within_s=within_s)
-
     @property
     def is_up(self) -> bool:
         """Whether its newest `up` has not ended."""
@@ -60,11 +58,10 @@ class LivePlatform(PlatformProcess):
         return self._http
 
     def _connect(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
+        return plain_client(
             base_url=f"http://127.0.0.1:{self.api_port}/v1",
             headers={"authorization": f"Bearer {self.key}"},
             timeout=30,
-            trust_env=False,
         )
 
     @property
@@ -211,8 +208,8 @@ class LivePlatform(PlatformProcess):
             yield caller
 
     async def slow_calls(self, deployment_ids: Collection[str], *, each: int, seconds: float) -> SlowCalls:
-        """Slow requests to each of these deployments, all of which are at work from now on. They are made
-        again where they ended before a busy machine had seen them all at work."""
+        """Slow requests to each of these deployments, all of which are at work from now on. Where they ended
+        before a busy machine had seen them all at work, they are made again and take twice as long."""
         while True:
             calls = {
                 one: [
@@ -226,6 +223,7 @@ class LivePlatform(PlatformProcess):
             if all(await at_work) and not any(call.done() for call in every):
                 return calls
             await asyncio.gather(*every)
+            seconds *= 2
 
     async def _at_work(self, deployment_id: str, requests: int, calls: "list[SlowCall]") -> bool:
         """Wait until so many requests besides ours are at work in the replicas, by their own count; false

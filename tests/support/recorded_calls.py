@@ -9,6 +9,7 @@ from typing import Self
 import httpx
 
 from libs.common.ids import new_id
+from tests.support.plain_http import plain_client
 
 PAUSE_S = 0.02
 """Between two calls of a lane: often enough to fall into every hand-over."""
@@ -76,14 +77,14 @@ class Caller:
 
     async def once(self, path: str | None = None, **how: object) -> httpx.Response:
         """One call apart from the record, on a connection of its own."""
-        async with httpx.AsyncClient(timeout=self.timeout_s, trust_env=False) as http:
+        async with plain_client(timeout=self.timeout_s) as http:
             headers = {"host": self.endpoint, **how.pop("headers", {})}
             return await http.request(
                 how.pop("method", "GET"), f"{self.base_url}{path or self.path}", headers=headers, **how
             )
 
     async def _lane(self, method: str) -> None:
-        async with httpx.AsyncClient(base_url=self.base_url, timeout=self.timeout_s, trust_env=False) as http:
+        async with plain_client(base_url=self.base_url, timeout=self.timeout_s) as http:
             while not self._stop.is_set():
                 self.calls.append(await self._call(http, method))
                 with suppress(TimeoutError):

@@ -22,7 +22,8 @@ from services.router.xds.server import DiscoveryServer
 from services.router.xds.types import Packed
 from tests.support.deployments import Storyteller
 from tests.support.envoy import EnvoyProcess
-from tests.support.polling import PATIENCE_S, eventually
+from tests.support.plain_http import plain_client
+from tests.support.polling import eventually
 from tests.support.upstream import Upstream
 
 
@@ -123,7 +124,7 @@ class Routed:
 
     async def is_listening(self) -> bool:
         try:
-            async with httpx.AsyncClient(trust_env=False, timeout=PATIENCE_S) as client:
+            async with plain_client() as client:
                 return (await client.get(self.base_url)).status_code > 0
         except httpx.HTTPError:
             return False
@@ -147,7 +148,7 @@ async def a_served(routed: Routed, *upstreams: Upstream) -> Storyteller:
     for upstream in upstreams:
         await deployment.ready(upstream.name, upstream.address)
     await eventually(lambda: routed.is_current(deployment), because="Envoy never acknowledged the endpoints")
-    async with httpx.AsyncClient(base_url=routed.base_url, trust_env=False, timeout=PATIENCE_S) as client:
+    async with plain_client(base_url=routed.base_url) as client:
         await answer_with(client, deployment, 200)
     return deployment
 

@@ -12,6 +12,7 @@ import yaml
 
 from libs.common.spec.parse import parse_spec
 from tests.support.free_ports import free_port
+from tests.support.plain_http import plain_client
 from tests.support.polling import PATIENCE_S, eventually
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -55,7 +56,7 @@ async def running(name: str, tmp_path: Path, **env: str) -> AsyncIterator[Runnin
         },
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
+        async with plain_client(base_url=f"http://127.0.0.1:{port}") as client:
             yield Running(process, client)
     finally:
         if process.returncode is None:
@@ -122,7 +123,7 @@ async def test_hello_finishes_what_runs_before_it_ends(tmp_path):
 
 async def _is_closed(hello: Running) -> bool:
     """Whether a new connection is not served."""
-    async with httpx.AsyncClient(base_url=hello.client.base_url, timeout=0.5) as newcomer:
+    async with plain_client(base_url=hello.client.base_url, timeout=0.5) as newcomer:
         try:
             await newcomer.get("/")
         except httpx.TransportError:
