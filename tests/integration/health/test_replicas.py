@@ -29,7 +29,8 @@ from libs.common.state.view import fold
 from services.health.loop import watch_cluster
 from services.health.prober import Prober
 from tests.support.deployments import Storyteller
-from tests.support.polling import PATIENCE_S, eventually
+from tests.support.plain_http import plain_client
+from tests.support.polling import eventually
 
 HELLO = Path(__file__).parents[3] / "examples" / "hello" / "app.py"
 
@@ -83,7 +84,9 @@ class Stage:
 
         async def accepts() -> bool:
             (replica,) = (await self.cluster.observe(self.deployment_id))[self.deployment_id].replicas
-            host, _, port = (replica.address or "").rpartition(":")
+            if replica.address is None:
+                return False
+            host, _, port = replica.address.rpartition(":")
             try:
                 _, writer = await asyncio.open_connection(host, int(port))
             except ConnectionRefusedError:
@@ -126,7 +129,7 @@ async def stage(jetstream_log: JetStreamLog, tmp_path: Path) -> AsyncIterator[St
 
 
 async def turn(replica: Replica, switch: str, to: str) -> None:
-    async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+    async with plain_client() as client:
         (await client.get(f"http://{replica.address}/{switch}?set={to}")).raise_for_status()
 
 
@@ -228,7 +231,7 @@ async def test_a_crash_is_told_with_its_status_and_so_is_the_restart(stage: Stag
     async with stage.watching():
         await stage.apply(template(HealthChecks(readiness=QUICK)))
         first = await stage.until(ReplicaState.RUNNING)
-        async with httpx.AsyncClient(timeout=PATIENCE_S) as client:
+        async with plain_client() as client:
             with pytest.raises(httpx.TransportError):
                 await client.get(f"http://{first.address}/crash?status=3")
         await stage.until(ReplicaState.RUNNING, attempt=1)
