@@ -322,7 +322,8 @@ class TestConsumerLost:
 
 
 class TestLatency:
-    async def test_of_a_follower_is_milliseconds(self, jetstream_log: JetStreamLog):
+    async def test_of_a_follower_is_a_few_round_trips(self, log_client: Client, jetstream_log: JetStreamLog):
+        """An event is pushed to it. Round trips to the broker take longer where the machine is busy, too."""
         heads: dict = {}
         async with aclosing(jetstream_log.follow(">")) as events:
             await anext(events)
@@ -330,8 +331,9 @@ class TestLatency:
             for _ in range(50):
                 arriving = asyncio.ensure_future(anext(events))
                 heads |= (await jetstream_log.append([claim(name("a"))], heads=heads, cause=CAUSE)).heads
-                start = asyncio.get_running_loop().time()
-                await arriving
-                waited.append(asyncio.get_running_loop().time() - start)
-        # The quicker ones: a machine that is busy with other things makes some wait.
-        assert sorted(waited)[12] < 0.02
+                trips = 0
+                while not arriving.done():
+                    await log_client.flush(timeout=PATIENCE_S)
+                    trips += 1
+                waited.append(trips)
+        assert sorted(waited)[12] < 20, waited
