@@ -14,7 +14,7 @@ from benchmarks.envoys import is_open
 from benchmarks.figure import Figure
 from benchmarks.platforms import platform
 from libs.common.clock import utc_now
-from tests.support.envoy import free_port
+from tests.support.free_ports import free_port
 from tests.support.live_platform import HELLO, Json, LivePlatform, hello
 from tests.support.polling import eventually
 

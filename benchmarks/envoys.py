@@ -10,7 +10,8 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from libs.common.log.memory import MemoryLog
-from tests.support.envoy import OPTIONS, EnvoyProcess, find_envoy, free_port
+from tests.support.envoy import OPTIONS, EnvoyProcess, find_envoy
+from tests.support.free_ports import free_port
 from tests.support.polling import eventually
 from tests.support.routed import Routed
 

@@ -10,7 +10,7 @@ from time import perf_counter
 from benchmarks.envoys import is_open
 from benchmarks.figure import AtMost, Figure
 from benchmarks.platforms import platform
-from tests.support.envoy import free_port
+from tests.support.free_ports import free_port
 from tests.support.live_platform import HELLO, LivePlatform, hello
 from tests.support.polling import eventually
 

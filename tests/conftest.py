@@ -1,6 +1,7 @@
 """Fixtures that more than one folder uses live in tests/support, one module for each idea."""
 
 pytest_plugins = [
+    "tests.support.hypothesis_profile",
     "tests.support.scheduling",
     "tests.support.clusters",
     "tests.support.envoy",

@@ -32,7 +32,7 @@ class Heard:
         self.everything += changed.everything
 
     async def hear(self, deployment_id: str = DEPLOYMENT) -> None:
-        await eventually(lambda: deployment_id in self.deployment_ids, within_s=20)
+        await eventually(lambda: deployment_id in self.deployment_ids)
         self.deployment_ids.clear()
 
     async def grow_quiet(self) -> None:
@@ -43,7 +43,7 @@ class Heard:
             await let_time_pass(3 * CALM_S)
             return not self.deployment_ids
 
-        await eventually(is_quiet, within_s=20)
+        await eventually(is_quiet)
 
 
 @asynccontextmanager

@@ -10,7 +10,7 @@ from libs.common.bus.jetstream_entries import JetStreamEntries
 from libs.common.errors import LogUnavailable
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 
 def entries_of(client, **how):
@@ -84,7 +84,7 @@ async def test_a_broker_that_goes_away_in_between_changes_nothing(tmp_path):
     try:
         async with connected(broker.url) as client:
             await make_fresh(client)
-            entries = entries_of(client, attempt_s=0.2)
+            entries = entries_of(client, deadline_s=PATIENCE_S, attempt_s=0.2)
             first = await entries.put("a", b"one", after=0)
             broker.kill()
             putting = asyncio.ensure_future(entries.put("a", b"two", after=first))

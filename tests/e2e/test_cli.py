@@ -7,6 +7,7 @@ import yaml
 
 from tests.support.live_platform import hello
 from tests.support.platform_process import ROOT
+from tests.support.polling import eventually
 
 NOT_FOUND, VALIDATION, AUTH = 4, 5, 3
 
@@ -89,11 +90,17 @@ async def test_the_spec_of_the_example_is_served(shared_platform):
 
 async def test_a_spec_that_never_becomes_ready_fails_with_its_reason(shared_platform, spec_file):
     checks = {"readiness": {"path": "/ready", "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 1}}
-    ended = await shared_platform.cli(
-        "deploy", "-f", spec_file(hello("cli-never", checks=checks, START_SECONDS="3600")), "--timeout", "6"
-    )
+    config = hello("cli-never", checks=checks, START_SECONDS="3600")
+    deployment_id = await shared_platform.submit(config)
+
+    async def has_failed_a_check() -> bool:
+        instances = await shared_platform.instances(deployment_id)
+        return any("readiness" in (instance["stateMessage"] or "") for instance in instances)
+
+    await eventually(has_failed_a_check)
+    ended = await shared_platform.cli("deploy", "-f", spec_file(config), "--timeout", "2")
     assert ended.returncode == 1
-    assert "not done after 6 s" in ended.stderr
+    assert "not done after 2 s" in ended.stderr
     assert "readiness" in ended.stderr
 
 

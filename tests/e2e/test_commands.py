@@ -11,7 +11,7 @@ import pytest
 from libs.common.ids import new_id
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.platform_process import ROOT
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def test_a_structured_command_deletes(shared_platform, bus):
         "datacontenttype": "application/json",
         "data": {"deploymentId": deployment_id},
     }
-    await bus.jetstream().publish(
+    await bus.jetstream(timeout=PATIENCE_S).publish(
         "commands.default.deployment.delete",
         json.dumps(event).encode(),
         headers={"content-type": "application/cloudevents+json"},
@@ -106,7 +106,7 @@ async def _publish(bus, verb: str, command_id: str, data: dict) -> None:
         "ce-type": f"specstream.deployment.{verb}",
         "content-type": "application/json",
     }
-    await bus.jetstream().publish(
+    await bus.jetstream(timeout=PATIENCE_S).publish(
         f"commands.default.deployment.{verb}", json.dumps(data).encode(), headers=headers
     )
 

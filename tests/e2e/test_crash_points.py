@@ -87,7 +87,7 @@ async def test_a_sentence_ends_one_process_once(platform, points):
     deployment_id = await platform.deploy(hello(name, replicas=2, checks=checks))
     pids = await platform.replica_pids(deployment_id)
     before = await _ordered(platform, points)
-    async with platform.calling(deployment_id) as caller:
+    async with platform.calling(deployment_id, allows_repeats=True) as caller:
         answer = await caller.once("/live?set=off")
         sentenced = answer.headers["x-specstream-replica"]
 

@@ -65,18 +65,10 @@ async def test_nothing_is_lost_while_the_router_is_held(platform: LivePlatform):
 
 async def test_a_slow_response_survives_all_of_it(platform: LivePlatform):
     deployments = await _deploy_all(platform)
-    slow = {
-        change: [
-            asyncio.create_task(platform.caller(deployments[change]).once(f"/slow?seconds={SLOW_S}"))
-            for _ in range(4)
-        ]
-        for change in CHANGES
-    }
-    for deployment_id in deployments.values():
-        await platform.at_work(deployment_id, 4)
+    slow = await platform.slow_calls(deployments.values(), each=4, seconds=SLOW_S)
     await _change_all(platform, deployments)
-    for change, tasks in slow.items():
-        statuses = [answer.status_code for answer in await asyncio.gather(*tasks)]
+    for change, deployment_id in deployments.items():
+        statuses = [answer.status_code for answer in await asyncio.gather(*slow[deployment_id])]
         assert statuses == [200] * 4, change
     await _done(platform, deployments)
 

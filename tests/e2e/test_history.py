@@ -6,10 +6,9 @@ Every event has its cause (promise 8).
 import asyncio
 import json
 
-import httpx
-
 from tests.support.live_platform import LivePlatform, hello
-from tests.support.polling import eventually
+from tests.support.plain_http import plain_client
+from tests.support.polling import PATIENCE_S, eventually
 
 
 async def test_every_spec_is_in_the_history_newest_first(shared_platform):
@@ -50,7 +49,7 @@ async def test_events_are_read_by_pages_and_followed_without_gap_or_repeat(share
     try:
         await shared_platform.deploy(hello("followed", VERSION="2"))
         await shared_platform.delete(deployment_id)
-        streamed = await asyncio.wait_for(following, 60)
+        streamed = await asyncio.wait_for(following, PATIENCE_S)
     finally:
         following.cancel()
     everything = await shared_platform.events(deployment_id)
@@ -61,7 +60,7 @@ async def _follow(platform: LivePlatform, deployment_id: str, *, after: int) -> 
     """Events until the deployment is removed; hangs up after each third one and takes up by its id."""
     found: list[dict] = []
     last = after
-    async with httpx.AsyncClient(timeout=60, trust_env=False, headers=platform.http.headers) as http:
+    async with plain_client(headers=platform.http.headers) as http:
         while True:
             headers = {"accept": "text/event-stream", "last-event-id": str(last)}
             count = 0

@@ -54,8 +54,8 @@ async def _is_as_the_log_says(platform: LivePlatform, history: LongHistory) -> N
     for deployment_id, spec_id in history.newest.items():
         spec = await platform.settled(deployment_id)
         assert spec["id"] == spec_id
-        replicas = len(platform.replica_processes(deployment_id))
-        assert replicas == (1 if deployment_id in history.running else 0)
+        replicas = await platform.replica_pids(deployment_id)
+        assert len(replicas) == (1 if deployment_id in history.running else 0)
         async with platform.caller(deployment_id) as caller:
             if deployment_id in history.running:
                 await eventually(lambda caller=caller: caller.served)

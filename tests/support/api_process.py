@@ -12,7 +12,8 @@ from pathlib import Path
 
 import httpx
 
-from tests.support.envoy import free_port
+from tests.support.free_ports import free_port
+from tests.support.plain_http import plain_client
 from tests.support.polling import PATIENCE_S, eventually
 from tests.support.rest import KEY
 
@@ -45,7 +46,7 @@ class ApiProcess:
 
     def client(self) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {KEY}"}
-        return httpx.AsyncClient(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=30)
+        return plain_client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=30)
 
 
 @asynccontextmanager

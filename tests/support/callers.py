@@ -9,6 +9,8 @@ from dataclasses import dataclass, field
 
 import httpx
 
+from tests.support.plain_http import plain_client
+
 
 @dataclass
 class Calls:
@@ -32,7 +34,7 @@ async def callers(base_url: str, host: str, *, clients: int = 8, method: str = "
     calls, stop = Calls(), asyncio.Event()
 
     async def call() -> None:
-        async with httpx.AsyncClient(base_url=base_url, trust_env=False, timeout=30) as client:
+        async with plain_client(base_url=base_url, timeout=30) as client:
             while not stop.is_set():
                 try:
                     response = await client.request(method, "/", headers={"host": host}, content=b"x" * 100)

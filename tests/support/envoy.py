@@ -14,7 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from libs.supervisor import envoy_config, ports
+from libs.supervisor import envoy_config
+from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -28,11 +29,6 @@ def find_envoy() -> str | None:
     installed = ROOT / ".envoy" / "bin" / "envoy"
     candidates = (os.environ.get("ENVOY_BIN"), str(installed), shutil.which("envoy"))
     return next((c for c in candidates if c and Path(c).is_file()), None)
-
-
-def free_port() -> int:
-    """None that the kernel gives to outgoing connections, which could take it before it is listened on."""
-    return ports.pick()
 
 
 @dataclass
@@ -79,8 +75,7 @@ class EnvoyProcess:
 
     def admin(self) -> httpx.AsyncClient:
         """A client of its admin interface."""
-        transport = httpx.AsyncHTTPTransport(uds=self.socket(envoy_config.ADMIN_SOCKET))
-        return httpx.AsyncClient(transport=transport, base_url="http://envoy", trust_env=False)
+        return plain_client(uds=self.socket(envoy_config.ADMIN_SOCKET), base_url="http://envoy")
 
     @property
     def log(self) -> Path:

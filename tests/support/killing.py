@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from tests.support.live_platform import LivePlatform, hello
+from tests.support.live_platform import LivePlatform, SlowCall, hello
 from tests.support.polling import eventually, let_time_pass
 from tests.support.recorded_calls import Call, Caller
 
@@ -85,7 +85,7 @@ class Killing:
     async def _update(self) -> None:
         self.deployment_id = await self.platform.deploy(self._config(1))
         async with self.platform.calling(self.deployment_id) as caller:
-            slow = await self._slow_calls(caller)
+            slow = await self._slow_calls()
             killing = asyncio.create_task(self._kill())
             self.asked_at = self._now()
             await self.platform.submit(self._config(2))
@@ -99,7 +99,7 @@ class Killing:
         first = await self.platform.spec(self.deployment_id)
         await self.platform.deploy(self._config(2))
         async with self.platform.calling(self.deployment_id) as caller:
-            slow = await self._slow_calls(caller)
+            slow = await self._slow_calls()
             killing = asyncio.create_task(self._kill())
             self.asked_at = self._now()
             # Safe to be asked twice, as a submission is: what is in force already registers nothing.
@@ -116,7 +116,7 @@ class Killing:
     async def _delete(self) -> None:
         self.deployment_id = await self.platform.deploy(self._config(1))
         async with self.platform.calling(self.deployment_id) as caller:
-            slow = await self._slow_calls(caller)
+            slow = await self._slow_calls()
             killing = asyncio.create_task(self._kill())
             self.asked_at = self._now()
             await self.platform.delete(self.deployment_id)
@@ -133,13 +133,12 @@ class Killing:
         assert types.count("DeploymentDeleted") == 1
         self._judge(caller)
 
-    async def _slow_calls(self, caller: Caller) -> list["asyncio.Task[httpx.Response]"]:
+    async def _slow_calls(self) -> list[SlowCall]:
         """Two requests that are at work from now on, on replicas that the operation ends."""
-        calls = [asyncio.create_task(caller.once(f"/slow?seconds={SLOW_S}")) for _ in range(2)]
-        await self.platform.at_work(self.deployment_id, 2)
-        return calls
+        calls = await self.platform.slow_calls([self.deployment_id], each=2, seconds=SLOW_S)
+        return calls[self.deployment_id]
 
-    async def _all_answered(self, slow: list["asyncio.Task[httpx.Response]"]) -> None:
+    async def _all_answered(self, slow: list[SlowCall]) -> None:
         for answer in await asyncio.gather(*slow, return_exceptions=True):
             if isinstance(answer, httpx.TransportError):
                 assert self.cell.part == "envoy", f"a slow request is lost: {answer!r}"

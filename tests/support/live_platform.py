@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,7 @@ import httpx
 import pytest
 
 from libs.common.cluster.local.shim import proc
+from tests.support.plain_http import plain_client
 from tests.support.platform_process import ROOT, PlatformProcess
 from tests.support.polling import PATIENCE_S, eventually
 from tests.support.recorded_calls import Caller
@@ -22,6 +23,9 @@ HELLO = ROOT / "examples" / "hello" / "app.py"
 RETRIED = {500, 502, 503, 504}
 
 Json = dict[str, Any]
+SlowCall = asyncio.Task[httpx.Response]
+SlowCalls = dict[str, list[SlowCall]]
+"""By deployment."""
 
 
 def hello(name: str, *, replicas: int = 1, checks: Json | None = None, **env: str) -> Json:
@@ -42,9 +46,6 @@ class LivePlatform(PlatformProcess):
 
     _http: httpx.AsyncClient | None = None
 
-    async def start_and_wait(self, *, within_s: float = 90.0) -> None:
-        await super().start_and_wait(within_s=within_s)
-
     @property
     def is_up(self) -> bool:
         """Whether its newest `up` has not ended."""
@@ -57,11 +58,10 @@ class LivePlatform(PlatformProcess):
         return self._http
 
     def _connect(self) -> httpx.AsyncClient:
-        return httpx.AsyncClient(
+        return plain_client(
             base_url=f"http://127.0.0.1:{self.api_port}/v1",
             headers={"authorization": f"Bearer {self.key}"},
             timeout=30,
-            trust_env=False,
         )
 
     @property
@@ -207,16 +207,36 @@ class LivePlatform(PlatformProcess):
             await eventually(lambda: caller.served, because="no call is served")
             yield caller
 
-    async def at_work(self, deployment_id: str, requests: int) -> None:
-        """Wait until so many requests besides ours are at work in the replicas, by their own count."""
+    async def slow_calls(self, deployment_ids: Collection[str], *, each: int, seconds: float) -> SlowCalls:
+        """Slow requests to each of these deployments, all of which are at work from now on. Where they ended
+        before a busy machine had seen them all at work, they are made again and take twice as long."""
+        while True:
+            calls = {
+                one: [
+                    asyncio.create_task(self.caller(one).once(f"/slow?seconds={seconds}"))
+                    for _ in range(each)
+                ]
+                for one in deployment_ids
+            }
+            every = [call for some in calls.values() for call in some]
+            at_work = asyncio.gather(*(self._at_work(one, each, every) for one in calls))
+            if all(await at_work) and not any(call.done() for call in every):
+                return calls
+            await asyncio.gather(*every)
+            seconds *= 2
+
+    async def _at_work(self, deployment_id: str, requests: int, calls: "list[SlowCall]") -> bool:
+        """Wait until so many requests besides ours are at work in the replicas, by their own count; false
+        when one of the calls has ended before."""
         caller, counts = self.caller(deployment_id), {}
 
         async def is_so() -> bool:
             answer = await caller.once("/running")
             counts[answer.headers["x-specstream-replica"]] = answer.json()["running"] - 1
-            return sum(counts.values()) >= requests
+            return sum(counts.values()) >= requests or any(call.done() for call in calls)
 
         await eventually(is_so, because=f"not all requests are at work: {counts}")
+        return sum(counts.values()) >= requests
 
     def replica_processes(self, deployment_id: str) -> dict[str, list[int]]:
         """The processes that lead a replica, by replica: one each, if all is well."""

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from libs.supervisor import ports
+from tests.support.free_ports import free_port
 from tests.support.nats_process import NatsProcess
 
 SERVERS = 3
@@ -14,7 +14,7 @@ SERVERS = 3
 def nats_cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[NatsProcess, ...]]:
     """The servers, running; `replicas=3` may still need a moment until a leader is elected."""
     directory = tmp_path_factory.mktemp("nats-cluster")
-    routes = [ports.pick() for _ in range(SERVERS)]
+    routes = [free_port() for _ in range(SERVERS)]
     listed = ", ".join(f"nats-route://127.0.0.1:{port}" for port in routes)
     servers = tuple(
         NatsProcess(

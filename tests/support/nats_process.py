@@ -7,9 +7,9 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from libs.common.clock import monotonic
+from tests.support.free_ports import free_port
 from tests.support.polling import PATIENCE_S
 
 
@@ -27,17 +27,15 @@ class NatsProcess:
 
     directory: holds its configuration, log and store, across restarts. config: more of its configuration.
     store: where the streams lie, if not in the directory.
-    The port is a free one that the server picks at its first start and keeps.
+    It keeps its port.
     """
 
-    def __init__(
-        self, directory: Path, *, config: str = "", port: int = -1, store: Path | None = None
-    ) -> None:
+    def __init__(self, directory: Path, *, config: str = "", store: Path | None = None) -> None:
         self._directory = directory
         self._store = store or directory / "store"
         self._config = config
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = port
+        self.port = free_port()
 
     @property
     def url(self) -> str:
@@ -58,7 +56,7 @@ class NatsProcess:
         self._directory.mkdir(parents=True, exist_ok=True)
         configuration = self._directory / "nats.conf"
         configuration.write_text(
-            f"host: 127.0.0.1\nport: {self.port}\nports_file_dir: {json.dumps(str(self._directory))}\n"
+            f"host: 127.0.0.1\nport: {self.port}\n"
             f"jetstream {{ store_dir: {json.dumps(str(self._store))}, sync_interval: always,"
             f" max_file_store: 1000TB }}"
             f"\n{self._config}\n"
@@ -87,20 +85,9 @@ class NatsProcess:
             self._process.wait(timeout=PATIENCE_S)
 
     def _is_ready(self) -> bool:
-        if self.port == -1 and not self._learn_port():
-            return False
         try:
             with socket.create_connection(("127.0.0.1", self.port), timeout=1) as connection:
                 greeting = connection.makefile().readline()
         except OSError:
             return False
         return greeting.startswith("INFO ") and json.loads(greeting[5:]).get("jetstream", False)
-
-    def _learn_port(self) -> bool:
-        assert self._process
-        try:
-            ports = json.loads(next(self._directory.glob(f"*_{self._process.pid}.ports")).read_text())
-        except (StopIteration, json.JSONDecodeError):
-            return False
-        self.port = urlsplit(ports["nats"][0]).port or -1
-        return self.port != -1

@@ -17,6 +17,8 @@ from urllib.parse import urlsplit
 import nats
 import pytest
 from nats.aio.client import Client
+from nats.errors import TimeoutError as NoAnswer
+from nats.js.errors import NotFoundError
 
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.provision import CannotProvision, provision
@@ -103,8 +105,14 @@ async def make_fresh(client: Client, *, replicas: int = 1) -> None:
     """Every stream empty and provisioned, whatever was there."""
     # Not longer: a request that comes before there is a leader is never answered, and has to be made again.
     jetstream = client.jetstream(timeout=10)
-    for stream in await jetstream.streams_info():
-        await jetstream.delete_stream(stream.config.name)
+
+    async def is_empty() -> bool:
+        try:
+            for stream in await jetstream.streams_info():
+                await jetstream.delete_stream(stream.config.name)
+        except (NoAnswer, NotFoundError):
+            return False
+        return True
 
     async def is_provisioned() -> bool:
         try:
@@ -114,6 +122,7 @@ async def make_fresh(client: Client, *, replicas: int = 1) -> None:
             return False
         return True
 
+    await eventually(is_empty)
     await eventually(is_provisioned)
 
 

@@ -10,6 +10,7 @@ from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NoAnswer
 
 from tests.support.platform_process import SERVICES, PlatformProcess
+from tests.support.polling import PATIENCE_S
 
 
 @asynccontextmanager
@@ -24,6 +25,7 @@ async def connected_as(platform: PlatformProcess, user: str) -> AsyncIterator[Cl
         nkeys_seed=str(platform.home / "nats" / f"{user}.nk"),
         inbox_prefix=f"_INBOX_{user}" if user in SERVICES else "_INBOX",
         allow_reconnect=False,
+        connect_timeout=PATIENCE_S,
         error_cb=on_error,
     )
     try:

@@ -8,7 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from libs.supervisor import ports
+from tests.support.free_ports import free_port
 from tests.support.polling import PATIENCE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,9 +25,7 @@ class PlatformProcess:
 
     def __init__(self, home: Path, **environment: str) -> None:
         self.home = home.resolve()
-        self.api_port, self.edge_port = ports.pick(), ports.pick()
-        while self.edge_port == self.api_port:
-            self.edge_port = ports.pick()
+        self.api_port, self.edge_port = free_port(), free_port()
         self.environment = {
             "SPECSTREAM_HOME": str(self.home),
             "SPECSTREAM_API_PORT": str(self.api_port),

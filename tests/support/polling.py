@@ -4,7 +4,7 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
 
-PATIENCE_S = 60.0
+PATIENCE_S = 120.0
 """For anything that takes a moment on a machine with nothing else to do. It ends only a wait that is in vain,
 so it is long: other work may keep the machine busy."""
 

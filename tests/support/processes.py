@@ -50,8 +50,12 @@ def pids_below(directory: Path) -> list[int]:
     return sorted({*shim_pids(directory), *(pid for pid in proc.pids() if _works_in(pid, directory))})
 
 
-def parent(pid: int) -> int:
-    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+def parent(pid: int) -> int | None:
+    """None when it has ended."""
+    try:
+        return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+    except (FileNotFoundError, ProcessLookupError):
+        return None
 
 
 def pss_kib(pid: int) -> int:

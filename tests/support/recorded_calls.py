@@ -8,6 +8,9 @@ from typing import Self
 
 import httpx
 
+from libs.common.ids import new_id
+from tests.support.plain_http import plain_client
+
 PAUSE_S = 0.02
 """Between two calls of a lane: often enough to fall into every hand-over."""
 
@@ -35,13 +38,15 @@ class Caller:
     """Calls an endpoint from `async with` to its end, GET and POST by turns of its lanes.
 
     The connection goes to the edge port and the host into the header: no resolver needs to know it. The
-    last call of each lane is let finish.
+    last call of each lane is let finish. allows_repeats: whether a POST may be tried elsewhere that a replica
+    has died over; the caller of one that may not hears of that death.
     """
 
     endpoint: str
     path: str = "/"
     lanes: int = 2
     timeout_s: float = 30.0
+    allows_repeats: bool = False
     calls: list[Call] = field(default_factory=list)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
@@ -72,14 +77,14 @@ class Caller:
 
     async def once(self, path: str | None = None, **how: object) -> httpx.Response:
         """One call apart from the record, on a connection of its own."""
-        async with httpx.AsyncClient(timeout=self.timeout_s, trust_env=False) as http:
+        async with plain_client(timeout=self.timeout_s) as http:
             headers = {"host": self.endpoint, **how.pop("headers", {})}
             return await http.request(
                 how.pop("method", "GET"), f"{self.base_url}{path or self.path}", headers=headers, **how
             )
 
     async def _lane(self, method: str) -> None:
-        async with httpx.AsyncClient(base_url=self.base_url, timeout=self.timeout_s, trust_env=False) as http:
+        async with plain_client(base_url=self.base_url, timeout=self.timeout_s) as http:
             while not self._stop.is_set():
                 self.calls.append(await self._call(http, method))
                 with suppress(TimeoutError):
@@ -87,10 +92,13 @@ class Caller:
 
     async def _call(self, http: httpx.AsyncClient, method: str) -> Call:
         clock = asyncio.get_running_loop().time
+        headers = {"host": self.endpoint}
+        if method == "POST" and self.allows_repeats:
+            headers["idempotency-key"] = new_id()
         sent = clock()
         try:
             response = await http.request(
-                method, self.path, headers={"host": self.endpoint}, content=b"x" if method == "POST" else None
+                method, self.path, headers=headers, content=b"x" if method == "POST" else None
             )
         except httpx.HTTPError as error:
             return Call(method, sent, clock(), None, error=repr(error))

@@ -11,7 +11,7 @@ from libs.common import loopback
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
-from services.router.draining import PATIENCE_S
+from services.router.draining import PATIENCE_S as ENVOY_PATIENCE_S
 from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
 from services.router.loop import DrainLoop, StatusLoop
@@ -22,6 +22,7 @@ from services.router.xds.server import DiscoveryServer
 from services.router.xds.types import Packed
 from tests.support.deployments import Storyteller
 from tests.support.envoy import EnvoyProcess
+from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
 from tests.support.upstream import Upstream
 
@@ -86,7 +87,7 @@ class Routed:
     deadline_s: float = 30.0
     settle_s: float = 0.1
     upload_deadline_s: float = 600.0
-    patience_s: float = PATIENCE_S
+    patience_s: float = ENVOY_PATIENCE_S
     clock: Clock = utc_now
     ticks: Ticks = monotonic
     router: RouterUnderTest | None = None
@@ -123,7 +124,7 @@ class Routed:
 
     async def is_listening(self) -> bool:
         try:
-            async with httpx.AsyncClient(trust_env=False) as client:
+            async with plain_client() as client:
                 return (await client.get(self.base_url)).status_code > 0
         except httpx.HTTPError:
             return False
@@ -147,7 +148,7 @@ async def a_served(routed: Routed, *upstreams: Upstream) -> Storyteller:
     for upstream in upstreams:
         await deployment.ready(upstream.name, upstream.address)
     await eventually(lambda: routed.is_current(deployment), because="Envoy never acknowledged the endpoints")
-    async with httpx.AsyncClient(base_url=routed.base_url, trust_env=False) as client:
+    async with plain_client(base_url=routed.base_url) as client:
         await answer_with(client, deployment, 200)
     return deployment
 

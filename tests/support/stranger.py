@@ -2,7 +2,8 @@
 is run by the system's own Python as a user who may read nothing of ours.
 
 Reads from stdin a list of doors, `[["tcp", "127.0.0.1", port] | ["unix", path], what is said in base64]`;
-prints for each what was answered within a second, in base64, or `{"refused": the error}`.
+prints for each what was answered until the door was closed, in base64, or `{"refused": the error}`. Only at a
+door that stays open it waits in vain, for as long as `WITHIN_S`.
 """
 
 import base64
@@ -11,7 +12,7 @@ import socket
 import sys
 from typing import Any
 
-WITHIN_S = 1.0
+WITHIN_S = 5.0
 
 
 def knock(door: list[Any], said: bytes) -> Any:

@@ -6,7 +6,6 @@ from datetime import UTC, datetime, timedelta
 from enum import Enum
 from typing import Any
 
-from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel
 
@@ -18,15 +17,6 @@ from libs.common.machine_types import MACHINE_TYPES
 from libs.common.spec.model import Spec
 from libs.common.spec.parse import parse_spec
 from libs.common.spec.text import HOP_BY_HOP, is_secret_reference
-
-settings.register_profile(
-    "specstream",
-    deadline=None,  # a busy machine is not a failure
-    max_examples=60,
-    print_blob=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-settings.load_profile("specstream")
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 

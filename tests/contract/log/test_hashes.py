@@ -165,7 +165,7 @@ def test_other_programs_can_compute_it():
     assert envelope_hash("2:ab", "events.p.k.i.T", headers, b"{}") == f"2:{by_hand}"
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=30)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)
 @given(text=st.text(st.characters(codec="utf-8"), max_size=20))
 async def test_whatever_a_cause_says_is_covered_as_it_is_stored(any_log: AnyLog, text: str):
     end = await any_log.last_sequence()

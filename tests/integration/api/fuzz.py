@@ -18,7 +18,7 @@ from services.api.app import serve_rest
 from services.api.edge.rest import make_rest
 from services.api.edge.routes.context import Api
 from services.api.settings import Settings
-from tests.support.envoy import free_port
+from tests.support.free_ports import free_port
 from tests.support.polling import PATIENCE_S, eventually
 from tests.support.rest import EDGE_PORT, KEY, a_config, running_api
 

@@ -21,7 +21,7 @@ from tests.support.dying_service import order_of
 from tests.support.event_logs import registered
 from tests.support.killing import choose_seed
 from tests.support.nats_server import NatsEndpoint
-from tests.support.polling import eventually, let_time_pass
+from tests.support.polling import PATIENCE_S, eventually, let_time_pass
 from tests.support.requester import Requester
 from tests.support.rest import a_config
 
@@ -289,7 +289,7 @@ async def test_commands_take_effect_in_their_order_whatever_dies(
         await apis.kill()
         await apis.start()
     await publishing
-    await requester.answer(wanted[-1][0], within_s=90)
+    await requester.answer(wanted[-1][0], within_s=3 * PATIENCE_S)
     assert await registered(log_client) == wanted
 
 

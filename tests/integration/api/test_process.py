@@ -210,8 +210,11 @@ async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(tmp_path: Pa
             streaming = asyncio.ensure_future(events(http, 4))
             broker.kill()
             waiting = asyncio.ensure_future(submit(http, replicas=2))
-            named = (await http.get("/v1/health")).json()["details"]["notReady"]
-            assert "log" in named
+
+            async def the_log_is_named() -> bool:
+                return "log" in (await http.get("/v1/health")).json()["details"]["notReady"]
+
+            await eventually(the_log_is_named)
             assert (await http.get(f"/v1/deployments/{deployment_id}")).status_code == 200
             broker.start()
             assert await waiting == deployment_id

@@ -59,19 +59,19 @@ async def test_a_killed_service_reads_what_lives_from_its_snapshot_and_the_rest_
     snapshot = tmp_path / "views" / "autoscaler.snapshot"
 
     autoscaler.start()
-    await eventually(snapshot.exists, within_s=30)
+    await eventually(snapshot.exists)
     assert not said(tmp_path, "views read")
     autoscaler.end(signal.SIGKILL)
 
     await tell(jetstream_log, [new_id()], DeploymentCreated(name="late"))
     autoscaler.start()
-    await eventually(lambda: len(said(tmp_path, "caught up")) == 2, within_s=30)
+    await eventually(lambda: len(said(tmp_path, "caught up")) == 2)
     assert [line["deployments"] for line in said(tmp_path, "views read")] == [LIVING]
     assert said(tmp_path, "caught up")[-1]["deployments"] == LIVING + 1
     autoscaler.end(signal.SIGKILL)
 
     snapshot.write_bytes(snapshot.read_bytes()[:-100])
     autoscaler.start()
-    await eventually(lambda: len(said(tmp_path, "caught up")) == 3, within_s=30)
+    await eventually(lambda: len(said(tmp_path, "caught up")) == 3)
     assert len(said(tmp_path, "the snapshot of views is not used")) == 1
     assert said(tmp_path, "caught up")[-1]["deployments"] == LIVING + 1

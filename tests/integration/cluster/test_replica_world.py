@@ -139,9 +139,8 @@ async def test_a_replica_keeps_at_most_its_newest_log(local_world):
     command = "i=0; while [ $i -lt 60 ]; do head -c 1000000 /dev/zero | tr '\\0' x; echo; i=$((i+1)); done"
     (replica,) = await started(local_world, of=template("sh", "-c", f"{command}; echo last; exec sleep 1000"))
     log = local_world.root / "deployments" / DEPLOYMENT / replica.replica_id / "log"
-    await eventually(
-        lambda: log.stat().st_size > 60_000_000 and log.stat().st_blocks * 512 < 42_000_000, within_s=30
-    )
+    whole = 60 * len("x" * 1_000_000 + "\n") + len("last\n")
+    await eventually(lambda: log.stat().st_size == whole and log.stat().st_blocks * 512 < 42_000_000)
     kept = await messages(local_world.cluster)
     assert kept[-1] == "last"
     assert 30_000_000 < sum(map(len, kept)) < 42_000_000

@@ -11,7 +11,7 @@ async def test_the_api_says_so_and_catches_up_by_itself(tmp_path, make_disk):
     disk = make_disk(tmp_path / "home" / "api", mib=4)
     async with running_api(tmp_path / "home", MemoryLog(source="specstream/api")) as running:
         projector = running.api.projector
-        projector.visible_timeout_s = 2.0
+        projector.visible_timeout_s = 5.0
         await running.submit(a_config(name="before"))
         disk.fill()
         answers = []

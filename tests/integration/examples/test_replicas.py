@@ -1,7 +1,6 @@
 """The sample replicas do what their specs and tables say, started as a cluster starts them."""
 
 import asyncio
-import socket
 import sys
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
@@ -12,6 +11,8 @@ import pytest
 import yaml
 
 from libs.common.spec.parse import parse_spec
+from tests.support.free_ports import free_port
+from tests.support.plain_http import plain_client
 from tests.support.polling import PATIENCE_S, eventually
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -41,9 +42,7 @@ class Running:
 @asynccontextmanager
 async def running(name: str, tmp_path: Path, **env: str) -> AsyncIterator[Running]:
     spec = parse_spec(yaml.safe_load((EXAMPLES / name / "specstream.yaml").read_text()))
-    with socket.socket() as chosen:
-        chosen.bind(("127.0.0.1", 0))
-        port = chosen.getsockname()[1]
+    port = free_port()
     process = await asyncio.create_subprocess_exec(
         *spec.command or (),
         cwd=tmp_path,
@@ -57,7 +56,7 @@ async def running(name: str, tmp_path: Path, **env: str) -> AsyncIterator[Runnin
         },
     )
     try:
-        async with httpx.AsyncClient(base_url=f"http://127.0.0.1:{port}", timeout=PATIENCE_S) as client:
+        async with plain_client(base_url=f"http://127.0.0.1:{port}") as client:
             yield Running(process, client)
     finally:
         if process.returncode is None:
@@ -79,9 +78,10 @@ async def test_hello_says_who_it_is_and_turns_its_checks_off_and_on(tmp_path):
 
 
 async def test_hello_takes_its_time_to_become_ready(tmp_path):
-    async with running("hello", tmp_path, START_SECONDS="0.5") as hello:
+    async with running("hello", tmp_path, START_SECONDS="3600") as hello:
         await eventually(lambda: hello.answers("/live"))
         assert await hello.status("/ready") == 503
+    async with running("hello", tmp_path, START_SECONDS="0.5") as hello:
         await eventually(lambda: hello.answers("/ready"))
 
 
@@ -102,13 +102,33 @@ async def test_hello_crashes_with_the_status_it_is_given(tmp_path):
 
 
 async def test_hello_finishes_what_runs_before_it_ends(tmp_path):
+    is_sent = asyncio.Event()
+
+    async def body():
+        await is_sent.wait()
+        yield b"x"
+
     async with running("hello", tmp_path) as hello:
         await eventually(lambda: hello.answers("/ready"))
-        slow = asyncio.ensure_future(hello.client.get("/slow", params={"seconds": 0.5}))
-        await eventually(lambda: _requests_running(hello, 2), because="the slow request never began")
+        unfinished = hello.client.post("/echo", content=body(), headers={"content-length": "1"})
+        answering = asyncio.ensure_future(unfinished)
+        await eventually(lambda: _requests_running(hello, 2), because="the unfinished request never began")
         hello.process.terminate()
-        assert (await slow).status_code == 200
+        await eventually(lambda: _is_closed(hello))
+        assert hello.process.returncode is None
+        is_sent.set()
+        assert (await answering).json()["body"] == "x"
         assert await hello.process.wait() == 0
+
+
+async def _is_closed(hello: Running) -> bool:
+    """Whether a new connection is not served."""
+    async with plain_client(base_url=hello.client.base_url, timeout=0.5) as newcomer:
+        try:
+            await newcomer.get("/")
+        except httpx.TransportError:
+            return True
+    return False
 
 
 async def _requests_running(hello: Running, count: int) -> bool:
@@ -117,11 +137,12 @@ async def _requests_running(hello: Running, count: int) -> bool:
 
 
 async def test_the_model_is_loaded_before_the_checks_succeed(tmp_path):
-    async with running("health-checks", tmp_path, LOAD_SECONDS="1.5", MODEL_VERSION="2") as model:
+    async with running("health-checks", tmp_path, LOAD_SECONDS="3600") as model:
         await eventually(lambda: model.answers("/liveness/"))
         assert await model.status("/startup/") == 503
         assert await model.status("/readiness/") == 503
         assert (await model.client.post("/predict/")).status_code == 503
+    async with running("health-checks", tmp_path, LOAD_SECONDS="0.5", MODEL_VERSION="2") as model:
         await eventually(lambda: model.answers("/readiness/"))
         assert await model.status("/startup/") == 200
         answer = (await model.client.post("/predict/", json={"text": "great, thanks!"})).json()

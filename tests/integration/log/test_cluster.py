@@ -16,7 +16,7 @@ from tests.support.names import CAUSE, claim, name, release
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
 from tests.support.plain_subscriber import assert_heard_exactly, listening
-from tests.support.polling import PATIENCE_S, eventually
+from tests.support.polling import eventually
 
 
 @pytest.fixture
@@ -33,7 +33,7 @@ async def clients(nats_cluster: tuple[NatsProcess, ...]) -> AsyncIterator[list[C
                 return False
             return True
 
-        await eventually(is_ready, within_s=2 * PATIENCE_S, every_s=0.5)
+        await eventually(is_ready, every_s=0.5)
         yield [first, second, third]
 
 

@@ -79,7 +79,7 @@ async def connect(server: NatsProcess, seeds: dict[str, Path]) -> Connect:
 
 async def test_an_appender_can_do_all_that_the_log_promises(connect: Connect):
     async with connect("writer") as client:
-        log = JetStreamLog(client, source="specstream/writer", deadline_s=5)
+        log = JetStreamLog(client, source="specstream/writer")
         draft = claim(name("a"))
         first = await log.append([draft], heads={}, cause=CAUSE)
         assert await log.append([draft], heads={}, cause=CAUSE) == first
@@ -89,12 +89,12 @@ async def test_an_appender_can_do_all_that_the_log_promises(connect: Connect):
 
 async def test_a_reader_can_load_read_and_follow(connect: Connect):
     async with connect("writer") as client:
-        log = JetStreamLog(client, source="specstream/writer", deadline_s=5)
+        log = JetStreamLog(client, source="specstream/writer")
         for start in range(0, 1500, 500):
             drafts = [claim(name(f"n{n}")) for n in range(start, start + 500)]
             await log.append(drafts, heads={}, cause=CAUSE)
     async with connect("reader") as client:
-        log = JetStreamLog(client, source="specstream/reader", deadline_s=5, consumers=names_of("reader"))
+        log = JetStreamLog(client, source="specstream/reader", consumers=names_of("reader"))
         assert len((await log.load(select(kind="name"))).events) == 1500
         assert len([event async for event in log.read(">")]) == 1500
         assert await log.sequence_at((await log.load(name("n1499").filter)).events[0].time) == 1500
@@ -117,7 +117,7 @@ async def test_a_reader_makes_consumers_by_its_own_names_alone_and_so_only_so_ma
             }
             asked = json.dumps({"stream_name": "EVENTS", "config": config, "action": "create"}).encode()
             try:
-                within_s = 10 if name in names_of("reader") else 0.5
+                within_s = PATIENCE_S if name in names_of("reader") else 0.5
                 subject = f"$JS.API.CONSUMER.CREATE.EVENTS.{name}"
                 answer = await client.request(subject, asked, timeout=within_s)
             except NoAnswer:
@@ -150,11 +150,11 @@ async def test_a_follower_that_gets_no_consumer_says_so_until_it_gets_one(connec
         async with connect("provision") as owner:
             await eventually(lambda: is_consumer(owner, name_))
         following = asyncio.ensure_future(follow(second))
-        await eventually(lambda: told, within_s=20)
-        assert told[-1] == ("the log cannot be followed: all consumers that this service may have are in use")
+        in_use = "the log cannot be followed: all consumers that this service may have are in use"
+        await eventually(lambda: told[-1:] == [in_use])
         taking.cancel()
         await asyncio.gather(taking, return_exceptions=True)
-        await eventually(lambda: told[-1] == "", within_s=30)
+        await eventually(lambda: told[-1] == "")
         following.cancel()
         await asyncio.gather(following, return_exceptions=True)
 

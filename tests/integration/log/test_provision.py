@@ -62,7 +62,7 @@ async def test_commands_wait_until_they_are_handled_and_the_next_are_refused_whe
     for _ in range(3):
         await jetstream.publish("commands.default.deployment.submit", b"{}")
     pulled = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
-    (handled,) = await pulled.fetch(1)
+    (handled,) = await pulled.fetch(1, timeout=PATIENCE_S)
     await handled.ack_sync()
 
     await provision(log_client)

@@ -37,7 +37,7 @@ async def client(server: NatsProcess) -> AsyncIterator[Client]:
 
 
 def log_of(client: Client) -> JetStreamLog:
-    return JetStreamLog(client, source="specstream/test", deadline_s=10)
+    return JetStreamLog(client, source="specstream/test", deadline_s=PATIENCE_S)
 
 
 async def fill(log: JetStreamLog, *keys: str) -> None:

@@ -16,6 +16,7 @@ from libs.common.log.memory import MemoryLog
 from libs.common.log.port import CaughtUp
 from libs.common.log.verify import Corrupt, verify
 from tests.support.names import CAUSE
+from tests.support.polling import PATIENCE_S
 
 DEPLOYMENT = Aggregate("default", "deployment", "a" * 32)
 ANSWER = b'{"type":"io.nats.jetstream.api.v1.consumer_create_response","stream_name":"EVENTS","name":"x"}'
@@ -63,7 +64,7 @@ async def log(jetstream_log: JetStreamLog) -> JetStreamLog:
 
 async def forge(client: Client, headers: dict[str, str]) -> None:
     subject = append_subject(DEPLOYMENT.subject("DeploymentDeleted"))
-    stored = await client.request(subject, ANSWER, headers=headers, timeout=5)
+    stored = await client.request(subject, ANSWER, headers=headers, timeout=PATIENCE_S)
     assert json.loads(stored.data)["seq"] == 2
 
 

@@ -82,14 +82,14 @@ class TestAcknowledgementLost:
 
     async def test_and_the_connection_with_it(self, proxy: TcpProxy, jetstream_log: JetStreamLog):
         async with connected(proxy.url) as client:
-            log = log_of(client, attempt_s=30)
+            log = log_of(client, attempt_s=10 * PATIENCE_S, deadline_s=10 * PATIENCE_S)
             await log.last_sequence()
             proxy.loses_answers = True
             appending = asyncio.create_task(log.append([claim(name("a"))], heads={}, cause=CAUSE))
             await eventually(jetstream_log.last_sequence)
             proxy.loses_answers = False
             proxy.cut()
-            async with asyncio.timeout(20):
+            async with asyncio.timeout(PATIENCE_S):
                 assert (await appending).sequence == 1
         assert len(await ids(jetstream_log)) == 1
 
@@ -135,7 +135,9 @@ class TestGuards:
             json.loads(
                 (
                     await jetstream_log._link.request(
-                        "$JS.API.STREAM.MSG.GET.EVENTS", json.dumps({"seq": sequence}).encode(), timeout_s=2
+                        "$JS.API.STREAM.MSG.GET.EVENTS",
+                        json.dumps({"seq": sequence}).encode(),
+                        timeout_s=PATIENCE_S,
                     )
                 ).data
             )
@@ -320,7 +322,8 @@ class TestConsumerLost:
 
 
 class TestLatency:
-    async def test_of_a_follower_is_milliseconds(self, jetstream_log: JetStreamLog):
+    async def test_of_a_follower_is_a_few_round_trips(self, log_client: Client, jetstream_log: JetStreamLog):
+        """An event is pushed to it. Round trips to the broker take longer where the machine is busy, too."""
         heads: dict = {}
         async with aclosing(jetstream_log.follow(">")) as events:
             await anext(events)
@@ -328,8 +331,9 @@ class TestLatency:
             for _ in range(50):
                 arriving = asyncio.ensure_future(anext(events))
                 heads |= (await jetstream_log.append([claim(name("a"))], heads=heads, cause=CAUSE)).heads
-                start = asyncio.get_running_loop().time()
-                await arriving
-                waited.append(asyncio.get_running_loop().time() - start)
-        # The quicker ones: a machine that is busy with other things makes some wait.
-        assert sorted(waited)[12] < 0.02
+                trips = 0
+                while not arriving.done():
+                    await log_client.flush(timeout=PATIENCE_S)
+                    trips += 1
+                waited.append(trips)
+        assert sorted(waited)[12] < 20, waited

@@ -4,7 +4,9 @@ import httpx
 import pytest
 
 from libs.common.log.memory import MemoryLog
-from tests.support.envoy import EnvoyProcess, free_port
+from tests.support.envoy import EnvoyProcess
+from tests.support.free_ports import free_port
+from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
 from tests.support.routed import Routed
 
@@ -24,7 +26,5 @@ async def routed(envoy: EnvoyProcess) -> AsyncIterator[Routed]:
 @pytest.fixture
 async def client(routed: Routed) -> AsyncIterator[httpx.AsyncClient]:
     limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
-    async with httpx.AsyncClient(
-        base_url=routed.base_url, trust_env=False, timeout=30, limits=limits
-    ) as client:
+    async with plain_client(base_url=routed.base_url, limits=limits) as client:
         yield client

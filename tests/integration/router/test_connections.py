@@ -8,6 +8,7 @@ import pytest
 
 from libs.common import loopback
 from libs.supervisor.envoy_config import render
+from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
 from tests.support.routed import a_served, answer_with, answered_by
 from tests.support.upstream import upstreams
@@ -29,7 +30,7 @@ async def test_every_address_of_localhost_is_the_platforms(routed, host):
     base_url = f"http://[{host}]:{routed.edge_port}" if ":" in host else f"http://{host}:{routed.edge_port}"
     async with (
         upstreams("r1") as (upstream,),
-        httpx.AsyncClient(base_url=base_url, trust_env=False) as client,
+        plain_client(base_url=base_url) as client,
     ):
         deployment = await a_served(routed, upstream)
         assert await answered_by(client, deployment) == "r1"
@@ -47,7 +48,7 @@ async def test_idle_connections_beyond_the_limit_are_refused_and_cost_nobody_els
             crowd = [await stack.enter_async_context(idle_connection(routed.edge_port)) for _ in range(200)]
             await eventually(lambda: sum(is_closed() for is_closed in crowd) >= 150)
             assert await answered_by(client, deployment) == "r1"
-        async with httpx.AsyncClient(base_url=routed.base_url, trust_env=False) as newcomer:
+        async with plain_client(base_url=routed.base_url) as newcomer:
             assert await eventually(lambda: reaches(newcomer, deployment))
 
 

@@ -79,7 +79,7 @@ async def test_what_was_tried_again_is_finished_too(routed, client):
 
 
 async def test_a_busy_replica_is_withdrawn_at_the_deadline_and_what_is_cut_is_counted(routed, client):
-    await routed.with_deadline(seconds=0.5)
+    await routed.with_deadline(seconds=2.0)
     async with upstreams("r1", "r2") as (old, new):
         deployment = await a_served(routed, old)
         old.behaviour = held = Held()

@@ -1,10 +1,9 @@
 import asyncio
 
-import httpx
-
 from libs.common.log.memory import MemoryLog
 from tests.support.callers import callers
-from tests.support.envoy import free_port
+from tests.support.free_ports import free_port
+from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
 from tests.support.routed import Routed, a_served, answer_with, answered_by
 from tests.support.upstream import upstreams
@@ -58,7 +57,7 @@ async def test_an_envoy_that_starts_again_knows_every_deployment_when_it_listens
             await routed.envoy.stop()
             await routed.envoy.start()
             await eventually(routed.is_listening, every_s=0.001)
-            async with httpx.AsyncClient(base_url=routed.base_url, trust_env=False) as client:
+            async with plain_client(base_url=routed.base_url) as client:
                 for deployment in deployments:
                     assert await answered_by(client, deployment) == "r1"
 
@@ -137,7 +136,7 @@ async def test_a_replica_that_has_taken_the_port_can_be_made_to_leave_and_the_po
             await deployment.retire("thief")
             await eventually(deployment.withdrawn)
             await thief.die()
-            async with httpx.AsyncClient(base_url=routed.base_url, trust_env=False) as client:
+            async with plain_client(base_url=routed.base_url) as client:
                 await eventually(routed.is_listening)
                 await answer_with(client, neighbour, 200)
                 assert await answered_by(client, neighbour) == "other"

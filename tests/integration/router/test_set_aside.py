@@ -26,4 +26,4 @@ async def test_one_that_cannot_be_withdrawn(routed: Routed) -> None:
         assert await sick.withdrawn() == frozenset()
         log.refused = set()
         await is_withdrawn(sick, "r1")
-        assert router.progress.set_aside == {}
+        await eventually(lambda: router.progress.set_aside == {})

@@ -8,14 +8,17 @@ import pytest
 from envoy.service.discovery.v3 import ads_pb2_grpc
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
+from libs.common.clock import monotonic
 from libs.common.log.memory import MemoryLog
 from libs.supervisor import envoy_config
+from services.router.draining import PATIENCE_S
 from services.router.meeting_place import PlaceTaken, entered
 from services.router.xds.server import MAX_SESSIONS, DiscoveryServer
 from services.router.xds.types import ResourceType
-from tests.support.envoy import EnvoyProcess, free_port
+from tests.support.envoy import EnvoyProcess
+from tests.support.free_ports import free_port
 from tests.support.polling import eventually
-from tests.support.routed import Routed, RouterUnderTest, a_served
+from tests.support.routed import Routed, RouterUnderTest, a_served, answer_with
 from tests.support.upstream import upstreams
 
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
@@ -100,34 +103,64 @@ async def test_an_admin_address_of_the_clients_choice_is_not_asked(routed):
         await withdrawn(deployment, "r1")
 
 
-async def test_an_envoy_that_never_acknowledges_is_ended_and_holds_no_withdrawal(routed):
-    routed.patience_s = 1.0
+class Skipping:
+    """The clock of a router, of which a test can skip some time."""
+
+    def __init__(self):
+        self.skipped_s = 0.0
+
+    def __call__(self):
+        return monotonic() + self.skipped_s
+
+
+@pytest.fixture
+async def patience(routed):
+    """Skips the time that an Envoy may leave a response without an answer: one that is only slow has it."""
+    routed.ticks = Skipping()
     await routed.stop_router()
     await routed.start_router()
+
+    def skip():
+        routed.ticks.skipped_s += PATIENCE_S + 1
+
+    return skip
+
+
+async def test_an_envoy_that_never_acknowledges_is_ended_and_holds_no_withdrawal(routed, patience):
     async with upstreams("r1", "r2") as both:
         deployment = await a_served(routed, *both)
+        (envoy,) = routed.router.cache.sessions
         async with a_silent_envoy(routed) as call:
             assert len(routed.router.cache.sessions) == 2
             await deployment.retire("r1")
+            drains = routed.router.drains
+            await eventually(lambda: drains.progress(deployment.deployment_id, "r1").begun_at is not None)
+            await eventually(lambda: envoy.pending_since() is None)
+            assert await deployment.withdrawn() == frozenset()
+            patience()
             await withdrawn(deployment, "r1")
             with pytest.raises(grpc.aio.AioRpcError) as ended:
                 await read_to_the_end(call)
             assert ended.value.code() is grpc.StatusCode.DEADLINE_EXCEEDED
 
 
-async def test_an_envoy_that_reads_nothing_holds_up_nobody(routed):
-    routed.patience_s = 1.0
-    await routed.stop_router()
-    await routed.start_router()
-    async with upstreams("r1", "r2") as both:
-        await a_served(routed, both[0])
+async def test_an_envoy_that_reads_nothing_holds_up_nobody(routed, client, patience):
+    async with upstreams("r1") as (upstream,):
+        await a_served(routed, upstream)
+        (envoy,) = routed.router.cache.sessions
         async with a_client(routed, token=routed.envoy.token) as connect:
             call = connect()
             for type_ in (ResourceType.LISTENER, ResourceType.CLUSTER):
                 await call.write(DeltaDiscoveryRequest(type_url=type_))
             await eventually(lambda: len(routed.router.cache.sessions) == 2)
-            others = [await a_served(routed, both[0]) for _ in range(3)]
-            await eventually(lambda: len(routed.router.cache.sessions) == 1)
+            others = [routed.deployment() for _ in range(3)]
+            for one in others:
+                await one.create()
+                await one.ready("r1", upstream.address)
+                await answer_with(client, one, 200)
+            await eventually(lambda: envoy.pending_since() is None)
+            patience()
+            await eventually(lambda: routed.router.cache.sessions == (envoy,))
             assert all(routed.is_current(one) for one in others)
 
 

@@ -1,8 +1,8 @@
 import asyncio
 
-import httpx
 import websockets
 
+from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
 from tests.support.routed import a_served
 from tests.support.upstream import CRLF, Asked, Upstream, plain, upstreams
@@ -57,7 +57,7 @@ async def test_a_websocket_talks_both_ways(routed):
         deployment = await a_served(routed, upstream)
         await deployment.ready("ws", f"127.0.0.1:{server.sockets[0].getsockname()[1]}")
         await deployment.unready("r1")
-        async with httpx.AsyncClient(base_url=routed.base_url, trust_env=False) as client:
+        async with plain_client(base_url=routed.base_url) as client:
             await replaced_by_websocket(client, deployment.host)
         uri = f"ws://{deployment.host}:{routed.edge_port}/"
         async with websockets.connect(uri, host="127.0.0.1", port=routed.edge_port, proxy=None) as connection:

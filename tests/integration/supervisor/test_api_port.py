@@ -9,7 +9,7 @@ import pytest
 
 from libs.common import loopback
 from tests.support.listening import tcp_doors
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 REQUEST = b"GET /v1/health HTTP/1.0\r\n\r\n"
 
@@ -34,7 +34,7 @@ async def ask(port: int) -> bytes:
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
     writer.write(REQUEST)
     try:
-        return await asyncio.wait_for(reader.read(), 30)
+        return await asyncio.wait_for(reader.read(), PATIENCE_S)
     finally:
         writer.close()
 

@@ -9,7 +9,7 @@ from nats.js.api import ConsumerConfig, StreamConfig
 from libs.supervisor.nats_accounts import PLATFORM
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_users import connected_as
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 EVENTS = 300
 
@@ -67,13 +67,13 @@ async def fill(client):
     handled = await jetstream.publish("commands.default.deployment.submit", b"handled")
     await jetstream.publish("commands.default.deployment.submit", b"waiting")
     pulled = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
-    (message,) = await pulled.fetch(1)
+    (message,) = await pulled.fetch(1, timeout=PATIENCE_S)
     assert message.metadata.sequence.stream == handled.seq
     await message.ack_sync()
     billing = await jetstream.pull_subscribe(
         "events.>", durable="billing", stream="EVENTS", config=ConsumerConfig(ack_wait=30)
     )
-    for message in await billing.fetch(10):
+    for message in await billing.fetch(10, timeout=PATIENCE_S):
         await message.ack_sync()
     return [await jetstream.get_msg("EVENTS", place + 1) for place in range(EVENTS)]
 
@@ -100,7 +100,7 @@ async def test_an_earlier_home_goes_on_with_all_that_it_had(make_platform):
         assert (copied.subject, copied.data) == (stored[-1].subject, stored[-1].data)
         assert [one.name for one in await jetstream.consumers_info("EVENTS")] == ["reconciler"]
         billing = await theirs.jetstream().pull_subscribe("events.>", durable="billing", stream="EVENTS")
-        (next_one,) = await billing.fetch(1)
+        (next_one,) = await billing.fetch(1, timeout=PATIENCE_S)
         assert next_one.metadata.sequence.stream == 11
 
 

@@ -1,5 +1,7 @@
 """The copy of the events that other systems read: made again when it is no copy any more."""
 
+import signal
+
 import pytest
 
 from libs.common.bus.server_health import complaint_of_the_mirror
@@ -58,15 +60,20 @@ async def test_a_mirror_that_is_lost_while_all_runs_is_made_again_at_once(make_p
     await platform.start_and_wait()
     await append(platform, "a", 5)
     await eventually(lambda: last_of_the_mirror(platform, 5))
-    async with connected_as(platform, "provision-mirror") as owner:
-        await owner.jetstream().delete_stream("EVENTS")
     seed = platform.home / "nats/monitor.nk"
     url = f"nats://127.0.0.1:{platform.ports()['nats']}"
-    assert "EVENTS" in await complaint_of_the_mirror(url, seed)
+    # Who makes it again stands still until it was seen that it is lost.
+    platform.send("supervisor", signal.SIGSTOP)
+    try:
+        async with connected_as(platform, "provision-mirror") as owner:
+            await owner.jetstream().delete_stream("EVENTS")
+        assert "EVENTS" in await complaint_of_the_mirror(url, seed)
+    finally:
+        platform.send("supervisor", signal.SIGCONT)
     await eventually(lambda: "the copy of the events for other systems is made again" in platform.output)
 
     async def is_back() -> bool:
         return not await complaint_of_the_mirror(url, seed)
 
-    await eventually(is_back, within_s=30)
-    await eventually(lambda: last_of_the_mirror(platform, 5), within_s=30)
+    await eventually(is_back)
+    await eventually(lambda: last_of_the_mirror(platform, 5))

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.open_to_others import open_to_others
 from tests.support.platform_process import PROGRAMS
 from tests.support.polling import eventually
 
@@ -32,9 +33,8 @@ async def test_secrets_are_for_their_owner_alone(lasting_platform):
     for path in (lasting_platform.home / "api-key", *(lasting_platform.home / "nats").glob("*.nk")):
         assert stat.S_IMODE(path.stat().st_mode) == 0o600, path
     assert stat.S_IMODE(lasting_platform.home.stat().st_mode) == 0o700
-    arguments = [path.read_bytes() for path in _readable("cmdline")]
-    assert not [line for line in arguments if key.encode() in line]
-    knowing = [path.parent.name for path in _readable("environ") if key.encode() in path.read_bytes()]
+    assert not [pid for pid, arguments in _readable("cmdline") if key.encode() in arguments]
+    knowing = [pid for pid, environment in _readable("environ") if key.encode() in environment]
     assert knowing == [str(lasting_platform.pid("api"))], "only the api is given the key"
 
 
@@ -46,9 +46,7 @@ async def test_a_home_that_others_could_read_is_closed_to_them(make_platform):
     for path in (platform.home, *platform.home.rglob("*")):
         path.chmod(0o777 if path.is_dir() else 0o666)
     await platform.start_and_wait()
-    entries = (platform.home, *platform.home.rglob("*"))
-    modes = {path: path.stat().st_mode for path in entries if path.is_dir() or path.is_file()}
-    assert {path: oct(mode) for path, mode in modes.items() if mode & 0o077} == {}
+    assert open_to_others(platform.home) == {}
 
 
 async def test_without_landlock_up_says_so(make_platform):
@@ -63,19 +61,20 @@ def _executable(pid):
 
 
 def _readable(name):
+    """Of every process that there still is: its pid, and what is in its file of that name."""
     for path in Path("/proc").glob(f"[0-9]*/{name}"):
         try:
-            path.read_bytes()
+            content = path.read_bytes()
         except OSError:
             continue
-        yield path
+        yield path.parent.name, content
 
 
 async def test_a_given_key_is_not_written_down(make_platform):
     platform = make_platform(SPECSTREAM_API_KEY="given-by-the-operator")
     await platform.start_and_wait()
     assert not (platform.home / "api-key").exists()
-    knowing = [path.parent.name for path in _readable("environ") if b"given-by-the" in path.read_bytes()]
+    knowing = [pid for pid, environment in _readable("environ") if b"given-by-the" in environment]
     assert str(platform.pid("api")) in knowing
     assert not {str(platform.pid(name)) for name in PROGRAMS if name != "api"} & set(knowing)
 

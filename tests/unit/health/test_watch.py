@@ -290,7 +290,7 @@ async def test_one_that_comes_and_goes_counts_when_it_has_stayed_ready_and_is_lo
     scene.now += timedelta(seconds=9.95)
     assert await scene.observe() == []
     assert await scene.observe() == []
-    await eventually(lambda: woken == [DEPLOYMENT], within_s=10)
+    await eventually(lambda: woken == [DEPLOYMENT])
     scene.now += timedelta(seconds=0.05)
     assert await scene.observe() == ["ReplicaBecameReady"]
     assert await scene.observe() == []

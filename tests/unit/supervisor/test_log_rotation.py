@@ -8,13 +8,17 @@ import pytest
 from libs.supervisor.log_rotation import rotate, rotate_all
 from tests.support.small_disk import small_disks
 
-WRITER = """
-import os, sys
-for number in range(int(sys.argv[1])):
-    os.write(1, b"line %07d of what a program has to say\\n" % number)
-"""
 LINES = 400_000
 LIMIT = 64 * 1024
+
+WRITER = f"""
+import os, time
+for number in range({LINES}):
+    os.write(1, b"line %07d of what a program has to say\\n" % number)
+    while number % 1000 == 0 and os.fstat(1).st_size > {24 * LIMIT}:
+        time.sleep(0.001)
+"""
+"""It never is so far ahead of who rotates that the beginning would have to be dropped."""
 
 
 def names(path):
@@ -59,7 +63,7 @@ def test_what_grew_too_fast_keeps_its_end(tmp_path):
 def test_no_line_is_lost_while_it_is_written(tmp_path):
     path = tmp_path / "api.log"
     with path.open("ab") as log:
-        writer = subprocess.Popen([sys.executable, "-c", WRITER, str(LINES)], stdout=log)
+        writer = subprocess.Popen([sys.executable, "-c", WRITER], stdout=log)
     rotations = 0
     while writer.poll() is None:
         rotations += rotate(path, limit=16 * LIMIT, kept=100)

@@ -1,0 +1,48 @@
+"""Ports for what a test starts: for as long as it needs one, nobody else on this machine is given it.
+
+They come from above those that the kernel gives to outgoing connections, where neither a platform nor a
+replica looks for one, and each is held by an abstract socket of its name, which no second process can bind.
+So tests that run side by side never agree on a port, not even while its program is being started again.
+"""
+
+import random
+import socket
+from collections import deque
+from pathlib import Path
+
+from libs.supervisor import ports
+
+_FEWEST = 1000
+_HELD = 200
+"""The newest ones. By the time that so many others were asked for, a test has ended."""
+
+_held: deque[socket.socket] = deque()
+
+
+def free_port() -> int:
+    highest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[1])
+    above = range(highest_outgoing + 1, 65_536)
+    if len(above) < _FEWEST:
+        return ports.pick()
+    # Hypothesis sets the seed of the common source of chance, in every process to the same.
+    for port in random.SystemRandom().sample(above, len(above)):
+        if _take(port):
+            return port
+    raise OSError("every port above the outgoing ones is taken")
+
+
+def _take(port: int) -> bool:
+    """Whether it is ours from now on."""
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    try:
+        name.bind(f"\0specstream-test-port-{port}")
+    except OSError:
+        name.close()
+        return False
+    if not ports.is_free(port):
+        name.close()
+        return False
+    _held.append(name)
+    if len(_held) > _HELD:
+        _held.popleft().close()
+    return True
