@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from libs.common.events.fact import Fact
@@ -41,6 +42,7 @@ class Aggregate:
         return f"{ROOT}.{self.project_id}.{self.kind}.{self.id}.>"
 
 
+@lru_cache(maxsize=1024)
 def parse_subject(subject: str) -> tuple[Aggregate, str]:
     """`events.<project_id>.<kind>.<id>.<event_type>` into its aggregate and event type, without a page."""
     root, project_id, kind, aggregate_id, last = subject.split(".")

@@ -20,6 +20,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import IO, Any
 
+from pydantic_core import from_json, to_json
+
 from libs.common.clock import to_rfc3339
 from libs.common.errors import BadRequest, Conflict, Issue
 from libs.common.events.envelope import parse_subject
@@ -91,7 +93,7 @@ async def store(archive: Archive, spool: IO[bytes], end: LogHead) -> None:
     batch: list[Stored] = []
     turns = Turns()
     for line in spool:
-        batch.append(_from_wire(json.loads(line)))
+        batch.append(_from_wire(_json(line)))
         await turns.give()
         if len(batch) == _AT_ONCE:
             await archive.restore(batch, until=end.sequence)
@@ -107,7 +109,7 @@ async def _compare(archive: Archive, spool: IO[bytes], last: int) -> None:
     turns = Turns()
     async for stored in archive.read_raw(until=last):
         await turns.give()
-        if _from_wire(json.loads(spool.readline())) != stored:
+        if _from_wire(_json(spool.readline())) != stored:
             raise Conflict(
                 f"the log's {last} events are not the beginning of this export: {stored.sequence} differs"
             )
@@ -147,7 +149,7 @@ async def _check(lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check) 
                 raise _broken(number, f"is not an event: {error!r}") from error
             if reason := checked.add(event) or (_not_of_version_1(checked, event) if version == 1 else None):
                 raise _broken(number, f"sequence {event.sequence}: {reason}")
-            spool.write(json_line(content))
+            spool.write(_one_line(line))
     if end is None:
         raise _broken(number + 1, "the file ends without its head: it is not whole")
     return end
@@ -176,7 +178,7 @@ def _not_of_version_1(check: Check, event: Stored) -> str | None:
 
 def _parse(number: int, line: bytes) -> dict[str, Any]:
     try:
-        content = json.loads(line)
+        content = _json(line)
     except ValueError as error:
         raise _broken(number, f"is not JSON: {error}") from error
     if not isinstance(content, dict):
@@ -197,7 +199,18 @@ def _broken(number: int, reason: str) -> BadRequest:
 
 def json_line(content: dict[str, Any]) -> bytes:
     """One line of an export."""
-    return json.dumps(content, separators=(",", ":"), ensure_ascii=False).encode() + b"\n"
+    return to_json(content) + b"\n"
+
+
+def _json(line: bytes) -> Any:
+    """Raises ValueError."""
+    return from_json(line, cache_strings="keys")
+
+
+def _one_line(line: bytes) -> bytes:
+    """What was read as JSON, on one line. A line break in it stands between its parts: within a text there is
+    none that is not escaped."""
+    return line.strip().replace(b"\n", b" ") + b"\n"
 
 
 def event_line(event: Stored) -> bytes:
@@ -209,39 +222,40 @@ def stored_events(file: Path) -> Iterator[Stored]:
     """The events of an export, which is believed."""
     with file.open("rb") as lines:
         for one in lines:
-            content = json.loads(one)
+            content = _json(one)
             if "sequence" in content:
                 yield _from_wire(content)
 
 
 def _to_wire(event: Stored) -> dict[str, Any]:
-    wire: dict[str, Any] = {
+    content: dict[str, Any] = {
         "sequence": event.sequence,
         "time": to_rfc3339(event.time),
         "subject": event.subject,
         "headers": dict(event.headers),
     }
     try:
-        return wire | {"data": event.data.decode()}
+        return content | {"data": event.data.decode()}
     except UnicodeDecodeError:
-        return wire | {"data_base64": base64.b64encode(event.data).decode()}
+        return content | {"data_base64": base64.b64encode(event.data).decode()}
 
 
-def _from_wire(wire: dict[str, Any]) -> Stored:
+def _from_wire(content: dict[str, Any]) -> Stored:
     """Raises KeyError, TypeError, ValueError or AttributeError for what is not an event."""
     try:
         data = (
-            wire["data"].encode() if "data" in wire else base64.b64decode(wire["data_base64"], validate=True)
+            content["data"].encode()
+            if "data" in content
+            else base64.b64decode(content["data_base64"], validate=True)
         )
     except binascii.Error as error:
         raise ValueError(str(error)) from error
-    headers = wire["headers"]
-    if not all(
-        isinstance(value, str) and "\n" not in value and "\r" not in value for value in headers.values()
-    ):
+    headers = content["headers"]
+    text = "".join((*headers, *headers.values()))  # TypeError for a value that is none
+    if "\n" in text or "\r" in text:
         raise ValueError("a header is not one line of text")
-    parse_subject(wire["subject"])
-    time = datetime.fromisoformat(wire["time"])
+    parse_subject(content["subject"])
+    time = datetime.fromisoformat(content["time"])
     if time.tzinfo is None:
         raise ValueError("the time has no time zone")
-    return Stored(int(wire["sequence"]), time, wire["subject"], headers, data)
+    return Stored(int(content["sequence"]), time, content["subject"], headers, data)

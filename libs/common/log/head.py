@@ -76,14 +76,14 @@ class RunningHead:
     def take(self, event: Stored) -> None:
         stored_hash = event.headers.get(wire.HASH, "").encode()
         self._of_hashes.update(stored_hash)
-        for part in (
+        parts = (
             to_rfc3339(event.time).encode(),
             event.subject.encode(),
             chain.envelope(event.headers),
             stored_hash,
             event.data,
-        ):
-            self._of_all.update(len(part).to_bytes(8, "big") + part)
+        )
+        self._of_all.update(chain.framed(parts))
         self.sequence = event.sequence
         self.events += 1
 

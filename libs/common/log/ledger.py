@@ -8,6 +8,9 @@ from typing import Self
 
 _CACHE_KIB = 4096
 
+_HEADS = 1_000
+"""That are kept in memory: most events follow one of their aggregate that was a short while ago."""
+
 
 class Ledger:
     """The last hash of each aggregate, and every event id so far: `with` it, in any thread, one at a time.
@@ -18,6 +21,7 @@ class Ledger:
 
     def __init__(self, folder: Path | None = None) -> None:
         self._folder = folder
+        self._heads: dict[str, str] = {}
 
     def __enter__(self) -> Self:
         with tempfile.TemporaryDirectory(dir=self._folder, prefix=".check-") as folder:
@@ -46,15 +50,24 @@ class Ledger:
 
     @property
     def aggregates(self) -> int:
+        self._write_heads()
         return int(self._run("SELECT count(*) FROM heads").fetchone()[0])
 
     def hash_of(self, aggregate: str) -> str | None:
         """Of the aggregate's last event; None before its first."""
+        if (known := self._heads.get(aggregate)) is not None:
+            return known
         row = self._run("SELECT hash FROM heads WHERE aggregate = ?", (aggregate,)).fetchone()
         return None if row is None else str(row[0])
 
     def set_hash(self, aggregate: str, stored: str) -> None:
-        self._run("REPLACE INTO heads VALUES (?, ?)", (aggregate, stored))
+        self._heads[aggregate] = stored
+        if len(self._heads) > _HEADS:
+            self._write_heads()
+
+    def _write_heads(self) -> None:
+        self._database.executemany("REPLACE INTO heads VALUES (?, ?)", sorted(self._heads.items()))
+        self._heads.clear()
 
     def is_new(self, event_id: str) -> bool:
         """Whether no event had this id; it has one now."""

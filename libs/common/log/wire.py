@@ -35,8 +35,6 @@ SPACE = " \t\n\r\x0b\x0c"
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 
-_parse_subject = lru_cache(maxsize=8192)(parse_subject)
-
 
 def cause_headers(cause: Cause, *, source: str, now: datetime) -> dict[str, str]:
     """What all events of one append have in common, each value as it will be read back."""
@@ -88,7 +86,7 @@ def to_recorded(
     Only a message whose headers are those of an event of its subject is a fact: whoever gets some other
     message stored under the subject of an event has stored nothing that anybody believes.
     """
-    aggregate, event_type = _parse_subject(subject)
+    aggregate, event_type = parse_subject(subject)
     page = page_of_subject(subject)
     get = headers.get
     schema = get(DATASCHEMA, "")
@@ -140,8 +138,14 @@ def is_own(name: str) -> bool:
 
 
 def to_stored(sequence: int, time: datetime, subject: str, headers: Mapping[str, str], data: bytes) -> Stored:
-    own = {name: value for name, value in headers.items() if name == MESSAGE_ID or is_own(name)}
+    own = {name: headers[name] for name in _of_the_event(tuple(headers))}
     return Stored(sequence, _first_stored(headers, time), subject, own, data)
+
+
+@lru_cache(maxsize=256)
+def _of_the_event(names: tuple[str, ...]) -> tuple[str, ...]:
+    """Those that go with the event wherever it is brought. Few events differ in their names."""
+    return tuple(name for name in names if name == MESSAGE_ID or is_own(name))
 
 
 def imported_headers(event: Stored, *, until: int) -> dict[str, str]:
@@ -167,7 +171,7 @@ def batch_place(headers: Mapping[str, str]) -> tuple[int, int]:
 
 
 def aggregate_of(subject: str) -> Aggregate:
-    return _parse_subject(subject)[0]
+    return parse_subject(subject)[0]
 
 
 def _first_stored(headers: Mapping[str, str], time: datetime) -> datetime:

@@ -13,6 +13,7 @@ from nats.protocol.command import hpub_cmd
 
 from libs.common.clock import Ticks
 from libs.common.errors import LogUnavailable
+from libs.common.log.jetstream.headers import read_headers
 
 OnAnswer = Callable[[Msg], None]
 
@@ -29,6 +30,7 @@ class Link:
     """
 
     def __init__(self, client: Client, *, ticks: Ticks) -> None:
+        client._parse_header_lines = read_headers  # type: ignore[method-assign, assignment]  # noqa: SLF001 - see there
         self.client = client
         self.ticks = ticks
         self._waiting: dict[str, OnAnswer] = {}

@@ -59,7 +59,8 @@ class Api:
     event_streams: set[object] = field(default_factory=set)
 
 
-def _api(request: Request) -> Api:
+async def _api(request: Request) -> Api:
+    """Not a plain function: FastAPI calls those in a thread, which costs more than most answers."""
     api: Api = request.app.state.api
     return api
 
