@@ -1,5 +1,6 @@
 """What a replica cannot reach, tried by a replica; and that it can do its work all the same."""
 
+import ctypes
 import json
 import os
 import shlex
@@ -8,8 +9,10 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
+from multiprocessing import shared_memory
 from pathlib import Path
 
 import pytest
@@ -24,6 +27,7 @@ from tests.support.processes import is_alive, kill, main_pid, parent
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = intruder.__file__
 NOBODY = 65_534
+_IPC_CREAT, _IPC_RMID = 0o1000, 0
 
 pytestmark = pytest.mark.skipif(
     landlock.version() < 6, reason="this kernel's Landlock does not refuse all that is tried here"
@@ -113,6 +117,22 @@ def disks() -> list[str]:
     return [f"/dev/{disk.name}" for disk in Path("/sys/block").iterdir() if Path("/dev", disk.name).exists()]
 
 
+@contextmanager
+def memory_of_the_machine() -> Iterator[int]:
+    """Open to everybody: a file in /dev/shm, and a segment of System V; the key of this one."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    key = os.getpid()
+    segment = libc.shmget(key, 4096, _IPC_CREAT | 0o666)
+    assert segment >= 0, os.strerror(ctypes.get_errno())
+    file = shared_memory.SharedMemory(create=True, size=4096)
+    try:
+        yield key
+    finally:
+        file.close()
+        file.unlink()
+        libc.shmctl(segment, _IPC_RMID, None)
+
+
 async def report_of_an_intruder(attacked: Attacked) -> dict:
     world, home = attacked.world, attacked.home
     victim = run_of(1, run_id="victim")
@@ -125,7 +145,12 @@ async def report_of_an_intruder(attacked: Attacked) -> dict:
     abstract = socket.socket(socket.AF_UNIX)
     abstract.bind(f"\0attacked-{os.getpid()}")
     abstract.listen()
-    with abstract, socket.create_server(("127.0.0.1", 0)) as server, tempfile.NamedTemporaryFile() as in_tmp:
+    with (
+        abstract,
+        memory_of_the_machine() as segment,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        tempfile.NamedTemporaryFile() as in_tmp,
+    ):
         os.fchmod(in_tmp.fileno(), 0o644)
         targets = {
             "home": str(home),
@@ -134,6 +159,7 @@ async def report_of_an_intruder(attacked: Attacked) -> dict:
             "service": attacked.service.pid,
             "victim": victim_pid,
             "shim": parent(victim_pid),
+            "segment": segment,
             "abstract": f"attacked-{os.getpid()}",
             "disks": disks(),
             "disk": [254, 0],
@@ -159,6 +185,7 @@ async def report_of_an_intruder(attacked: Attacked) -> dict:
 async def test_an_intruder_reaches_nothing_past_its_folders_and_can_work(attacked):
     report = await report_of_an_intruder(attacked)
     assert report["uid"] == attacked.user
+    assert report["shared"] == {"files": [], "segment": "ENOENT"}
 
     refusals = {"EACCES", "EPERM", "EXDEV", "EROFS"}
     assert {name: came for name, came in report["attacks"].items() if came not in refusals} == {}
