@@ -1,6 +1,5 @@
 """What a replica cannot reach, tried by a replica; and that it can do its work all the same."""
 
-import ctypes
 import json
 import os
 import shlex
@@ -9,10 +8,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
-from multiprocessing import shared_memory
 from pathlib import Path
 
 import pytest
@@ -21,13 +18,13 @@ from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.local.shim import capabilities, landlock
 from tests.support import intruder
 from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, run_of, template, workload
+from tests.support.machine_memory import memory_of_the_machine
 from tests.support.polling import eventually
 from tests.support.processes import is_alive, kill, main_pid, parent
 
 ROOT = Path(__file__).resolve().parents[3]
 SCRIPT = intruder.__file__
 NOBODY = 65_534
-_IPC_CREAT, _IPC_RMID = 0o1000, 0
 
 pytestmark = pytest.mark.skipif(
     landlock.version() < 6, reason="this kernel's Landlock does not refuse all that is tried here"
@@ -115,22 +112,6 @@ async def attacked(request) -> AsyncIterator[Attacked]:
 
 def disks() -> list[str]:
     return [f"/dev/{disk.name}" for disk in Path("/sys/block").iterdir() if Path("/dev", disk.name).exists()]
-
-
-@contextmanager
-def memory_of_the_machine() -> Iterator[int]:
-    """Open to everybody: a file in /dev/shm, and a segment of System V; the key of this one."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    key = os.getpid()
-    segment = libc.shmget(key, 4096, _IPC_CREAT | 0o666)
-    assert segment >= 0, os.strerror(ctypes.get_errno())
-    file = shared_memory.SharedMemory(create=True, size=4096)
-    try:
-        yield key
-    finally:
-        file.close()
-        file.unlink()
-        libc.shmctl(segment, _IPC_RMID, None)
 
 
 async def report_of_an_intruder(attacked: Attacked) -> dict:
