@@ -8,6 +8,7 @@ from libs.common.bus import server_health
 from libs.common.clock import Ticks, monotonic
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.disk import MIB
+from libs.common.services import SERVICES
 from libs.supervisor import adoption, mirror_watch, nats_store, processes, readiness, shutdown
 from libs.supervisor.api_port import ApiPort
 from libs.supervisor.backoff import Backoff
@@ -20,7 +21,7 @@ from libs.supervisor.preparation import choose_ports, prepare
 from libs.supervisor.processes import Living, Process
 from libs.supervisor.programs import API, ENVOY, NATS, PROVISION, Program
 from libs.supervisor.reserve_file import Reserve
-from libs.supervisor.settings import SERVICES, SupervisorSettings
+from libs.supervisor.settings import SupervisorSettings
 
 _SAY_WAITING_AFTER_S = 8.0
 _STARTING_S = 2.0
