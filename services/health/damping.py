@@ -18,6 +18,7 @@ from collections.abc import Mapping
 from datetime import datetime, timedelta
 from typing import Final
 
+from libs.common.back_off import BackOff
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.events.text import bounded
 from libs.common.state.replica import Roster
@@ -26,8 +27,8 @@ from services.health.examination import Conclusion, Ready
 
 CHANGES: Final = 6
 WITHIN: Final = timedelta(minutes=10)
-FIRST_S: Final = 10
-LONGEST_S: Final = 300
+STAY: Final = BackOff(10, 300)
+"""How long it has to stay ready: at first, and as it goes on."""
 FORGIVEN_AFTER: Final = timedelta(minutes=30)
 
 _UNSTEADY: Final = "unsteady: "
@@ -46,9 +47,9 @@ def lost(known: Replica, now: datetime, message: str) -> Replica:
     recent = _recent(known, now)
     must_s = known.must_stay_ready_s
     if was_ready and must_s > 0:
-        must_s = min(must_s * 2, LONGEST_S)
+        must_s = int(STAY.next_s(must_s))
     elif len(recent) >= CHANGES and known.ready_at is not None:
-        must_s = max(must_s, FIRST_S)
+        must_s = max(must_s, int(STAY.first_s))
     return changed(known, changed_at=recent, must_stay_ready_s=must_s, message=told(message, must_s))
 
 
