@@ -167,4 +167,4 @@ async def test_hundreds_of_deployments_become_what_their_specs_say(jetstream_log
         assert not platform.progress.set_aside
     for player in all_:
         events = [e async for e in platform.log.read(select(aggregate_id=player.deployment_id))]
-        assert len(events) <= MOST_EVENTS, [e.event_type for e in events]
+        assert len(events) <= MOST_EVENTS, [e.type for e in events]
