@@ -1,12 +1,12 @@
 """Every fact there is, by name. Names are strings here, so that moving a class never breaks history."""
 
-import json
 from collections.abc import Mapping
 from functools import cache
 from types import MappingProxyType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from libs.common.events import deployment, name, project, replica, rollout, traffic
 from libs.common.events.fact import Fact
@@ -68,8 +68,8 @@ def encode(fact: Fact) -> bytes:
 def payload(data: bytes) -> Mapping[str, Any] | None:
     """The payload as stored; None for what is none."""
     try:
-        raw = json.loads(data)
-    except (ValueError, RecursionError):
+        raw = from_json(data, cache_strings="keys")
+    except ValueError:
         return None
     return raw if isinstance(raw, dict) else None
 
