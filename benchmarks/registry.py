@@ -13,6 +13,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
     {
         "append": "benchmarks.append",
         "commands": "benchmarks.commands",
+        "changes": "benchmarks.changes",
         "past": "benchmarks.past",
         "replay": "benchmarks.replay",
         "endpoint": "benchmarks.endpoint",

@@ -1,6 +1,5 @@
 """Every fact there is, by name. Names are strings here, so that moving a class never breaks history."""
 
-import json
 from collections.abc import Iterator, Mapping
 from functools import cache
 from importlib import import_module
@@ -9,6 +8,7 @@ from types import MappingProxyType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
 
 from libs.common.events.fact import Fact
 
@@ -57,8 +57,8 @@ def encode(fact: Fact) -> bytes:
 def payload(data: bytes) -> Mapping[str, Any] | None:
     """The payload as stored; None for what is none."""
     try:
-        raw = json.loads(data)
-    except (ValueError, RecursionError):
+        raw = from_json(data, cache_strings="keys")
+    except ValueError:
         return None
     return raw if isinstance(raw, dict) else None
 

@@ -11,10 +11,12 @@ ids, causes, hashes and times; only `ce-*` headers and bytes count, so nothing i
 Version 2 is what is written; both are imported.
 """
 
+import asyncio
 import base64
 import binascii
 import json
 import tempfile
+from collections import deque
 from collections.abc import AsyncIterator, Iterator
 from datetime import datetime
 from pathlib import Path
@@ -26,6 +28,7 @@ from libs.common.clock import to_rfc3339
 from libs.common.errors import BadRequest, Conflict, Issue
 from libs.common.events.envelope import parse_subject
 from libs.common.log import chain, head, wire
+from libs.common.log.batches import batches
 from libs.common.log.head import LogHead, RunningHead
 from libs.common.log.ledger import Ledger
 from libs.common.log.port import Archive, Stored
@@ -36,6 +39,9 @@ _NAME = "specstream-log"
 FORMAT = {"format": _NAME, "version": head.VERSION}
 
 _AT_ONCE = 200
+
+_AHEAD = 1
+"""Batches that are made and sent while one is being stored."""
 
 
 async def export(archive: Archive) -> AsyncIterator[bytes]:
@@ -90,16 +96,26 @@ async def store(archive: Archive, spool: IO[bytes], end: LogHead) -> None:
     last = min(await archive.last_sequence(), end.sequence)
     spool.seek(0)
     await _compare(archive, spool, last)
-    batch: list[Stored] = []
+    on_their_way: deque[asyncio.Task[None]] = deque()
+    try:
+        async for batch in batches(_events(spool), _AT_ONCE):
+            on_their_way.append(asyncio.create_task(archive.restore(batch, until=end.sequence)))
+            if len(on_their_way) > _AHEAD:
+                await on_their_way.popleft()
+        while on_their_way:
+            await on_their_way.popleft()
+    finally:
+        # Of one that failed nothing is stored, nor of what was sent behind it.
+        for restoring in on_their_way:
+            restoring.cancel()
+        await asyncio.gather(*on_their_way, return_exceptions=True)
+
+
+async def _events(spool: IO[bytes]) -> AsyncIterator[Stored]:
     turns = Turns()
     for line in spool:
-        batch.append(_from_wire(_json(line)))
+        yield _from_wire(_json(line))
         await turns.give()
-        if len(batch) == _AT_ONCE:
-            await archive.restore(batch, until=end.sequence)
-            batch = []
-    if batch:
-        await archive.restore(batch, until=end.sequence)
 
 
 async def _compare(archive: Archive, spool: IO[bytes], last: int) -> None:

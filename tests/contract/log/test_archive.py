@@ -1,5 +1,6 @@
 """Verify, export and import, over both adapters."""
 
+import asyncio
 import base64
 import json
 from collections.abc import AsyncIterator, Iterable
@@ -228,7 +229,11 @@ class TestExportThenImport:
             pytest.param({"data": "{}"}, id="other data"),
             pytest.param({"time": "2026-01-01T00:00:00"}, id="a time without a zone"),
             pytest.param({"headers": {"ce-id": "x\r\ny"}}, id="a header of two lines"),
+            pytest.param({"headers": {"x\r\ny": ""}}, id="a name of a header of two lines"),
+            pytest.param({"headers": {"ce-id": 1}}, id="a header that is no text"),
+            pytest.param({"headers": ["ce-id"]}, id="headers without values"),
             pytest.param({"subject": "events.x"}, id="another subject"),
+            pytest.param({"subject": ["events"]}, id="a subject that is no text"),
             pytest.param({"data": None}, id="no data"),
         ],
     )
@@ -236,6 +241,12 @@ class TestExportThenImport:
         exported[3] = json.dumps(json.loads(exported[3]) | wrong).encode()
         with pytest.raises(BadRequest, match="line 4 "):
             await import_(MemoryLog(), stream(exported))
+
+    async def test_of_a_file_that_somebody_has_laid_out_anew(self, any_log: AnyLog, exported: list[bytes]):
+        lines = [json.dumps(json.loads(line), indent=2).encode() + b" \r\n" for line in exported]
+        copy = MemoryLog()
+        assert await import_(copy, stream(lines)) == 6
+        assert [e async for e in copy.read_raw()] == [e async for e in any_log.read_raw()]
 
     async def test_ends_with_a_head_that_the_log_still_fits(self, any_log: AnyLog, exported: list[bytes]):
         head = LogHead(**json.loads(exported[-1])["head"])
@@ -255,6 +266,23 @@ class TestRestore:
                 )
         await any_log.restore(events[2:], until=6)
         assert [e async for e in any_log.read_raw()] == events
+
+    async def test_takes_the_next_ones_while_others_are_on_their_way(self, any_log: AnyLog):
+        events = [event async for event in (await filled(MemoryLog())).read_raw()]
+        parts = (events[:2], events[2:3], events[3:5], events[5:])
+        await asyncio.gather(*(any_log.restore(part, until=6) for part in parts))
+        assert [e async for e in any_log.read_raw()] == events
+
+    async def test_stores_nothing_behind_what_is_refused(self, any_log: AnyLog):
+        events = [event async for event in (await filled(MemoryLog())).read_raw()]
+        await any_log.restore(events[:2], until=6)
+        refused = await asyncio.gather(
+            any_log.restore(events[3:4], until=6),
+            any_log.restore(events[4:6], until=6),
+            return_exceptions=True,
+        )
+        assert [type(one) for one in refused] == [AppendConflict, AppendConflict]
+        assert await any_log.last_sequence() == 2
 
     async def test_refuses_what_does_not_follow(self, any_log: AnyLog):
         events = [event async for event in (await filled(MemoryLog())).read_raw()]

@@ -4,6 +4,7 @@ import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import AbstractAsyncContextManager, nullcontext
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -41,6 +42,9 @@ MAX_OPEN_BATCHES = 8
 
 _OFFERED_AT_ONCE = 10
 """Messages; then others have their turn: each takes about 60 us."""
+
+_SENT_AT_ONCE = 50
+"""Messages of a batch: to hand some to the kernel costs as much as to make ten."""
 
 _PAUSES = BackOff(0.005, 0.5)
 
@@ -88,6 +92,7 @@ class Appender:
         self._deadline_s = deadline_s
         self._attempt_s = attempt_s
         self._open_batches = asyncio.Semaphore(MAX_OPEN_BATCHES)
+        self._restoring = asyncio.Lock()
 
     async def append(self, sealed: Sequence[Sealed]) -> list[Head]:
         """Where each event is stored. Raises AppendConflict, LogUnavailable, ValueError for a taken id."""
@@ -104,7 +109,11 @@ class Appender:
         return [Head(first + place, event.hash) for place, event in enumerate(sealed)]
 
     async def restore(self, events: Sequence[Stored], *, until: int) -> None:
-        """Store events of an export at the very same sequences. Raises AppendConflict, LogUnavailable."""
+        """Store events of an export at the very same sequences. Raises AppendConflict, LogUnavailable.
+
+        The next ones may be given while these are on their way: they are published in the order of the calls,
+        and refused unless these were stored.
+        """
         messages = [
             Outgoing(event.subject, wire.imported_headers(event, until=until), event.data) for event in events
         ]
@@ -119,16 +128,22 @@ class Appender:
                 heads.append(Head(found.sequence, found.headers.get(wire.HASH, "")))
             return heads
 
-        await self._until_definite(messages, what_is_stored)
+        await self._until_definite(messages, what_is_stored, in_order=self._restoring)
 
     async def _until_definite(
-        self, messages: Sequence[Outgoing], what_is_stored: WhatIsStored, *, is_checked: bool = False
+        self,
+        messages: Sequence[Outgoing],
+        what_is_stored: WhatIsStored,
+        *,
+        is_checked: bool = False,
+        in_order: AbstractAsyncContextManager[None] | None = None,
     ) -> int | list[Head]:
         """The sequence of the last message, or where an earlier attempt had stored them.
 
         is_checked: refused while the log ends inside an import, and when it is another log than before. An
         import begins in an empty log only. So while it is not known that the log is past that, the append
         asks for an empty one: whichever of the two comes first, the other is refused.
+        in_order: held while the messages are published.
 
         | answer                            | stored by an earlier attempt | else                         |
         |-----------------------------------|------------------------------|------------------------------|
@@ -147,7 +162,7 @@ class Appender:
         while True:
             await self._link.connected(until=until)
             is_first = is_checked and await self._must_be_first()
-            answer = await self._attempt(_first_of_all(messages) if is_first else messages)
+            answer = await self._attempt(_first_of_all(messages) if is_first else messages, in_order)
             match answer:
                 case Ack(sequence, is_duplicate=False):
                     return sequence
@@ -184,7 +199,9 @@ class Appender:
         await self._standing.identity()
         return not self._standing.is_known_whole
 
-    async def _attempt(self, messages: Sequence[Outgoing]) -> Answer:
+    async def _attempt(
+        self, messages: Sequence[Outgoing], in_order: AbstractAsyncContextManager[None] | None
+    ) -> Answer:
         done: asyncio.Future[Msg | None] = asyncio.get_running_loop().create_future()
 
         def on_answer(message: Msg) -> None:
@@ -194,13 +211,12 @@ class Appender:
                 done.set_result(message)
 
         link = self._link
-        reply = await link.expect(on_answer)
+        reply = ""
         try:
-            if len(messages) == 1:
-                await self._offer(messages[0], reply)
-                return _answer(await link.wait(done, timeout_s=self._attempt_s))
-            async with self._open_batches:
-                await self._publish_batch(messages, reply)
+            async with self._open_batches if len(messages) > 1 else nullcontext():
+                async with in_order or nullcontext():
+                    reply = await link.expect(on_answer)
+                    await self._publish(messages, reply)
                 return _answer(await link.wait(done, timeout_s=self._attempt_s))
         except LogUnavailable:
             if link.client.is_closed:
@@ -208,6 +224,12 @@ class Appender:
             return None
         finally:
             link.forget(reply)
+
+    async def _publish(self, messages: Sequence[Outgoing], reply: str) -> None:
+        if len(messages) == 1:
+            await self._offer(messages[0], reply)
+        else:
+            await self._publish_batch(messages, reply)
 
     async def _publish_batch(self, messages: Sequence[Outgoing], reply: str) -> None:
         # A new id for each attempt: what is left of an earlier one must not mix with this one.
@@ -218,14 +240,18 @@ class Appender:
             if place == last:
                 batch["Nats-Batch-Commit"] = "1"
             await self._offer(
-                message._replace(headers=message.headers | batch), reply if place in {1, last} else ""
+                message._replace(headers=message.headers | batch),
+                reply if place in {1, last} else "",
+                is_more_to_come=place % _SENT_AT_ONCE != 0 and place != last,
             )
             if place % _OFFERED_AT_ONCE == 0:
                 await asyncio.sleep(0)
 
-    async def _offer(self, message: Outgoing, reply: str) -> None:
+    async def _offer(self, message: Outgoing, reply: str, *, is_more_to_come: bool = False) -> None:
         subject, headers, data = message
-        await self._link.publish(append_subject(subject), data, reply=reply, headers=headers)
+        await self._link.publish(
+            append_subject(subject), data, reply=reply, headers=headers, is_more_to_come=is_more_to_come
+        )
 
     async def _find_appended(self, sealed: Sequence[Sealed], hint: Answer) -> list[Head] | None:
         first = sealed[0]

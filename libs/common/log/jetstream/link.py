@@ -55,9 +55,18 @@ class Link:
         self._waiting.pop(reply[len(self._prefix) :], None)
 
     async def publish(
-        self, subject: str, data: bytes, *, reply: str = "", headers: dict[str, str] | None = None
+        self,
+        subject: str,
+        data: bytes,
+        *,
+        reply: str = "",
+        headers: dict[str, str] | None = None,
+        is_more_to_come: bool = False,
     ) -> None:
-        """Raises LogUnavailable when the client cannot even try, ValueError for too large a message."""
+        """Raises LogUnavailable when the client cannot even try, ValueError for too large a message.
+
+        is_more_to_come: it may wait for the next message and go out together with that.
+        """
         client = self.client
         try:
             if headers is None:
@@ -71,7 +80,7 @@ class Link:
             # An event has fifteen headers, and the client's own way of writing them is a quarter of the
             # CPU time of an append (95 us with it, 71 us without).
             await client._send_command(hpub_cmd(subject, reply, block, data))  # noqa: SLF001 - see above
-            if not client._flush_queue or client._flush_queue.empty():  # noqa: SLF001 - see above
+            if not is_more_to_come and (not client._flush_queue or client._flush_queue.empty()):  # noqa: SLF001 - see above
                 await client._flush_pending()  # noqa: SLF001 - see above
         except MaxPayloadError as error:
             raise _too_large(subject, data) from error
