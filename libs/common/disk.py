@@ -9,10 +9,10 @@ MIB = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """free: bytes that a process without privileges may still write. total: of the file system."""
-
     free: int
+    """Bytes that a process without privileges may still write."""
     total: int
+    """Bytes of the whole file system."""
 
     def __str__(self) -> str:
         return f"{self.free / MIB:.1f} of {self.total / MIB:.1f} MiB free"

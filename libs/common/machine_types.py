@@ -65,4 +65,4 @@ _BUNDLED = (
 )
 
 MACHINE_TYPES = MappingProxyType({m.name: m for m in _BUNDLED})
-"""Every machine type a spec may name. Free-tier types are left out on purpose ."""
+"""Every machine type a spec may name. Free-tier types are left out on purpose."""

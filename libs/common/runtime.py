@@ -22,24 +22,23 @@ _YOUNG_BEATS = 50
 
 @dataclass(slots=True)
 class Progress:
-    """What a service reports with each heartbeat.
-
-    applied_sequence: the last event it has taken in. is_ready: whether it does its work.
-    problem: why it does not, in one sentence for an operator; empty while it does.
-    stuck: why it hears nothing of the log, though it may once have; it is not ready meanwhile.
-    held_by: what keeps it from deciding anything, whatever else it can do, such as `importing 3 of 10`; it is
-    not ready meanwhile.
-    set_aside: what could not be handled and is tried again later, by its id, while all else goes on.
-    detail: service-specific facts for `/v1/health`, such as the router's last Envoy acknowledgement.
-    """
+    """What a service reports with each heartbeat."""
 
     applied_sequence: int = 0
+    """The last event it has taken in."""
     is_ready: bool = False
+    """Whether it does its work."""
     problem: str = ""
+    """Why it does not, in one sentence for an operator; empty while it does."""
     stuck: str = ""
+    """Why it hears nothing of the log, though it may once have; it is not ready meanwhile."""
     held_by: str = ""
+    """What keeps it from deciding anything, whatever else it can do, such as `importing 3 of 10`; it is not
+    ready meanwhile."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
+    """What could not be handled and is tried again later, by its id, while all else goes on."""
     detail: dict[str, Any] = field(default_factory=dict)
+    """Service-specific facts for `/v1/health`, such as the router's last Envoy acknowledgement."""
 
     def applied(self, sequence: int) -> None:
         self.applied_sequence = max(self.applied_sequence, sequence)

@@ -9,10 +9,10 @@ from libs.supervisor.programs import Program
 
 @dataclass(frozen=True, slots=True)
 class Adoption:
-    """kept: by name, goes on as it is. obsolete: to be stopped before its successor is started."""
-
     kept: Mapping[str, Living]
+    """What goes on as it is, by name."""
     obsolete: tuple[Living, ...]
+    """What is to be stopped before its successor is started."""
 
 
 def decide(programs: Mapping[str, Program], found: Iterable[Living]) -> Adoption:

@@ -22,14 +22,12 @@ SOUND_AFTER_S = 60.0
 
 @dataclass(frozen=True, slots=True)
 class Healing:
-    """seen: checks in a row with a complaint. restarts: since the server was last sound for a while.
-
-    last_at: of the newest restart, in ticks; None when there was none.
-    """
-
     seen: int = 0
+    """Checks in a row with a complaint."""
     restarts: int = 0
+    """Starts again since the server was last sound for a while."""
     last_at: float | None = None
+    """When it was last started again, in ticks; None when it never was."""
 
     def checked(self, complaint: str, room: Room, *, now: float) -> "tuple[bool, Healing]":
         """Whether to start it again now, and the state after it.

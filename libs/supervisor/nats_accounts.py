@@ -42,14 +42,13 @@ Our own services wait for a second; another system may wait for the next event a
 
 
 class Import(NamedTuple):
-    """kind: `service` for what is published, `stream` for what is heard. source: the exporting account.
-    to: what it is called in the importing account, where that differs.
-    """
-
     kind: str
+    """`service` for what is published, `stream` for what is heard."""
     subject: str
     source: str
+    """The exporting account."""
     to: str | None = None
+    """What it is called in the importing account, where that differs."""
 
 
 def make(permissions: Mapping[str, Permissions], public_keys: Mapping[str, str]) -> dict[str, Any]:

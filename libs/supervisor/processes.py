@@ -34,16 +34,15 @@ _MARK_AND_RUN = f'{PID}=$$; export {PID}; exec "$@"'
 
 @dataclass(frozen=True, slots=True)
 class Living:
-    """A process with our marks. is_program: it is the program itself, not something that it started.
-
-    is_starting: between fork and exec of its program, so that neither is known yet.
-    """
+    """A process with our marks."""
 
     pid: int
     name: str
     launch: str
     is_program: bool
+    """Whether it is the program itself, not something that the program started."""
     is_starting: bool = False
+    """Whether it is between fork and exec of its program, so that neither is known yet."""
 
 
 def living(home: Home) -> tuple[Living, ...]:

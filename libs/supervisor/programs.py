@@ -25,15 +25,14 @@ services live they would be started again."""
 
 @dataclass(frozen=True, slots=True)
 class Program:
-    """environment: what is set on top of the supervisor's own. configuration: what it reads at its start.
-    folder: its working directory; None for the checkout.
-    """
-
     name: str
     argv: tuple[str, ...]
     environment: Mapping[str, str]
+    """Variables that are set on top of the supervisor's own."""
     configuration: str = ""
+    """What it reads at its start."""
     folder: Path | None = None
+    """Its working directory; None for the checkout."""
 
     @property
     def launch(self) -> str:

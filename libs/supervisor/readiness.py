@@ -14,10 +14,11 @@ _ANSWER_WITHIN_S = 2.0
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What `GET /v1/health` says. waiting_for: in words, empty when is_ready."""
+    """What `GET /v1/health` says."""
 
     is_ready: bool
     waiting_for: str = ""
+    """What is waited for, in words; empty when it is ready."""
 
 
 async def wait_for_nats(port: int) -> None:

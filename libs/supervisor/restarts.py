@@ -11,9 +11,8 @@ SETTLED_AFTER_S = 30.0
 
 @dataclass(frozen=True, slots=True)
 class Restarts:
-    """failures: how often in a row the program ended before it had settled."""
-
     failures: int = 0
+    """How often in a row the program ended before it had settled."""
 
     def ended(self, *, lived_s: float) -> "tuple[float, Restarts]":
         """The delay in seconds before the next start, and the state after it.

@@ -24,28 +24,28 @@ ROOT = Path(__file__).resolve().parents[2]
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSettings:
-    """home: absolute, holds all state. api_key: None means the one kept in the home.
-
-    grace_seconds: between SIGTERM and SIGKILL. drain_deadline_seconds: how long a retiring replica may
-    finish its requests. upload_deadline_seconds: how long a client may take to send a request.
-    envoy_heap_mib: the memory in which Envoy has to get along. disk_reserve_mib: kept beside the log, so that
-    deleting works when the disk is full; 0 keeps none. modules: the module that is run for each service; a
-    program that composes a
-    service differently takes its place by `SPECSTREAM_MODULE_<SERVICE>`. root: the checkout.
-    """
-
     home: Path
+    """The directory that holds all state; absolute."""
     api_port: int = 8080
     edge_port: int = 8081
     api_key: str | None = field(default=None, repr=False)
+    """The API key; None for the one kept in the home."""
     grace_seconds: float = 10.0
+    """The time between SIGTERM and SIGKILL."""
     drain_deadline_seconds: float = 30.0
+    """How long a retiring replica may finish its requests."""
     upload_deadline_seconds: float = 600.0
+    """How long a client may take to send a request."""
     envoy_heap_mib: int = 2048
+    """The memory in which Envoy has to get along."""
     disk_reserve_mib: int = 64
+    """Room kept beside the log, so that deleting works when the disk is full; 0 keeps none."""
     log_level: str = "INFO"
     modules: Mapping[str, str] = field(default_factory=dict)
+    """The module that is run for each service; a program that composes a service differently takes its place
+    by `SPECSTREAM_MODULE_<SERVICE>`."""
     root: Path = ROOT
+    """The checkout."""
 
     def module(self, service: str) -> str:
         return self.modules.get(service, f"services.{service}")

@@ -28,11 +28,10 @@ class Undecided:
 
 @dataclass(frozen=True, slots=True)
 class Ready:
-    """since: when the checks began to say so without interruption, None where that is not known; no part of
-    what they say."""
-
     reason: ReplicaReason
     since: datetime | None = field(default=None, compare=False)
+    """When the checks began to say so without interruption; None where that is not known. It is no part of
+    what they say."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +53,10 @@ Conclusion = Undecided | Ready | NotReady | Condemned
 
 @dataclass(frozen=True, slots=True)
 class Examination:
-    """checks: what is checked, by kind; states: how each stands."""
-
     checks: Mapping[CheckKind, HealthCheck]
+    """What is checked, by kind."""
     states: Mapping[CheckKind, ProbeState]
+    """How each check stands."""
 
     def standing(self, kind: CheckKind) -> Standing | None:
         state = self.states.get(kind)

@@ -1,4 +1,4 @@
-"""Following the log: what is asked of deployments, so that their replicas are looked at at once."""
+"""Following the log: what is asked of deployments, so that their replicas are observed at once."""
 
 from collections.abc import Callable
 from typing import Final

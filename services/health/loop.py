@@ -1,6 +1,6 @@
 """Watching: what the cluster shows and what the checks conclude become facts, as soon as something changes.
 
-The cluster says which deployments changed, and only those are looked at; all of them at the start, when
+The cluster says which deployments changed, and only those are observed; all of them at the start, when
 something may have been missed, and slowly from time to time. So what wants and has nothing costs nothing.
 """
 
@@ -35,7 +35,7 @@ logger = structlog.get_logger()
 RETRY_S = 0.25
 """Between two tries of what could not be done."""
 RESYNC_S = 30.0
-"""Between two looks at the whole cluster, for what no change told."""
+"""Between two observations of the whole cluster, for what the cluster told of no deployment."""
 MOST_PORTIONS = 1_000
 """A deployment of 1,000 replicas takes a hundred; one that never comes to an end must not hold the others."""
 
@@ -51,7 +51,7 @@ class Seen:
 
 
 class Watch:
-    """Looks at the cluster, has its processes examined, and records what changed."""
+    """Observes the cluster, has its processes examined, and records what changed."""
 
     def __init__(
         self,
@@ -83,7 +83,7 @@ class Watch:
         self._must_observe = True
 
     def wake_for(self, deployment_id: str) -> None:
-        """Look at this deployment at once: a check has concluded something, or something was asked of it."""
+        """Observe this deployment at once: a check has concluded something, or something was asked of it."""
         self._seen.pop(deployment_id, None)
         self._woken_for.add(deployment_id)
         self._wake.set()
@@ -103,7 +103,7 @@ class Watch:
             group.create_task(self._watch())
 
     async def _listen(self) -> None:
-        """To the cluster, for what changed there."""
+        """Hear from the cluster which deployments changed there."""
         while True:
             try:
                 async for changed in self._cluster.watch():
@@ -111,7 +111,7 @@ class Watch:
                     self._woken_for |= changed.deployment_ids
                     self._wake.set()
             except ClusterUnavailable:
-                # Whoever looks finds out what is wrong, and says it.
+                # The next observation finds out what is wrong, and says it.
                 self._must_observe = True
                 self._wake.set()
                 await asyncio.sleep(RETRY_S)
@@ -163,7 +163,7 @@ class Watch:
                     await self._take_in(deployment_id, observed.get(deployment_id))
 
     async def observe_one(self, deployment_id: str) -> None:
-        """The same for one deployment."""
+        """Decide about this one deployment, as `observe` does about each."""
         if not self._aside.is_resting(deployment_id):
             with self._aside.attempt(deployment_id):
                 observed = await self._cluster.observe(deployment_id)
@@ -205,13 +205,13 @@ class Watch:
         if workload is not None:
             held = damping.held(self._records.roster(deployment_id), conclusions, self._clock())
             self._seen[deployment_id] = Seen(workload, conclusions, started, frozenset(held))
-            self._look_again(deployment_id, held.values())
+            self._observe_again(deployment_id, held.values())
         else:
             self._records.close(deployment_id)
-            self._look_again(deployment_id, ())
+            self._observe_again(deployment_id, ())
 
-    def _look_again(self, deployment_id: str, times: Collection[datetime]) -> None:
-        """When the first of these has come: a replica has stayed ready for as long as it had to."""
+    def _observe_again(self, deployment_id: str, times: Collection[datetime]) -> None:
+        """Observe at the first of these times: a replica has stayed ready for as long as it had to then."""
         if (timer := self._timers.pop(deployment_id, None)) is not None:
             timer.cancel()
         if times:

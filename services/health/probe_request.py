@@ -36,11 +36,13 @@ class Endpoint:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """A GET. endpoint: where it is sent. host: the Host header, which never moves the connection."""
+    """A GET."""
 
     endpoint: Endpoint
+    """Where it is sent."""
     target: str
     host: str
+    """The Host header, which never moves the connection."""
     headers: tuple[tuple[str, str], ...]
 
     def to_bytes(self) -> bytes:

@@ -38,10 +38,7 @@ EAGER = frozenset({CheckKind.STARTUP, CheckKind.READINESS})
 
 @dataclass(slots=True, eq=False)
 class ProbedProcess:
-    """One process of a replica under examination.
-
-    started_at: on our ticks. port_retries: how often a check's port was found closed outside of its period.
-    """
+    """One process of a replica under examination."""
 
     deployment_id: str
     replica_id: str
@@ -50,9 +47,11 @@ class ProbedProcess:
     ports: Mapping[int, int]
     first_port: int
     started_at: float
+    """When it was started, on our ticks."""
     exam: Examination
     conclusion: Conclusion
     port_retries: dict[CheckKind, int] = field(default_factory=dict)
+    """How often a check's port was found closed outside of its period."""
     busy: set[CheckKind] = field(default_factory=set)
     is_gone: bool = False
 
@@ -63,11 +62,12 @@ class ProbedProcess:
 
 
 class Attempt(NamedTuple):
-    """One attempt of a check. is_eager: outside of its period, so that only a success counts."""
+    """One attempt of a check."""
 
     process: ProbedProcess
     kind: CheckKind
     is_eager: bool = False
+    """Whether it is made outside of the check's period, so that only a success counts."""
 
 
 class ProbeRunner:

@@ -35,10 +35,9 @@ OUR_OWN_ERRNOS = frozenset(
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """location: where a redirect points to, as sent."""
-
     status: int
     location: str | None = None
+    """Where a redirect points to, as sent."""
 
 
 class BadAnswer(Exception):

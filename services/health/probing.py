@@ -31,9 +31,10 @@ class Success:
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """The replica's fault. message: `HTTP 503`, `timed out after 1 s`, `connection refused`."""
+    """The replica's fault."""
 
     message: str
+    """`HTTP 503`, `timed out after 1 s`, `connection refused`."""
     is_refused: bool = False
 
 
@@ -55,12 +56,12 @@ class Standing(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class ProbeState:
-    """failures: in a row, the newest included. message: why it is failing, as last told."""
-
     kind: CheckKind
     standing: Standing
     failures: int = 0
+    """How many there were in a row, the newest included."""
     message: str | None = None
+    """Why it is failing, as last told."""
 
     @property
     def is_settled(self) -> bool:
@@ -84,11 +85,12 @@ class ProbeState:
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """What a check now concludes. message: with the check's kind and status where it is failing."""
+    """What a check now concludes."""
 
     kind: CheckKind
     standing: Standing
     message: str | None = None
+    """Names the check's kind and status where it is failing."""
 
 
 FIRST_STANDING = {

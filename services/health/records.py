@@ -24,19 +24,19 @@ LOADED_AT_ONCE = 50
 
 @dataclass(slots=True)
 class Records:
-    """rosters: of every deployment that has an open record, as the log has them.
-
-    heads: the end of each of these histories; None after an append of which the outcome is unknown.
-    asked: the newest event of a deployment that somebody else wrote, the cause of what comes of it.
-    """
+    """The rosters of all deployments that have replicas, each with the end of its history."""
 
     log: EventLog
     views: Views
     rosters: dict[str, Roster] = field(default_factory=dict)
+    """Of every deployment that has an open record, as the log has them."""
     _heads: dict[str, Head | None] = field(default_factory=dict)
+    """The end of each of these histories; None after an append of which the outcome is unknown."""
     _aggregates: dict[str, Aggregate] = field(default_factory=dict)
     _asked: dict[str, str] = field(default_factory=dict)
+    """The newest event of a deployment that somebody else wrote, the cause of what comes of it."""
     _appending: set[str] = field(default_factory=set)
+    """The deployments whose append has not been answered yet."""
 
     async def load(self) -> None:
         """Open the record of every deployment that has replicas by its view. Raises LogUnavailable."""
@@ -63,7 +63,7 @@ class Records:
     def take_over(self, view: DeploymentView, event: Recorded) -> bool:
         """Whether this is a roster that we have not written, and which the record now rests on.
 
-        What an import brought, or another hand, is no better than a guess until the cluster was looked at.
+        What an import brought, or another hand, is no better than a guess until the cluster was observed.
         """
         if event.aggregate.kind != RosterFact.aggregate:
             return False

@@ -5,12 +5,10 @@ from libs.common.cluster.addresses import Addresses
 
 
 class Settings(ServiceSettings):
-    """Checks and their numbers come with each spec.
-
-    inner_ports: on which the platform's own services listen on this machine; no replica is ever there.
-    """
+    """Checks and their numbers come with each spec."""
 
     inner_ports: frozenset[int] = frozenset()
+    """Ports on which the platform's own services listen on this machine; no replica is ever there."""
 
     @property
     def addresses(self) -> Addresses:

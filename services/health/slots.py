@@ -11,10 +11,12 @@ T = TypeVar("T")
 
 @dataclass(slots=True, eq=False)
 class _Slot:
-    """A place for one attempt. task: who makes it. has_given_way: whether the place is another's now."""
+    """A place for one attempt."""
 
     task: "asyncio.Task[object]"
+    """Who makes it."""
     has_given_way: bool = False
+    """Whether the place is another's now."""
 
 
 @dataclass(slots=True)

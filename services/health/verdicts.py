@@ -51,7 +51,7 @@ def decide(
     At most about `limit` facts; the rest follows when it is asked again with the roster after them.
 
     Rows are tried from the top, each on what the row before left, so that a replica that crashed and
-    came back between two looks has the same story as one that was watched all along.
+    came back between two observations has the same story as one that was watched all along.
 
     | roster           | cluster shows               | checks        | fact                 | state after |
     |------------------|-----------------------------|---------------|----------------------|-------------|
@@ -84,7 +84,7 @@ def decide(
     is ready, or of its process, is a fact.
     Another attempt is a later one, or an earlier one where the cluster's records are older than the log.
     The last row ends what somebody else has written, such as an import: only what the cluster shows counts.
-    A message is compared as a fact holds it, bounded; a longer one would be news at every look.
+    A message is compared as a fact holds it, bounded; a longer one would be news at every observation.
     """
     seen = {o.replica_id for o in observed}
     gone = [known for known in roster.replicas if known.replica_id not in seen][:limit]

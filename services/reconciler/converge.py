@@ -26,7 +26,7 @@ MAX_STEPS: Final = 20
 
 @dataclass(frozen=True, slots=True)
 class Trigger:
-    """The event that gave reason to look; it becomes the cause of what is appended."""
+    """The event that was the reason to reconcile; it becomes the cause of what is appended."""
 
     deployment_id: str
     sequence: int

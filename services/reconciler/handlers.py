@@ -30,7 +30,7 @@ def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[
         try:
             await handle(reconciler, aside, Trigger.by(event))
         except LogImporting:
-            # Not tried again event by event: when the import is whole, the resync looks at everything.
+            # Not tried again event by event: when the import is whole, the resync compares everything.
             return
         progress.applied(event.sequence)
 

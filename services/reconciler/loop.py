@@ -27,7 +27,7 @@ COMPARED_AT_ONCE = 100
 
 
 class Resync:
-    """Compares all deployments with one look at the cluster, and wakes the reconciler where they differ.
+    """Compares all deployments with one observation of the cluster, and has those reconciled that differ.
 
     It keeps every view in memory, so a round over converged deployments costs one observation, and a plan for
     those that changed.

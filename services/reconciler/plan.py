@@ -50,13 +50,12 @@ class Restart:
 class Plan:
     """One step. It is performed in this order, and each part may be done twice: restarts, then `workload`
     or the removal, then the facts, all in one append. A death in between leads to the same plan again.
-
-    fence: the newest event that the plan rests on. because: why anything is done to the cluster; the facts
-    say themselves why they are true.
     """
 
     fence: int
+    """The newest event that the plan rests on."""
     because: tuple[Because, ...] = ()
+    """Why anything is done to the cluster; the facts say themselves why they are true."""
     restarts: tuple[Restart, ...] = ()
     workload: Workload | None = None
     is_removal: bool = False

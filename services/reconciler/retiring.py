@@ -10,10 +10,11 @@ from libs.common.events.rollout import RetireReason
 
 @dataclass(frozen=True, slots=True)
 class Staying:
-    """A replica that exists and has not been told to leave. listed: its line in the roster, if it has one."""
+    """A replica that exists and has not been told to leave."""
 
     observed: ObservedReplica
     listed: Replica | None
+    """Its line in the roster, if it has one."""
 
     @property
     def is_ready(self) -> bool:
@@ -32,11 +33,12 @@ class Staying:
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
-    """What the newest spec asks for. stop_reason: why, where `replicas` is 0."""
+    """What the newest spec asks for."""
 
     run_id: str
     replicas: int
     stop_reason: RetireReason
+    """Why, where `replicas` is 0."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -25,30 +25,28 @@ elsewhere, as after any other death.
 
 @dataclass(frozen=True, slots=True)
 class Situation:
-    """One look at everything that may send requests to a deployment.
-
-    acknowledged: of each Envoy that may be serving, whether it routes by the present endpoints. An Envoy that
-    has left a moment ago, and may still serve by what it had, is one that has not. active_requests: by
-    address; None if they could not be read. An address that is not in it has no endpoint and so no request.
-    """
+    """What one observation shows of everything that may send requests to a deployment."""
 
     acknowledged: tuple[bool, ...]
+    """For each Envoy that may be serving: whether it routes by the present endpoints. An Envoy that has left
+    a moment ago, and may still serve by what it had, is one that has not."""
     active_requests: Mapping[str, int] | None
+    """Requests by address; None if they could not be read. An address that is not in it has no endpoint and
+    so no request."""
 
 
 @dataclass(frozen=True, slots=True)
 class Drain:
-    """How far one leaving replica is.
-
-    begun_at: since when at least one Envoy sends it nothing new. acknowledged_at: since when all that count
-    do. idle_since: the first of the idle reads that no busy or missing one has followed. active_requests: at
-    the last read.
-    """
+    """How far one leaving replica is."""
 
     begun_at: float | None = None
+    """Since when at least one Envoy sends it nothing new."""
     acknowledged_at: float | None = None
+    """Since when all that count do."""
     idle_since: float | None = None
+    """The first of the idle reads that no busy or missing one has followed."""
     active_requests: int = 0
+    """How many requests were active at the last read."""
 
 
 def observe(drain: Drain, leaving: Leaving, situation: Situation, now: float) -> Drain:

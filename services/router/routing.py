@@ -28,28 +28,30 @@ class Refusal(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One replica as a target. address: `host:port`. spec_id: the newest spec that its run carries out."""
+    """One replica as a target."""
 
     address: str
+    """`host:port`."""
     replica_id: str
     spec_id: str
+    """The newest spec that its run carries out."""
     health: Health
 
 
 @dataclass(frozen=True, slots=True)
 class Route:
-    """What the deployment's host answers. spec_id: the newest registered spec."""
+    """What the deployment's host answers."""
 
     spec_id: str
+    """The newest registered spec."""
     refusal: Refusal | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Routing:
-    """route: None when the host is unknown."""
-
     deployment_id: str
     route: Route | None = None
+    """None when the host is unknown."""
     endpoints: tuple[Endpoint, ...] = ()
 
 
@@ -139,10 +141,11 @@ def _spec_id(view: DeploymentView, replica: Replica) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A replica that is to leave and is not withdrawn. address: where requests may be running on it."""
+    """A replica that is to leave and is not withdrawn."""
 
     replica_id: str
     address: str | None
+    """Where requests may be running on it."""
 
 
 def make_leaving(view: DeploymentView) -> tuple[Leaving, ...]:

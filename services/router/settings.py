@@ -9,19 +9,16 @@ from libs.common.cluster.addresses import Addresses
 
 
 class Settings(ServiceSettings):
-    """envoy_folder: where the router and its Envoy meet (`meeting_place.py`). edge_port: where Envoy listens
-    for requests, on the loopback.
-
-    inner_ports: on which the platform's own services listen on this machine; no replica is ever there.
-    drain_deadline_seconds: how long the requests of a leaving replica may take before they are cut.
-    upload_deadline_seconds: how long a client may take to send a request, its body included.
-    """
-
     envoy_folder: Path
+    """Where the router and its Envoy meet (`meeting_place.py`)."""
     edge_port: int = Field(default=8081, ge=1, le=65535)
+    """Where Envoy listens for requests, on the loopback."""
     inner_ports: frozenset[int] = frozenset()
+    """Ports on which the platform's own services listen on this machine; no replica is ever there."""
     drain_deadline_seconds: float = Field(default=30.0, ge=0, le=86_400)
+    """How long the requests of a leaving replica may take before they are cut."""
     upload_deadline_seconds: float = Field(default=600.0, gt=0, le=86_400)
+    """How long a client may take to send a request, its body included."""
 
     @property
     def addresses(self) -> Addresses:

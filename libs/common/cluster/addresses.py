@@ -8,13 +8,10 @@ LOOPBACK = ip_network("127.0.0.0/8")
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    """network: where the replicas of this cluster are; those of a local one are on the loopback.
-
-    inner_ports: on which our own services listen there; no replica has one.
-    """
-
     network: IPv4Network | IPv6Network = LOOPBACK
+    """Where the replicas of this cluster are; those of a local one are on the loopback."""
     inner_ports: frozenset[int] = frozenset()
+    """The ports on which our own services listen there; no replica has one."""
 
     def __contains__(self, address: str) -> bool:
         """Whether `address`, a `host:port`, can be a replica's. A host is an IP address, never a name."""

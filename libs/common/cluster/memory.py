@@ -39,9 +39,8 @@ class _Deployment:
 
 @dataclass(slots=True)
 class _Watcher:
-    """changed: what has changed since it was told last."""
-
     changed: set[str] = field(default_factory=set)
+    """What has changed since it was told last."""
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 

@@ -20,34 +20,29 @@ from libs.common.spec.template import Template
 
 @dataclass(frozen=True, slots=True)
 class RunWorkload:
-    """`replicas` replicas of one template, besides those that are retiring.
-
-    spec_id: the newest spec that the run carries out.
-    """
+    """`replicas` replicas of one template, besides those that are retiring."""
 
     run_id: str
     spec_id: str
+    """The newest spec that the run carries out."""
     template: Template
     replicas: int
 
 
 @dataclass(frozen=True, slots=True)
 class Workload:
-    """What a cluster is asked to run for a deployment, whole: a run that is not named here wants nothing.
-
-    retiring: replicas that do not count towards a run's number and go on running all the same.
-    stopping: those of the retiring that are to end now: SIGTERM, then SIGKILL after the grace period.
-    The cluster never picks a replica to stop: with more than `replicas` running and none stopping,
-    all of them go on.
-    traceparent: the trace of the change behind it; the cluster keeps it with each replica it creates.
-    """
+    """What a cluster is asked to run for a deployment, whole: a run that is not named here wants nothing."""
 
     project_id: str
     deployment_id: str
     runs: tuple[RunWorkload, ...]
     retiring: frozenset[str] = frozenset()
+    """Replicas that do not count towards a run's number and go on running all the same."""
     stopping: frozenset[str] = frozenset()
+    """Those of the retiring that are to end now: SIGTERM, then SIGKILL after the grace period. The cluster
+    never picks a replica to stop: with more than `replicas` running and none stopping, all of them go on."""
     traceparent: str | None = None
+    """The trace of the change behind it; the cluster keeps it with each replica it creates."""
 
 
 class ReplicaPhase(StrEnum):
@@ -79,13 +74,7 @@ class Exit:
 
 @dataclass(frozen=True, slots=True)
 class ObservedReplica:
-    """What the cluster shows of one replica.
-
-    ports: the replica's own port for each port of its template. attempt: how often it was started again.
-    started_at: when its present process started. last_exit: how the process before ended.
-    restart_at: when an exited one is started again. message: why it cannot start, where it cannot.
-    ready: the cluster's own verdict where `probes_natively`, else None.
-    """
+    """What the cluster shows of one replica."""
 
     replica_id: str
     run_id: str
@@ -95,12 +84,19 @@ class ObservedReplica:
     created_at: datetime
     host: str | None = None
     ports: Mapping[int, int] | None = None
+    """The replica's own port for each port of its template."""
     attempt: int = 0
+    """How often it was started again."""
     started_at: datetime | None = None
+    """When its present process started."""
     last_exit: Exit | None = None
+    """How the process before ended."""
     restart_at: datetime | None = None
+    """When an exited one is started again."""
     message: str | None = None
+    """Why it cannot start, where it cannot."""
     ready: bool | None = None
+    """The cluster's own verdict where `probes_natively`, else None."""
     traceparent: str | None = None
 
     @property
@@ -113,17 +109,16 @@ class ObservedReplica:
 
 @dataclass(frozen=True, slots=True)
 class ObservedWorkload:
-    """What the cluster shows of one deployment. fence: the sequence of the newest plan applied.
-
-    problem: why this deployment could not be looked at, while others could. Nothing else of it is known then,
-    which is not the same as nothing being there.
-    """
+    """What the cluster shows of one deployment."""
 
     project_id: str
     deployment_id: str
     fence: int
+    """The sequence of the newest plan applied."""
     replicas: tuple[ObservedReplica, ...]
     problem: str | None = None
+    """Why this deployment could not be observed, while others could. Nothing else of it is known then, which
+    is not the same as nothing being there."""
 
 
 def known(workload: ObservedWorkload | None) -> ObservedWorkload | None:

@@ -47,7 +47,7 @@ class Kept:
     views: tuple[DeploymentView, ...]
     apart: tuple[tuple[Aggregate, Any], ...] = ()
     kinds: tuple[AggregateKind, ...] = ()
-    """Of the aggregates that are apart, those at least."""
+    """The kinds that the follower follows; those of the aggregates that are apart are among them."""
 
     @classmethod
     def of(cls, views: Views) -> Self:

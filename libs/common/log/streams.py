@@ -21,17 +21,16 @@ MOST_OUTCOMES = 500_000
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
-    """wanted: the configuration. updatable: the fields that may be changed on a stream with messages.
-
-    earlier: fields as an earlier version of Specstream made them. A stream that has them all exactly so is
-    brought to `wanted` in them, whatever `updatable` says.
-    has_identity: whether the stream is told from every other by an identity that is made with it.
-    """
+    """A stream as it should be, and how one that is otherwise gets there."""
 
     wanted: api.StreamConfig
     updatable: frozenset[str]
+    """The fields that may be changed on a stream with messages."""
     earlier: Mapping[str, Any] = field(default_factory=dict)
+    """Fields as an earlier version of Specstream made them. A stream that has them all exactly so is brought
+    to `wanted` in them, whatever `updatable` says."""
     has_identity: bool = False
+    """Whether the stream is told from every other by an identity that is made with it."""
 
     @property
     def is_emptied_by_its_durable(self) -> bool:

@@ -6,17 +6,17 @@ from itertools import chain, islice
 from pydantic import ValidationError
 
 from libs.common.errors import MAX_ISSUES, BadRequest, Issue
-from libs.common.spec import model
 from libs.common.spec.expected import known_fields
 from libs.common.spec.issues import issues_of
+from libs.common.spec.model import Spec
 from libs.common.spec.rules import MAX_SPEC_BYTES, broken_rules
-from libs.common.spec.schema import Check, Checks, SpecV1
+from libs.common.spec.schema import SpecV1
 from libs.common.spec.shown import shown
 from libs.common.spec.unsupported import unsupported
 from libs.common.spec.versions import KNOWN_VERSIONS, STORED_VERSION, shape_of, to_v1
 
 
-def parse_spec(raw: object) -> model.Spec:
+def parse_spec(raw: object) -> Spec:
     """A spec of any known version as the stored one, with every default filled in.
 
     Raises BadRequest with an issue for each mistake, at most 100, whose paths begin inside the spec; and for
@@ -43,25 +43,17 @@ def parse_spec(raw: object) -> model.Spec:
     return spec
 
 
-def make_spec(spec: SpecV1) -> model.Spec:
-    """The stored spec. A check without a port gets the endpoint's, and no checks at all are None, so that
-    two spellings of one desired state have one template."""
-    checks = spec.health_checks or spec.healthchecks
+def make_spec(spec: SpecV1) -> Spec:
+    """The stored spec: each field that was sent is the field of the same name. A check without a port gets
+    the endpoint's, and no checks at all are None, so that two spellings of one desired state have one
+    template."""
+    sent = spec.model_dump(exclude_none=True)
+    either = sent.pop("healthchecks", None)
+    checks = sent.pop("health_checks", either) or {}
     port = spec.resources.ports[0]
-    return model.Spec(
-        api_version=STORED_VERSION,
-        name=spec.name,
-        image=spec.image,
-        enabled=spec.enabled,
-        command=tuple(spec.command) if spec.command else None,
-        env=tuple(model.NameValue(name=env.name, value=env.value) for env in spec.env or ()),
-        resources=model.Resources(
-            machine_type=spec.resources.machine_type,
-            ports=tuple(spec.resources.ports),
-            replicas=spec.resources.replicas,
-        ),
-        health_checks=_make_checks(checks, port) if checks else None,
-    )
+    with_ports = {kind: {"port": port, **check} for kind, check in checks.items()}
+    meaning = {**sent, "api_version": STORED_VERSION, "health_checks": with_ports or None}
+    return Spec.model_validate(meaning)
 
 
 def refused(issues: Sequence[Issue], whole: str = "the spec") -> BadRequest:
@@ -71,33 +63,6 @@ def refused(issues: Sequence[Issue], whole: str = "the spec") -> BadRequest:
     message = f"{place}: {first.message}" if place else f"{whole} {first.message}"
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
     return BadRequest(message + more, issues)
-
-
-def _make_checks(checks: Checks, port: int) -> model.HealthChecks | None:
-    if not (checks.startup or checks.readiness or checks.liveness):
-        return None
-    return model.HealthChecks(
-        startup=_make_check(checks.startup, port),
-        readiness=_make_check(checks.readiness, port),
-        liveness=_make_check(checks.liveness, port),
-    )
-
-
-def _make_check(check: Check | None, port: int) -> model.HealthCheck | None:
-    if check is None:
-        return None
-    return model.HealthCheck(
-        path=check.path,
-        port=check.port or port,
-        host=check.host,
-        headers=tuple(
-            model.NameValue(name=header.name, value=header.value) for header in check.headers or ()
-        ),
-        initial_delay_seconds=check.initial_delay_seconds,
-        period_seconds=check.period_seconds,
-        timeout_seconds=check.timeout_seconds,
-        failure_threshold=check.failure_threshold,
-    )
 
 
 def _with_versions(issue: Issue) -> Issue:

@@ -9,10 +9,7 @@ from libs.common.spec.model import Spec
 
 @dataclass(frozen=True, slots=True)
 class DeploymentState:
-    """`spec`, `spec_id` and `run_id` are those of the newest registered spec.
-
-    spec_traceparent: the trace of the request that registered it.
-    """
+    """`spec`, `spec_id` and `run_id` are those of the newest registered spec."""
 
     project_id: str
     deployment_id: str
@@ -21,6 +18,7 @@ class DeploymentState:
     spec_id: str | None = None
     run_id: str | None = None
     spec_traceparent: str | None = None
+    """The trace of the request that registered the newest spec."""
     correlation_id: str | None = None
     is_created: bool = False
     is_deleted: bool = False

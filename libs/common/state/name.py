@@ -8,9 +8,8 @@ from libs.common.events.name import NameClaimed, NameReleased
 
 @dataclass(frozen=True, slots=True)
 class NameState:
-    """owner_id: the holder, or None while the name is free."""
-
     owner_id: str | None = None
+    """The holder; None while the name is free."""
 
 
 def evolve(state: NameState, event: Recorded) -> NameState:

@@ -25,18 +25,18 @@ class Progress:
 
 @dataclass(frozen=True, slots=True)
 class RolloutState:
-    """applied_spec_id, healthy_spec_id, failed_spec_id: the newest spec of which that was said.
-
-    runs: the runs that the cluster holds, each with the newest spec it carries out.
-    retiring: replicas that are to leave.
-    """
-
     applied_spec_id: str | None = None
+    """The newest spec that was said to be applied."""
     healthy_spec_id: str | None = None
+    """The newest spec that was said to be healthy."""
     failed_spec_id: str | None = None
+    """The newest spec that was said to have failed."""
     failure: str | None = None
+    """Why that spec failed."""
     runs: tuple[LiveRun, ...] = ()
+    """The runs that the cluster holds, each with the newest spec it carries out."""
     retiring: frozenset[str] = frozenset()
+    """Replicas that are to leave."""
     progress: Progress | None = None
     is_removed: bool = False
 

@@ -8,9 +8,8 @@ from libs.common.events.traffic import EndpointsWithdrawn
 
 @dataclass(frozen=True, slots=True)
 class TrafficState:
-    """withdrawn: replicas that no Envoy sends requests to any more."""
-
     withdrawn: frozenset[str] = frozenset()
+    """Replicas that no Envoy sends requests to any more."""
 
 
 def evolve(state: TrafficState, event: Recorded) -> TrafficState:

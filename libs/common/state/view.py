@@ -15,12 +15,10 @@ from libs.common.state.traffic import TrafficState
 
 @dataclass(frozen=True, slots=True)
 class LastEvent:
-    """What is kept of the newest event of a deployment: what a decision made now continues, and its place.
-
-    kind: of its aggregate.
-    """
+    """What is kept of the newest event of a deployment: what a decision made now continues, and its place."""
 
     kind: str
+    """Of the event's aggregate."""
     event_id: str
     correlation_id: str
     traceparent: str | None
@@ -35,10 +33,7 @@ class LastEvent:
 
 @dataclass(frozen=True, slots=True)
 class DeploymentView:
-    """All that the facts say of one deployment.
-
-    sequence: of the newest event. last: that event, whose cause a decision made now continues.
-    """
+    """All that the facts say of one deployment."""
 
     project_id: str
     deployment_id: str
@@ -47,7 +42,9 @@ class DeploymentView:
     roster: Roster = Roster()
     traffic: TrafficState = TrafficState()
     sequence: int = 0
+    """Of the newest event."""
     last: LastEvent | None = None
+    """The newest event, whose cause a decision made now continues."""
 
 
 def evolve(view: DeploymentView | None, event: Recorded) -> DeploymentView:

@@ -19,14 +19,14 @@ T_co = TypeVar("T_co", covariant=True)
 
 @dataclass(frozen=True, slots=True)
 class Decision(Generic[T_co]):
-    """drafts: what to append in one batch; none when the present state is the wanted one already.
-
-    guards: what else the decision rests on. answer: what the caller is told.
-    """
+    """What a command leads to: a value, equal to any other that says the same."""
 
     answer: T_co
+    """What the caller is told."""
     drafts: tuple[Draft, ...] = ()
+    """What to append in one batch; none when the present state is the wanted one already."""
     guards: tuple[Guard, ...] = ()
+    """What else the decision rests on."""
 
 
 def deployment_aggregate(project_id: str, deployment_id: str) -> Aggregate:

@@ -20,13 +20,14 @@ from services.api.commands.decision import (
 
 @dataclass(frozen=True, slots=True)
 class Submit:
-    """deployment_id: given by the caller, it wins over the name. new_*: ids to use for what is made."""
-
     project_id: str
     spec: Spec
     new_deployment_id: str
+    """The id of the deployment, if one is made."""
     new_spec_id: str
+    """The id of the spec, if one is registered."""
     deployment_id: str | None = None
+    """Given by the caller; it wins over the name."""
     git: GitHeaders | None = None
 
 
@@ -50,7 +51,7 @@ class Submitted:
 
 
 def decide_submit(state: SubmitState, command: Submit) -> Decision[Submitted]:
-    """Upsert by name within the project .
+    """Upsert by name within the project.
 
     | deployment_id        | the spec's name is held by | then                                        |
     |----------------------|----------------------------|---------------------------------------------|

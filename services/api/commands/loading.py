@@ -22,12 +22,12 @@ S = TypeVar("S")
 
 @dataclass(frozen=True, slots=True)
 class Snapshot(Generic[S]):
-    """state: what a decision is made from. heads: of every aggregate it may write.
-    sequence: of the newest event read."""
-
     state: S
+    """What a decision is made from."""
     heads: Heads
+    """The heads of every aggregate that it may write."""
     sequence: int
+    """The sequence of the newest event read."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -21,9 +21,8 @@ from libs.common.ids import name_key
 
 @dataclass(frozen=True, slots=True)
 class CommandKey:
-    """source: as the publisher claims it. Two sources may use the same id."""
-
     source: str
+    """As the publisher claims it. Two sources may use the same id."""
     id: str
 
     @property
@@ -44,10 +43,7 @@ class State(StrEnum):
 
 
 class Record(BaseModel):
-    """One entry. after: the end of the log before it was begun first. attempts: how often it was begun.
-
-    answer: what its publisher is told; there in every state but `begun`.
-    """
+    """One entry."""
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
@@ -56,30 +52,31 @@ class Record(BaseModel):
     state: State
     at: datetime
     after: int
+    """The end of the log before it was begun first."""
     attempts: int
+    """How often it was begun."""
     answer: Mapping[str, Any] = {}
+    """What its publisher is told; there in every state but `begun`."""
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """A command that this process carries out now. sequence: of its note.
-
-    is_new: whether nobody can have carried it out before, in whole or in part.
-    """
+    """A command that this process carries out now."""
 
     key: CommandKey
     sequence: int
+    """The sequence of its note."""
     after: int
     attempts: int
     is_new: bool
+    """Whether nobody can have carried it out before, in whole or in part."""
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """at: when it became certain."""
-
     state: State
     at: datetime
+    """When it became certain."""
     answer: Mapping[str, Any]
 
 

@@ -48,10 +48,9 @@ class RenameProject:
 
 @dataclass(frozen=True, slots=True)
 class RenameProjectState:
-    """name_owner: who holds the name that is asked for."""
-
     project: ProjectState
     name_owner: str | None
+    """Who holds the name that is asked for."""
 
 
 def decide_rename(state: RenameProjectState, command: RenameProject) -> Decision[str]:
@@ -89,11 +88,11 @@ class DeleteProject:
 
 @dataclass(frozen=True, slots=True)
 class DeleteProjectState:
-    """deployments: how many exist in it. deployments_guard: that none was made since they were counted."""
-
     project: ProjectState
     deployments: int
+    """How many deployments exist in the project."""
     deployments_guard: Guard
+    """Holds as long as none was made since they were counted."""
 
 
 def decide_delete(state: DeleteProjectState, command: DeleteProject) -> Decision[str]:

@@ -34,13 +34,12 @@ class Busy(Temporary):
 
 @dataclass(frozen=True, slots=True)
 class Earlier(Generic[T]):
-    """Where the same command may have been carried out before. find: what that attempt did; None for nothing.
-
-    is_possible: also before this attempt has lost a race, which may have been one with itself.
-    """
+    """Where the same command may have been carried out before."""
 
     find: Callable[[], Awaitable[T | None]]
+    """Finds what that attempt did; None for nothing."""
     is_possible: bool
+    """Whether there may have been one before this attempt has lost a race, which may be one with itself."""
 
 
 @dataclass(slots=True)

@@ -39,15 +39,12 @@ def _nothing() -> str:
 
 @dataclass(slots=True)
 class LogCondition:
-    """refused: what the broker says against writing. unanswered: why it cannot be told, after `MISSED`
-    checks.
-
-    shortage: why nothing new is accepted for lack of room; each is empty while there is no such reason.
-    """
-
     shortage: Callable[[], str] = _nothing
+    """Why nothing new is accepted for lack of room; empty while there is room."""
     refused: str = ""
+    """What the broker says against writing; empty while it says nothing."""
     unanswered: str = ""
+    """Why it cannot be told, after `MISSED` checks; empty while it can."""
     _missed: int = field(default=0)
 
     @property

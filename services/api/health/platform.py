@@ -14,10 +14,9 @@ PATIENCE = timedelta(seconds=15)
 
 @dataclass(frozen=True, slots=True)
 class Heard:
-    """received_at: by the api's clock, the one that judges."""
-
     beat: Heartbeat
     received_at: datetime
+    """When it was received, by the api's clock, the one that judges."""
 
 
 @dataclass(slots=True)
@@ -32,17 +31,16 @@ class Heartbeats:
 
 @dataclass(frozen=True, slots=True)
 class LogView:
-    """What the log and the api itself show.
-
-    answers: whether the log could be asked. problem: why appends fail or are refused; empty when they are
-    taken. due_sequence: of the newest spec that was registered longer ago than `PATIENCE`. is_projected:
-    whether the api has taken in all that is older than that.
-    """
+    """What the log and the api itself show."""
 
     answers: bool
+    """Whether the log could be asked."""
     problem: str = ""
+    """Why appends fail or are refused; empty when they are taken."""
     due_sequence: int = 0
+    """The sequence of the newest spec that was registered longer ago than `PATIENCE`."""
     is_projected: bool = True
+    """Whether the api has taken in all that is older than that."""
 
 
 def not_ready(heard: Mapping[str, Heard], log: LogView, *, now: datetime) -> list[str]:

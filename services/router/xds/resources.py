@@ -193,16 +193,16 @@ _ROUTES_TEMPLATE: Final = json_format.ParseDict(
 class Resources:
     """One deployment for Envoy. Cluster and endpoints come and go together: a cluster without endpoints would
     cost Envoy 30 KiB and answer no other than one that is not there.
-
-    scope: what the deployment's host answers. route: only of the refusing routes, which scopes name.
-    is_served: whether the scope leads to the cluster.
     """
 
     cluster: Packed | None = None
     endpoints: Packed | None = None
     scope: Packed | None = None
+    """What the deployment's host answers."""
     route: Packed | None = None
+    """Only of the refusing routes, which scopes name."""
     is_served: bool = False
+    """Whether the scope leads to the cluster."""
 
 
 def make_resources(routing: Routing) -> Resources:

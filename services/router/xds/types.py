@@ -27,13 +27,14 @@ WILDCARDS = frozenset({ResourceType.CLUSTER, ResourceType.LISTENER, ResourceType
 
 @dataclass(frozen=True, slots=True)
 class Packed:
-    """A resource ready to send. version: a hash of its content, so that a router that starts again gives
-    an unchanged resource the version that Envoy already has. second: goes with it, in the same response and
-    under the same version, with a name of its own."""
+    """A resource ready to send."""
 
     version: str
+    """A hash of its content, so that a router that starts again gives an unchanged resource the version that
+    Envoy already has."""
     body: PackedAny
     second: PackedAny | None = None
+    """What goes with it, in the same response and under the same version, with a name of its own."""
 
     @classmethod
     def of(cls, message: Message, second: Message | None = None) -> Self:

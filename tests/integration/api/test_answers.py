@@ -1,4 +1,4 @@
-"""What clients are answered, address by address ."""
+"""What clients are answered, address by address."""
 
 import httpx
 import pytest

@@ -35,11 +35,11 @@ _UNFINISHED = ".new-"
 
 @dataclass(frozen=True, slots=True)
 class WorkloadRecord:
-    """fence: of the newest plan applied. next_order: the number of the next replica to be created."""
-
     project_id: str
     fence: int
+    """The fence of the newest plan applied."""
     next_order: int = 0
+    """The number of the next replica to be created."""
     is_removed: bool = False
 
 

@@ -1,7 +1,7 @@
-"""Looking at every replica, cheaply enough to do it several times a second.
+"""Observing every replica, cheaply enough to do it several times a second.
 
 A directory's modification time changes with every file put in place in it. So a replica that did not
-change costs one `stat` and one look for its shim, and what was read of it before is used again.
+change costs one `stat` and one question for its shim, and what was read of it before is used again.
 """
 
 import errno
@@ -28,19 +28,19 @@ ONE_DEPLOYMENTS = frozenset(
 )
 """Errors that what lies in one deployment's folder causes; any other one is everybody's."""
 _CLOCK_TICK_NS = 100_000_000
-"""Two changes within one tick of the file system's clock look like one: what is younger is read again."""
+"""Two changes within one tick of the file system's clock show as one: what is younger is read again."""
 _LAUNCH_TAKES_S = 2.0
 """So long a new replica may be without a shim: whoever created it is about to start one."""
 
 
 @dataclass(slots=True)
 class Observed:
-    """workloads: by deployment. unattended: directories of replicas that lack a shim. vacated: removed
-    deployments whose last replica is gone."""
-
     workloads: dict[str, ObservedWorkload] = field(default_factory=dict)
+    """By deployment."""
     unattended: list[Path] = field(default_factory=list)
+    """Directories of replicas that lack a shim."""
     vacated: list[str] = field(default_factory=list)
+    """Removed deployments whose last replica is gone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,12 @@ class _Replica:
 
 @dataclass(frozen=True, slots=True)
 class _Deployment:
-    """vacant: as it is shown while it has no replicas; the same object until it changes."""
-
     changed_ns: int
     is_settled: bool
     record: WorkloadRecord
     directories: tuple[Path, ...]
     vacant: ObservedWorkload
+    """As it is shown while it has no replicas; the same object until it changes."""
 
 
 class Observer:

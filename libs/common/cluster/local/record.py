@@ -14,19 +14,19 @@ from libs.common.spec.template import Template
 
 @dataclass(frozen=True, slots=True)
 class Record:
-    """order: its number in its deployment, rising with creation. path: the PATH that its command sees and is
-    looked up in. grace_s: seconds between SIGTERM and SIGKILL."""
-
     replica_id: str
     deployment_id: str
     run_id: str
     spec_id: str
     template: Template
     order: int
+    """Its number in its deployment, rising with creation."""
     created_at: datetime
     traceparent: str | None
     path: str
+    """The PATH that its command sees and is looked up in."""
     grace_s: float
+    """Seconds between SIGTERM and SIGKILL."""
 
     def to_json(self) -> dict[str, Any]:
         return {

@@ -1,7 +1,7 @@
 """Noticing what changed on this machine, at the cost of what has replicas and of nothing else.
 
 A deployment gets its first replica only by `apply`, which notes it in the journal. One that has replicas is
-looked at itself: a directory's modification time changes with every file that is put in place in it, and a
+observed itself: a directory's modification time changes with every file that is put in place in it, and a
 replica that has lost its shim shows it at its FIFO.
 """
 
@@ -21,10 +21,10 @@ from libs.common.errors import ClusterUnavailable
 BRISK_S = 0.1
 BRISK_FOR = timedelta(seconds=60)
 CALM_S = 0.25
-"""Between two looks: shortly after a change somebody waits for the next one."""
+"""Between two observations, and for how long after a change they are brisk: somebody waits for the next."""
 
 _CLOCK_TICK_NS = 100_000_000
-"""Two changes within one tick of the file system's clock look like one: what is younger may change unseen."""
+"""Two changes within one tick of the file system's clock show as one: what is younger may change unseen."""
 
 
 async def watch(home: Home, clock: Clock) -> AsyncIterator[Changed]:
@@ -39,21 +39,24 @@ async def watch(home: Home, clock: Clock) -> AsyncIterator[Changed]:
                 changed_at = clock()
                 yield changed
             await asyncio.sleep(BRISK_S if clock() - changed_at < BRISK_FOR else CALM_S)
-            changed = watcher.look()
+            changed = watcher.observe()
         except OSError as error:
             raise ClusterUnavailable(f"the local cluster's files: {error}") from error
 
 
 @dataclass(frozen=True, slots=True)
-class _Look:
-    """is_final: whether a change that comes later is sure to look different. replicas: their directories."""
+class _Seen:
+    """What one observation of a deployment's files has shown."""
 
     is_final: bool
+    """Whether a change that comes later is sure to show."""
     replicas: tuple[str, ...]
+    """The directories of its replicas."""
     shown: tuple[object, ...]
+    """Whatever is different after a change."""
 
 
-_NEVER = _Look(is_final=False, replicas=(), shown=())
+_NEVER = _Seen(is_final=False, replicas=(), shown=())
 
 
 class Watcher:
@@ -63,7 +66,7 @@ class Watcher:
         self._home = home
         self._clock = clock
         self._journal = Reader(home.journal)
-        self._occupied: dict[str, _Look] = {}
+        self._occupied: dict[str, _Seen] = {}
 
     def begin(self) -> None:
         """Take in everything that there is. Takes a while in a home with many deployments."""
@@ -74,8 +77,8 @@ class Watcher:
             if self._home.replicas(deployment_id)
         }
 
-    def look(self) -> Changed:
-        """What changed since the last look. Raises OSError."""
+    def observe(self) -> Changed:
+        """What changed since the last observation. Raises OSError."""
         noted = self._journal.read()
         if noted is None:
             return EVERYTHING
@@ -83,7 +86,7 @@ class Watcher:
         self._occupied |= dict.fromkeys(changed, _NEVER)
         now_ns = int(self._clock().timestamp() * 1e9)
         for deployment_id, before in tuple(self._occupied.items()):
-            now = self._look_at(deployment_id, before, now_ns)
+            now = self._observe(deployment_id, before, now_ns)
             if now != before or not now.is_final:
                 changed.add(deployment_id)
             if now.is_final and not now.replicas:
@@ -92,7 +95,7 @@ class Watcher:
                 self._occupied[deployment_id] = now
         return Changed(frozenset(changed))
 
-    def _look_at(self, deployment_id: str, before: _Look, now_ns: int) -> _Look:
+    def _observe(self, deployment_id: str, before: _Seen, now_ns: int) -> _Seen:
         directory = str(self._home.deployment(deployment_id))
         try:
             changed_ns = os.stat(directory).st_mtime_ns  # noqa: PTH116 - several times a second
@@ -108,7 +111,7 @@ class Watcher:
                 shown += (replica_ns, is_supervised)
                 is_final = is_final and is_supervised and now_ns - replica_ns > _CLOCK_TICK_NS
         except FileNotFoundError:  # it, or a replica of it, has just gone
-            return _Look(not os.path.exists(directory), (), (None,))  # noqa: PTH110
-        except OSError as error:  # whoever looks is told why it cannot be looked at, and tries again
-            return _Look(True, before.replicas or (directory,), (-1, error.errno))
-        return _Look(is_final, replicas, tuple(shown))
+            return _Seen(not os.path.exists(directory), (), (None,))  # noqa: PTH110
+        except OSError as error:  # whoever observes it is told why that fails, and tries again
+            return _Seen(True, before.replicas or (directory,), (-1, error.errno))
+        return _Seen(is_final, replicas, tuple(shown))
