@@ -44,7 +44,7 @@ def subscribe(
             # It is answered and remembered; this parks it, too, so that it can be looked at.
             raise RejectMessage
 
-    @broker.subscriber(subjects.HEARTBEATS)
+    @broker.subscriber(subjects.HEARTBEATS, no_reply=True)
     async def on_heartbeat(beat: Heartbeat) -> None:
         heartbeats.take(beat, clock())
 

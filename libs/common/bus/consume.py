@@ -1,4 +1,9 @@
-"""Work consumers: a durable that provisioning made wakes an idempotent handler."""
+"""Work consumers: a durable that provisioning made wakes an idempotent handler.
+
+Every subscriber is declared with `no_reply`. Without it FastStream publishes what a handler returns to the
+subject that the header `reply_to` of the message names, so that whoever may send us a message decides what
+we publish: an empty event, for one, which the log would store as ours.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
@@ -52,6 +57,7 @@ def pooled_subscriber(
         pull_sub=PullSub(batch_size=BATCH, timeout=FETCH_TIMEOUT_S),
         ack_policy=AckPolicy.MANUAL,
         inbox_prefix=f"{inbox_prefix(service)}.".encode(),
+        no_reply=True,
         decoder=_as_bytes,
     )
     async def on_message(message: NatsMessage) -> None:
@@ -88,6 +94,7 @@ def work_subscriber(
         pull_sub=PullSub(batch_size=1, timeout=FETCH_TIMEOUT_S),
         ack_policy=AckPolicy.NACK_ON_ERROR,
         inbox_prefix=f"{inbox_prefix(service)}.".encode(),
+        no_reply=True,
         decoder=_as_bytes,
     )
 
