@@ -15,7 +15,7 @@ from libs.common.log import mirror_subjects
 from libs.common.log.jetstream import mirror
 from libs.common.log.streams import make_streams
 from libs.supervisor import nats_accounts
-from services.api.edge import asyncapi
+from services.api import asyncapi
 
 _MIB = 1024 * 1024
 
