@@ -16,7 +16,7 @@ from libs.common.log.jetstream import mirror
 from libs.common.log.streams import make_streams
 from libs.common.state.aggregates import AGGREGATES
 from libs.supervisor import nats_accounts
-from services.api.edge import asyncapi
+from services.api import asyncapi
 
 _MIB = 1024 * 1024
 

@@ -96,7 +96,12 @@ async def run(
                 utc_now,
                 progress.set_aside,
             )
-            subscribe(connection.broker, handler, api.heartbeats, clock=utc_now, service=SERVICE)
+            subscribe(
+                connection.broker,
+                handler.on_command,
+                lambda beat: api.heartbeats.take(beat, utc_now()),
+                service=SERVICE,
+            )
             await connection.broker.start()
 
             async def serve() -> None:

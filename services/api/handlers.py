@@ -1,58 +1,119 @@
-"""Edge of the broker: commands of other systems in, events and an answer out; heartbeats in."""
+"""Edge of the broker: commands of other systems in, events and an answer out; heartbeats in.
 
-from collections.abc import Mapping
+What is declared here is also what the AsyncAPI document is made from.
+"""
+
+from collections.abc import Awaitable, Callable
+from typing import Annotated
 
 from faststream.exceptions import RejectMessage
 from faststream.nats import NatsBroker, NatsMessage
+from pydantic import Field, InstanceOf, WithJsonSchema
 
 from libs.common import telemetry
 from libs.common.bus import subjects
-from libs.common.bus.consume import work_subscriber
+from libs.common.bus.consume import signal_subscriber, work_subscriber
 from libs.common.bus.heartbeat import Heartbeat
 from libs.common.bus.in_progress import in_progress
-from libs.common.bus.publish import publish_stored
-from libs.common.clock import Clock
+from libs.common.bus.publish import stored_publisher
 from services.api.commands.outcomes import State
-from services.api.edge.command_handler import CommandHandler, Delivery, Publish
-from services.api.health.platform import Heartbeats
+from services.api.edge.answers import Done, Message, Rejection
+from services.api.edge.bodies import DeleteCommandBody, SubmitCommandBody
+from services.api.edge.command import Command, read_command
+from services.api.edge.command_handler import Publish
+
+Submit = Annotated[
+    InstanceOf[Command],
+    Field(title=SubmitCommandBody.__name__),
+    WithJsonSchema(SubmitCommandBody.model_json_schema()),
+]
+"""What is read from such a message, described by the message's body, which may be unreadable."""
+
+Delete = Annotated[
+    InstanceOf[Command],
+    Field(title=DeleteCommandBody.__name__),
+    WithJsonSchema(DeleteCommandBody.model_json_schema()),
+]
 
 
 def subscribe(
-    broker: NatsBroker, handler: CommandHandler, heartbeats: Heartbeats, *, clock: Clock, service: str
+    broker: NatsBroker,
+    carry_out: Callable[[Command], Awaitable[State]],
+    take: Callable[[Heartbeat], None],
+    *,
+    service: str,
 ) -> None:
     """Every subscription of the api; `broker.start()` begins them."""
-
-    @work_subscriber(
+    commands = work_subscriber(
         broker,
-        "commands.>",
+        subjects.COMMANDS,
+        read_command,
         stream=subjects.COMMANDS_STREAM,
         durable=subjects.COMMANDS_DURABLE,
         service=service,
+        title="commands",
+        description=(
+            "A command, known by its source and id. It is answered once it is carried out or refused. The "
+            "same source and id again, within 30 days, have no second effect and get the first answer again."
+        ),
     )
-    async def on_command(body: bytes, message: NatsMessage) -> None:
+
+    @commands(filter=_asks_to("submit"))
+    async def on_submit(command: Submit, message: NatsMessage) -> None:
+        await on_command(command, message)
+
+    @commands(filter=_asks_to("delete"))
+    async def on_delete(command: Delete, message: NatsMessage) -> None:
+        await on_command(command, message)
+
+    async def on_command(command: Command, message: NatsMessage) -> None:
         """One at a time: the durable gives out no second one before this one is acknowledged."""
-        raw = message.raw_message
-        headers = {name.lower(): value for name, value in (raw.headers or {}).items()}
-        metadata = raw.metadata
-        delivery = Delivery(metadata.sequence.stream, metadata.num_delivered or 1, metadata.timestamp)
-        # commands.<project_id>.deployment.submit, or .delete
-        _, project_id, _, verb = raw.subject.split(".")
-        with telemetry.span(f"process commands.*.deployment.{verb}", headers.get("traceparent")):
-            async with in_progress(raw):
-                state = await handler.on_command(project_id, verb, headers, body, delivery)
+        with telemetry.span(f"process commands.*.deployment.{command.verb}", command.traceparent):
+            async with in_progress(message):
+                state = await carry_out(command)
         if state is State.FAILED:
             # It is answered and remembered; this parks it, too, so that it can be looked at.
             raise RejectMessage
 
-    @broker.subscriber(subjects.HEARTBEATS)
+    @signal_subscriber(broker, subjects.HEARTBEATS)
     async def on_heartbeat(beat: Heartbeat) -> None:
-        heartbeats.take(beat, clock())
+        take(beat)
+
+
+def _asks_to(verb: str) -> Callable[[NatsMessage], Awaitable[bool]]:
+    async def asks(message: NatsMessage) -> bool:
+        return bool(message.path["verb"] == verb)
+
+    return asks
 
 
 def make_publish(broker: NatsBroker) -> Publish:
     """Answers go to the stream that commands come from."""
+    stream = subjects.COMMANDS_STREAM
+    done = stored_publisher(
+        broker,
+        subjects.DONE,
+        Done,
+        stream=stream,
+        title="done",
+        description="Commands that are carried out.",
+    )
+    rejected = stored_publisher(
+        broker, subjects.REJECTED, Rejection, stream=stream, title="rejected", description="Refused commands."
+    )
 
-    async def publish(subject: str, body: bytes, headers: Mapping[str, str]) -> None:
-        await publish_stored(broker, subject, body, headers, stream=subjects.COMMANDS_STREAM)
+    async def publish(message: Message) -> None:
+        to = done if isinstance(message.answer, Done) else rejected
+        await to(message.subject, message.body, message.headers)
 
     return publish
+
+
+def declare(broker: NatsBroker) -> None:
+    """Everything of the api, only to be described."""
+
+    async def nobody(_: object) -> State:
+        raise NotImplementedError
+
+    subscribe(broker, nobody, lambda _: None, service="api")
+    make_publish(broker)

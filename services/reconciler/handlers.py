@@ -3,26 +3,24 @@
 from faststream.nats import NatsBroker
 
 from libs.common.bus import subjects
-from libs.common.bus.consume import Delivered, pooled_subscriber
+from libs.common.bus.consume import pooled_subscriber
 from libs.common.bus.pool import Pool
 from libs.common.errors import LogImporting
+from libs.common.events.envelope import Recorded
 from libs.common.log import wire
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler, Trigger
 
 
-def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[Delivered]:
-    """Gives `reconciler` a trigger for every message, several deployments at once.
+def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[Recorded]:
+    """Gives `reconciler` a trigger for every event, several deployments at once.
 
-    A deployment that fails is set aside and the resync tries it again, so that the message is done: a
+    A deployment that fails is set aside and the resync tries it again, so that its message is done: a
     redelivery would end after so many times, and the trouble may last longer.
     """
 
-    async def on_change(delivered: Delivered) -> None:
-        event = wire.to_recorded(
-            delivered.sequence, delivered.time, delivered.subject, delivered.headers, delivered.body
-        )
+    async def on_change(event: Recorded) -> None:
         if event.page is not None:
             # A page of the roster comes with the facts of its changes, and these are what causes anything.
             progress.applied(event.sequence)
@@ -37,13 +35,14 @@ def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[
     return Pool(on_change)
 
 
-def subscribe(broker: NatsBroker, pool: Pool[Delivered], *, service: str) -> None:
+def subscribe(broker: NatsBroker, pool: Pool[Recorded], *, service: str) -> None:
     """Everything that the durable selects, to the pool."""
     pooled_subscriber(
         broker,
         "events.>",
         pool,
-        lambda subject: wire.aggregate_of(subject).id,
+        lambda it: wire.to_recorded(it.sequence, it.time, it.subject, it.headers, it.body),
+        lambda event: event.aggregate.id,
         stream=subjects.EVENTS_STREAM,
         durable=subjects.RECONCILER_DURABLE,
         service=service,

@@ -98,13 +98,33 @@ async def test_a_structured_command_deletes(shared_platform, bus):
     assert deleted["causationId"] == event["id"]
 
 
-async def _publish(bus, verb: str, command_id: str, data: dict) -> None:
+async def test_a_command_says_nowhere_what_the_platform_publishes(shared_platform, bus):
+    """FastStream sends what a handler returns to the subject that a header of the message names: an empty
+    message of the api itself, which the log would store."""
+    deployment_id = await shared_platform.deploy(hello("by-command-replied"))
+    before = await shared_platform.events(deployment_id)
+    where = f"append.default.deployment.{deployment_id}.DeploymentDeleted"
+    command_id, known = str(uuid4()), str(uuid4())
+    await _publish(bus, "delete", command_id, {"deploymentId": new_id()}, reply_to=where)
+    # Commands are carried out in their order: what is done after it shows all that it led to.
+    await _publish(bus, "submit", known, {"config": hello("by-command-after")})
+
+    async def is_done() -> bool:
+        page = await shared_platform.get("/projects/default/deployments", name="by-command-after")
+        return bool(page["items"])
+
+    await eventually(is_done)
+    assert await shared_platform.events(deployment_id) == before
+
+
+async def _publish(bus, verb: str, command_id: str, data: dict, **more: str) -> None:
     headers = {
         "ce-specversion": "1.0",
         "ce-id": command_id,
         "ce-source": "/tests",
         "ce-type": f"specstream.deployment.{verb}",
         "content-type": "application/json",
+        **more,
     }
     await bus.jetstream(timeout=PATIENCE_S).publish(
         f"commands.default.deployment.{verb}", json.dumps(data).encode(), headers=headers

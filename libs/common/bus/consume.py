@@ -1,15 +1,26 @@
-"""Work consumers: a durable that provisioning made wakes an idempotent handler."""
+"""Work consumers: a durable that provisioning made wakes an idempotent handler.
+
+The stream and the durable exist already. Nothing is declared here, because a declaration would overwrite the
+stream's settings with FastStream's defaults.
+
+Every subscriber is declared with `no_reply`. Without it FastStream publishes what a handler returns to the
+subject that the header `reply_to` of the message names, so that whoever may send us a message decides what
+we publish: an empty event, for one, which the log would store as ours.
+"""
 
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
+from faststream.nats.subscriber.usecases import CoreSubscriber, PullStreamSubscriber
 
 from libs.common.bus.broker import inbox_prefix
 from libs.common.bus.pool import Pool
+
+T = TypeVar("T")
 
 FETCH_TIMEOUT_S = 1.0
 """How long one fetch waits for its first message. A fetch that a dying broker swallowed is noticed only
@@ -21,28 +32,34 @@ BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A stored message. sequence, time: its place in its stream, and since when it has it."""
+    """A stored message, as it was delivered.
+
+    sequence, time: its place in its stream, and since when it has it.
+    deliveries: how often it was delivered, this time included.
+    """
 
     sequence: int
     time: datetime
     subject: str
     headers: Mapping[str, str]
     body: bytes
+    deliveries: int = 1
 
 
 def pooled_subscriber(
     broker: NatsBroker,
     subject: str,
-    pool: Pool[Delivered],
-    key: Callable[[str], str],
+    pool: Pool[T],
+    read: Callable[[Delivered], T],
+    key: Callable[[T], str],
     *,
     stream: str,
     durable: str,
     service: str,
 ) -> None:
-    """Hand every message over to `pool`, which handles it and answers for it.
+    """Hand what `read` makes of every message over to `pool`, which handles it and answers for it.
 
-    key: of a message's subject; those of one key are handled one at a time.
+    key: those of one key are handled one at a time.
     """
 
     @broker.subscriber(
@@ -52,34 +69,40 @@ def pooled_subscriber(
         pull_sub=PullSub(batch_size=BATCH, timeout=FETCH_TIMEOUT_S),
         ack_policy=AckPolicy.MANUAL,
         inbox_prefix=f"{inbox_prefix(service)}.".encode(),
-        decoder=_as_bytes,
+        no_reply=True,
+        decoder=_decoder(read),
+        include_in_schema=False,
     )
-    async def on_message(message: NatsMessage) -> None:
-        raw = message.raw_message
-        stored = raw.metadata
-        delivered = Delivered(
-            stored.sequence.stream, stored.timestamp, raw.subject, raw.headers or {}, raw.data
-        )
+    async def on_message(item: Any, message: NatsMessage) -> None:
+        delivered = _delivered(message)
         await pool.put(
-            key(raw.subject),
-            delivered,
-            raw,
+            key(item),
+            item,
+            message.raw_message,
             sequence=delivered.sequence,
-            subject=raw.subject,
-            deliveries=stored.num_delivered or 1,
+            subject=delivered.subject,
+            deliveries=delivered.deliveries,
         )
 
 
 def work_subscriber(
-    broker: NatsBroker, subject: str, *, stream: str, durable: str, service: str
-) -> Callable[[Callable[..., Awaitable[None]]], Any]:
-    """Decorates a handler of raw messages: `async def on_…(body: bytes, message: NatsMessage) -> None`.
+    broker: NatsBroker,
+    subject: str,
+    read: Callable[[Delivered], Any],
+    *,
+    stream: str,
+    durable: str,
+    service: str,
+    title: str,
+    description: str,
+) -> PullStreamSubscriber:
+    """Decorates handlers of what `read` makes of a message: `async def on_…(command: InstanceOf[Command])`.
 
-    It is called for one message at a time, in their order.
+    Handlers are called for one message at a time, in their order; with several of them each message goes to
+    the first one whose `filter` takes it. A handler acknowledges by returning; `Outcome`, on the broker,
+    answers for its exceptions, and for those of `read`.
 
-    The stream and the durable exist already: nothing is declared here, because a declaration would
-    overwrite the stream's settings with FastStream's defaults. The handler acknowledges by returning;
-    `Outcome`, on the broker, answers for its exceptions.
+    title, description: for the AsyncAPI document.
     """
     return broker.subscriber(
         subject,
@@ -88,10 +111,34 @@ def work_subscriber(
         pull_sub=PullSub(batch_size=1, timeout=FETCH_TIMEOUT_S),
         ack_policy=AckPolicy.NACK_ON_ERROR,
         inbox_prefix=f"{inbox_prefix(service)}.".encode(),
-        decoder=_as_bytes,
+        no_reply=True,
+        decoder=_decoder(read),
+        title=title,
+        description=description,
     )
 
 
-async def _as_bytes(message: Any) -> bytes:
-    """No decoding here: a payload that cannot be read is the handler's to reject, with a reason."""
-    return bytes(message.body)
+def signal_subscriber(broker: NatsBroker, subject: str) -> CoreSubscriber:
+    """Decorates a handler of a model that is sent as JSON; what cannot be read is dropped with a warning."""
+    return broker.subscriber(subject, no_reply=True, include_in_schema=False)
+
+
+def _decoder(read: Callable[[Delivered], T]) -> Callable[[NatsMessage], Awaitable[T]]:
+    # Not `def`: FastStream runs a plain function in a thread, for every message.
+    async def decode(message: NatsMessage) -> T:
+        return read(_delivered(message))
+
+    return decode
+
+
+def _delivered(message: NatsMessage) -> Delivered:
+    raw = message.raw_message
+    stored = raw.metadata
+    return Delivered(
+        stored.sequence.stream,
+        stored.timestamp,
+        raw.subject,
+        raw.headers or {},
+        raw.data,
+        stored.num_delivered or 1,
+    )

@@ -75,7 +75,9 @@ class HeartbeatPublisher:
     def __init__(
         self, broker: NatsBroker, *, service: str, pid: int, interval_s: float = 2.0, clock: Clock = utc_now
     ) -> None:
-        self._broker = broker
+        self._publisher = broker.publisher(
+            subjects.heartbeat(service), schema=Heartbeat, include_in_schema=False
+        )
         self._service = service
         self._pid = pid
         self._clock = clock
@@ -101,4 +103,4 @@ class HeartbeatPublisher:
             set_aside=tuple(longest_first[:MOST_SET_ASIDE]),
             detail=detail,
         )
-        await self._broker.publish(beat, subjects.heartbeat(self._service))
+        await self._publisher.publish(beat)

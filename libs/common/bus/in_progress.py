@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 import structlog
-from nats.aio.msg import Msg
+from faststream.nats import NatsMessage
 from nats.errors import Error as NatsError
 
 logger = structlog.get_logger()
@@ -15,7 +15,7 @@ EVERY_S = 1.0
 
 
 @asynccontextmanager
-async def in_progress(message: Msg, *, every_s: float = EVERY_S) -> AsyncIterator[None]:
+async def in_progress(message: NatsMessage, *, every_s: float = EVERY_S) -> AsyncIterator[None]:
     """For as long as the block runs. A broker that is away is told again later."""
 
     async def say_so() -> None:

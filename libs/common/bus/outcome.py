@@ -7,7 +7,7 @@ from typing import Any, Final
 import structlog
 from faststream.exceptions import NackMessage, RejectMessage
 from faststream.middlewares import BaseMiddleware
-from nats.aio.msg import Msg
+from faststream.nats import NatsMessage
 
 from libs.common.back_off import BackOff
 from libs.common.errors import Permanent
@@ -53,21 +53,25 @@ class Outcome(BaseMiddleware[Any, Any]):
     Every unexpected error is tried again too, until `max_deliver` parks the message: a poison message
     blocks nobody else, and a bug that a later start of the service no longer has loses nothing.
     A signal (no JetStream message) is dropped with a warning.
+
+    The broker is told here, whoever answers for the messages that are handled: what cannot even be decoded
+    reaches no handler.
     """
 
     async def consume_scope(self, call_next: Callable[[Any], Awaitable[Any]], msg: Any) -> Any:
-        raw: Msg = msg.raw_message
+        message: NatsMessage = msg
+        raw = message.raw_message
         try:
-            return await call_next(msg)
+            return await call_next(message)
         except (NackMessage, RejectMessage):
             raise
-        except Exception as error:
-            if not isinstance(error, Permanent) and not raw.reply.startswith("$JS.ACK"):
+        except Exception as error:  # noqa: BLE001 - whatever it is, the broker is told, and others go on
+            if not raw.reply.startswith("$JS.ACK"):
                 logger.warning("signal dropped", subject=raw.subject, error=str(error))
                 return None
-            is_work = raw.reply.startswith("$JS.ACK")
-            deliveries = (raw.metadata.num_delivered or 1) if is_work else 1
-            answer = answer_to(error, subject=raw.subject, deliveries=deliveries)
+            answer = answer_to(error, subject=raw.subject, deliveries=raw.metadata.num_delivered or 1)
             if answer.delay_s is None:
-                raise RejectMessage from error
-            raise NackMessage(delay=answer.delay_s) from error
+                await message.reject()
+            else:
+                await message.nack(delay=answer.delay_s)
+            return None

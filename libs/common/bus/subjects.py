@@ -24,25 +24,32 @@ PROBES_STREAM = "PROBES"
 
 WRITE_PROBE = "probes.write"
 
-SUBMIT = "commands.*.deployment.submit"
-DELETE = "commands.*.deployment.delete"
+COMMANDS = "commands.{project_id}.deployment.{verb}"
+"""Every command. The names in braces are those that FastStream and the AsyncAPI document show."""
+
+SUBMIT = COMMANDS.format(project_id="*", verb="submit")
+DELETE = COMMANDS.format(project_id="*", verb="delete")
+
+DONE = "commands.{project_id}.done"
+"""Where the answer to a command goes that was carried out, or found everything as it asks."""
+
+REJECTED = "commands.{project_id}.rejected"
+"""Where a command's refusal goes."""
 
 
 def heartbeat(service: str) -> str:
     return f"signals.heartbeat.{service}"
 
 
-HEARTBEATS = "signals.heartbeat.*"
+HEARTBEATS = heartbeat("*")
 
 
 def rejected(project_id: str) -> str:
-    """Where a command's refusal goes."""
-    return f"commands.{project_id}.rejected"
+    return REJECTED.format(project_id=project_id)
 
 
 def done(project_id: str) -> str:
-    """Where the answer to a command goes that was carried out, or found everything as it asks."""
-    return f"commands.{project_id}.done"
+    return DONE.format(project_id=project_id)
 
 
 ANSWERS = (rejected("*"), done("*"))

@@ -31,8 +31,12 @@ def shown(path: tuple[str | int, ...], value: Any) -> Any:
 
 def shortened(text: str) -> str:
     """At most 101 characters, lone surrogates spelled out."""
-    cut = text if len(text) <= _LONGEST else text[:_LONGEST] + "…"
-    return cut.encode("utf-8", "backslashreplace").decode()
+    return spelled_out(text if len(text) <= _LONGEST else text[:_LONGEST] + "…")
+
+
+def spelled_out(text: str) -> str:
+    """With lone surrogates as `\\udcff`: no JSON and no header can hold them."""
+    return text.encode("utf-8", "backslashreplace").decode()
 
 
 def _is_secretive(path: tuple[str | int, ...]) -> bool:

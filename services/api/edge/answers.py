@@ -1,15 +1,18 @@
 """What the publisher of a command is told: that it is done, or why it is not. Pure."""
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
+from libs.common.bus import subjects
 from libs.common.clock import to_rfc3339
 from libs.common.errors import Issue, Refused
 from libs.common.ids import name_key
+from libs.common.spec.shown import spelled_out
 from services.api.edge.cloudevents import Named
+from services.api.edge.schemas.base import Answer, IssueAnswer
 
 DONE_TYPE = "specstream.command.done"
 REJECTED_TYPE = "specstream.command.rejected"
@@ -22,80 +25,122 @@ MAX_VALUE = 200
 FAILED_CODE = "INTERNAL_SERVER_ERROR"
 
 
+class Done(Answer):
+    """A command is carried out, or found everything as it asks.
+
+    commandId, commandSource: of the command. specId: of the spec in force for what was submitted; null for a
+    deletion.
+    """
+
+    command_id: str
+    command_source: str
+    deployment_id: str
+    spec_id: str | None
+
+
+class Rejection(Answer):
+    """Why a command was refused, with the issues that REST would give.
+
+    commandId, commandSource: of the command; null if it had none.
+    """
+
+    command_id: str | None
+    command_source: str | None
+    code: str
+    message: str
+    issues: list[IssueAnswer]
+
+
+Answered = Done | Rejection
+
+
 @dataclass(frozen=True, slots=True)
 class Message:
+    """body: `answer` as JSON. These bytes are what its id is made from, and so what is sent."""
+
+    subject: str
     headers: Mapping[str, str]
     body: bytes
+    answer: Answered
 
 
-def done(named: Named, *, deployment_id: str, spec_id: str | None) -> dict[str, Any]:
+def done(named: Named, *, deployment_id: str, spec_id: str | None) -> Done:
     """spec_id: of the spec in force for what was submitted; None for a deletion."""
-    return {**_of(named), "deploymentId": deployment_id, "specId": spec_id}
+    return Done(
+        command_id=named.id or "",
+        command_source=named.source or "",
+        deployment_id=deployment_id,
+        spec_id=spec_id,
+    )
 
 
-def rejected(named: Named, error: Refused) -> dict[str, Any]:
+def rejected(named: Named, error: Refused) -> Rejection:
     """With the issues that REST gives. Of an answer that would be too long values are cut, then issues left
     out: what was sent can be as large as a command."""
-    whole = [issue.to_wire() for issue in error.issues]
-    for issues in (whole, [_cut(issue) for issue in error.issues]):
+    for issues in (error.issues, [_cut(issue) for issue in error.issues]):
         answer = _rejection(named, error.code, error.message, issues)
         if len(to_json(answer)) <= MAX_BYTES:
             return answer
-    return _rejection(named, error.code, _shown(error.message), [])
+    return _rejection(named, error.code, _shown(error.message))
 
 
-def failed(named: Named, reason: str) -> dict[str, Any]:
+def failed(named: Named, reason: str) -> Rejection:
     """The platform's fault, not the command's."""
-    return _rejection(named, FAILED_CODE, reason, [])
+    return _rejection(named, FAILED_CODE, reason)
 
 
-def message(
-    answer: Mapping[str, Any],
-    *,
-    of_type: str,
-    project_id: str,
-    at: datetime,
-    traceparent: str | None,
-) -> Message:
+def message(answer: Answered, *, project_id: str, at: datetime, traceparent: str | None) -> Message:
     """The same answer to the same command is the same event; but each message that asks is answered.
 
     at: when the answer became certain.
     """
+    is_done = isinstance(answer, Done)
+    of_type = DONE_TYPE if is_done else REJECTED_TYPE
     body = to_json(answer)
-    answer_id = name_key(f"{of_type} {project_id}", body.decode())
     headers = {
         "ce-specversion": "1.0",
-        "ce-id": answer_id,
+        "ce-id": name_key(f"{of_type} {project_id}", body.decode()),
         "ce-source": "specstream/api",
         "ce-type": of_type,
         "ce-time": to_rfc3339(at),
         "content-type": "application/json",
     }
-    for name, field in (("ce-causationid", "commandId"), ("ce-causationsource", "commandSource")):
-        value = answer[field]
-        if value is not None and value.isascii() and value.isprintable():
-            headers[name] = value
+    causes = {"ce-causationid": answer.command_id, "ce-causationsource": answer.command_source}
+    headers |= {
+        name: said
+        for name, said in causes.items()
+        if said is not None and said.isascii() and said.isprintable()
+    }
     if traceparent is not None:
         headers["traceparent"] = traceparent
-    return Message(headers, body)
+    return Message((subjects.done if is_done else subjects.rejected)(project_id), headers, body, answer)
 
 
-def to_json(value: Mapping[str, Any]) -> bytes:
-    return json.dumps(value, separators=(",", ":")).encode()
+def to_wire(answer: Answered) -> dict[str, Any]:
+    return answer.model_dump(mode="json", by_alias=True)
 
 
-def _of(named: Named) -> dict[str, Any]:
-    return {"commandId": named.id, "commandSource": named.source}
+def from_wire(wire: Mapping[str, Any], *, is_done: bool) -> Answered:
+    return (Done if is_done else Rejection).model_validate(wire)
 
 
-def _rejection(named: Named, code: str, text: str, issues: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
-    return {**_of(named), "code": code, "message": text, "issues": list(issues)}
+def to_json(answer: Answered) -> bytes:
+    return json.dumps(to_wire(answer), separators=(",", ":")).encode()
 
 
-def _cut(issue: Issue) -> dict[str, Any]:
+def _rejection(named: Named, code: str, text: str, issues: Iterable[Issue] = ()) -> Rejection:
+    return Rejection(
+        command_id=None if named.id is None else spelled_out(named.id),
+        command_source=None if named.source is None else spelled_out(named.source),
+        code=code,
+        message=text,
+        issues=[IssueAnswer.model_validate(issue.to_wire()) for issue in issues],
+    )
+
+
+def _cut(issue: Issue) -> Issue:
     path = tuple(_shown(part) if isinstance(part, str) else part for part in issue.path)
-    value, allowed = _shown_value(issue.value), _shown_value(issue.allowed)
-    return Issue(path, _shown(issue.message), value, allowed).to_wire()
+    return Issue(path, _shown(issue.message), _shown_value(issue.value), _shown_value(issue.allowed))
 
 
 def _shown(text: str) -> str:

@@ -31,11 +31,15 @@ class SubmitBody(Input):
 
 
 class SubmitCommandBody(Input):
+    """Create or update a deployment."""
+
     config: Any
     deployment_id: str | None = Field(default=None, max_length=200)
 
 
 class DeleteCommandBody(Input):
+    """Delete a deployment."""
+
     deployment_id: str = Field(max_length=200)
 
 

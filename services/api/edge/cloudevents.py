@@ -10,6 +10,7 @@ from urllib.parse import unquote
 
 from libs.common.errors import BadRequest, Issue, ParseFailed
 from libs.common.spec.body import parse_json
+from libs.common.spec.shown import spelled_out
 
 STRUCTURED = "application/cloudevents+json"
 
@@ -137,6 +138,10 @@ def _text(value: object) -> str | None:
     return value[:MAX_ATTRIBUTE] if isinstance(value, str) else None
 
 
+def _shown(value: object) -> str | None:
+    return spelled_out(value[:100]) if isinstance(value, str) else None
+
+
 def _is_fit(value: object) -> bool:
     """Bytes of a header that are no UTF-8 arrive as halves of surrogate pairs, which cannot be sent on."""
     if not (isinstance(value, str) and len(value) <= MAX_ATTRIBUTE and _ATTRIBUTE.fullmatch(value)):
@@ -151,13 +156,12 @@ def _check(attributes: Mapping[str, object], named: Named) -> None:
         if value is None:
             issues.append(Issue((name,), "is required"))
         elif not _is_fit(value):
-            shown = value[:100] if isinstance(value, str) else None
+            shown = _shown(value)
             message = f"must be 1 to {MAX_ATTRIBUTE} characters on one line"
             issues.append(Issue((name,), message, shown))
     version = attributes.get("specversion")
     if version != "1.0":
-        shown = version[:100] if isinstance(version, str) else None
-        issues.append(Issue(("specversion",), "is not a known version", shown, ["1.0"]))
+        issues.append(Issue(("specversion",), "is not a known version", _shown(version), ["1.0"]))
     if issues:
         first = issues[0]
         raise Malformed(f"{first.path[0]}: {first.message}", issues, named)

@@ -20,38 +20,27 @@ While it is carried out:
 """
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, Protocol, TypeVar
+from datetime import timedelta
+from typing import Protocol, TypeVar
 
 import structlog
 
 from libs.common import telemetry
-from libs.common.bus import subjects
 from libs.common.bus.entries import Replaced
 from libs.common.bus.heartbeat import SetAside
 from libs.common.bus.outcome import retry_delay_s
-from libs.common.bus.principal import principal_of
 from libs.common.bus.publish import CannotStore
 from libs.common.clock import Clock
 from libs.common.errors import Refused, Temporary
 from libs.common.events.envelope import Cause
 from libs.common.log.port import EventLog
 from services.api.commands.carry_out import Commands
-from services.api.commands.known_ids import check_deployment_id, check_project_id
 from services.api.commands.outcomes import Begun, CommandKey, Outcome, Outcomes, State
-from services.api.edge import answers, bodies
-from services.api.edge.cloudevents import (
-    CloudEvent,
-    Malformed,
-    Named,
-    misnamed,
-    named_in_headers,
-    parse_cloud_event,
-)
-from services.api.edge.refusals import PayloadTooLarge
-from services.api.settings import MAX_BODY_BYTES
+from services.api.edge import answers
+from services.api.edge.bodies import Submission
+from services.api.edge.command import Command, Delivery
 
 logger = structlog.get_logger()
 
@@ -75,47 +64,10 @@ CLOCK_DOUBT = timedelta(minutes=1)
 """How far the times of two streams may be apart."""
 
 
-@dataclass(frozen=True, slots=True)
-class Delivery:
-    """sequence: of the command in its stream. number: how often it was delivered, this time included.
-    stored_at: when its publisher had it acknowledged."""
-
-    sequence: int
-    number: int
-    stored_at: datetime
-
-
 class Publish(Protocol):
-    """Puts a message on the command stream, durably. Raises LogUnavailable, CannotStore."""
+    """Puts an answer on the command stream, durably. Raises LogUnavailable, CannotStore."""
 
-    async def __call__(self, subject: str, body: bytes, headers: Mapping[str, str]) -> None: ...
-
-
-@dataclass(frozen=True, slots=True)
-class Asked:
-    """A command as it came. content: what it asks for, or why it cannot be read."""
-
-    project_id: str
-    verb: str
-    actor: str
-    named: Named
-    content: CloudEvent | Refused
-
-    @property
-    def key(self) -> CommandKey | None:
-        named = self.named
-        known = named.is_known and named.source is not None and named.id is not None
-        return CommandKey(named.source or "", named.id or "") if known else None
-
-    @property
-    def about(self) -> str:
-        """The deployment or the name that it is about, as far as it says so."""
-        data = self.content.data if isinstance(self.content, CloudEvent) else None
-        data = data if isinstance(data, dict) else {}
-        config = data.get("config")
-        name = config.get("name") if isinstance(config, dict) else None
-        said = next((one for one in (data.get("deploymentId"), name) if isinstance(one, str)), None)
-        return (said or f"command {self.named.id}")[:200]
+    async def __call__(self, message: answers.Message) -> None: ...
 
 
 @dataclass(slots=True)
@@ -129,12 +81,11 @@ class CommandHandler:
     clock: Clock
     set_aside: dict[str, SetAside] = field(default_factory=dict)
 
-    async def on_command(
-        self, project_id: str, verb: str, headers: Mapping[str, str], body: bytes, delivery: Delivery
-    ) -> State:
-        """Returns when its publisher has been told, or cannot be. headers: their names in lower case."""
+    async def on_command(self, command: Command) -> State:
+        """Returns when its publisher has been told, or cannot be."""
+        delivery = command.delivery
         try:
-            return await self._on_command(project_id, verb, headers, body, delivery)
+            return await self._on_command(command)
         except Exception as error:
             if delivery.number < MOST_DELIVERIES:
                 raise
@@ -143,28 +94,29 @@ class CommandHandler:
             self._set_aside(f"message {delivery.sequence}", reason, delivery.number)
             return State.FAILED
 
-    async def _on_command(
-        self, project_id: str, verb: str, headers: Mapping[str, str], body: bytes, delivery: Delivery
-    ) -> State:
-        asked = _read(project_id, verb, headers, body)
-        key = asked.key
-        if key is None:
-            assert isinstance(asked.content, Refused)
-            outcome = Outcome(State.REFUSED, self.clock(), answers.rejected(asked.named, asked.content))
+    async def _on_command(self, command: Command) -> State:
+        key = command.key
+        if key is not None:
+            outcome = await self._outcome(key, command)
+        elif isinstance(command.content, Refused):
+            rejection = answers.rejected(command.named, command.content)
+            outcome = Outcome(State.REFUSED, self.clock(), answers.to_wire(rejection))
         else:
-            outcome = await self._outcome(key, asked, delivery)
-        await self._tell(asked, outcome)
+            assert isinstance(command.content, Exception)
+            raise command.content
+        await self._tell(command, outcome)
         return outcome.state
 
-    async def _outcome(self, key: CommandKey, asked: Asked, delivery: Delivery) -> Outcome:
+    async def _outcome(self, key: CommandKey, command: Command) -> Outcome:
         while True:
             try:
-                begun = await _patiently(lambda: self._begin(key, delivery))
+                begun = await _patiently(lambda: self._begin(key, command.delivery))
                 if isinstance(begun, Outcome):
                     logger.info("command known", command_id=key.id, source=key.source, state=begun.state)
                     return begun
-                state, answer = await self._carry_out(begun, asked)
-                return await _patiently(lambda: self.outcomes.settle(begun, state, answer))  # noqa: B023 - awaited at once
+                state, answer = await self._carry_out(begun, command)
+                wire = answers.to_wire(answer)
+                return await _patiently(lambda: self.outcomes.settle(begun, state, wire))  # noqa: B023 - awaited at once
             except Replaced as error:
                 logger.info("another process is at work on it", command_id=key.id, reason=str(error))
                 await asyncio.sleep(retry_delay_s(1))
@@ -178,18 +130,18 @@ class CommandHandler:
             after = await self.log.sequence_at(delivery.stored_at - CLOCK_DOUBT)
         return await self.outcomes.begin(key, after=after, is_new=is_new)
 
-    async def _carry_out(self, begun: Begun, asked: Asked) -> tuple[State, Mapping[str, Any]]:
+    async def _carry_out(self, begun: Begun, command: Command) -> tuple[State, answers.Answered]:
         if begun.attempts > MOST_ATTEMPTS:
             reason = f"the api ended {MOST_ATTEMPTS} times while it carried the command out"
-            return self._give_up(asked, reason, begun.attempts)
+            return self._give_up(command, reason, begun.attempts)
         failures = waits = 0
         while True:
             try:
-                answer = await self._once(begun, asked)
+                answer = await self._once(begun, command)
             except Refused as error:
-                self.set_aside.pop(asked.about, None)
+                self.set_aside.pop(command.about, None)
                 logger.info("command refused", command_id=begun.key.id, code=error.code, reason=error.message)
-                return State.REFUSED, answers.rejected(asked.named, error)
+                return State.REFUSED, answers.rejected(command.named, error)
             except Temporary as error:
                 waits += 1
                 await _wait(waits, error)
@@ -197,56 +149,52 @@ class CommandHandler:
                 failures += 1
                 logger.exception("command failed", command_id=begun.key.id, failures=failures)
                 if failures == MOST_FAILURES:
-                    return self._give_up(asked, f"{type(error).__name__}: {error}", failures)
+                    return self._give_up(command, f"{type(error).__name__}: {error}", failures)
                 await asyncio.sleep(retry_delay_s(failures))
             else:
-                self.set_aside.pop(asked.about, None)
-                logger.info("command done", command_id=begun.key.id, verb=asked.verb)
+                self.set_aside.pop(command.about, None)
+                logger.info("command done", command_id=begun.key.id, verb=command.verb)
                 return State.DONE, answer
             # What just failed may have had its effect.
             begun = replace(begun, is_new=False)
 
-    async def _once(self, begun: Begun, asked: Asked) -> Mapping[str, Any]:
+    async def _once(self, begun: Begun, command: Command) -> answers.Done:
         """Raises what `Commands` raises."""
-        if isinstance(asked.content, Refused):
-            raise asked.content
-        project_id, data = asked.project_id, asked.content.data
+        content = command.content
+        if isinstance(content, Exception):
+            raise content
         cause = Cause(
-            actor=asked.actor,
+            actor=command.actor,
             correlation_id=begun.key.id,
             causation_id=begun.key.id,
             traceparent=telemetry.current_traceparent(),
             causation_source=begun.key.source,
         )
-        check_project_id(project_id)
-        if asked.verb == "submit":
-            submission = bodies.parse_submit_command(data)
-            if submission.deployment_id is not None:
-                check_deployment_id(submission.deployment_id)
+        if isinstance(content, Submission):
             submitted = await self.commands.submit(
-                submission.spec,
-                project_id=project_id,
-                deployment_id=submission.deployment_id,
+                content.spec,
+                project_id=command.project_id,
+                deployment_id=content.deployment_id,
                 cause=cause,
                 begun=begun,
             )
-            return answers.done(asked.named, deployment_id=submitted.deployment_id, spec_id=submitted.spec_id)
-        deletion = bodies.parse_delete_command(data)
-        check_deployment_id(deletion.deployment_id)
+            return answers.done(
+                command.named, deployment_id=submitted.deployment_id, spec_id=submitted.spec_id
+            )
         deleted = await self.commands.delete(
-            deletion.deployment_id, project_id=project_id, cause=cause, begun=begun
+            content.deployment_id, project_id=command.project_id, cause=cause, begun=begun
         )
-        return answers.done(asked.named, deployment_id=deleted, spec_id=None)
+        return answers.done(command.named, deployment_id=deleted, spec_id=None)
 
-    def _give_up(self, asked: Asked, reason: str, attempts: int) -> tuple[State, Mapping[str, Any]]:
-        logger.error("command given up", command_id=asked.named.id, about=asked.about, reason=reason)
-        whose = f"command {asked.named.id} of {asked.named.source} was given up"
-        self._set_aside(asked.about, f"{whose}: {reason}", attempts)
+    def _give_up(self, command: Command, reason: str, attempts: int) -> tuple[State, answers.Rejection]:
+        logger.error("command given up", command_id=command.named.id, about=command.about, reason=reason)
+        whose = f"command {command.named.id} of {command.named.source} was given up"
+        self._set_aside(command.about, f"{whose}: {reason}", attempts)
         told = (
             f"the platform could not carry the command out after {attempts} attempts; "
             "the events tell whether it had an effect, and the log of api tells why"
         )
-        return State.FAILED, answers.failed(asked.named, told)
+        return State.FAILED, answers.failed(command.named, told)
 
     def _set_aside(self, about: str, reason: str, attempts: int) -> None:
         while len(self.set_aside) >= MOST_SET_ASIDE:
@@ -255,37 +203,22 @@ class CommandHandler:
             subject=about, reason=reason[:500], since=self.clock(), attempts=attempts
         )
 
-    async def _tell(self, asked: Asked, outcome: Outcome) -> None:
+    async def _tell(self, command: Command, outcome: Outcome) -> None:
         """A stream that refuses answers holds no commands up: the outcome is remembered, to be asked for."""
-        is_done = outcome.state is State.DONE
         told = answers.message(
-            outcome.answer,
-            of_type=answers.DONE_TYPE if is_done else answers.REJECTED_TYPE,
-            project_id=asked.project_id,
+            answers.from_wire(outcome.answer, is_done=outcome.state is State.DONE),
+            project_id=command.project_id,
             at=outcome.at,
             traceparent=telemetry.current_traceparent(),
         )
-        subject = (subjects.done if is_done else subjects.rejected)(asked.project_id)
         for attempt in range(1, ANSWER_TRIES + 1):
             try:
-                await _patiently(lambda: self.publish(subject, told.body, told.headers))
+                await _patiently(lambda: self.publish(told))
                 return
             except CannotStore as error:
-                logger.warning("answer refused", subject=subject, attempt=attempt, error=str(error))
+                logger.warning("answer refused", subject=told.subject, attempt=attempt, error=str(error))
                 await asyncio.sleep(retry_delay_s(attempt))
-        logger.error("command not answered", command_id=asked.named.id, subject=subject)
-
-
-def _read(project_id: str, verb: str, headers: Mapping[str, str], body: bytes) -> Asked:
-    actor = f"command:{principal_of(f'commands.{project_id}.deployment.{verb}', headers)}"
-    if len(body) > MAX_BODY_BYTES:
-        return Asked(project_id, verb, actor, named_in_headers(headers), PayloadTooLarge())
-    try:
-        event = parse_cloud_event(headers, body)
-    except Malformed as error:
-        return Asked(project_id, verb, actor, error.named, error)
-    named = Named(event.id, event.source, is_known=True)
-    return Asked(project_id, verb, actor, named, misnamed(event, verb) or event)
+        logger.error("command not answered", command_id=command.named.id, subject=told.subject)
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

@@ -8,6 +8,7 @@ import pytest
 from nats.aio.client import Client
 
 from libs.common.bus import subjects
+from libs.common.bus.consume import Delivered
 from libs.common.bus.jetstream_entries import JetStreamEntries
 from libs.common.clock import utc_now
 from libs.common.events.deployment import SpecRegistered
@@ -18,7 +19,9 @@ from libs.common.spec.parse import parse_spec
 from services.api.commands.carry_out import Commands
 from services.api.commands.decision import deployment_aggregate
 from services.api.commands.outcomes import CommandKey, Outcomes
-from services.api.edge.command_handler import CommandHandler, Delivery
+from services.api.edge.answers import Message
+from services.api.edge.command import read_command
+from services.api.edge.command_handler import CommandHandler
 from tests.support.rest import a_config
 
 CAUSE = Cause("key:default", "c")
@@ -50,17 +53,16 @@ class Counted:
         self.commands = Commands.over(self.log, AtOnce())
         self.handler = CommandHandler(self.log, self.commands, self.outcomes, self._publish, utc_now)
 
-    async def _publish(self, _subject: str, body: bytes, _headers: Any) -> None:
-        self.told.append(json.loads(body))
+    async def _publish(self, message: Message) -> None:
+        self.told.append(json.loads(message.body))
 
     async def send(self, command_id: str, data: Any) -> tuple[int, int]:
         """What it cost: messages sent, and kilobytes received."""
         self.sent += 1
         headers = {"ce-id": command_id, "ce-source": "/ci", "ce-type": "x", "ce-specversion": "1.0"}
         before = dict(self.client.stats)
-        await self.handler.on_command(
-            "default", "submit", headers, json.dumps(data).encode(), Delivery(self.sent, 1, utc_now())
-        )
+        subject, body = "commands.default.deployment.submit", json.dumps(data).encode()
+        await self.handler.on_command(read_command(Delivered(self.sent, utc_now(), subject, headers, body)))
         after = self.client.stats
         return after["out_msgs"] - before["out_msgs"], (after["in_bytes"] - before["in_bytes"]) // 1024
 

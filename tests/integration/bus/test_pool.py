@@ -12,6 +12,7 @@ from nats.js import api
 
 from libs.common.bus import pool as pools
 from libs.common.bus.consume import Delivered, pooled_subscriber
+from libs.common.bus.outcome import Outcome
 from libs.common.bus.pool import Pool
 from libs.common.errors import CannotApply, LogUnavailable
 from tests.support.nats_server import NatsEndpoint
@@ -32,8 +33,8 @@ class Worker:
         self.at_once: dict[str, int] = {}
         self.most_at_once = 0
 
-    async def __call__(self, message: Delivered) -> None:
-        key, number = key_of(message.subject), int(message.body)
+    async def __call__(self, message: tuple[str, int]) -> None:
+        key, number = message
         self.begun.append((key, number))
         self.at_once[key] = self.at_once.get(key, 0) + 1
         self.most_at_once = max(self.most_at_once, self.at_once[key])
@@ -47,15 +48,22 @@ class Worker:
         self.done.append((key, number))
 
 
-def key_of(subject: str) -> str:
-    return subject.split(".")[1]
+def read(message: Delivered) -> tuple[str, int]:
+    """Raises CannotApply for a body that will never be a number, LogUnavailable for one that is not yet."""
+    if message.body == b"never":
+        raise CannotApply("never a number")
+    if message.body == b"not yet":
+        if message.deliveries < 3:
+            raise LogUnavailable("not yet a number")
+        return message.subject.split(".")[1], message.deliveries
+    return message.subject.split(".")[1], int(message.body)
 
 
 class Stage:
     def __init__(self, client: Client, url: str, worker: Worker) -> None:
         self.client, self.url, self.worker = client, url, worker
 
-    async def say(self, key: str, *numbers: int) -> None:
+    async def say(self, key: str, *numbers: int | str) -> None:
         for number in numbers:
             await self.client.jetstream().publish(f"work.{key}", str(number).encode())
 
@@ -65,11 +73,18 @@ class Stage:
 
     @asynccontextmanager
     async def working(self, **options: float) -> AsyncIterator[None]:
-        broker = NatsBroker(self.url, log_level=logging.DEBUG)
+        broker = NatsBroker(self.url, log_level=logging.DEBUG, middlewares=[Outcome])
         try:
             async with Pool(self.worker, said_every_s=ACK_WAIT_S / 8, **options).open() as pool:
                 pooled_subscriber(
-                    broker, "work.>", pool, key_of, stream="WORK", durable="worker", service="worker"
+                    broker,
+                    "work.>",
+                    pool,
+                    read,
+                    lambda item: item[0],
+                    stream="WORK",
+                    durable="worker",
+                    service="worker",
                 )
                 await broker.start()
                 yield
@@ -151,6 +166,16 @@ async def test_a_failure_is_tried_again_and_a_permanent_one_parked(stage: Stage)
         await eventually(lambda: _is_done(stage))
     assert stage.worker.done == [("a", 1)]
     assert stage.worker.begun.count(("b", 2)) == 1
+
+
+async def test_what_cannot_be_read_is_tried_again_or_parked_and_others_go_on(stage: Stage) -> None:
+    """It reaches no handler, and so not the pool that would answer for it."""
+    await stage.say("a", "never")
+    await stage.say("b", "not yet")
+    await stage.say("c", 3)
+    async with stage.working():
+        await eventually(lambda: _is_done(stage))
+    assert sorted(stage.worker.done) == [("b", 3), ("c", 3)]
 
 
 async def test_more_keys_than_may_wait_are_left_with_the_broker(stage: Stage) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
+from libs.common.bus.consume import Delivered
 from libs.common.bus.entries import MemoryEntries
 from libs.common.bus.publish import CannotStore
 from libs.common.clock import utc_now
@@ -17,7 +18,9 @@ from libs.common.log.memory import MemoryLog
 from libs.common.spec.parse import parse_spec
 from services.api.commands.carry_out import Commands
 from services.api.commands.outcomes import Begun, CommandKey, Outcomes, State
-from services.api.edge.command_handler import MOST_ATTEMPTS, MOST_DELIVERIES, CommandHandler, Delivery
+from services.api.edge.answers import Message
+from services.api.edge.command import read_command
+from services.api.edge.command_handler import MOST_ATTEMPTS, MOST_DELIVERIES, CommandHandler
 from tests.support.rest import a_config
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
@@ -60,17 +63,18 @@ class Stage:
     told: list[tuple[str, dict[str, Any], dict[str, str]]] = field(default_factory=list)
     refusals: int = 0
     sent: int = 0
+    state: State | None = None
 
     def __post_init__(self) -> None:
         self.commands = Commands.over(self.log, AtOnce())
         self.outcomes = Outcomes(self.entries, utc_now)
         self.handler = CommandHandler(self.log, self.commands, self.outcomes, self._publish, utc_now)
 
-    async def _publish(self, subject: str, body: bytes, headers: Any) -> None:
+    async def _publish(self, message: Message) -> None:
         if self.refusals:
             self.refusals -= 1
             raise CannotStore("full")
-        self.told.append((subject, json.loads(body), dict(headers)))
+        self.told.append((message.subject, json.loads(message.body), dict(message.headers)))
 
     async def send(
         self,
@@ -80,15 +84,17 @@ class Stage:
         source: str = "/ci",
         verb: str = "submit",
         again: int | None = None,
+        deliveries: int | None = None,
         **attributes: str,
     ) -> dict[str, Any]:
         """The answer. again: the number of an earlier message that is delivered once more."""
         self.sent += again is None
         named = {"id": command_id, "source": source, "type": "x", "specversion": "1.0"} | attributes
         headers = {f"ce-{name}": value for name, value in named.items()}
-        delivery = Delivery(again or self.sent, 2 if again else 1, NOW)
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
-        await self.handler.on_command("default", verb, headers, body, delivery)
+        place = again or self.sent, NOW, f"commands.default.deployment.{verb}"
+        delivered = Delivered(*place, headers, body, deliveries or (2 if again else 1))
+        self.state = await self.handler.on_command(read_command(delivered))
         return self.told[-1][1] if self.told else {}
 
     async def replicas(self) -> list[int]:
@@ -131,8 +137,7 @@ async def test_a_command_that_is_done_is_answered(stage: Stage):
 
 async def test_the_actor_is_who_publishes_and_the_source_stands_apart(stage: Stage):
     await stage.send("42", a_submission(), source="key:default")
-    causes = {event.cause async for event in stage.log.read("events.>")}
-    [cause] = causes
+    [cause] = {event.cause async for event in stage.log.read("events.>")}
     assert (cause.actor, cause.causation_source, cause.causation_id) == (
         "command:commands",
         "key:default",
@@ -163,10 +168,9 @@ async def test_a_repeat_does_not_revert_what_came_between(stage: Stage, first: s
     assert await stage.replicas() == before
     assert before[-1] == 2
     subject, body, headers = stage.told[-1]
-    is_traced = {"traceparent"}
     assert (subject, body) == told_first[:2]
-    assert {k: v for k, v in headers.items() if k not in is_traced} == {
-        k: v for k, v in told_first[2].items() if k not in is_traced
+    assert {k: v for k, v in headers.items() if k != "traceparent"} == {
+        k: v for k, v in told_first[2].items() if k != "traceparent"
     }
 
 
@@ -305,15 +309,11 @@ async def test_an_answer_that_the_stream_refuses_holds_nobody_up(stage: Stage):
 async def test_what_fails_where_nothing_can_be_answered_is_dropped_in_the_end(stage: Stage):
     """Here what was noted of it cannot be read: it must not hold all others up for ever."""
     await stage.entries.put(CommandKey("/ci", "A").entry, b"not a record", after=0)
-    headers = {"ce-id": "A", "ce-source": "/ci", "ce-type": "x", "ce-specversion": "1.0"}
-    body = json.dumps(a_submission()).encode()
     for number in range(1, MOST_DELIVERIES):
         with pytest.raises(ValidationError):
-            await stage.handler.on_command("default", "submit", headers, body, Delivery(7, number, NOW))
-    state = await stage.handler.on_command(
-        "default", "submit", headers, body, Delivery(7, MOST_DELIVERIES, NOW)
-    )
-    assert state is State.FAILED
+            await stage.send("A", a_submission(), again=7, deliveries=number)
+    await stage.send("A", a_submission(), again=7, deliveries=MOST_DELIVERIES)
+    assert stage.state is State.FAILED
     assert list(stage.handler.set_aside) == ["message 7"]
 
 

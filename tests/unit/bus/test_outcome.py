@@ -1,14 +1,19 @@
 """What becomes of a message whose handler failed."""
 
-from types import SimpleNamespace
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
-from faststream._internal.context.repository import ContextRepo
-from faststream.exceptions import NackMessage, RejectMessage
+from faststream.exceptions import RejectMessage
+from faststream.nats import NatsBroker, TestNatsBroker
 
-from libs.common.bus.outcome import Outcome, retry_delay_s
+from libs.common.bus.broker import make_broker
+from libs.common.bus.consume import Delivered, signal_subscriber, work_subscriber
+from libs.common.bus.outcome import retry_delay_s
+from libs.common.bus.settings import ServiceSettings
 from libs.common.errors import CannotApply, LogUnavailable
+from tests.support.played_broker import record_what_is_told, stored
 
 
 @pytest.mark.parametrize(
@@ -25,35 +30,60 @@ def test_retry_delay(deliveries, delay_s):
     assert retry_delay_s(deliveries) == pytest.approx(delay_s)
 
 
-def a_message(reply: str, deliveries: int = 1) -> Any:
-    raw = SimpleNamespace(
-        subject="events.p.deployment.d.SpecRegistered",
-        reply=reply,
-        metadata=SimpleNamespace(num_delivered=deliveries),
+@pytest.fixture
+def told(monkeypatch) -> list[Any]:
+    return record_what_is_told(monkeypatch)
+
+
+@asynccontextmanager
+async def working(error: Exception | None, *, where: str) -> AsyncIterator[NatsBroker]:
+    """A service whose handler, or decoder, of `work.*` raises; and whose handler of a signal does."""
+    broker = make_broker(ServiceSettings(), service="worker")
+
+    def fail(at: str) -> None:
+        if error is not None and at == where:
+            raise error
+
+    def read(delivered: Delivered) -> Delivered:
+        fail("decoder")
+        return delivered
+
+    worker = work_subscriber(
+        broker, "work.*", read, stream="WORK", durable="w", service="worker", title="", description=""
     )
-    return SimpleNamespace(raw_message=raw)
+
+    @worker
+    async def on_work(_: Any) -> None:
+        fail("handler")
+
+    @signal_subscriber(broker, "signals.*")
+    async def on_signal(_: Any) -> None:
+        fail("signal")
+
+    async with TestNatsBroker(broker):
+        yield broker
 
 
-async def outcome_of(error: Exception, message: Any) -> object:
-    async def handler(_: Any) -> None:
-        raise error
-
-    return await Outcome(None, context=ContextRepo()).consume_scope(handler, message)
-
-
-async def test_a_permanent_failure_parks_the_message():
-    with pytest.raises(RejectMessage):
-        await outcome_of(CannotApply("never"), a_message("$JS.ACK.EVENTS.reconciler.1"))
-
-
+@pytest.mark.parametrize("where", ["handler", "decoder"])
 @pytest.mark.parametrize(
-    "error", [LogUnavailable("away"), ValueError("a bug")], ids=["temporary", "unexpected"]
+    ("error", "answer"),
+    [
+        pytest.param(None, "ack", id="none"),
+        pytest.param(CannotApply("never"), "term", id="a permanent failure parks the message"),
+        pytest.param(
+            LogUnavailable("away"), ("nak", pytest.approx(0.4)), id="a temporary one is tried again"
+        ),
+        pytest.param(ValueError("a bug"), ("nak", pytest.approx(0.4)), id="so is an unexpected one"),
+        pytest.param(RejectMessage(), "term", id="a handler may say so itself"),
+    ],
 )
-async def test_any_other_failure_is_tried_again_later(error):
-    with pytest.raises(NackMessage) as raised:
-        await outcome_of(error, a_message("$JS.ACK.EVENTS.reconciler.3", deliveries=3))
-    assert raised.value.extra_options == {"delay": pytest.approx(0.4)}
+async def test_the_broker_is_told_once_of_every_message(told, where, error, answer):
+    async with working(error, where=where) as broker:
+        await broker.publish(b"1", "work.a", **stored("WORK", "w", deliveries=3))
+    assert told == [answer]
 
 
-async def test_a_signal_that_cannot_be_handled_is_dropped():
-    assert await outcome_of(ValueError("not json"), a_message("")) is None
+async def test_a_signal_that_cannot_be_handled_is_dropped(told):
+    async with working(ValueError("not json"), where="signal") as broker:
+        await broker.publish(b"1", "signals.a")
+    assert told == []

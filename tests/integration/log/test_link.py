@@ -1,0 +1,42 @@
+"""What the link sends by private methods of the client is what the client's own `publish` sends."""
+
+import asyncio
+
+import pytest
+from nats.aio.client import Client
+from nats.aio.msg import Msg
+
+from libs.common.clock import monotonic
+from libs.common.log.jetstream.link import Link
+from tests.support.polling import eventually
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param({"ce-id": "1"}, id="one"),
+        pytest.param({f"ce-a{number}": f"value {number}" for number in range(15)}, id="as many as an event"),
+        pytest.param({"ce-source": "/ci: ü", "traceparent": "00-a-b-01"}, id="a colon and more than ASCII"),
+    ],
+)
+async def test_a_message_with_headers_arrives_as_by_the_client_itself(log_client: Client, headers):
+    heard: list[Msg] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message)
+
+    subscription = await log_client.subscribe("apart.>", cb=hear)
+    await log_client.publish("apart.a", b"body", reply="apart.reply", headers=headers)
+    await Link(log_client, ticks=monotonic).publish("apart.a", b"body", reply="apart.reply", headers=headers)
+    await eventually(lambda: len(heard) == 2)
+    await subscription.unsubscribe()
+    by_client, by_link = ((one.subject, one.reply, one.headers, one.data) for one in heard)
+    assert by_link == by_client
+
+
+async def test_a_message_is_flushed_without_another_one_after_it(log_client: Client):
+    heard = asyncio.get_running_loop().create_future()
+    subscription = await log_client.subscribe("apart.>", future=heard)
+    await Link(log_client, ticks=monotonic).publish("apart.b", b"body", headers={"ce-id": "1"})
+    assert (await asyncio.wait_for(heard, 30)).data == b"body"
+    await subscription.unsubscribe()

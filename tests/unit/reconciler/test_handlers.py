@@ -1,0 +1,75 @@
+"""The edge of the reconciler: a stored event wakes it, by its record."""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import pytest
+from faststream.nats import TestNatsBroker
+
+from libs.common.bus import subjects
+from libs.common.bus.broker import make_broker
+from libs.common.bus.pool import Pool
+from libs.common.bus.settings import ServiceSettings
+from libs.common.errors import CannotApply
+from libs.common.events.deployment import DeploymentDeleted
+from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded
+from libs.common.log import wire
+from services.reconciler.handlers import subscribe
+from tests.support.played_broker import STORED_AT, record_what_is_told, stored
+from tests.support.polling import eventually
+
+DELETED = Draft(Aggregate("default", "deployment", "d" * 32), DeploymentDeleted(name="demo"), "e" * 32)
+HEADERS = wire.event_headers(
+    wire.cause_headers(
+        Cause("key:default", "c"), source="specstream/api", now=datetime(2026, 1, 31, tzinfo=UTC)
+    ),
+    DELETED,
+    batch=None,
+) | {wire.HASH: "2:h"}
+
+
+@pytest.fixture
+def told(monkeypatch) -> list[Any]:
+    return record_what_is_told(monkeypatch)
+
+
+async def handled(told: list[Any], subject: str, *, error: Exception | None = None) -> list[Recorded]:
+    """What the reconciler is given of one message, when the broker has been told what became of it."""
+    given: list[Recorded] = []
+
+    async def on_change(event: Recorded) -> None:
+        given.append(event)
+        if error is not None:
+            raise error
+
+    broker = make_broker(ServiceSettings(), service="reconciler")
+    async with Pool(on_change).open() as pool:
+        subscribe(broker, pool, service="reconciler")
+        async with TestNatsBroker(broker):
+            place = stored(subjects.EVENTS_STREAM, subjects.RECONCILER_DURABLE, sequence=7)
+            await broker.publish(DELETED.fact.model_dump_json().encode(), subject, headers=HEADERS, **place)
+            await eventually(lambda: told)
+    return given
+
+
+async def test_an_event_is_given_as_its_record_and_answered_for_by_the_pool(told):
+    [event] = await handled(told, DELETED.subject)
+    assert (event.sequence, event.time, event.aggregate) == (7, STORED_AT, DELETED.aggregate)
+    assert (event.fact, event.cause.actor, event.unknown) == (DELETED.fact, "key:default", "")
+    assert told == ["ack"]
+
+
+async def test_what_it_raises_parks_the_message(told):
+    await handled(told, DELETED.subject, error=CannotApply("never"))
+    assert told == ["term"]
+
+
+async def test_what_is_no_event_is_given_with_the_reason(told):
+    [event] = await handled(told, DELETED.subject.replace("d" * 32, "x"))
+    assert event.fact is None
+    assert "ce-subject" in event.unknown
+
+
+async def test_a_subject_that_is_no_events_is_tried_again_and_reaches_nobody(told):
+    assert await handled(told, "events.too.short") == []
+    assert told == [("nak", pytest.approx(0.1))]
