@@ -18,12 +18,13 @@ from services.reconciler.handlers import subscribe
 from tests.support.played_broker import STORED_AT, record_what_is_told, stored
 from tests.support.polling import eventually
 
-DELETED = Draft(Aggregate("default", "deployment", "d" * 32), DeploymentDeleted(name="demo"), "e" * 32)
+DELETED = Draft(Aggregate("default", "deployment", "d" * 32), DeploymentDeleted(name="demo"))
 HEADERS = wire.event_headers(
     wire.cause_headers(
         Cause("key:default", "c"), source="specstream/api", now=datetime(2026, 1, 31, tzinfo=UTC)
     ),
     DELETED,
+    "e" * 32,
     batch=None,
 ) | {wire.HASH: "2:h"}
 
