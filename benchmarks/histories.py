@@ -41,7 +41,15 @@ class WrittenLog:
 
     async def append(self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause) -> Appended:
         now = START + timedelta(milliseconds=7 * self.running.sequence)
-        sealed = seal(drafts, heads=heads, guards=(), cause=cause, source="specstream/benchmark", now=now)
+        sealed = seal(
+            drafts,
+            heads=heads,
+            guards=(),
+            cause=cause,
+            source="specstream/benchmark",
+            now=now,
+            fresh_id=new_id,
+        )
         places = []
         for event in sealed:
             stored = Stored(self.running.sequence + 1, now, event.subject, event.headers, event.data)

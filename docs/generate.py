@@ -9,11 +9,12 @@ from nats.js.api import DiscardPolicy, RetentionPolicy, StorageType, StreamConfi
 from typer.cli import get_docs_for_click
 
 from libs.cli.main import app
-from libs.common.events.catalogue import CATALOGUE, dataschema, readable_dataschemas
+from libs.common.events.catalogue import dataschema, readable_dataschemas
 from libs.common.events.fact import Fact
 from libs.common.log import mirror_subjects
 from libs.common.log.jetstream import mirror
 from libs.common.log.streams import make_streams
+from libs.common.state.aggregates import AGGREGATES
 from libs.supervisor import nats_accounts
 from services.api.edge import asyncapi
 
@@ -76,11 +77,9 @@ def events() -> str:
 
 
 def _events() -> Iterator[str]:
-    kinds = dict.fromkeys(fact.aggregate for fact in CATALOGUE.values())
-    for kind in kinds:
-        facts = [fact for fact in CATALOGUE.values() if fact.aggregate == kind]
-        yield f"## `{kind}`, written by {facts[0].writer}\n"
-        for fact in facts:
+    for kind in AGGREGATES:
+        yield f"## `{kind.name}`, written by {kind.writer}\n"
+        for fact in kind.facts:
             yield from _event(fact)
 
 

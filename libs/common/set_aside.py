@@ -4,9 +4,11 @@ import traceback
 from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
+from libs.common.back_off import BackOff
 from libs.common.bus.heartbeat import SetAside
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.errors import ClusterUnavailable, LogUnavailable, SpecstreamError
@@ -14,16 +16,11 @@ from libs.common.events.text import bounded
 
 logger = structlog.get_logger()
 
-FIRST_PAUSE_S = 0.5
-LONGEST_PAUSE_S = 30.0
+PAUSES: Final = BackOff(0.5, 30.0)
+"""Before what failed for one deployment is tried again."""
 
 EVERYBODYS = (LogUnavailable, ClusterUnavailable)
 """Troubles that no single deployment causes: with them everything is held, nothing set aside."""
-
-
-def pause_s(attempts: int) -> float:
-    """How long to wait after so many failures in a row: 0.5 s, doubling, at most 30 s."""
-    return float(min(FIRST_PAUSE_S * 2 ** min(attempts - 1, 16), LONGEST_PAUSE_S))
 
 
 @dataclass(slots=True)
@@ -63,7 +60,7 @@ class Aside:
         self.shown[self._key(subject)] = SetAside(
             subject=subject, reason=reason, since=since, attempts=attempts
         )
-        self._due_at[subject] = self.ticks() + pause_s(attempts)
+        self._due_at[subject] = self.ticks() + PAUSES.pause_s(attempts)
         if attempts == 1:
             # In full once; what follows is the same again. Without the values of variables, which may hold
             # what no log should.

@@ -3,9 +3,6 @@
 import string
 
 BOOTSTRAP = "bootstrap.json"
-TOKEN = "token"  # noqa: S105 - the file's name
-ADMIN_SOCKET = "admin.sock"
-XDS_SOCKET = "xds.sock"
 
 MIB = 1024 * 1024
 

@@ -5,6 +5,7 @@ A server that failed to write once refuses that stream until it is started again
 
 from dataclasses import dataclass
 
+from libs.common.back_off import BackOff
 from libs.common.disk import MIB, Room
 
 NEEDED = 4 * MIB
@@ -14,8 +15,8 @@ server that is started twice on a full disk leaves half of that batch in the log
 SEEN = 2
 """Looks in a row that have to show the complaint: one may fall into a start."""
 
-FIRST_PAUSE_S = 10.0
-LONGEST_PAUSE_S = 300.0
+PAUSES = BackOff(10.0, 300.0)
+"""Between two starts again of a server that stays unsound."""
 SOUND_AFTER_S = 60.0
 
 
@@ -46,8 +47,7 @@ class Healing:
             is_sound = since is None or since >= SOUND_AFTER_S
             return False, Healing() if is_sound else Healing(0, self.restarts, self.last_at)
         seen = self.seen + 1
-        pause_s = min(FIRST_PAUSE_S * 2 ** min(self.restarts - 1, 16), LONGEST_PAUSE_S)
-        is_due = since is None or since >= pause_s
+        is_due = since is None or since >= PAUSES.pause_s(self.restarts)
         if room.free >= NEEDED and seen >= SEEN and is_due:
             return True, Healing(0, self.restarts + 1, now)
         return False, Healing(seen, self.restarts, self.last_at)

@@ -7,7 +7,7 @@ import secrets
 
 import nkeys
 
-from libs.supervisor import envoy_config
+from libs.common import envoy_folder
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home, write_private
 from libs.supervisor.settings import SupervisorSettings
@@ -49,7 +49,7 @@ def envoy_token(home: Home) -> str:
 
     Raises CannotStart when the home's file does not hold what we made.
     """
-    path = home.envoy / envoy_config.TOKEN
+    path = home.envoy / envoy_folder.TOKEN
     if not path.exists():
         write_private(path, secrets.token_hex(32) + "\n")
     token = path.read_text().strip()

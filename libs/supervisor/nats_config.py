@@ -13,16 +13,14 @@ from libs.common.bus import server_health, subjects
 from libs.common.log import permissions
 from libs.common.log.consumer_names import names_of
 from libs.common.log.permissions import Permissions
+from libs.common.services import SERVICES
+from libs.common.state.aggregates import written_by
 from libs.supervisor import nats_accounts
 from libs.supervisor.nats_accounts import COMMANDS_USER, MIRROR_USER, PROVISION_USER
 from libs.supervisor.ports import HOST
 
 WRITES: Mapping[str, tuple[str, ...]] = {
-    "api": ("events.*.name.*.*", "events.*.project.*.*", "events.*.deployment.*.*"),
-    "reconciler": ("events.*.rollout.*.*",),
-    "health": ("events.*.replica.*.*",),
-    "autoscaler": (),
-    "router": ("events.*.traffic.*.*",),
+    service: tuple(kind.filter for kind in written_by(service)) for service in SERVICES
 }
 """The facts that each service may append."""
 

@@ -4,12 +4,13 @@ import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
+from libs.common.services import SERVICES
 from libs.supervisor import envoy_config, keys, nats_config, open_files, ports, programs
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home, write_private
 from libs.supervisor.ports import Ports
 from libs.supervisor.programs import Program
-from libs.supervisor.settings import SERVICES, SupervisorSettings
+from libs.supervisor.settings import SupervisorSettings
 
 CODE = ("services", "libs/common")
 """What a service process has loaded."""

@@ -6,10 +6,11 @@ from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from libs.common.services import SERVICES
 from libs.supervisor import envoy_config, nats_accounts
 from libs.supervisor.home import Home
 from libs.supervisor.ports import HOST, Ports
-from libs.supervisor.settings import SERVICES, SupervisorSettings
+from libs.supervisor.settings import SupervisorSettings
 
 API = "api"
 NATS = "nats"

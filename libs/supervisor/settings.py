@@ -9,11 +9,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from libs.common.services import SERVICES
 from libs.supervisor.errors import CannotStart
 
 T = TypeVar("T")
-
-SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
 
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 

@@ -8,9 +8,9 @@ from libs.common.bus import server_health
 from libs.common.clock import Ticks, monotonic
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.disk import MIB
+from libs.common.services import SERVICES
 from libs.supervisor import adoption, mirror_watch, nats_store, processes, readiness, shutdown
 from libs.supervisor.api_port import ApiPort
-from libs.supervisor.backoff import Backoff
 from libs.supervisor.console import Console
 from libs.supervisor.disk_watch import DiskWatch
 from libs.supervisor.home import Home, write_public
@@ -20,7 +20,8 @@ from libs.supervisor.preparation import choose_ports, prepare
 from libs.supervisor.processes import Living, Process
 from libs.supervisor.programs import API, ENVOY, NATS, PROVISION, Program
 from libs.supervisor.reserve_file import Reserve
-from libs.supervisor.settings import SERVICES, SupervisorSettings
+from libs.supervisor.restarts import Restarts
+from libs.supervisor.settings import SupervisorSettings
 
 _SAY_WAITING_AFTER_S = 8.0
 _STARTING_S = 2.0
@@ -186,7 +187,7 @@ class Supervisor:
         after_start: Callable[[], Awaitable[None]] | None = None,
     ) -> None:
         """Keep a program running until the platform stops: from the process given, else a new one."""
-        backoff = Backoff()
+        restarts = Restarts()
         while not self._stop.is_set():
             if process is None and before_start is not None:
                 await self._unless_stopped(before_start())
@@ -203,7 +204,7 @@ class Supervisor:
                     return
                 self._console.say(f"{program.name} (pid {process.pid}) {ending}")
                 process = None
-            delay_s, backoff = backoff.ended(lived_s=self._ticks() - started_at)
+            delay_s, restarts = restarts.ended(lived_s=self._ticks() - started_at)
             self._console.say(
                 f"starting {program.name} again in {delay_s:.1f} s, see {self._home.log(program.name)}"
             )
@@ -248,7 +249,7 @@ class Supervisor:
             await self._provision_alone(program, process)
 
     async def _provision_alone(self, program: Program, process: Process | None) -> None:
-        backoff = Backoff()
+        restarts = Restarts()
         while not self._stop.is_set():
             started_at = self._ticks()
             if process is None:
@@ -259,7 +260,7 @@ class Supervisor:
                     return
                 process = None
                 self._console.say(f"{program.name} {ending}, see {self._home.log(program.name)}")
-            delay_s, backoff = backoff.ended(lived_s=self._ticks() - started_at)
+            delay_s, restarts = restarts.ended(lived_s=self._ticks() - started_at)
             await self._pause(delay_s)
 
     def _restart_nats(self, why: str) -> None:

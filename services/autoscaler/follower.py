@@ -8,14 +8,12 @@ from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.view import DeploymentView, DeploymentViews
+from libs.common.state.view import DeploymentView, Views
 
 logger = structlog.get_logger()
 
 
-async def follow(
-    log: EventLog, views: DeploymentViews, progress: Progress, snapshot: Snapshot | None = None
-) -> None:
+async def follow(log: EventLog, views: Views, progress: Progress, snapshot: Snapshot | None = None) -> None:
     """Never returns. Ready once all that was stored at the start is taken in."""
 
     def on_caught_up(sequence: int) -> None:

@@ -16,39 +16,41 @@ Whoever restarts knows all of this from the roster but since when the checks suc
 
 from collections.abc import Mapping
 from datetime import datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
+from libs.common.back_off import BackOff
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.events.text import bounded
 from libs.common.state.replica import Roster
+from services.health.changes import changed
 from services.health.examination import Conclusion, Ready
 
 CHANGES: Final = 6
 WITHIN: Final = timedelta(minutes=10)
-FIRST_S: Final = 10
-LONGEST_S: Final = 300
+STAY: Final = BackOff(10, 300)
+"""How long it has to stay ready: at first, and as it goes on."""
 FORGIVEN_AFTER: Final = timedelta(minutes=30)
 
 _UNSTEADY: Final = "unsteady: "
 
 
-def gained(known: Replica, now: datetime) -> dict[str, Any]:
-    """What changes of a replica that counts as ready from now on."""
-    return {"changed_at": _recent(known, now)}
+def gained(known: Replica, now: datetime) -> Replica:
+    """The replica as it is remembered when it counts as ready from now on."""
+    return changed(known, changed_at=_recent(known, now))
 
 
-def lost(known: Replica, now: datetime, message: str) -> dict[str, Any]:
-    """What changes of a replica that is not ready, for the reason that the message says; at once."""
+def lost(known: Replica, now: datetime, message: str) -> Replica:
+    """The replica as it is remembered when it is not ready, for the reason that the message says; at once."""
     was_ready = known.state is ReplicaState.RUNNING
     if was_ready and (not known.changed_at or now - known.changed_at[-1] >= FORGIVEN_AFTER):
-        return {"changed_at": (now,), "must_stay_ready_s": 0, "message": bounded(message)}
+        return changed(known, changed_at=(now,), must_stay_ready_s=0, message=message)
     recent = _recent(known, now)
     must_s = known.must_stay_ready_s
     if was_ready and must_s > 0:
-        must_s = min(must_s * 2, LONGEST_S)
+        must_s = int(STAY.next_s(must_s))
     elif len(recent) >= CHANGES and known.ready_at is not None:
-        must_s = max(must_s, FIRST_S)
-    return {"changed_at": recent, "must_stay_ready_s": must_s, "message": told(message, must_s)}
+        must_s = max(must_s, int(STAY.first_s))
+    return changed(known, changed_at=recent, must_stay_ready_s=must_s, message=told(message, must_s))
 
 
 def told(message: str, must_stay_ready_s: int) -> str:

@@ -1,16 +1,18 @@
 """Following the log: what is asked of deployments, so that their replicas are looked at at once."""
 
 from collections.abc import Callable
+from typing import Final
 
 from libs.common.events.envelope import Recorded
 from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
+from libs.common.state.aggregates import waking
 from libs.common.state.view import DeploymentView
 from services.health.records import Records
 
-TELLING = frozenset({"rollout", "traffic"})
+TELLING: Final = frozenset(kind.name for kind in waking("health"))
 """Kinds of events after which the cluster soon shows something else."""
 
 

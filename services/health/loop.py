@@ -20,7 +20,8 @@ from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.view import DeploymentViews
+from libs.common.state.aggregates import followed_by
+from libs.common.state.view import Views
 from services.health import damping, verdicts
 from services.health.examination import Conclusion, NotReady, Ready, Undecided
 from services.health.follower import Follower
@@ -254,7 +255,7 @@ async def watch_cluster(
     snapshot: Snapshot | None = None,
 ) -> None:
     """All that this service does, over adapters; never returns. Nothing is decided before the log is read."""
-    records = Records(log, DeploymentViews())
+    records = Records(log, Views(followed_by("health")))
     watch = Watch(cluster, records, prober, progress=progress, clock=clock, ticks=ticks)
     follower = Follower(records, progress=progress, wake_for=watch.wake_for, snapshot=snapshot)
     caught_up = asyncio.Event()

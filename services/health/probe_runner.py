@@ -240,7 +240,7 @@ class ProbeRunner:
             return False
         if kind in process.busy:
             if not is_eager:
-                self._schedule.put(planned, self._ticks() + schedule.PORT_RETRY_FIRST_S)
+                self._schedule.put(planned, self._ticks() + schedule.PORT_RETRY.first_s)
             return False
         return True
 

@@ -8,11 +8,11 @@ import structlog
 from libs.common import telemetry
 from libs.common.errors import AppendConflict
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded
-from libs.common.events.replica import ReplicaBecameReady, ReplicaFact, ReplicaStarted
+from libs.common.events.replica import ReplicaBecameReady, ReplicaFact, ReplicaStarted, RosterFact
 from libs.common.log.port import EventLog, Head
 from libs.common.state import replica
 from libs.common.state.replica import Roster, record
-from libs.common.state.view import DeploymentView, DeploymentViews
+from libs.common.state.view import DeploymentView, Views
 
 logger = structlog.get_logger()
 
@@ -31,7 +31,7 @@ class Records:
     """
 
     log: EventLog
-    views: DeploymentViews
+    views: Views
     rosters: dict[str, Roster] = field(default_factory=dict)
     _heads: dict[str, Head | None] = field(default_factory=dict)
     _aggregates: dict[str, Aggregate] = field(default_factory=dict)
@@ -41,7 +41,7 @@ class Records:
     async def load(self) -> None:
         """Open the record of every deployment that has replicas by its view. Raises LogUnavailable."""
         with_replicas = [
-            Aggregate(view.project_id, ReplicaFact.aggregate, view.deployment_id)
+            Aggregate(view.project_id, RosterFact.aggregate, view.deployment_id)
             for view in self.views
             if view.roster.replicas
         ]
@@ -55,7 +55,7 @@ class Records:
 
     def note(self, view: DeploymentView) -> None:
         """An event was followed: what others write may be the cause of what replicas do."""
-        if view.last is not None and view.last.kind != ReplicaFact.aggregate:
+        if view.last is not None and view.last.kind != RosterFact.aggregate:
             self._asked[view.deployment_id] = view.last.event_id
         if view.deployment_id not in self.views.by_id:
             self._asked.pop(view.deployment_id, None)
@@ -65,7 +65,7 @@ class Records:
 
         What an import brought, or another hand, is no better than a guess until the cluster was looked at.
         """
-        if event.aggregate.kind != ReplicaFact.aggregate:
+        if event.aggregate.kind != RosterFact.aggregate:
             return False
         deployment_id = event.aggregate.id
         head = self._heads.get(deployment_id)
@@ -83,7 +83,7 @@ class Records:
         """Have the present roster of a deployment in `rosters`. Raises LogUnavailable."""
         if self._heads.get(deployment_id) is not None:
             return
-        aggregate = Aggregate(project_id, ReplicaFact.aggregate, deployment_id)
+        aggregate = Aggregate(project_id, RosterFact.aggregate, deployment_id)
         self._take(aggregate, (await self.log.load(aggregate.filter)).events)
 
     def roster(self, deployment_id: str) -> Roster:

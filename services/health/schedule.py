@@ -4,15 +4,16 @@ import heapq
 import itertools
 import zlib
 from collections.abc import Hashable
-from typing import Generic, TypeVar
+from typing import Final, Generic, TypeVar
+
+from libs.common.back_off import BackOff
 
 Key = TypeVar("Key", bound=Hashable)
 
 SPREAD_S = 10.0
 """First probes of replicas that were ready before we came are spread over at most this long."""
 
-PORT_RETRY_FIRST_S = 0.1
-PORT_RETRY_LONGEST_S = 1.0
+PORT_RETRY: Final = BackOff(0.1, 1.0, factor=1.5)
 """Between two tries of a port that nothing listens on yet."""
 
 
@@ -42,7 +43,7 @@ def next_due(due_at: float, *, period_s: float, now: float) -> float:
 
 def port_retry_delay_s(port_retries: int) -> float:
     """How long to wait before a closed port is tried again, after `port_retries` tries."""
-    return float(min(PORT_RETRY_FIRST_S * 1.5 ** min(port_retries, 16), PORT_RETRY_LONGEST_S))
+    return PORT_RETRY.pause_s(port_retries + 1)
 
 
 def _fraction(key: str) -> float:

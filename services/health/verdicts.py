@@ -3,7 +3,6 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
-from typing import Any
 
 from libs.common.cluster.port import ObservedReplica, ReplicaPhase
 from libs.common.events.replica import (
@@ -21,6 +20,7 @@ from libs.common.events.replica import (
 from libs.common.events.text import bounded
 from libs.common.state.replica import Roster, free_slots
 from services.health import damping
+from services.health.changes import changed
 from services.health.examination import Conclusion, Condemned, NotReady, Ready
 
 Conclusions = Mapping[tuple[str, int], Conclusion]
@@ -133,22 +133,24 @@ def _changes(
         return fact.replica
 
     if known is None:
-        known = take(_fact(ReplicaStarted, _appeared(o, next(slots))))
+        known = take(_started(_appeared(o, next(slots))))
     if _has_ended(known, o):
         known = take(_ended(known, o, now))
     if known.state is ReplicaState.FAILED and _has_begun_again(known, o):
         # The message stays until it is ready again: it is what people look for in a crash loop.
         reason = known.reason or ReplicaReason.EXIT_UNKNOWN
         message = known.message or UNKNOWN_END
-        known = _with(_process(known, o), state=ReplicaState.STARTING, condemned_attempt=None)
-        known = take(_fact(ReplicaRestarted, known, reason=reason, message=message))
+        known = changed(_process(known, o), state=ReplicaState.STARTING, condemned_attempt=None)
+        known = take(
+            ReplicaRestarted(replica_id=known.replica_id, replica=known, reason=reason, message=message)
+        )
         if o.phase is ReplicaPhase.EXITED:
             known = take(_ended(known, o, now))
     if known.state is ReplicaState.PENDING and o.phase is ReplicaPhase.RUNNING:
-        known = _with(_process(known, o), state=ReplicaState.STARTING, message=None)
-        known = take(_fact(ReplicaStarted, known))
+        known = changed(_process(known, o), state=ReplicaState.STARTING, message=None)
+        known = take(_started(known))
     elif known.state is ReplicaState.PENDING and o.message is not None and known.message != o.message:
-        known = take(_fact(ReplicaStarted, _with(known, message=o.message)))
+        known = take(_started(changed(known, message=o.message)))
     if o.phase is ReplicaPhase.STOPPING and known.state is not ReplicaState.STOPPING:
         known = take(_told_to_stop(known, o))
     is_condemned = known.condemned_attempt == known.attempt
@@ -157,8 +159,12 @@ def _changes(
         if concluded is not None:
             known = take(concluded)
     if known.address is not None and not _shows_address(known, o):
-        take(_fact(ReplicaStarted, _with(known, address=o.address)))
+        take(_started(changed(known, address=o.address)))
     return facts
+
+
+def _started(after: Replica) -> ReplicaStarted:
+    return ReplicaStarted(replica_id=after.replica_id, replica=after)
 
 
 def _shows_address(known: Replica, o: ObservedReplica) -> bool:
@@ -173,39 +179,42 @@ def _concluded(
     is_ready = known.state is ReplicaState.RUNNING
     is_news = has_started and known.startup_passed_attempt != known.attempt
     if is_news:
-        known = _with(known, startup_passed_attempt=known.attempt)
+        known = changed(known, startup_passed_attempt=known.attempt)
     match conclusion:
         case Condemned(probe=probe, message=message):
             reason = ReplicaReason.PROBE_FAILED
-            after = _with(
-                known,
+            after = changed(
+                damping.lost(known, now, message),
                 state=ReplicaState.UNREADY,
                 condemned_attempt=known.attempt,
                 reason=reason,
-                **damping.lost(known, now, message),
             )
-            return _fact(ReplicaCondemned, after, probe=probe, reason=reason, message=message)
+            return ReplicaCondemned(
+                replica_id=after.replica_id, replica=after, probe=probe, reason=reason, message=message
+            )
         case Ready(reason=reason) if not is_ready and _counts(known, conclusion, now):
-            after = _with(
-                known,
+            after = changed(
+                damping.gained(known, now),
                 state=ReplicaState.RUNNING,
                 ready_at=known.ready_at or now,
                 reason=reason,
                 message=None,
-                **damping.gained(known, now),
             )
-            return _fact(ReplicaBecameReady, after, reason=reason)
+            return ReplicaBecameReady(replica_id=after.replica_id, replica=after, reason=reason)
         case NotReady(reason=reason, message=message) if is_ready:
-            changes = damping.lost(known, now, message)
-            after = _with(known, state=ReplicaState.UNREADY, reason=reason, **changes)
-            return _fact(ReplicaBecameUnready, after, reason=reason, message=after.message)
+            after = changed(damping.lost(known, now, message), state=ReplicaState.UNREADY, reason=reason)
+            return ReplicaBecameUnready(
+                replica_id=after.replica_id, replica=after, reason=reason, message=after.message or message
+            )
         case _ if known.must_stay_ready_s > 0:
             return None
         case NotReady(reason=reason, message=message) if known.message != bounded(message):
-            after = _with(known, reason=reason, **damping.lost(known, now, message))
-            return _fact(ReplicaBecameUnready, after, reason=reason, message=after.message)
+            after = changed(damping.lost(known, now, message), reason=reason)
+            return ReplicaBecameUnready(
+                replica_id=after.replica_id, replica=after, reason=reason, message=after.message or message
+            )
         case _ if is_news and known.state is ReplicaState.STARTING:
-            return _fact(ReplicaStarted, known)
+            return _started(known)
         case _:
             return None
 
@@ -263,21 +272,22 @@ def _has_begun_again(known: Replica, o: ObservedReplica) -> bool:
 
 def _ended(known: Replica, o: ObservedReplica, now: datetime) -> ReplicaFact:
     reason, message = _end_of(known, o)
-    changes = damping.lost(known, now, message)
-    after = _with(known, state=ReplicaState.FAILED, reason=reason, **changes)
-    return _fact(ReplicaStopped, after, reason=reason, message=after.message)
+    after = changed(damping.lost(known, now, message), state=ReplicaState.FAILED, reason=reason)
+    return ReplicaStopped(
+        replica_id=after.replica_id, replica=after, reason=reason, message=after.message or message
+    )
 
 
 def _told_to_stop(known: Replica, o: ObservedReplica) -> ReplicaFact:
     reason, message = ReplicaReason.STOPPED, "told to stop"
     is_condemned = known.condemned_attempt == o.attempt
-    after = _with(
+    after = changed(
         _process(known, o) if o.attempt != known.attempt else known,
         state=ReplicaState.STOPPING,
         reason=known.reason if is_condemned else reason,
         message=known.message if is_condemned else message,
     )
-    return _fact(ReplicaBecameUnready, after, reason=reason, message=message)
+    return ReplicaBecameUnready(replica_id=after.replica_id, replica=after, reason=reason, message=message)
 
 
 def _end_of(known: Replica, o: ObservedReplica) -> tuple[ReplicaReason, str]:
@@ -296,13 +306,4 @@ def _end_of(known: Replica, o: ObservedReplica) -> tuple[ReplicaReason, str]:
 
 def _process(known: Replica, o: ObservedReplica) -> Replica:
     """The same replica with the process that the cluster shows now."""
-    return _with(known, address=o.address, attempt=o.attempt, started_at=o.started_at)
-
-
-def _with(replica: Replica, **changes: Any) -> Replica:
-    """Validated, so that what a fact bounds is bounded here too."""
-    return Replica(**(dict(replica) | changes))
-
-
-def _fact(kind: type[ReplicaFact], after: Replica, **fields: Any) -> ReplicaFact:
-    return kind(replica_id=after.replica_id, replica=after, **fields)
+    return changed(known, address=o.address, attempt=o.attempt, started_at=o.started_at)

@@ -11,7 +11,8 @@ from libs.common import telemetry
 from libs.common.cluster.port import Cluster, known
 from libs.common.errors import AppendConflict, CannotApply, Fenced, LogUnavailable, Temporary
 from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded, select
-from libs.common.events.rollout import SpecFailed, SpecFailedReason
+from libs.common.events.replica import RosterFact
+from libs.common.events.rollout import RolloutFact, SpecFailed, SpecFailedReason
 from libs.common.log.port import EventLog, Guard, Head, Loaded
 from libs.common.state.view import DeploymentView, LastEvent, fold
 from services.reconciler.apply import perform
@@ -130,8 +131,8 @@ class Reconciler:
             step = replace(step, facts=(_failed(view, error),))
         if not step.facts:
             return
-        rollout = Aggregate(view.project_id, "rollout", view.deployment_id)
-        roster = Aggregate(view.project_id, "replica", view.deployment_id)
+        rollout = Aggregate(view.project_id, RolloutFact.aggregate, view.deployment_id)
+        roster = Aggregate(view.project_id, RosterFact.aggregate, view.deployment_id)
         guards = [Guard(roster.filter, loaded.heads.get(roster, Head()).sequence)] if step.retires else []
         await self._log.append(
             [Draft(rollout, fact) for fact in step.facts],

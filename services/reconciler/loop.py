@@ -13,7 +13,8 @@ from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.view import DeploymentView, DeploymentViews
+from libs.common.state.aggregates import followed_by
+from libs.common.state.view import DeploymentView, Views
 from services.reconciler.converge import Reconciler
 from services.reconciler.plan import plan
 
@@ -51,7 +52,7 @@ class Resync:
         self._aside = aside
         self._interval_s = interval_s
         self._snapshot = snapshot
-        self._views = DeploymentViews()
+        self._views = Views(followed_by("reconciler"))
         self._is_due = asyncio.Event()
         self._strangers: frozenset[str] = frozenset()
         self._right: dict[str, tuple[DeploymentView, ObservedWorkload | None]] = {}

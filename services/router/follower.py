@@ -13,7 +13,8 @@ from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.view import DeploymentView, DeploymentViews
+from libs.common.state.aggregates import followed_by
+from libs.common.state.view import DeploymentView, Views
 from services.router.routing import Routing, make_leaving, make_routing
 from services.router.xds.cache import Cache
 
@@ -42,7 +43,7 @@ class Follower:
         self._addresses = addresses
         self._progress = progress
         self._aside = Aside("route", progress.set_aside)
-        self.views = DeploymentViews()
+        self.views = Views(followed_by("router"))
         self.caught_up = asyncio.Event()
         self.draining: set[str] = set()
         self.has_draining = asyncio.Event()

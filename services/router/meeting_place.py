@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-TOKEN: Final = "token"  # noqa: S105 - the file's name
-XDS_SOCKET: Final = "xds.sock"
-ADMIN_SOCKET: Final = "admin.sock"
+from libs.common.envoy_folder import ADMIN_SOCKET, TOKEN, XDS_SOCKET
+
 _LOCK: Final = "xds.lock"
 
 

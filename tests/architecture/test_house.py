@@ -14,6 +14,9 @@ MAY_SLEEP = "tests/support/polling.py"
 
 SLEEPS = {"time.sleep", "asyncio.sleep", "sleep"}
 
+BACK_OFF = "libs/common/back_off.py"
+"""Everything else has a value of it."""
+
 ADAPTERS = {"JetStreamLog", "LocalCluster", "MemoryLog", "MemoryCluster"}
 
 OURS = ("libs", "services", "tests", "benchmarks", "examples")
@@ -31,9 +34,35 @@ def lines_of_calls(path, names):
     ]
 
 
+def growing_pauses(path):
+    """Lines that limit by `min` what grows by a factor or a power: a back-off of their own."""
+
+    def grows(node):
+        match node:
+            case ast.BinOp(op=ast.Mult(), right=ast.Constant(value=float() | 2)):
+                return True
+            case ast.BinOp(op=ast.Mult(), left=ast.Constant(value=float() | 2)):
+                return True
+            case ast.BinOp(op=ast.Mult()):
+                return any(isinstance(one, ast.Pow) for one in ast.walk(node))
+        return False
+
+    return [
+        node.lineno
+        for node in ast.walk(parsed(path))
+        if isinstance(node, ast.Call)
+        and ast.unparse(node.func) == "min"
+        and any(grows(argument) for argument in node.args)
+    ]
+
+
 def test_a_file_holds_one_idea():
     assert found_in(python_files(*OURS), lines_too_many) == {}
     assert [path for path in python_files(*OURS) if path.stem in VAGUE] == []
+
+
+def test_there_is_one_back_off():
+    assert found_in(python_files("libs", "services"), growing_pauses).keys() == {BACK_OFF}
 
 
 def test_no_test_sleeps():

@@ -19,6 +19,7 @@ IMPURE = (
     "httpx",
     "libs.common.clock.monotonic",
     "libs.common.clock.utc_now",
+    "libs.common.ids.new_id",
     "libs.common.telemetry",
     "logging",
     "nats.aio",

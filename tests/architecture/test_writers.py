@@ -3,6 +3,7 @@
 import ast
 
 from libs.common.events.catalogue import CATALOGUE
+from libs.common.state.aggregates import AGGREGATES, BY_NAME
 from tests.architecture.sources import ROOT, found_in, parsed, python_files
 
 WRITERS = {
@@ -24,13 +25,13 @@ def foreign_facts(path):
         if isinstance(node, ast.Call)
         and isinstance(node.func, ast.Name)
         and node.func.id in CATALOGUE
-        and CATALOGUE[node.func.id].writer != service
+        and BY_NAME[CATALOGUE[node.func.id].aggregate].writer != service
     }
 
 
 def test_a_fact_names_its_aggregate_and_its_writer():
-    writers = {name: fact.writer for name, fact in CATALOGUE.items()}
-    assert writers == {name: WRITERS.get(fact.aggregate) for name, fact in CATALOGUE.items()}
+    assert {kind.name: kind.writer for kind in AGGREGATES} == WRITERS
+    assert {fact.aggregate for fact in CATALOGUE.values()} == WRITERS.keys()
 
 
 def test_a_service_builds_only_its_own_facts():

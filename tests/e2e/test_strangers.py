@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from libs.common import loopback
+from libs.common.envoy_folder import ADMIN_SOCKET, XDS_SOCKET
 from tests.support import stranger
 from tests.support.listening import tcp_doors, unix_doors
 from tests.support.live_platform import hello
@@ -93,7 +94,7 @@ def knock(request):
 
 
 def sockets(home):
-    return [["unix", str(home / "envoy" / name)] for name in ("xds.sock", "admin.sock")]
+    return [["unix", str(home / "envoy" / name)] for name in (XDS_SOCKET, ADMIN_SOCKET)]
 
 
 async def test_a_platform_listens_on_what_is_known_and_on_nothing_else(platform):

@@ -9,7 +9,6 @@ from libs.common.events.replica import Replica
 
 class _ReplicaFact(Fact):
     aggregate: ClassVar[str] = "replica"
-    writer: ClassVar[str] = "health"
 
     replica_id: str
     roster: tuple[dict[str, Any], ...]

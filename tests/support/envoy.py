@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from libs.common import envoy_folder
 from libs.supervisor import envoy_config
 from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
@@ -44,7 +45,7 @@ class EnvoyProcess:
 
     def __post_init__(self) -> None:
         self.folder.chmod(0o700)
-        (self.folder / envoy_config.TOKEN).write_text(self.token)
+        (self.folder / envoy_folder.TOKEN).write_text(self.token)
         self._descriptor = os.open(self.folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
         weakref.finalize(self, os.close, self._descriptor)
 
@@ -75,7 +76,7 @@ class EnvoyProcess:
 
     def admin(self) -> httpx.AsyncClient:
         """A client of its admin interface."""
-        return plain_client(uds=self.socket(envoy_config.ADMIN_SOCKET), base_url="http://envoy")
+        return plain_client(uds=self.socket(envoy_folder.ADMIN_SOCKET), base_url="http://envoy")
 
     @property
     def log(self) -> Path:

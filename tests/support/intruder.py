@@ -44,6 +44,10 @@ def main() -> None:
             line.split(":\t") for line in Path("/proc/self/status").read_text().splitlines() if ":\t" in line
         ),
         "uid": os.geteuid(),
+        "shared": {
+            "files": os.listdir("/dev/shm"),
+            "segment": outcome(lambda: checked(libc.shmget(told["segment"], 0, 0))),
+        },
     }
     print(json.dumps(report), flush=True)
     signal.pause()

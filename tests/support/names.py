@@ -2,6 +2,7 @@
 
 from libs.common.events.envelope import Aggregate, Cause, Draft
 from libs.common.events.name import NameClaimed, NameReleased
+from libs.common.ids import new_id
 
 CAUSE = Cause("key:default", correlation_id="c0ffee", causation_id="beef", traceparent="00-aa-bb-01")
 
@@ -11,9 +12,10 @@ def name(key: str, project_id: str = "default") -> Aggregate:
 
 
 def claim(aggregate: Aggregate, owner_id: str = "d1", **options: str) -> Draft:
-    """options: an `event_id` of one's own."""
-    return Draft(aggregate, NameClaimed(parent="default", name="☃", owner_id=owner_id), **options)
+    """options: an `event_id` that a test knows; otherwise a fresh one."""
+    fact = NameClaimed(parent="default", name="☃", owner_id=owner_id)
+    return Draft(aggregate, fact, **{"event_id": new_id(), **options})
 
 
 def release(aggregate: Aggregate, owner_id: str = "d1") -> Draft:
-    return Draft(aggregate, NameReleased(parent="default", name="☃", owner_id=owner_id))
+    return Draft(aggregate, NameReleased(parent="default", name="☃", owner_id=owner_id), event_id=new_id())

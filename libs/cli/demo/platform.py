@@ -15,7 +15,8 @@ from pathlib import Path
 from libs.cli.errors import CommandFailed, describe
 from libs.client import Client, ClientError
 from libs.common.clock import monotonic
-from libs.supervisor.settings import ROOT, SERVICES
+from libs.common.services import SERVICES
+from libs.supervisor.settings import ROOT
 
 UP_WITHIN_S = 60.0
 DOWN_WITHIN_S = 60.0

@@ -2,21 +2,25 @@
 
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from faststream.exceptions import NackMessage, RejectMessage
 from faststream.middlewares import BaseMiddleware
 from nats.aio.msg import Msg
 
+from libs.common.back_off import BackOff
 from libs.common.errors import Permanent
 
 logger = structlog.get_logger()
 
 
+RETRIES: Final = BackOff(0.1, 10.0)
+
+
 def retry_delay_s(deliveries: int) -> float:
-    """0.1 s, doubling, at most 10 s: how long a message waits that could not be handled now."""
-    return float(min(0.1 * 2 ** min(deliveries - 1, 16), 10.0))
+    """How long a message waits that could not be handled now."""
+    return RETRIES.pause_s(deliveries)
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,43 +1,32 @@
 """Every fact there is, by name. Names are strings here, so that moving a class never breaks history."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cache
+from importlib import import_module
+from pkgutil import iter_modules
 from types import MappingProxyType
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 
-from libs.common.events import deployment, name, project, replica, rollout, traffic
 from libs.common.events.fact import Fact
 
-_FACTS: tuple[type[Fact], ...] = (
-    name.NameClaimed,
-    name.NameReleased,
-    project.ProjectCreated,
-    project.ProjectRenamed,
-    project.ProjectClosed,
-    project.ProjectDeleted,
-    deployment.DeploymentCreated,
-    deployment.SpecRegistered,
-    deployment.DeploymentDeleted,
-    rollout.SpecApplied,
-    rollout.SpecHealthy,
-    rollout.SpecFailed,
-    rollout.RolloutProgressed,
-    rollout.ReplicasRetiring,
-    rollout.WorkloadRemoved,
-    replica.ReplicaStarted,
-    replica.ReplicaBecameReady,
-    replica.ReplicaBecameUnready,
-    replica.ReplicaCondemned,
-    replica.ReplicaRestarted,
-    replica.ReplicaStopped,
-    replica.RosterRecorded,
-    traffic.EndpointsWithdrawn,
-)
+_FOLDER = "libs.common.events"
 
-CATALOGUE: Mapping[str, type[Fact]] = MappingProxyType({fact.event_type(): fact for fact in _FACTS})
+
+def _facts() -> Iterator[type[Fact]]:
+    """The facts of every module of this folder, in its order; without the bases that they are made from."""
+    for module in iter_modules(import_module(_FOLDER).__path__):
+        if f"{_FOLDER}.{module.name}" == __name__:
+            continue
+        here = vars(import_module(f"{_FOLDER}.{module.name}")).values()
+        facts = [one for one in here if isinstance(one, type) and issubclass(one, Fact)]
+        bases = {base for fact in facts for base in fact.__bases__} | {Fact}
+        yield from (fact for fact in facts if fact not in bases)
+
+
+CATALOGUE: Mapping[str, type[Fact]] = MappingProxyType({fact.event_type(): fact for fact in _facts()})
 
 
 def schema_name(event_type: str) -> str:

@@ -10,7 +10,6 @@ from libs.common.spec.model import Spec
 
 class DeploymentFact(Fact):
     aggregate: ClassVar[str] = "deployment"
-    writer: ClassVar[str] = "api"
 
 
 class DeploymentCreated(DeploymentFact):

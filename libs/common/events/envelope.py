@@ -2,13 +2,12 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from typing import Any
 
 from libs.common.events.fact import Fact
-from libs.common.ids import new_id
 
 TEAM = "_team"
 """The project token of what belongs to no project."""
@@ -99,11 +98,12 @@ class Cause:
 
 @dataclass(frozen=True, slots=True)
 class Draft:
-    """A fact that wants to be appended. Its id is fixed here, so that sending it again sends the same."""
+    """A fact that wants to be appended, as a decision gives it."""
 
     aggregate: Aggregate
     fact: Fact
-    event_id: str = field(default_factory=new_id)
+    event_id: str | None = None
+    """None where the log gives it one, when it takes it."""
 
     @property
     def subject(self) -> str:

@@ -27,9 +27,8 @@ class Fact(FactPart):
     model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
 
     aggregate: ClassVar[str]
-    """Kind of the aggregate it belongs to: the third token of its subject."""
-    writer: ClassVar[str]
-    """The one service that may append it."""
+    """Kind of the aggregate it belongs to: the third token of its subject. `libs/common/state/aggregates.py`
+    has who may append it."""
     version: ClassVar[int] = 1
     """Version of the payload's schema, named by the event's `dataschema`."""
     earlier_versions: ClassVar[tuple[int, ...]] = ()

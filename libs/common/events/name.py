@@ -7,7 +7,6 @@ from libs.common.events.fact import Fact
 
 class NameFact(Fact):
     aggregate: ClassVar[str] = "name"
-    writer: ClassVar[str] = "api"
 
 
 class NameClaimed(NameFact):

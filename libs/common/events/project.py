@@ -7,7 +7,6 @@ from libs.common.events.fact import Fact
 
 class ProjectFact(Fact):
     aggregate: ClassVar[str] = "project"
-    writer: ClassVar[str] = "api"
 
 
 class ProjectCreated(ProjectFact):

@@ -82,15 +82,17 @@ class Replica(FactPart):
     message: str | None = None
 
 
-class ReplicaFact(Fact):
+class RosterFact(Fact):
+    aggregate: ClassVar[str] = "replica"
+
+
+class ReplicaFact(RosterFact):
     """One replica has changed.
 
     replica: as it is after it; absent when it is gone for good. roster: only in events of version 1, which
     had all replicas that exist after it, oldest first, instead of the one.
     """
 
-    aggregate: ClassVar[str] = "replica"
-    writer: ClassVar[str] = "health"
     version: ClassVar[int] = 2
     earlier_versions: ClassVar[tuple[int, ...]] = (1,)
 
@@ -145,15 +147,13 @@ class ReplicaStopped(ReplicaFact):
     message: str
 
 
-class RosterRecorded(Fact):
+class RosterRecorded(RosterFact):
     """One page of the roster as it is after the changes that are appended with it.
 
     page: also the end of its subject. pages: how many the roster has; one beyond them counts no more.
     replicas: those whose slots are on the page, in their order; the other pages are as last recorded.
     """
 
-    aggregate: ClassVar[str] = "replica"
-    writer: ClassVar[str] = "health"
     is_paged: ClassVar[bool] = True
 
     page: int

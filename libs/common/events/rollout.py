@@ -10,7 +10,6 @@ from libs.common.events.fact import Fact
 
 class RolloutFact(Fact):
     aggregate: ClassVar[str] = "rollout"
-    writer: ClassVar[str] = "reconciler"
 
 
 class LiveRun(BaseModel):

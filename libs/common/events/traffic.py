@@ -8,7 +8,6 @@ from libs.common.events.fact import Fact
 
 class TrafficFact(Fact):
     aggregate: ClassVar[str] = "traffic"
-    writer: ClassVar[str] = "router"
 
 
 class WithdrawReason(StrEnum):

@@ -58,7 +58,9 @@ class MemoryLog:
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
     ) -> Appended:
         now = self._clock()
-        sealed = seal(drafts, heads=heads, guards=guards, cause=cause, source=self._source, now=now)
+        sealed = seal(
+            drafts, heads=heads, guards=guards, cause=cause, source=self._source, now=now, fresh_id=new_id
+        )
         # A real log answers later: let others run here as they would there.
         await asyncio.sleep(0)
         self._refuse_part()

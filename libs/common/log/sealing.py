@@ -1,6 +1,6 @@
 """From drafts to the exact messages that are stored, and the conditions that they carry. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import NamedTuple
 
@@ -34,11 +34,12 @@ def seal(
     cause: Cause,
     source: str,
     now: datetime,
+    fresh_id: Callable[[], str],
 ) -> tuple[Sealed, ...]:
-    """Chain the drafts to the heads and spread the guards over them.
+    """Chain the drafts to the heads and spread the guards over them. fresh_id: for a draft without an id.
 
     The first draft of an aggregate carries that aggregate's guard. A guard on something else rides only
-    on a later one: alone on a message it would be checked without its aggregate's order .
+    on a later one: alone on a message it would be checked without its aggregate's order.
 
     Raises ValueError for no drafts, more than 1,000, an id used twice, a guard on what the append itself
     writes, or more guards than there are drafts to carry them.
@@ -47,7 +48,8 @@ def seal(
         raise ValueError("an append needs at least one draft")
     if len(drafts) > MAX_EVENTS:
         raise ValueError(f"an append takes at most {MAX_EVENTS} drafts, not {len(drafts)}")
-    if len(drafts) > 1 and len({draft.event_id for draft in drafts}) < len(drafts):
+    ids = [draft.event_id or fresh_id() for draft in drafts]
+    if len(set(ids)) < len(ids):
         raise ValueError("two drafts of one append have the same event id")
     for extra in guards:
         if any(covers(extra.filter, draft.subject) for draft in drafts):
@@ -57,7 +59,7 @@ def seal(
     waiting = list(guards)
     hashes: dict[Aggregate, str] = {}
     sealed: list[Sealed] = []
-    for place, draft in enumerate(drafts, 1):
+    for place, (draft, event_id) in enumerate(zip(drafts, ids, strict=True), 1):
         aggregate = draft.aggregate
         guard: Guard | None = None
         if aggregate in hashes:
@@ -69,10 +71,10 @@ def seal(
             previous, guard = head.hash, Guard(aggregate.filter, head.sequence)
         subject, data = draft.subject, catalogue.encode(draft.fact)
         batch = f"{place}/{len(drafts)}" if len(drafts) > 1 else None
-        headers = wire.event_headers(common, draft, batch=batch)
+        headers = wire.event_headers(common, draft, event_id, batch=batch)
         chained = chain.envelope_hash(previous, subject, headers, data)
         headers[wire.HASH] = hashes[aggregate] = chained
-        sealed.append(Sealed(aggregate, subject, headers, data, draft.event_id, chained, guard))
+        sealed.append(Sealed(aggregate, subject, headers, data, event_id, chained, guard))
     if waiting:
         raise ValueError(
             f"{len(guards)} guards on other aggregates, but only {len(guards) - len(waiting)} of the drafts "

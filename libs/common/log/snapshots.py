@@ -4,9 +4,10 @@ A snapshot is a file of the service's own, thrown away whenever it does not fit:
 the log does not have, code that folds otherwise, a file that is not whole. Then the views come from the log,
 as they do without one. It holds JSON and nothing that could be run.
 
-    {"code": …, "log": …, "sequence": …, "hash": …, "views": 2}     the first line: what it is of
-    {"project_id": …}                                               a line for each view
-    <the SHA-256 of all lines before>                               the last line
+    {"code": …, "log": …, "sequence": …, "hash": …, "views": 2, "apart": 1}    the first line: what it is of
+    {"project_id": …}                                  a line for each view
+    {"aggregate": {…}, "state": {…}}                   a line for each aggregate that is no part of one
+    <the SHA-256 of all lines before>                  the last line
 """
 
 import asyncio
@@ -15,17 +16,19 @@ import json
 import os
 import stat
 from collections.abc import Iterator
+from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
-from typing import IO, Final, Self
+from typing import IO, Any, Final, Self
 
 import structlog
 from pydantic import TypeAdapter, ValidationError
 
 from libs.common.bus.settings import ServiceSettings
-from libs.common.events.envelope import Position
+from libs.common.events.envelope import Aggregate, Position
 from libs.common.log.port import EventLog
-from libs.common.state.view import DeploymentView, DeploymentViews
+from libs.common.state.aggregates import AggregateKind
+from libs.common.state.view import DeploymentView, Views
 
 logger = structlog.get_logger()
 
@@ -35,6 +38,20 @@ _FOLDED_BY: Final = ("events", "state", "spec", "log")
 """Parts of `libs/common` that decide what becomes of a stored event."""
 _AT_ONCE: Final = 100
 """Views that are read before somebody else may do something."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """What a snapshot keeps: views as they were at one moment, while the follower goes on changing them."""
+
+    views: tuple[DeploymentView, ...]
+    apart: tuple[tuple[Aggregate, Any], ...] = ()
+    kinds: tuple[AggregateKind, ...] = ()
+    """Of the aggregates that are apart, those at least."""
+
+    @classmethod
+    def of(cls, views: Views) -> Self:
+        return cls(tuple(views), tuple(views.apart.items()), views.kinds)
 
 
 class DoesNotFit(Exception):
@@ -57,7 +74,7 @@ class Snapshot:
         """Where a service keeps it: in the home."""
         return cls(settings.home.expanduser() / FOLDER / f"{service}.snapshot")
 
-    async def read(self, log: EventLog, views: DeploymentViews) -> Position | None:
+    async def read(self, log: EventLog, views: Views) -> Position | None:
         """Fill `views` from the file; returns the event up to which they are complete.
 
         None, with `views` empty, where there is none that fits. Raises LogUnavailable.
@@ -77,7 +94,7 @@ class Snapshot:
         logger.info("views read", sequence=position.sequence, deployments=len(views.by_id))
         return position
 
-    async def _read(self, file: IO[bytes], log: EventLog, views: DeploymentViews) -> Position:
+    async def _read(self, file: IO[bytes], log: EventLog, views: Views) -> Position:
         await asyncio.to_thread(_check_whole, file)
         head = json.loads(file.readline())
         if head["code"] != _code():
@@ -91,21 +108,26 @@ class Snapshot:
             views.by_id[view.deployment_id] = view
             if number % _AT_ONCE == 0:
                 await asyncio.sleep(0)
+        states = {kind.name: TypeAdapter(kind.state) for kind in views.kinds if kind.view_field is None}
+        for _ in range(head["apart"]):
+            line = json.loads(file.readline())
+            aggregate = Aggregate(**line["aggregate"])
+            views.apart[aggregate] = states[aggregate.kind].validate_python(line["state"])
         return position
 
-    async def write(self, views: tuple[DeploymentView, ...], position: Position) -> None:
-        """Replace the file. position: of the last event in `views`.
+    async def write(self, kept: Kept, position: Position) -> None:
+        """Replace the file. position: of the last event that is folded into what it keeps.
 
         What goes wrong is logged: the next start takes longer, and nothing else.
         """
         try:
-            await asyncio.to_thread(self._write, views, position)
+            await asyncio.to_thread(self._write, kept, position)
         except (OSError, ValueError) as error:
             logger.warning("the snapshot of views is not written", path=str(self._path), error=str(error))
         else:
-            logger.info("views written", sequence=position.sequence, deployments=len(views))
+            logger.info("views written", sequence=position.sequence, deployments=len(kept.views))
 
-    def _write(self, views: tuple[DeploymentView, ...], position: Position) -> None:
+    def _write(self, kept: Kept, position: Position) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
         # One writer for each service: what lies under this name was left by one that was killed.
         draft = self._path.with_name(f".{self._path.name}.draft")
@@ -115,7 +137,7 @@ class Snapshot:
             # Not synced to the disk: one that a power cut tore is found out by its last line.
             with os.fdopen(descriptor, "wb") as file:
                 digest = hashlib.sha256()
-                for line in _lines(views, position):
+                for line in _lines(kept, position):
                     digest.update(line)
                     file.write(line)
                 file.write(digest.hexdigest().encode())
@@ -129,18 +151,26 @@ def _at_once(path: str, flags: int) -> int:
     return os.open(path, flags | os.O_NONBLOCK)
 
 
-def _lines(views: tuple[DeploymentView, ...], position: Position) -> Iterator[bytes]:
+def _lines(kept: Kept, position: Position) -> Iterator[bytes]:
     head = {
         "code": _code(),
         "log": position.log,
         "sequence": position.sequence,
         "hash": position.hash,
-        "views": len(views),
+        "views": len(kept.views),
+        "apart": len(kept.apart),
     }
     yield json.dumps(head).encode() + b"\n"
     encode = _views().dump_json
-    for view in views:
+    for view in kept.views:
         yield encode(view, exclude_defaults=True) + b"\n"
+    states = {kind.name: TypeAdapter(kind.state) for kind in kept.kinds if kind.view_field is None}
+    for aggregate, state in kept.apart:
+        line = {
+            "aggregate": asdict(aggregate),
+            "state": states[aggregate.kind].dump_python(state, mode="json"),
+        }
+        yield json.dumps(line).encode() + b"\n"
 
 
 def _check_whole(file: IO[bytes]) -> None:

@@ -8,6 +8,7 @@ from nats.js import api
 
 from libs.common.bus import subjects
 from libs.common.events.envelope import APPEND_ROOT, ROOT, append_subject, select
+from libs.common.state.aggregates import waking
 
 _MINUTE = 60.0
 _DAY = 24 * 60 * _MINUTE
@@ -196,9 +197,7 @@ def make_durables() -> tuple[DurablePlan, ...]:
         durable(
             subjects.EVENTS_STREAM,
             subjects.RECONCILER_DURABLE,
-            "events.*.deployment.*.*",
-            "events.*.replica.*.*",
-            "events.*.traffic.*.*",
+            *(kind.filter for kind in waking("reconciler")),
         ),
         durable(
             subjects.COMMANDS_STREAM,

@@ -1,4 +1,4 @@
-"""Following the log into `DeploymentViews`: how a service that holds no durable keeps up with everything."""
+"""Following the log into `Views`: how a service that holds no durable keeps up with everything."""
 
 import asyncio
 from collections.abc import Callable
@@ -9,18 +9,14 @@ import structlog
 from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import Position, Recorded, select
 from libs.common.log.port import CaughtUp, EventLog, Importing
-from libs.common.log.snapshots import Snapshot
+from libs.common.log.snapshots import Kept, Snapshot
 from libs.common.set_aside import Aside
-from libs.common.state.view import DeploymentView, DeploymentViews, fold
-
-VIEW_KINDS: Final = ("deployment", "rollout", "replica", "traffic")
-VIEW_FILTERS: Final = tuple(select(kind=kind) for kind in VIEW_KINDS)
-"""Selects the events of every aggregate that a `DeploymentView` is folded from."""
-
+from libs.common.state.view import DeploymentView, Views
 
 logger = structlog.get_logger()
 
 OnChange = Callable[[DeploymentView, Recorded], None]
+OnApart = Callable[[Recorded], None]
 
 RETRY_INTERVAL_S: Final = 0.25
 
@@ -31,12 +27,13 @@ more, a quarter of their number, since a snapshot writes all of them."""
 
 async def follow_views(
     log: EventLog,
-    views: DeploymentViews,
+    views: Views,
     aside: Aside,
     *,
     on_caught_up: Callable[[int], None],
     on_change: OnChange,
     on_importing: Callable[[Importing | None], None],
+    on_apart: OnApart = lambda _: None,
     snapshot: Snapshot | None = None,
 ) -> None:
     """Rebuild `views`, from the snapshot or by last-per-subject, then keep it up; never returns.
@@ -45,18 +42,26 @@ async def follow_views(
     on_caught_up: called with the sequence up to which `views` is complete; the caller then goes over
     all views itself. Called once, and again when an import has filled the log.
     on_importing: called with how far an import is; with None when all of it is in `views`. Nothing may be
-    decided meanwhile. on_change: called once caught up for each event, with the view as it is after it; a
-    deployment that is gone is given once more, and is in `views` no longer.
-    A deployment whose event cannot be taken in is set aside in `aside`, keeps the view that it had, and is
-    read from the log again later; all others go on.
+    decided meanwhile. on_change: called once caught up for each event of a deployment, with the view as it is
+    after it; a deployment that is gone is given once more, and is in `views` no longer. on_apart: the same
+    for each event of an aggregate that is no part of a deployment's view; `views.apart` has it already.
+    What an event that cannot be taken in is about is set aside in `aside`, keeps the state that it had, and
+    is read from the log again later; all others go on.
     Raises what `EventLog.follow` raises.
     """
     is_caught_up = asyncio.Event()
-    retrying = asyncio.ensure_future(_take_again(log, views, aside, is_caught_up, on_change))
-    kept = _Kept(snapshot)
+
+    def tell(view: DeploymentView | None, event: Recorded) -> None:
+        if view is None:
+            on_apart(event)
+        else:
+            on_change(view, event)
+
+    retrying = asyncio.ensure_future(_take_again(log, views, aside, is_caught_up, tell))
+    kept = _Keeping(snapshot)
     try:
         begin = await kept.read(log, views)
-        async for item in log.follow(*VIEW_FILTERS, after=begin):
+        async for item in log.follow(*views.filters, after=begin):
             if isinstance(item, Importing):
                 is_caught_up.clear()
                 on_importing(item)
@@ -76,7 +81,7 @@ async def follow_views(
                 with aside.attempt(item.aggregate.id):
                     view = views.apply(item)
                     if is_caught_up.is_set():
-                        on_change(view, item)
+                        tell(view, item)
             if is_caught_up.is_set():
                 kept.write(views, aside)
     finally:
@@ -84,7 +89,7 @@ async def follow_views(
         retrying.cancel()
 
 
-class _Kept:
+class _Keeping:
     """What a follower keeps over a restart, and how far the views have gone from there."""
 
     def __init__(self, snapshot: Snapshot | None) -> None:
@@ -94,7 +99,7 @@ class _Kept:
         self._events = 0
         self._writing: asyncio.Future[None] | None = None
 
-    async def read(self, log: EventLog, views: DeploymentViews) -> int | None:
+    async def read(self, log: EventLog, views: Views) -> int | None:
         """Behind which sequence to follow; None from the beginning. A log that is away is waited for."""
         while self._snapshot is not None:
             try:
@@ -115,13 +120,13 @@ class _Kept:
         self._newest = Position(event.sequence, self._identity, event.hash)
         self._events += 1
 
-    def write(self, views: DeploymentViews, aside: Aside) -> None:
+    def write(self, views: Views, aside: Aside) -> None:
         """Unless little has happened since the last one, or a view lacks an event that was set aside."""
         is_writing = self._writing is not None and not self._writing.done()
         is_worth_it = self._events >= WORTH_A_SNAPSHOT + len(views.by_id) // 4
         if self._snapshot is not None and is_worth_it and aside.is_empty and not is_writing:
             self._events = 0
-            self._writing = asyncio.ensure_future(self._snapshot.write(tuple(views), self._newest))
+            self._writing = asyncio.ensure_future(self._snapshot.write(Kept.of(views), self._newest))
 
     def stop(self) -> None:
         if self._writing is not None:
@@ -129,7 +134,11 @@ class _Kept:
 
 
 async def _take_again(
-    log: EventLog, views: DeploymentViews, aside: Aside, is_caught_up: asyncio.Event, on_change: OnChange
+    log: EventLog,
+    views: Views,
+    aside: Aside,
+    is_caught_up: asyncio.Event,
+    tell: Callable[[DeploymentView | None, Recorded], None],
 ) -> None:
     """What was set aside, from all that the log says of it, when its time has come. Never returns."""
     while True:
@@ -139,9 +148,7 @@ async def _take_again(
             for deployment_id in aside.due():
                 with aside.attempt(deployment_id):
                     loaded = await log.load(select(aggregate_id=deployment_id))
-                    view = fold(e for e in loaded.events if e.aggregate.kind in VIEW_KINDS)
-                    if view is not None:
-                        last = next(e for e in reversed(loaded.events) if e.sequence == view.sequence)
-                        on_change(views.put(view), last)
+                    for view, last in views.take_again(loaded.events):
+                        tell(view, last)
         except LogUnavailable:
             continue

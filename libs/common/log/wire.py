@@ -62,13 +62,15 @@ def one_line(value: str) -> str:
     return value.strip(SPACE)
 
 
-def event_headers(common: Mapping[str, str], draft: Draft, *, batch: str | None) -> dict[str, str]:
+def event_headers(
+    common: Mapping[str, str], draft: Draft, event_id: str, *, batch: str | None
+) -> dict[str, str]:
     """All headers of one event but its hash, which covers them."""
     fact = type(draft.fact)
     headers = {
         **common,
-        ID: draft.event_id,
-        MESSAGE_ID: draft.event_id,
+        ID: event_id,
+        MESSAGE_ID: event_id,
         TYPE: fact.event_type(),
         SUBJECT: draft.aggregate.id,
         DATASCHEMA: catalogue.dataschema(fact),

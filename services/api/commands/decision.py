@@ -3,7 +3,10 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from libs.common.events.deployment import DeploymentFact
 from libs.common.events.envelope import Aggregate, Draft
+from libs.common.events.name import NameFact
+from libs.common.events.project import ProjectFact
 from libs.common.ids import name_key
 from libs.common.log.port import Guard
 
@@ -27,13 +30,13 @@ class Decision(Generic[T_co]):
 
 
 def deployment_aggregate(project_id: str, deployment_id: str) -> Aggregate:
-    return Aggregate(project_id, "deployment", deployment_id)
+    return Aggregate(project_id, DeploymentFact.aggregate, deployment_id)
 
 
 def project_aggregate(project_id: str) -> Aggregate:
-    return Aggregate(project_id, "project", project_id)
+    return Aggregate(project_id, ProjectFact.aggregate, project_id)
 
 
 def name_aggregate(parent: str, name: str) -> Aggregate:
     """Guards `name` under `parent`: a project, or `_team` for the names of projects."""
-    return Aggregate(parent, "name", name_key(parent, name))
+    return Aggregate(parent, NameFact.aggregate, name_key(parent, name))

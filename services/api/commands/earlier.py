@@ -6,7 +6,7 @@ their history is, it costs the same.
 
 from collections.abc import AsyncIterator
 
-from libs.common.events.deployment import DeploymentDeleted, SpecRegistered
+from libs.common.events.deployment import DeploymentDeleted, DeploymentFact, SpecRegistered
 from libs.common.events.envelope import Recorded, select
 from libs.common.log.port import EventLog
 from services.api.commands.decision import name_aggregate
@@ -46,7 +46,7 @@ async def _owners(log: EventLog, begun: Begun, names: SubmitNames) -> set[str]:
 
 
 async def _caused(log: EventLog, begun: Begun, deployment_id: str) -> AsyncIterator[Recorded]:
-    of_deployment = select(kind="deployment", aggregate_id=deployment_id)
+    of_deployment = select(kind=DeploymentFact.aggregate, aggregate_id=deployment_id)
     async for event in log.read(of_deployment, after=begun.after):
         if begun.key.is_cause_of(event.cause):
             yield event

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from functools import reduce
 from typing import Generic, TypeVar
 
-from libs.common.events.deployment import SpecRegistered
-from libs.common.events.envelope import TEAM, Aggregate, Recorded, select
+from libs.common.events.deployment import DeploymentFact, SpecRegistered
+from libs.common.events.envelope import ROOT, TEAM, Aggregate, Recorded, select
 from libs.common.log.port import EventLog, Guard, Head, Heads
 from libs.common.state import deployment, name, project
 from libs.common.state.deployment import DeploymentState
@@ -91,7 +91,9 @@ async def load_rollback(
 
 
 async def _spec_at(log: EventLog, deployment_id: str, place: int) -> SpecRegistered | None:
-    registered = select(kind="deployment", aggregate_id=deployment_id, event_type=SpecRegistered.event_type())
+    registered = select(
+        kind=DeploymentFact.aggregate, aggregate_id=deployment_id, event_type=SpecRegistered.event_type()
+    )
     async for event in log.read(registered, after=place - 1, until=place):
         return event.fact if isinstance(event.fact, SpecRegistered) else None
     return None
@@ -116,7 +118,7 @@ async def load_rename_project(log: EventLog, project_id: str, name: str) -> Snap
 
 async def load_delete_project(log: EventLog, project_id: str) -> Snapshot[DeleteProjectState]:
     """A project with the number of its deployments, and the guard that keeps that number true."""
-    of_deployments = f"events.{project_id}.deployment.>"
+    of_deployments = f"{ROOT}.{project_id}.{DeploymentFact.aggregate}.>"
     deployments = (await log.load(of_deployments)).events
     events = list((await log.load(project_aggregate(project_id).filter)).events)
     state = fold_project(events, project_id)
@@ -140,7 +142,7 @@ def fold_deployment(events: Sequence[Recorded], deployment_id: str | None) -> De
     """None when there are no events of it; its id names it in whatever project it is."""
     state: DeploymentState | None = None
     for event in events:
-        if event.aggregate.kind == "deployment" and event.aggregate.id == deployment_id:
+        if event.aggregate.kind == DeploymentFact.aggregate and event.aggregate.id == deployment_id:
             state = deployment.evolve(state, event)
     return state
 
@@ -150,7 +152,7 @@ def _of(events: Sequence[Recorded], aggregate: Aggregate) -> list[Recorded]:
 
 
 def _deployment_filters(deployment_id: str | None) -> list[str]:
-    return [select(kind="deployment", aggregate_id=deployment_id)] if deployment_id else []
+    return [select(kind=DeploymentFact.aggregate, aggregate_id=deployment_id)] if deployment_id else []
 
 
 def _sequence_of(events: Sequence[Recorded], aggregate: Aggregate) -> int:

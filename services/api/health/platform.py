@@ -6,8 +6,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from libs.common.bus.heartbeat import Heartbeat
-
-SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
+from libs.common.services import SERVICES
 
 PATIENCE = timedelta(seconds=15)
 """A service that has not moved for so long is not ready."""

@@ -4,7 +4,7 @@ from pathlib import Path
 
 from libs.common.bus.heartbeat import Heartbeat, SetAside
 from libs.common.log.memory import MemoryLog
-from services.api.health.platform import SERVICES
+from libs.common.services import SERVICES
 from tests.support.deployments import Storyteller
 from tests.support.poison import PoisonedLog
 from tests.support.polling import eventually

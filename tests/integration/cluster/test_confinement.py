@@ -18,6 +18,7 @@ from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.local.shim import capabilities, landlock
 from tests.support import intruder
 from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, run_of, template, workload
+from tests.support.machine_memory import memory_of_the_machine
 from tests.support.polling import eventually
 from tests.support.processes import is_alive, kill, main_pid, parent
 
@@ -125,7 +126,12 @@ async def report_of_an_intruder(attacked: Attacked) -> dict:
     abstract = socket.socket(socket.AF_UNIX)
     abstract.bind(f"\0attacked-{os.getpid()}")
     abstract.listen()
-    with abstract, socket.create_server(("127.0.0.1", 0)) as server, tempfile.NamedTemporaryFile() as in_tmp:
+    with (
+        abstract,
+        memory_of_the_machine() as segment,
+        socket.create_server(("127.0.0.1", 0)) as server,
+        tempfile.NamedTemporaryFile() as in_tmp,
+    ):
         os.fchmod(in_tmp.fileno(), 0o644)
         targets = {
             "home": str(home),
@@ -134,6 +140,7 @@ async def report_of_an_intruder(attacked: Attacked) -> dict:
             "service": attacked.service.pid,
             "victim": victim_pid,
             "shim": parent(victim_pid),
+            "segment": segment,
             "abstract": f"attacked-{os.getpid()}",
             "disks": disks(),
             "disk": [254, 0],
@@ -159,6 +166,7 @@ async def report_of_an_intruder(attacked: Attacked) -> dict:
 async def test_an_intruder_reaches_nothing_past_its_folders_and_can_work(attacked):
     report = await report_of_an_intruder(attacked)
     assert report["uid"] == attacked.user
+    assert report["shared"] == {"files": [], "segment": "ENOENT"}
 
     refusals = {"EACCES", "EPERM", "EXDEV", "EROFS"}
     assert {name: came for name, came in report["attacks"].items() if came not in refusals} == {}

@@ -29,7 +29,7 @@ from services.reconciler.handlers import handle
 from services.reconciler.loop import Resync
 from tests.support.killing import choose_seed
 from tests.support.players import Players
-from tests.support.polling import PATIENCE_S, eventually
+from tests.support.polling import PATIENCE_S, eventually, let_time_pass
 from tests.unit.reconciler.scene import spec
 
 DEPLOYMENTS = 200
@@ -88,7 +88,7 @@ class Platform:
         """The cluster does what it was told."""
         while True:
             self.cluster.advance()
-            await asyncio.sleep(0.01)
+            await let_time_pass(0.01)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[None]:

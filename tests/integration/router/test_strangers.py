@@ -8,9 +8,9 @@ import pytest
 from envoy.service.discovery.v3 import ads_pb2_grpc
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
 
+from libs.common import envoy_folder
 from libs.common.clock import monotonic
 from libs.common.log.memory import MemoryLog
-from libs.supervisor import envoy_config
 from services.router.draining import PATIENCE_S
 from services.router.meeting_place import PlaceTaken, entered
 from services.router.xds.server import MAX_SESSIONS, DiscoveryServer
@@ -28,7 +28,7 @@ OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
 async def a_client(routed, *, token=None):
     """A stub of the discovery service. token: None sends none."""
     metadata = (("authorization", f"Bearer {token}"),) if token is not None else ()
-    address = routed.envoy.socket(envoy_config.XDS_SOCKET)
+    address = routed.envoy.socket(envoy_folder.XDS_SOCKET)
     async with grpc.aio.insecure_channel(f"unix:{address}", options=OWN_CONNECTION) as channel:
         stub = ads_pb2_grpc.AggregatedDiscoveryServiceStub(channel)
         yield lambda: stub.DeltaAggregatedResources(metadata=metadata)

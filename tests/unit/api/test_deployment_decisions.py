@@ -3,14 +3,19 @@
 import pytest
 
 from libs.common.errors import AppendConflict, BadRequest, Conflict, NotFound
-from libs.common.events.deployment import GitHeaders, SpecRegistered
+from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, GitHeaders, SpecRegistered
+from libs.common.events.envelope import Aggregate, Draft
+from libs.common.events.name import NameClaimed, NameReleased
+from libs.common.ids import name_key
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.deployment import DeploymentState
+from services.api.commands.decision import Decision
 from services.api.commands.deployment import (
     Delete,
     Rollback,
     Submit,
     SubmitState,
+    Submitted,
     decide_delete,
     decide_rollback,
     decide_submit,
@@ -34,8 +39,21 @@ def submit(spec=None, **parts) -> Submit:
     return Submit("default", spec or a_spec(), **{"new_deployment_id": "new", "new_spec_id": "s2", **parts})
 
 
-def facts(decision) -> list[str]:
-    return [draft.fact.event_type() for draft in decision.drafts]
+def name(text: str) -> Aggregate:
+    return Aggregate("default", "name", name_key("default", text))
+
+
+def held(text: str, owner_id: str) -> dict[str, str]:
+    return {"parent": "default", "name": text, "owner_id": owner_id}
+
+
+def of_deployment(fact, deployment_id: str = MINE) -> Draft:
+    return Draft(Aggregate("default", "deployment", deployment_id), fact)
+
+
+def new_spec(spec=None, **more) -> SpecRegistered:
+    spec = spec or a_spec()
+    return SpecRegistered(spec_id="s2", run_id=run_id(make_template(spec)), spec=spec, **more)
 
 
 @pytest.mark.parametrize(
@@ -43,36 +61,44 @@ def facts(decision) -> list[str]:
     [
         pytest.param(
             state(),
-            submit(),
-            ["NameClaimed", "DeploymentCreated", "SpecRegistered"],
+            submit(git=GitHeaders(sha="1")),
+            (
+                Draft(name("demo"), NameClaimed(**held("demo", "new"))),
+                of_deployment(DeploymentCreated(name="demo"), "new"),
+                of_deployment(new_spec(git=GitHeaders(sha="1")), "new"),
+            ),
             ("new", "s2"),
             id="a free name makes a deployment",
         ),
         pytest.param(
             state(name_owner=MINE, target=deployment()),
             submit(a_spec(replicas=3)),
-            ["SpecRegistered"],
+            (of_deployment(new_spec(a_spec(replicas=3))),),
             (MINE, "s2"),
             id="a held name gives its holder the spec",
         ),
         pytest.param(
             state(name_owner=MINE, target=deployment()),
             submit(git=GitHeaders(sha="1")),
-            [],
+            (),
             (MINE, "s1"),
             id="an identical spec registers nothing, whatever git says",
         ),
         pytest.param(
             state(target=deployment()),
             submit(a_spec(name="new name"), deployment_id=MINE),
-            ["NameReleased", "NameClaimed", "SpecRegistered"],
+            (
+                Draft(name("demo"), NameReleased(**held("demo", MINE))),
+                Draft(name("new name"), NameClaimed(**held("new name", MINE))),
+                of_deployment(new_spec(a_spec(name="new name"))),
+            ),
             (MINE, "s2"),
             id="an id with a free name renames",
         ),
         pytest.param(
             state(name_owner=MINE, target=deployment()),
             submit(deployment_id=MINE),
-            [],
+            (),
             (MINE, "s1"),
             id="an id with its own name and spec registers nothing",
         ),
@@ -80,8 +106,8 @@ def facts(decision) -> list[str]:
 )
 def test_a_submission_is_accepted(given, when, then, answer):
     decision = decide_submit(given, when)
-    assert facts(decision) == then
-    assert (decision.answer.deployment_id, decision.answer.spec_id) == answer
+    assert decision.drafts == then
+    assert decision.answer == Submitted(*answer)
 
 
 @pytest.mark.parametrize(
@@ -154,8 +180,9 @@ def test_a_change_of_name_or_replicas_keeps_the_run():
 
 
 def test_a_deletion_releases_the_name():
-    decision = decide_delete(deployment(), Delete(MINE))
-    assert facts(decision) == ["DeploymentDeleted", "NameReleased"]
+    deleted = of_deployment(DeploymentDeleted(name="demo"))
+    released = Draft(name("demo"), NameReleased(**held("demo", MINE)))
+    assert decide_delete(deployment(), Delete(MINE)) == Decision(MINE, (deleted, released))
 
 
 @pytest.mark.parametrize(
@@ -177,12 +204,9 @@ def registered(spec_id: str, **spec) -> SpecRegistered:
 
 def test_a_rollback_registers_the_old_content_under_the_present_name():
     earlier = registered("s0", name="old name", replicas=4)
+    again = new_spec(a_spec(replicas=4), git=GitHeaders(sha="s0"), rolled_back_from="s0")
     decision = decide_rollback(deployment(), earlier, Rollback(MINE, "s0", "s2"))
-    fact = decision.drafts[0].fact
-    assert isinstance(fact, SpecRegistered)
-    assert (fact.spec.name, fact.spec.resources.replicas) == ("demo", 4)
-    assert (fact.rolled_back_from, fact.git) == ("s0", GitHeaders(sha="s0"))
-    assert decision.answer.spec_id == "s2"
+    assert decision == Decision(Submitted(MINE, "s2"), (of_deployment(again),))
 
 
 def test_a_rollback_to_the_present_content_registers_nothing():

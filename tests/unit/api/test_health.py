@@ -6,9 +6,9 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.common.bus.heartbeat import Heartbeat, SetAside
+from libs.common.services import SERVICES
 from services.api.health.platform import (
     PATIENCE,
-    SERVICES,
     Heard,
     LogView,
     not_ready,

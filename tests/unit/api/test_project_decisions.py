@@ -3,8 +3,13 @@
 import pytest
 
 from libs.common.errors import Conflict, NotFound
+from libs.common.events.envelope import Aggregate, Draft
+from libs.common.events.name import NameClaimed, NameReleased
+from libs.common.events.project import ProjectClosed, ProjectCreated, ProjectDeleted
+from libs.common.ids import name_key
 from libs.common.log.port import Guard
 from libs.common.state.project import ProjectState
+from services.api.commands.decision import Decision
 from services.api.commands.project import (
     CreateProject,
     DeleteProject,
@@ -14,12 +19,14 @@ from services.api.commands.project import (
 )
 
 GUARD = Guard("events.p.deployment.>", 3)
+NAME = Aggregate("_team", "name", name_key("_team", "team"))
+PROJECT = Aggregate("p", "project", "p")
 
 
 def test_a_free_name_makes_a_project():
-    decision = decide_create(None, CreateProject("team", "p"))
-    assert [d.fact.event_type() for d in decision.drafts] == ["NameClaimed", "ProjectCreated"]
-    assert decision.answer == "p"
+    claimed = Draft(NAME, NameClaimed(parent="_team", name="team", owner_id="p"))
+    created = Draft(PROJECT, ProjectCreated(name="team"))
+    assert decide_create(None, CreateProject("team", "p")) == Decision("p", (claimed, created))
 
 
 @pytest.mark.parametrize(
@@ -32,10 +39,10 @@ def test_a_taken_name_is_refused(owner, name):
 
 
 def test_an_empty_project_is_deleted_with_a_guard_on_its_deployments():
+    closed, deleted = Draft(PROJECT, ProjectClosed(name="team")), Draft(PROJECT, ProjectDeleted(name="team"))
+    released = Draft(NAME, NameReleased(parent="_team", name="team", owner_id="p"))
     decision = decide_delete(DeleteProjectState(ProjectState("team"), 0, GUARD), DeleteProject("p"))
-    facts = [d.fact.event_type() for d in decision.drafts]
-    assert facts == ["ProjectClosed", "ProjectDeleted", "NameReleased"]
-    assert decision.guards == (GUARD,)
+    assert decision == Decision("p", (closed, deleted, released), (GUARD,))
 
 
 @pytest.mark.parametrize(

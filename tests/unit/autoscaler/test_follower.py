@@ -6,7 +6,7 @@ from libs.common.events.deployment import DeploymentCreated
 from libs.common.events.envelope import Aggregate, Cause, Draft
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
-from libs.common.state.view import DeploymentViews
+from libs.common.state.view import Views
 from services.autoscaler.follower import follow
 from tests.support.polling import eventually
 
@@ -19,7 +19,7 @@ async def create(log: MemoryLog, deployment_id: str) -> int:
 
 
 async def test_it_is_ready_when_the_past_is_taken_in_and_goes_on_with_the_present() -> None:
-    log, views, progress = MemoryLog(), DeploymentViews(), Progress()
+    log, views, progress = MemoryLog(), Views(), Progress()
     before = await create(log, "d1")
     task = asyncio.ensure_future(follow(log, views, progress))
     try:

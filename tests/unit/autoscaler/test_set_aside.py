@@ -4,7 +4,7 @@ import asyncio
 
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
-from libs.common.state.view import DeploymentViews
+from libs.common.state.view import Views
 from services.autoscaler.follower import follow
 from tests.support.deployments import Storyteller
 from tests.support.poison import PoisonedLog
@@ -12,7 +12,7 @@ from tests.support.polling import eventually
 
 
 async def test_others_go_on_it_is_named_and_comes_back() -> None:
-    log, views, progress = PoisonedLog(MemoryLog()), DeploymentViews(), Progress()
+    log, views, progress = PoisonedLog(MemoryLog()), Views(), Progress()
     sick, well = Storyteller(log), Storyteller(log)
     await sick.create()
     log.poisoned = {sick.deployment_id}

@@ -46,7 +46,15 @@ class Look:
         )
         pages, self.roster = record(self.roster, facts)
         drafts = [Draft(AGGREGATE, fact) for fact in (*pages, *facts)]
-        for event in seal(drafts, heads={}, guards=[], cause=CAUSE, source="specstream/health", now=self.now):
+        for event in seal(
+            drafts,
+            heads={},
+            guards=[],
+            cause=CAUSE,
+            source="specstream/health",
+            now=self.now,
+            fresh_id=new_id,
+        ):
             headers = sum(len(name) + len(value) + 4 for name, value in event.headers.items())
             self.written += len(event.subject) + headers + len(event.data)
             self.largest = max(self.largest, len(event.data))

@@ -20,11 +20,10 @@ from libs.common.events.replica import ReplicaState, ReplicaStopped, RosterRecor
 from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Appended, Guard, Heads
-from libs.common.log.views import VIEW_FILTERS
 from libs.common.runtime import Progress
 from libs.common.spec.model import Resources, Spec
 from libs.common.spec.template import make_template, run_id
-from libs.common.state.view import DeploymentViews
+from libs.common.state.view import Views
 from services.health.loop import Watch
 from services.health.prober import Prober
 from services.health.records import Records
@@ -97,7 +96,7 @@ class Scene:
         )
 
     async def restart_health(self) -> None:
-        self.records = Records(self.log, DeploymentViews())
+        self.records = Records(self.log, Views())
         await self.follow()
         await self.records.load()
         self.watch = Watch(
@@ -112,7 +111,7 @@ class Scene:
     async def follow(self) -> None:
         """What the follower does, without its task."""
         views = self.records.views
-        async for event in self.log.read(*VIEW_FILTERS, after=views.sequence):
+        async for event in self.log.read(*views.filters, after=views.sequence):
             self.records.note(views.apply(event))
 
     async def observe(self) -> list[str]:

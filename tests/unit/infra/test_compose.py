@@ -7,8 +7,9 @@ import yaml
 
 from libs.common.bus.settings import ServiceSettings
 from libs.common.log.provision import ProvisionSettings
+from libs.common.services import SERVICES
 from libs.supervisor import nats_config
-from libs.supervisor.settings import ROOT, SERVICES, SupervisorSettings
+from libs.supervisor.settings import ROOT, SupervisorSettings
 from services.api.settings import Settings as ApiSettings
 from services.autoscaler.settings import Settings as AutoscalerSettings
 from services.health.settings import Settings as HealthSettings

@@ -10,6 +10,7 @@ import pytest
 
 from libs.common.clock import utc_now
 from libs.common.events.envelope import Aggregate
+from libs.common.ids import new_id
 from libs.common.log.export import event_line, export, import_
 from libs.common.log.head import RunningHead
 from libs.common.log.port import Stored
@@ -35,7 +36,9 @@ class LongLog:
         now = utc_now()
         for sequence in range(1, self.events + 1):
             draft = claim(Aggregate("default", "name", f"{sequence:032x}"))
-            (event,) = seal([draft], heads={}, guards=(), cause=CAUSE, source="specstream/test", now=now)
+            (event,) = seal(
+                [draft], heads={}, guards=(), cause=CAUSE, source="specstream/test", now=now, fresh_id=new_id
+            )
             yield Stored(sequence, now, event.subject, event.headers, event.data)
 
     async def importing(self) -> None:

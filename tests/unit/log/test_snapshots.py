@@ -19,10 +19,10 @@ from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log import snapshots, views
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import CaughtUp, Importing
-from libs.common.log.snapshots import Snapshot
+from libs.common.log.snapshots import Kept, Snapshot
 from libs.common.log.views import follow_views
 from libs.common.set_aside import Aside
-from libs.common.state.view import DeploymentViews
+from libs.common.state.view import Views
 from tests.support.deployments import Storyteller
 from tests.support.poison import PoisonedLog
 from tests.support.polling import eventually
@@ -62,9 +62,9 @@ async def tell_of_three(log: MemoryLog) -> None:
 @asynccontextmanager
 async def following(
     log: MemoryLog, snapshot: Snapshot | None, aside: Aside | None = None
-) -> AsyncIterator[DeploymentViews]:
+) -> AsyncIterator[Views]:
     """Caught up."""
-    followed, caught_up = DeploymentViews(), asyncio.Event()
+    followed, caught_up = Views(), asyncio.Event()
     task = asyncio.ensure_future(
         follow_views(
             log,
@@ -105,7 +105,7 @@ async def log(path: Path) -> ReadLog:
     return log
 
 
-async def fresh(log: MemoryLog) -> DeploymentViews:
+async def fresh(log: MemoryLog) -> Views:
     async with following(log, None) as followed:
         return followed
 
@@ -223,7 +223,7 @@ async def test_while_a_view_lacks_an_event_none_is_written(
         await eventually(lambda: aside.is_empty)
         await Storyteller(log, LIVING).register(spec_id="spec-9")
         await eventually(path.exists)
-    kept = DeploymentViews()
+    kept = Views()
     assert await Snapshot(path).read(log, kept)
     assert kept.by_id.keys() == {LIVING, LEAVING}
 
@@ -236,9 +236,9 @@ async def test_it_is_for_its_owner_alone(log: ReadLog, path: Path) -> None:  # n
 
 @given(events=histories())
 def test_every_view_comes_back_as_it_was(events: list[Recorded]) -> None:
-    before = DeploymentViews()
+    before = Views()
     for event in events:
         before.apply(event)
-    lines = list(snapshots._lines(tuple(before), Position(1)))[1:]
+    lines = list(snapshots._lines(Kept.of(before), Position(1)))[1:]
     after = [snapshots._views().validate_json(line) for line in lines]
     assert after == list(before)

@@ -6,6 +6,7 @@ import pytest
 
 from libs.common.events.envelope import Aggregate, Cause, Draft
 from libs.common.events.name import NameClaimed
+from libs.common.ids import new_id
 from libs.common.log import wire
 from libs.common.log.port import Guard, Head
 from libs.common.log.sealing import seal
@@ -17,7 +18,7 @@ DRAFT = Draft(NAME, NameClaimed(parent="default", name="web", owner_id="d1"), ev
 
 
 def sealed(*drafts: Draft, cause: Cause = CAUSE):
-    return seal(drafts, heads={}, guards=[], cause=cause, source="specstream/api", now=NOW)
+    return seal(drafts, heads={}, guards=[], cause=cause, source="specstream/api", now=NOW, fresh_id=new_id)
 
 
 def test_an_event_on_the_wire():
@@ -57,7 +58,9 @@ def test_the_first_of_an_aggregate_carries_its_guard_and_a_later_one_that_of_ano
     other = Aggregate("default", "name", "c3d4")
     drafts = [Draft(aggregate, DRAFT.fact) for aggregate in (NAME, NAME, other, other, NAME)]
     guards = [Guard("events.default.project.default.>", 7), Guard("events.default.key.k.>", 0)]
-    events = seal(drafts, heads={other: Head(5, "x")}, guards=guards, cause=CAUSE, source="s", now=NOW)
+    events = seal(
+        drafts, heads={other: Head(5, "x")}, guards=guards, cause=CAUSE, source="s", now=NOW, fresh_id=new_id
+    )
     assert [event.guard for event in events] == [
         Guard(NAME.filter, 0),
         guards[0],

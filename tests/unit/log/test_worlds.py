@@ -1,16 +1,19 @@
 """Following the log into views: silent about the past, one call for each event after it."""
 
 import asyncio
+from pathlib import Path
 
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted
-from libs.common.events.envelope import Aggregate, Cause, Draft
+from libs.common.events.envelope import Aggregate, Cause, Draft, Position
 from libs.common.events.fact import Fact
-from libs.common.events.project import ProjectCreated
+from libs.common.events.project import ProjectCreated, ProjectRenamed
 from libs.common.events.rollout import WorkloadRemoved
 from libs.common.log.memory import MemoryLog
+from libs.common.log.snapshots import Kept, Snapshot
 from libs.common.log.views import follow_views
 from libs.common.set_aside import Aside
-from libs.common.state.view import DeploymentViews
+from libs.common.state.aggregates import BY_NAME
+from libs.common.state.view import OF_DEPLOYMENTS, Views
 from tests.support.polling import eventually
 
 CAUSE = Cause(actor="key:default", correlation_id="c")
@@ -23,7 +26,7 @@ async def say(log: MemoryLog, fact: Fact, id_: str) -> int:
 
 
 async def test_it_calls_once_when_caught_up_and_then_for_each_event() -> None:
-    log, views = MemoryLog(), DeploymentViews()
+    log, views = MemoryLog(), Views()
     await say(log, DeploymentCreated(name="one"), "d1")
     end = await say(log, ProjectCreated(name="p"), "p1")
     caught_up: list[int] = []
@@ -55,7 +58,7 @@ async def test_it_calls_once_when_caught_up_and_then_for_each_event() -> None:
 
 
 async def test_of_an_import_it_calls_when_all_of_it_is_there_and_for_no_event() -> None:
-    original, log, views = MemoryLog(), MemoryLog(), DeploymentViews()
+    original, log, views = MemoryLog(), MemoryLog(), Views()
     for number in range(3):
         await say(original, DeploymentCreated(name="one"), f"d{number}")
     events = [event async for event in original.read_raw()]
@@ -84,3 +87,42 @@ async def test_of_an_import_it_calls_when_all_of_it_is_there_and_for_no_event() 
     finally:
         task.cancel()
         await asyncio.gather(task, return_exceptions=True)
+
+
+async def test_what_is_not_named_by_a_deployments_id_is_followed_and_kept_over_a_restart(
+    tmp_path: Path,
+) -> None:
+    log, snapshot = MemoryLog(), Snapshot(tmp_path / "test.snapshot")
+    kinds = (*OF_DEPLOYMENTS, BY_NAME["project"])
+    views, heard = Views(kinds), list[str]()
+    caught_up = asyncio.Event()
+    await say(log, DeploymentCreated(name="one"), "d1")
+    await say(log, ProjectCreated(name="p"), "p1")
+    task = asyncio.ensure_future(
+        follow_views(
+            log,
+            views,
+            Aside("follow", {}),
+            on_caught_up=lambda _: caught_up.set(),
+            on_change=lambda view, _: heard.append(view.deployment_id),
+            on_apart=lambda event: heard.append(event.aggregate.id),
+            on_importing=lambda _: None,
+        )
+    )
+    try:
+        await eventually(caught_up.is_set)
+        assert heard == []
+        await say(log, ProjectRenamed(name="q"), "p1")
+        await say(log, ProjectCreated(name="r"), "p2")
+        end = await say(log, DeploymentDeleted(name="one"), "d1")
+        await eventually(lambda: heard == ["p1", "p2", "d1"])
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+    assert [state.name for state in views.apart.values()] == ["q", "r"]
+
+    newest = (await log.load(Aggregate("default", "deployment", "d1").filter)).events[-1]
+    await snapshot.write(Kept.of(views), Position(end, await log.identity(), newest.hash))
+    again = Views(kinds)
+    assert await snapshot.read(log, again)
+    assert (again.apart, again.by_id, again.sequence) == (views.apart, views.by_id, end)

@@ -10,22 +10,13 @@ from hypothesis import strategies as st
 
 from libs.common.events.catalogue import CATALOGUE
 from libs.common.events.envelope import Recorded
-from libs.common.state import deployment, name, project, replica, rollout, traffic, view
-from libs.common.state.name import NameState
-from libs.common.state.project import ProjectState
-from libs.common.state.replica import Roster
-from libs.common.state.rollout import RolloutState
-from libs.common.state.traffic import TrafficState
+from libs.common.state import view
+from libs.common.state.aggregates import AGGREGATES
 from tests.support.golden_facts import GOLDEN
 from tests.support.strategies import facts, histories, newest_of_each_subject, recorded
 
 FOLDS: dict[str, tuple[Any, Any]] = {
-    "deployment": (deployment.evolve, None),
-    "name": (name.evolve, NameState()),
-    "project": (project.evolve, ProjectState()),
-    "replica": (replica.evolve, Roster()),
-    "rollout": (rollout.evolve, RolloutState()),
-    "traffic": (traffic.evolve, TrafficState()),
+    **{kind.name: (kind.evolve, kind.start) for kind in AGGREGATES},
     "view": (view.evolve, None),
 }
 ALL_FOLDS = pytest.mark.parametrize(("evolve", "start"), FOLDS.values(), ids=FOLDS.keys())
@@ -96,14 +87,12 @@ def legal(events: list[Recorded]) -> list[Recorded]:
     return kept
 
 
-VIEW_FACTS = [
-    n for n, f in CATALOGUE.items() if f.aggregate in ("deployment", "rollout", "replica", "traffic")
-]
+VIEW_FACTS = [fact.event_type() for kind in view.OF_DEPLOYMENTS for fact in kind.facts]
 
 
 @given(events=histories(*VIEW_FACTS, aggregate_ids=(DEPLOYMENT, OTHER), max_size=30).map(legal))
 def test_all_worlds_are_the_same_from_the_newest_of_each_subject(events):
-    every, newest = view.DeploymentViews(), view.DeploymentViews()
+    every, newest = view.Views(), view.Views()
     for event in events:
         every.apply(event)
     for event in newest_of_each_subject(events):

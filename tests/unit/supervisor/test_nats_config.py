@@ -2,8 +2,9 @@ from pathlib import Path
 
 import pytest
 
+from libs.common.services import SERVICES
 from libs.supervisor import nats_config
-from libs.supervisor.settings import ROOT, SERVICES
+from libs.supervisor.settings import ROOT
 
 TEMPLATE = (ROOT / "infra" / "nats" / "nats.conf").read_text()
 KEYS = {user: f"U{user.upper()}" for user in (*nats_config.USERS, *nats_config.SYSTEM_USERS)}

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 
+from libs.common.back_off import BackOff
 from libs.common.clock import Clock, utc_now
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, position
@@ -43,6 +44,8 @@ _LAUNCH_AGAIN_AFTER_S = 2.0
 _LINES_AT_ONCE = 500
 _OVERDUE_S = 5.0
 """At a shutdown: so long after the grace period what is left is killed without its shim."""
+_ENDING = BackOff(0.02, 0.2, factor=1.5)
+"""At a shutdown: between two looks at what is left."""
 
 
 class LocalCluster:
@@ -160,16 +163,16 @@ class LocalCluster:
             known = {path.name for path in self._replicas()} | {path.name[-32:] for path in self._gone()}
             for directory in self._replicas():
                 self._home.order_stop(directory, grace_s)
-            waited_s, pause_s = 0.0, 0.02
+            waited_s, pause_s = 0.0, 0.0
             while left := self._replicas():
                 await self._attend([path for path in left if not files.is_supervised(str(path))])
                 if waited_s > grace_s + _OVERDUE_S:
                     _kill_all({path.name for path in left})
                 for directory in left:
                     files.wake(str(directory))
+                pause_s = _ENDING.next_s(pause_s)
                 await asyncio.sleep(pause_s)
                 waited_s += pause_s
-                pause_s = min(pause_s * 1.5, 0.2)
             # The kernel sends no event for the end of another's process.
             while await asyncio.to_thread(_kill_all, known) or self._are_shims_left():  # noqa: ASYNC110
                 await asyncio.sleep(0.02)

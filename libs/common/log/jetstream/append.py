@@ -1,4 +1,4 @@
-"""Storing messages until the outcome is known ."""
+"""Storing messages: an append is sent until its outcome is known."""
 
 import asyncio
 import json
@@ -9,6 +9,7 @@ from typing import NamedTuple
 
 from nats.aio.msg import Msg
 
+from libs.common.back_off import BackOff
 from libs.common.errors import AppendConflict, LogUnavailable
 from libs.common.events.envelope import append_subject
 from libs.common.ids import new_id
@@ -41,8 +42,7 @@ MAX_OPEN_BATCHES = 8
 _OFFERED_AT_ONCE = 10
 """Messages; then others have their turn: each takes about 60 us."""
 
-_FIRST_PAUSE_S = 0.005
-_LONGEST_PAUSE_S = 0.5
+_PAUSES = BackOff(0.005, 0.5)
 
 
 class Outgoing(NamedTuple):
@@ -287,7 +287,7 @@ def _answer(message: Msg | None) -> Answer:
 
 
 def _pauses() -> Iterator[float]:
-    pause = _FIRST_PAUSE_S
+    pause_s = 0.0
     while True:
-        yield pause * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries, guards nothing
-        pause = min(_LONGEST_PAUSE_S, pause * 2)
+        pause_s = _PAUSES.next_s(pause_s)
+        yield pause_s * random.uniform(0.5, 1.5)  # noqa: S311 - spreads retries, guards nothing

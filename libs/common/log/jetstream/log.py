@@ -12,6 +12,7 @@ from nats.aio.client import Client
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.errors import LogImporting, LogUnavailable
 from libs.common.events.envelope import Cause, Draft, Position, Recorded
+from libs.common.ids import new_id
 from libs.common.log import wire
 from libs.common.log.filters import ALL, disjoint, matches_any
 from libs.common.log.jetstream.append import Appender
@@ -92,7 +93,15 @@ class JetStreamLog:
     async def append(
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
     ) -> Appended:
-        sealed = seal(drafts, heads=heads, guards=guards, cause=cause, source=self._source, now=self._clock())
+        sealed = seal(
+            drafts,
+            heads=heads,
+            guards=guards,
+            cause=cause,
+            source=self._source,
+            now=self._clock(),
+            fresh_id=new_id,
+        )
         result = appended(sealed, await self._appender.append(sealed))
         self._standing.saw(result.sequence, sealed[-1].hash)
         return result

@@ -1,7 +1,8 @@
 """How long a replica that ended waits for its restart: the kubelet's rule. Pure."""
 
-FIRST_S = 10.0
-LONGEST_S = 300.0
+from libs.common.back_off import BackOff
+
+RESTART = BackOff(10.0, 300.0)
 FORGIVEN_AFTER_S = 600.0
 
 
@@ -17,6 +18,4 @@ def next_back_off_s(previous_s: float | None, ran_s: float) -> float:
     """
     if previous_s is None or ran_s >= FORGIVEN_AFTER_S:
         return 0.0
-    if previous_s == 0:
-        return FIRST_S
-    return min(previous_s * 2, LONGEST_S)
+    return RESTART.next_s(previous_s)

@@ -116,7 +116,6 @@ class Confinement:
             if name != "dev":
                 self._allow(f"/{name}", READ)
         self._allow("/dev", landlock.READ_DIR)
-        self._allow(SHARED_MEMORY, OWN)
         for name in self._names("/dev"):
             if name in DEVICES or name.startswith(ACCELERATORS):
                 self._allow(f"/dev/{name}", DEVICE)
@@ -150,7 +149,9 @@ class Confinement:
         """
         libc.gain_no_privileges()
         with suppress(OSError):  # not allowed here, which `notices` says
-            mounts.leave_writable([self._own, SHARED_MEMORY])
+            mounts.leave_writable([self._own], in_memory=[SHARED_MEMORY])
+        # What is allowed is a file system's directory, not a path: so this comes after its mount.
+        self._allow(SHARED_MEMORY, OWN)
         os.chdir(self._own)
         capabilities.keep_only()
         if self._ruleset is not None:

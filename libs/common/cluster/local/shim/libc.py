@@ -38,10 +38,11 @@ def syscall(number: int, *arguments: Any) -> int:
     )
 
 
-def mount(source: str | None, target: str, flags: int) -> None:
-    """No file system of its own: it binds a directory, or changes how mounts propagate. Raises OSError."""
-    from_ = None if source is None else os.fsencode(source)
-    checked(_libc.mount(from_, os.fsencode(target), None, ctypes.c_ulong(flags), None))
+def mount(source: str | None, target: str, flags: int, *, kind: str | None = None) -> None:
+    """kind: of a new file system; without one it binds a directory, or changes how mounts propagate.
+    Raises OSError."""
+    from_, of_kind = (None if each is None else os.fsencode(each) for each in (source, kind))
+    checked(_libc.mount(from_, os.fsencode(target), of_kind, ctypes.c_ulong(flags), None))
 
 
 def unshare(flags: int) -> None:

@@ -9,11 +9,11 @@ import errno
 import os
 import time
 
+from libs.common.back_off import BackOff
 from libs.common.cluster.local.shim import libc, log_index
 
-SHORTEST_CHECK_S = 1.0
-LONGEST_CHECK_S = 8.0
-"""How often the log is looked at: while it grows, and when it has been quiet."""
+CHECKS = BackOff(1.0, 8.0)
+"""Between two checks of the log: the first pause while it grows, longer ones while it is quiet."""
 
 NO_HOLES = (
     "this file system cannot give the front of a log back: a log is copied and cut off instead, "
@@ -46,14 +46,14 @@ class LogKeeper:
         self._index = log_index.LogIndex(deployment)
         self._teller = teller
         self._noted = 0
-        self.next_check_s = SHORTEST_CHECK_S
+        self.next_check_s = CHECKS.first_s
 
     def check(self) -> int | None:
         """Enter and bound; how much of the log's front was given back to the disk, if it was now."""
         before = self._noted
         self.note(has_ended=False)
         is_quiet = self._noted == before
-        self.next_check_s = min(self.next_check_s * 2, LONGEST_CHECK_S) if is_quiet else SHORTEST_CHECK_S
+        self.next_check_s = CHECKS.next_s(self.next_check_s) if is_quiet else CHECKS.first_s
         try:
             return self._bound()
         except OSError as error:

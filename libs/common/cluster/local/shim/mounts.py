@@ -1,4 +1,5 @@
-"""A mount namespace of a process's own, in which everything but its own directories is read-only.
+"""A mount namespace of a process's own, in which everything but its own directories is read-only, and some
+are empty and its own; so is what System V shares between processes.
 
 Landlock says nothing about modes, owners, times and extended attributes of files: who owns a file may change
 them, whatever he may not open. On a read-only mount nobody may. Root makes the namespace as it is; any other
@@ -7,12 +8,14 @@ user needs a user namespace around it, in which he stays who he is.
 
 import ctypes
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from libs.common.cluster.local.shim import libc
 
 _CLONE_NEWNS = 0x00020000
+_CLONE_NEWIPC = 0x08000000
 _CLONE_NEWUSER = 0x10000000
+_MS_NOSUID, _MS_NODEV = 1 << 1, 1 << 2
 _MS_BIND, _MS_REC, _MS_SLAVE = 1 << 12, 1 << 14, 1 << 19
 _MOUNT_SETATTR = 442
 _AT_FDCWD, _AT_RECURSIVE = -100, 0x8000
@@ -28,29 +31,33 @@ class _MountAttr(ctypes.Structure):
     )
 
 
-def leave_writable(own: Iterable[str]) -> None:
+def leave_writable(own: Sequence[str], *, in_memory: Iterable[str]) -> None:
     """For this process and all that it starts, everything but these directories is read-only from now on.
 
+    own: it shares them with the machine. in_memory: it has them for itself, empty, until the last process of
+    the namespace has ended; one that the machine does not have is left out.
     The process must have one thread and hold no directory open: through that it would reach the mounts of
     before. What is mounted or unmounted later for the whole machine is so here too.
     Raises OSError where that cannot be had; the process is then what it was, or in a namespace like before.
     """
     _enter_namespace()
     libc.mount(None, "/", _MS_REC | _MS_SLAVE)
-    present = [path for path in own if os.path.isdir(path)]
-    for path in present:
+    present = [path for path in in_memory if os.path.isdir(path)]
+    for path in own:
         libc.mount(path, path, _MS_BIND)
-    _set_attributes("/", _MountAttr(attr_set=_MOUNT_ATTR_RDONLY), recursive=True)
     for path in present:
+        libc.mount("tmpfs", path, _MS_NOSUID | _MS_NODEV, kind="tmpfs")
+    _set_attributes("/", _MountAttr(attr_set=_MOUNT_ATTR_RDONLY), recursive=True)
+    for path in (*own, *present):
         _set_attributes(path, _MountAttr(attr_clr=_MOUNT_ATTR_RDONLY), recursive=False)
 
 
 def _enter_namespace() -> None:
     user, group = os.geteuid(), os.getegid()
     if user == 0:
-        libc.unshare(_CLONE_NEWNS)
+        libc.unshare(_CLONE_NEWNS | _CLONE_NEWIPC)
         return
-    libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS)
+    libc.unshare(_CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWIPC)
     for name, text in (
         ("setgroups", "deny"),
         ("uid_map", f"{user} {user} 1"),
@@ -74,7 +81,7 @@ def _set_attributes(path: str, attributes: _MountAttr, *, recursive: bool) -> No
 def can_be_had() -> bool:
     """Whether this user may have such a namespace here. To be asked by a process that ends afterwards."""
     try:
-        leave_writable(["/dev/shm"])  # noqa: S108 - some directory; nothing is written to it
+        leave_writable([], in_memory=["/dev/shm"])  # noqa: S108 - nothing is written to it
     except OSError:
         return False
     return True

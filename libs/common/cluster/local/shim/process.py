@@ -7,12 +7,14 @@ import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
 
+from libs.common.back_off import BackOff
 from libs.common.cluster.local.shim import proc
 from libs.common.cluster.local.shim.confine import Confinement
 
 MOST_OPEN_FILES = 65_536
 UMASK = 0o022
 """Of a replica, whatever the platform's own is."""
+SWEEP = BackOff(0.005, 0.5)
 
 
 class CannotStart(Exception):
@@ -182,14 +184,14 @@ def _limit() -> None:
 
 def sweep(replica_id: str) -> None:
     """Kill whatever the replica's process has left behind, and return when nothing is left."""
-    pause_s = 0.005
+    pause_s = 0.0
     while left := {*proc.children(), *proc.carriers([replica_id])} - {os.getpid()}:
         killed = [pid for pid in left if kill(pid)]
         if not killed:
             return
         reap()
+        pause_s = SWEEP.next_s(pause_s)
         time.sleep(pause_s)
-        pause_s = min(pause_s * 2, 0.5)
 
 
 def kill(pid: int) -> bool:

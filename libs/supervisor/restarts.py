@@ -2,19 +2,20 @@
 
 from dataclasses import dataclass
 
-FIRST_S = 0.2
-LONGEST_S = 10.0
+from libs.common.back_off import BackOff
+
+DELAYS = BackOff(0.2, 10.0)
 SETTLED_AFTER_S = 30.0
 """A program that lived this long starts from the first delay again."""
 
 
 @dataclass(frozen=True, slots=True)
-class Backoff:
+class Restarts:
     """failures: how often in a row the program ended before it had settled."""
 
     failures: int = 0
 
-    def ended(self, *, lived_s: float) -> "tuple[float, Backoff]":
+    def ended(self, *, lived_s: float) -> "tuple[float, Restarts]":
         """The delay in seconds before the next start, and the state after it.
 
         | lived_s | failures before | delay                  |
@@ -23,5 +24,4 @@ class Backoff:
         | < 30    | n               | 0.2 * 2^n, at most 10  |
         """
         before = 0 if lived_s >= SETTLED_AFTER_S else self.failures
-        delay_s = min(FIRST_S * 2 ** min(before, 16), LONGEST_S)
-        return delay_s, Backoff(before + 1)
+        return DELAYS.pause_s(before + 1), Restarts(before + 1)

@@ -1,6 +1,6 @@
 import pytest
 
-from libs.supervisor.backoff import Backoff
+from libs.supervisor.restarts import Restarts
 
 
 @pytest.mark.parametrize(
@@ -14,8 +14,8 @@ from libs.supervisor.backoff import Backoff
     ],
 )
 def test_delays(lives_s, delays_s):
-    backoff, seen = Backoff(), []
+    restarts, seen = Restarts(), []
     for lived_s in lives_s:
-        delay_s, backoff = backoff.ended(lived_s=lived_s)
+        delay_s, restarts = restarts.ended(lived_s=lived_s)
         seen.append(delay_s)
     assert seen == pytest.approx(delays_s)
