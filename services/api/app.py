@@ -94,6 +94,7 @@ async def run(
                 Outcomes(adapt_outcomes(entries), utc_now),
                 make_publish(connection.broker),
                 utc_now,
+                projector.timeline,
                 progress.set_aside,
             )
             subscribe(

@@ -36,6 +36,7 @@ from libs.common.clock import Clock
 from libs.common.errors import Refused, Temporary
 from libs.common.events.envelope import Cause
 from libs.common.log.port import EventLog
+from libs.common.log.timeline import Timeline
 from services.api.commands.carry_out import Commands
 from services.api.commands.outcomes import Begun, CommandKey, Outcome, Outcomes, State
 from services.api.edge import answers
@@ -72,13 +73,15 @@ class Publish(Protocol):
 
 @dataclass(slots=True)
 class CommandHandler:
-    """set_aside: what could not be carried out, by what it is about, until a later command about it can."""
+    """timeline: of the log, as far as the read models have taken it in.
+    set_aside: what could not be carried out, by what it is about, until a later command about it can."""
 
     log: EventLog
     commands: Commands
     outcomes: Outcomes
     publish: Publish
     clock: Clock
+    timeline: Timeline = field(default_factory=Timeline)
     set_aside: dict[str, SetAside] = field(default_factory=dict)
 
     async def on_command(self, command: Command) -> State:
@@ -127,7 +130,8 @@ class CommandHandler:
             after = await self.log.last_sequence()
         else:
             # Perhaps without a note: whoever had it died before that, or was a version that made none.
-            after = await self.log.sequence_at(delivery.stored_at - CLOCK_DOUBT)
+            moment = delivery.stored_at - CLOCK_DOUBT
+            after = await self.log.sequence_at(moment, timeline=self.timeline)
         return await self.outcomes.begin(key, after=after, is_new=is_new)
 
     async def _carry_out(self, begun: Begun, command: Command) -> tuple[State, answers.Answered]:

@@ -92,7 +92,7 @@ class Projector:
         identity = await self.log.identity()
         checkpoint = await self._fitting_checkpoint()
         async with self.engine.connect() as connection:
-            self.timeline = await read_timeline(connection)
+            self.timeline.become(await read_timeline(connection))
             for subject in await read_set_aside(connection):
                 self._aside.failed(subject, NotProjected("it was set aside before the last start"))
         await self._advance(checkpoint)

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -32,6 +32,14 @@ class AtOnce:
     def admit(self) -> None: ...
 
     async def wait_for(self, sequence: int) -> None: ...
+
+
+@dataclass
+class SteppingClock:
+    now: datetime
+
+    def __call__(self) -> datetime:
+        return self.now
 
 
 class CutLog:
@@ -240,6 +248,23 @@ async def test_a_command_without_a_note_that_was_carried_out_is_known_by_its_eve
     await stage.send("B", a_submission(2))
     await stage.send("A", a_submission(1), again=1)
     assert await stage.replicas() == [1, 2]
+
+
+async def test_it_is_known_too_when_the_clock_has_stepped_back_since():
+    """The events after the step are many, and all seem older than the command."""
+    clock = SteppingClock(NOW)
+    stage = Stage(CutLog(MemoryLog(clock)))
+    await _submitted(
+        stage, Begun(CommandKey("/ci", "A"), 0, 0, 1, is_new=True), Cause("c", "A", "A", None, "/ci")
+    )
+    clock.now -= timedelta(hours=1)
+    for replicas in range(2, 9):
+        await stage.send(f"later {replicas}", a_submission(replicas))
+    before = await stage.replicas()
+    async for event in stage.log.read("events.>"):
+        stage.handler.timeline.note(event.sequence, event.time)
+    await stage.send("A", a_submission(1), again=1)
+    assert await stage.replicas() == before
 
 
 @pytest.mark.parametrize("when", ["before", "after"])
