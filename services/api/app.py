@@ -6,6 +6,7 @@ import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import uvicorn
@@ -140,19 +141,23 @@ def shortage(settings: Settings) -> str:
     return reserve.shortage(room, size=size, is_held=reserve.is_held(directory, size))
 
 
+def seed_of(settings: Settings, user: str) -> Path | None:
+    """Of a user of the broker; None where the home has none, since the broker is somebody else's."""
+    seed = settings.home.expanduser() / "nats" / f"{user}.nk"
+    return seed if seed.exists() else None
+
+
 def mirror_checks(settings: Settings, progress: Progress) -> list[Coroutine[Any, Any, None]]:
     """None where the broker is not ours to ask."""
-    seed = settings.home.expanduser() / "nats" / f"{server_health.USER}.nk"
-    if not seed.exists():
+    if (seed := seed_of(settings, server_health.USER)) is None:
         return []
     ask = partial(server_health.complaint_of_the_mirror, settings.nats_url, seed)
     return [mirror_notice.watch(progress, ask)]
 
 
 def log_checks(settings: Settings, connection: Connection) -> tuple[Callable[[], Awaitable[str]], ...]:
-    seed = settings.home.expanduser() / "nats" / f"{server_health.USER}.nk"
     probe = partial(refused_write, connection.client)
-    if not seed.exists():  # a broker that is not ours to ask
+    if (seed := seed_of(settings, server_health.USER)) is None:  # a broker that is not ours to ask
         return (probe,)
     return (probe, partial(server_health.complaint, settings.nats_url, seed))
 
@@ -198,9 +203,9 @@ def _given_sockets(settings: Settings) -> list[socket.socket] | None:
 @asynccontextmanager
 async def open_archive(settings: Settings) -> AsyncIterator[Archive]:
     """A connection of its own, as the owner of the streams, where the home has that user."""
-    seed = settings.home.expanduser() / "nats" / f"{OWNER}.nk"
-    owner = settings.model_copy(update={"nats_seed_file": seed}) if seed.exists() else settings
-    broker = make_broker(owner, service=OWNER if seed.exists() else SERVICE)
+    seed = seed_of(settings, OWNER)
+    owner = settings.model_copy(update={"nats_seed_file": seed}) if seed else settings
+    broker = make_broker(owner, service=OWNER if seed else SERVICE)
     try:
         yield JetStreamLog(await broker.connect(), source=f"specstream/{SERVICE}")
     finally:
