@@ -314,6 +314,7 @@ def test_without_namespaces_the_cluster_says_so(tmp_path):
 def make_checkout(checkout: Path) -> Path:
     """The shim, the links to the interpreter and an example, as a checkout has them; the shim's main."""
     shutil.copytree(ROOT / "libs/common/cluster/local/shim", checkout / "libs/common/cluster/local/shim")
+    shutil.copy(ROOT / "libs/common/back_off.py", checkout / "libs/common/back_off.py")
     (checkout / "app.py").write_text("print('runs', flush=True); import time; time.sleep(1000)")
     (checkout / ".venv/bin").mkdir(parents=True)
     (checkout / ".venv/pyvenv.cfg").write_text((Path(sys.prefix) / "pyvenv.cfg").read_text())
