@@ -1,4 +1,4 @@
-"""What tells the broker's own messages about a fetch from stored ones, whatever those have in their headers."""
+"""What tells the broker's own messages about a fetch from stored ones, whatever headers those have."""
 
 from nats.aio.msg import Msg
 from nats.js.client import JetStreamContext
