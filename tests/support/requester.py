@@ -1,6 +1,7 @@
 """Another system: it publishes commands and hears what becomes of them."""
 
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from nats.aio.client import Client
@@ -34,18 +35,24 @@ class Requester:
         self.heard.append((message.subject.rsplit(".", 1)[1], json.loads(message.data)))
 
     async def publish(
-        self, verb: str, data: Any, *, command_id: str | None = None, source: str | None = None
+        self,
+        verb: str,
+        data: Any,
+        *,
+        command_id: str | None = None,
+        source: str | None = None,
+        headers: Mapping[str, str] | None = None,
     ) -> str:
-        """A command in binary mode; its id."""
+        """A command in binary mode; its id. headers: beside those of the mode."""
         attributes = {
             "specversion": "1.0",
             "id": command_id or new_id(),
             "source": source or self.source,
             "type": f"specstream.deployment.{verb}",
         }
-        headers = {f"ce-{name}": value for name, value in attributes.items()}
+        sent = {f"ce-{name}": value for name, value in attributes.items()} | dict(headers or {})
         await self._stream.publish(
-            f"commands.default.deployment.{verb}", json.dumps(data).encode(), headers=headers
+            f"commands.default.deployment.{verb}", json.dumps(data).encode(), headers=sent
         )
         return attributes["id"]
 

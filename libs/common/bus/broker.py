@@ -11,6 +11,7 @@ from nats.errors import Error as NatsError
 from libs.common import telemetry
 from libs.common.bus.outcome import Outcome
 from libs.common.bus.settings import ServiceSettings
+from libs.common.bus.statuses import tell_them_apart
 
 logger = structlog.get_logger()
 
@@ -37,6 +38,7 @@ def make_broker(settings: ServiceSettings, *, service: str) -> NatsBroker:
     Never gives up reconnecting. What the broker complains of (a denied publish shows only so) is logged
     and counted.
     """
+    tell_them_apart()
     complaints = telemetry.counter(
         "specstream.bus.errors", unit="{error}", description="Errors that the broker reported"
     )

@@ -10,6 +10,7 @@ from faststream.middlewares import BaseMiddleware
 from faststream.nats import NatsMessage
 
 from libs.common.back_off import BackOff
+from libs.common.bus.statuses import STORED
 from libs.common.errors import Permanent
 
 logger = structlog.get_logger()
@@ -66,7 +67,7 @@ class Outcome(BaseMiddleware[Any, Any]):
         except (NackMessage, RejectMessage):
             raise
         except Exception as error:  # noqa: BLE001 - whatever it is, the broker is told, and others go on
-            if not raw.reply.startswith("$JS.ACK"):
+            if not raw.reply.startswith(STORED):
                 logger.warning("signal dropped", subject=raw.subject, error=str(error))
                 return None
             answer = answer_to(error, subject=raw.subject, deliveries=raw.metadata.num_delivered or 1)

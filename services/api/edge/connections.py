@@ -5,8 +5,11 @@
 | connections                            | one for every two files | closed at once                   |
 | seconds from opening until the headers | 30                      | closed; 408 where some have come |
 | bytes of headers                       | 64 KiB                  | 431                              |
+| bytes of headers after a body          | 64 KiB                  | 431; closed where it is answered |
+| a body whose request is answered       | 75 s                    | closed                           |
 
-Between two requests a connection is given up by the server's own limit; `boundary.py` bounds bodies.
+Between two requests a connection is given up by the server's own limit; `boundary.py` bounds bodies that are
+read.
 """
 
 import asyncio
@@ -46,11 +49,15 @@ class BoundedConnection(HttpToolsProtocol):
         super().connection_lost(exc)
 
     def data_received(self, data: bytes) -> None:
+        idle = self.timeout_keep_alive_task
         self._header_bytes += len(data)
         super().data_received(data)
-        if self._deadline is not None and self._header_bytes > MAX_HEADER_BYTES:
-            message = f"Headers may have at most {MAX_HEADER_BYTES} bytes"
-            self._refuse("431 Request Header Fields Too Large", "HEADERS_TOO_LARGE", message)
+        if self._header_bytes > MAX_HEADER_BYTES:
+            self._refuse_headers()
+        elif idle is not None and self._is_between_requests():
+            # The server takes whatever comes for a request. This was none: an empty line, or of a body that
+            # nobody reads any more.
+            self.timeout_keep_alive_task = self.loop.call_at(idle.when(), self.timeout_keep_alive_handler)
 
     def on_message_begin(self) -> None:
         if self._deadline is None:  # the first request was expected when the connection was made
@@ -58,9 +65,21 @@ class BoundedConnection(HttpToolsProtocol):
         self._has_begun = True
         super().on_message_begin()
 
+    def on_header(self, name: bytes, value: bytes) -> None:
+        if self._deadline is not None:  # nobody asks for those that come after a body
+            super().on_header(name, value)
+
     def on_headers_complete(self) -> None:
         self._have_headers()
+        self._header_bytes = 0
         super().on_headers_complete()
+
+    def on_chunk_header(self) -> None:
+        self._header_bytes = 0
+
+    def on_body(self, body: bytes) -> None:
+        self._header_bytes = 0
+        super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
         self._refuse("400 Bad Request", "BAD_REQUEST", msg)
@@ -75,6 +94,14 @@ class BoundedConnection(HttpToolsProtocol):
             self._deadline.cancel()
             self._deadline = None
 
+    def _is_between_requests(self) -> bool:
+        is_answered = self.cycle is not None and self.cycle.response_complete
+        return is_answered and self._deadline is None and not self.transport.is_closing()
+
+    def _refuse_headers(self) -> None:
+        message = f"Headers may have at most {MAX_HEADER_BYTES} bytes"
+        self._refuse("431 Request Header Fields Too Large", "HEADERS_TOO_LARGE", message)
+
     def _give_up(self) -> None:
         if self._has_begun:
             message = f"The headers did not come within {self.headers_deadline_s:.0f} s"
@@ -84,7 +111,11 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse(self, status: str, code: str, message: str) -> None:
         """The API's one error shape, before there is a request that the application could answer."""
+        may_answer = self._may_answer()
         self._have_headers()
+        if not may_answer:
+            self.transport.close()
+            return
         body = json.dumps({"code": code, "message": message}).encode()
         head = (
             f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
@@ -92,6 +123,14 @@ class BoundedConnection(HttpToolsProtocol):
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
+
+    def _may_answer(self) -> bool:
+        """False where it would stand in the middle of another answer, or after the one that was due."""
+        if self.transport.is_closing() or self.pipeline:
+            return False
+        if self._deadline is not None:  # of the next request
+            return self.cycle is None or self.cycle.response_complete
+        return self.cycle is None or not self.cycle.response_started
 
 
 def most_connections() -> int:

@@ -8,6 +8,7 @@ from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import JSONResponse
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match, Route
 
 from libs.common.errors import BadRequest, ClusterUnavailable, Issue, Refused, Temporary
@@ -109,6 +110,10 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         message = "There is nothing at this address" if error.status_code == 404 else str(error.detail)
         return error_answer(error.status_code, code, message, headers=error.headers)
 
+    async def on_left(_request: Request, _error: Exception) -> JSONResponse:
+        """Nobody hears it. Without it each client that leaves would be an error of ours in the log."""
+        return error_answer(400, "BAD_REQUEST", "The body did not come to its end")
+
     async def on_bug(_request: Request, error: Exception) -> JSONResponse:
         logger.error("unexpected error", error=str(error), error_type=type(error).__name__)
         return error_answer(500, "INTERNAL_SERVER_ERROR", "An unexpected error; the log of api tells more")
@@ -117,6 +122,7 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
     app.add_exception_handler(Temporary, on_temporary)
     app.add_exception_handler(RequestValidationError, on_invalid)
     app.add_exception_handler(HTTPException, on_http)
+    app.add_exception_handler(ClientDisconnect, on_left)
     app.add_exception_handler(Exception, on_bug)
 
 

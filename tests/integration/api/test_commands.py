@@ -103,6 +103,20 @@ async def test_the_actor_is_who_publishes_and_the_source_stands_apart(apis: Apis
         assert (newest["actor"]["fullName"], newest["commandSource"]) == ("key:default", None)
 
 
+@pytest.mark.parametrize("status", ["100", "404", "408", "409", "503", "x"])
+async def test_a_header_that_the_broker_uses_for_itself_holds_no_command_up(
+    apis: Apis, requester: Requester, status: str
+):
+    """The client takes what has it for no message, and the broker would give it out again for ever."""
+    await apis.start()
+    kind, _ = await requester.ask(
+        "submit", a_submission(1), headers={"Status": status, "Description": "Idle"}
+    )
+    assert kind == "done"
+    kind, _ = await requester.ask("submit", a_submission(2))
+    assert kind == "done"
+
+
 async def test_two_sources_may_use_the_same_id(apis: Apis, requester: Requester, log_client: Client):
     await apis.start()
     await requester.ask("submit", a_submission(1), command_id="42", source="/a")

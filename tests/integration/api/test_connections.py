@@ -34,13 +34,21 @@ class Patient(BoundedConnection):
 
 
 @asynccontextmanager
-async def served(home: Path, kind: type[BoundedConnection], **limits: float) -> AsyncIterator[int]:
+async def served(
+    home: Path, kind: type[BoundedConnection], *, keep_alive_s: int = 5, **limits: float
+) -> AsyncIterator[int]:
     """The port of REST."""
     async with running_api(home) as running:
         rest = Boundary(make_rest(running.api, api_key=KEY), api_key=KEY, **limits)
         server = uvicorn.Server(
             uvicorn.Config(
-                rest, port=0, http=kind, lifespan="off", log_config=None, timeout_graceful_shutdown=1
+                rest,
+                port=0,
+                http=kind,
+                lifespan="off",
+                log_config=None,
+                timeout_keep_alive=keep_alive_s,
+                timeout_graceful_shutdown=1,
             )
         )
         serving = asyncio.ensure_future(server.serve())
@@ -121,6 +129,59 @@ async def test_a_body_that_never_comes_is_answered_408_and_the_connection_closed
     async with served(tmp_path, Patient, body_deadline_s=0.2) as port:
         status, body = await answer(port, head, b"content-length: 100\r\n\r\n", b"{")
         assert (status, body["code"]) == (408, "REQUEST_TIMEOUT")
+
+
+@pytest.mark.parametrize(
+    ("asked", "more"),
+    [
+        pytest.param(HEALTH, b"\r\n", id="an empty line"),
+        pytest.param(HEALTH.replace(b"\r\n\r\n", b"\r\ncontent-length: 9\r\n\r\n"), b"x", id="a body"),
+    ],
+)
+async def test_what_is_no_request_keeps_no_connection_open(tmp_path: Path, asked: bytes, more: bytes):
+    async with served(tmp_path, Patient, keep_alive_s=2) as port, connected(port) as (reader, writer):
+        writer.write(asked)
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(more)
+        await reader.read()
+
+
+async def test_headers_after_the_body_of_an_answered_request_end_the_connection(tmp_path: Path):
+    async with served(tmp_path, Patient) as port, connected(port) as (reader, writer):
+        writer.write(HEALTH.replace(b"\r\n\r\n", b"\r\ntransfer-encoding: chunked\r\n\r\n0\r\n"))
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"x: " + b"y" * (2 * MAX_HEADER_BYTES))
+        with suppress(ConnectionResetError):
+            assert b"HTTP/1.1" not in await reader.read()
+
+
+async def test_many_chunks_are_no_headers(tmp_path: Path):
+    async with served(tmp_path, Patient) as port:
+        chunks = b"1\r\n \r\n" * (MAX_HEADER_BYTES // 2) + b"0\r\nx: y\r\n\r\n"
+        head = b"transfer-encoding: chunked\r\nconnection: close\r\n\r\n"
+        assert (await answer(port, ASKED, head, chunks))[1]["code"] == "PARSE_ERROR"
+
+
+async def test_no_refusal_stands_in_the_middle_of_another_answer(tmp_path: Path):
+    async with served(tmp_path, Hurried) as port, connected(port) as (reader, writer):
+        stream = (
+            ASKED.replace(b"POST /v1/deployments", b"GET /v1/events") + b"accept: text/event-stream\r\n\r\n"
+        )
+        writer.write(stream)
+        await reader.readuntil(b": still here")
+        writer.write(HEALTH.removesuffix(b"\r\n"))
+        assert b"HTTP/1.1" not in await reader.read()
+
+
+async def test_who_leaves_before_the_body_has_come_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    async with served(tmp_path, Patient) as port:
+        async with connected(port) as (_, writer):
+            writer.write(ASKED + b"content-length: 100\r\n\r\n{")
+            await writer.drain()
+        assert (await answer(port, HEALTH.replace(b"api\r\n", b"api\r\nconnection: close\r\n")))[0]
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_what_is_not_http_is_answered_in_the_one_shape(tmp_path: Path):
