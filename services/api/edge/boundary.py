@@ -3,6 +3,7 @@
 import asyncio
 import hmac
 import re
+from collections.abc import Callable
 
 from starlette.datastructures import Headers, MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -45,13 +46,17 @@ class Boundary:
         correlation_id = given if _REQUEST_ID.fullmatch(given) else new_id()
         scope.setdefault("state", {})["correlation_id"] = correlation_id
 
+        has_begun = False
+
         async def send_with_id(message: Message) -> None:
+            nonlocal has_begun
             if message["type"] == "http.response.start":
+                has_begun = True
                 MutableHeaders(scope=message)["x-correlation-id"] = correlation_id
             await send(message)
 
         is_unlimited = scope["path"] in UNLIMITED_PATHS
-        receive = self._in_time(receive, for_each_piece=is_unlimited)
+        receive = self._in_time(receive, for_each_piece=is_unlimited, is_answered=lambda: has_begun)
         if scope["path"] not in OPEN_PATHS and not self._has_key(headers):
             error = Unauthorized("A valid key is needed: `Authorization: Bearer <key>`")
             await _refuse(error, scope, receive, send_with_id)
@@ -60,7 +65,7 @@ class Boundary:
         elif is_unlimited:
             await self._app(scope, receive, send_with_id)
         else:
-            await self._app(scope, self._limited(receive), send_with_id)
+            await self._app(scope, self._limited(receive, is_answered=lambda: has_begun), send_with_id)
 
     def _has_key(self, headers: Headers) -> bool:
         scheme, _, key = headers.get("authorization", "").partition(" ")
@@ -68,8 +73,11 @@ class Boundary:
         is_key = hmac.compare_digest(key.strip().encode(), self._api_key)
         return is_key and scheme.lower() == "bearer"
 
-    def _in_time(self, receive: Receive, *, for_each_piece: bool) -> Receive:
-        """Raises BodyTooSlow until the body has come to its end; after it only the client's leaving comes."""
+    def _in_time(self, receive: Receive, *, for_each_piece: bool, is_answered: Callable[[], bool]) -> Receive:
+        """Raises BodyTooSlow until the body has come to its end; after it only the client's leaving comes.
+
+        Where the answer has begun there is nobody to raise it to: the client counts as one that has left.
+        """
         now = asyncio.get_running_loop().time
         deadline = now() + self._body_deadline_s
         is_whole = False
@@ -84,13 +92,15 @@ class Boundary:
                 async with asyncio.timeout_at(deadline):
                     message = await receive()
             except TimeoutError:
+                if is_answered():
+                    return {"type": "http.disconnect"}
                 raise BodyTooSlow(self._body_deadline_s) from None
             is_whole = not message.get("more_body", False)
             return message
 
         return in_time
 
-    def _limited(self, receive: Receive) -> Receive:
+    def _limited(self, receive: Receive, *, is_answered: Callable[[], bool]) -> Receive:
         received = 0
 
         async def limited() -> Message:
@@ -98,6 +108,8 @@ class Boundary:
             message = await receive()
             received += len(message.get("body", b""))
             if received > MAX_BODY_BYTES:
+                if is_answered():
+                    return {"type": "http.disconnect"}
                 if message.get("more_body"):
                     await _drain(receive)
                 raise PayloadTooLarge

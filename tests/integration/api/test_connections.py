@@ -20,6 +20,7 @@ from tests.support.rest import KEY, running_api
 ASKED = f"POST /v1/deployments HTTP/1.1\r\nhost: api\r\nauthorization: Bearer {KEY}\r\n".encode()
 
 
+STREAM = ASKED.replace(b"POST /v1/deployments", b"GET /v1/events") + b"accept: text/event-stream\r\n"
 HEALTH = b"GET /v1/health HTTP/1.1\r\nhost: api\r\n\r\n"
 
 
@@ -164,13 +165,26 @@ async def test_many_chunks_are_no_headers(tmp_path: Path):
 
 async def test_no_refusal_stands_in_the_middle_of_another_answer(tmp_path: Path):
     async with served(tmp_path, Hurried) as port, connected(port) as (reader, writer):
-        stream = (
-            ASKED.replace(b"POST /v1/deployments", b"GET /v1/events") + b"accept: text/event-stream\r\n\r\n"
-        )
-        writer.write(stream)
+        writer.write(STREAM + b"\r\n")
         await reader.readuntil(b": still here")
         writer.write(HEALTH.removesuffix(b"\r\n"))
         assert b"HTTP/1.1" not in await reader.read()
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        pytest.param(b"content-length: 5\r\n\r\n", id="never comes"),
+        pytest.param(b"content-length: 262144\r\n\r\n" + b"x" * 262_143, id="never ends"),
+    ],
+)
+async def test_a_stream_whose_request_is_not_whole_is_ended_and_is_no_error(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, body: bytes
+):
+    async with served(tmp_path, Patient, body_deadline_s=1.0) as port, connected(port) as (reader, writer):
+        writer.write(STREAM + body)
+        assert (await reader.read()).startswith(b"HTTP/1.1 200 OK")
+    assert not [record for record in caplog.records if record.exc_info]
 
 
 async def test_who_leaves_before_the_body_has_come_is_no_error(
