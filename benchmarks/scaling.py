@@ -22,7 +22,9 @@ MOST_BYTES_OF_A_REPLICA = 32 * 1024 * 1024 / 1000
 
 async def bare(replicas: int) -> float:
     """Seconds until as many of the same program answer on their ports, started by nobody but us."""
-    ports = [free_port() for _ in range(replicas)]
+    ports: set[int] = set()
+    while len(ports) < replicas:  # more than are held for us at once
+        ports.add(free_port())
     start = perf_counter()
     processes = [
         await asyncio.create_subprocess_exec(
