@@ -13,12 +13,14 @@ read.
 """
 
 import asyncio
-import json
 import resource
+from http import HTTPStatus
 from typing import Any
 
 import structlog
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
+
+from services.api.edge.refusals import error_answer
 
 logger = structlog.get_logger()
 
@@ -82,7 +84,7 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
-        self._refuse("400 Bad Request", "BAD_REQUEST", msg)
+        self._refuse(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", msg)
 
     def _expect_headers(self) -> None:
         self._has_begun = False
@@ -100,26 +102,26 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse_headers(self) -> None:
         message = f"Headers may have at most {MAX_HEADER_BYTES} bytes"
-        self._refuse("431 Request Header Fields Too Large", "HEADERS_TOO_LARGE", message)
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEADERS_TOO_LARGE", message)
 
     def _give_up(self) -> None:
         if self._has_begun:
             message = f"The headers did not come within {self.headers_deadline_s:.0f} s"
-            self._refuse("408 Request Timeout", "REQUEST_TIMEOUT", message)
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message)
         else:
             self.transport.close()
 
-    def _refuse(self, status: str, code: str, message: str) -> None:
+    def _refuse(self, status: HTTPStatus, code: str, message: str) -> None:
         """The API's one error shape, before there is a request that the application could answer."""
         may_answer = self._may_answer()
         self._have_headers()
         if not may_answer:
             self.transport.close()
             return
-        body = json.dumps({"code": code, "message": message}).encode()
+        body = bytes(error_answer(status, code, message).body)
         head = (
-            f"HTTP/1.1 {status}\r\ncontent-type: application/json\r\ncontent-length: {len(body)}\r\n"
-            "connection: close\r\n\r\n"
+            f"HTTP/1.1 {status.value} {status.phrase}\r\n"
+            f"content-type: application/json\r\ncontent-length: {len(body)}\r\nconnection: close\r\n\r\n"
         )
         self.transport.write(head.encode() + body)
         self.transport.close()
