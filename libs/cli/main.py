@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from libs.cli import deploy, deployments, events, log, logs, platform
+from libs.cli import deploy, deployments, events, log, logs, machine_types, platform
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -26,6 +26,7 @@ app.command()(deployments.enable)
 app.command()(deployments.disable)
 app.command()(deployments.scale)
 app.command()(deployments.delete)
+app.command(name="machine-types")(machine_types.machine_types)
 app.command()(logs.logs)
 app.command()(events.events)
 app.add_typer(log.app, name="log")

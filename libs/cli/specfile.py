@@ -10,6 +10,7 @@ from typing import Any
 import yaml
 
 from libs.cli.errors import VALIDATION, CommandFailed
+from libs.common import strict_yaml
 
 SUFFIXES = (".yaml", ".yml", ".json", ".toml")
 
@@ -51,12 +52,7 @@ def _refused(path: Path, problem: str) -> CommandFailed:
 def _parse(text: str, path: Path) -> Any:
     match path.suffix.lower():
         case ".yaml" | ".yml":
-            loader = _StrictLoader(text)
-            loader.name = path.name
-            try:
-                return loader.get_single_data()
-            finally:
-                loader.dispose()
+            return strict_yaml.read(text, path.name)[0]
         case ".json":
             return json.loads(text, object_pairs_hook=_no_duplicates)
         case ".toml":
@@ -122,21 +118,3 @@ def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         twice = next(name for name in names if names.count(name) > 1)
         raise ValueError(f"the key {twice!r} stands twice in one object")
     return content
-
-
-class _StrictLoader(yaml.SafeLoader):
-    """YAML's own rule, which PyYAML does not hold: a key stands once in a mapping."""
-
-    def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
-        # Here and not where values are made: by then `<<` may have been merged in.
-        node = super().compose_mapping_node(anchor)
-        names = set()
-        for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
-                continue
-            if (key.tag, key.value) in names:
-                raise yaml.composer.ComposerError(
-                    None, None, f"the key {key.value!r} stands twice", key.start_mark
-                )
-            names.add((key.tag, key.value))
-        return node

@@ -160,6 +160,10 @@ class Client:
 
     # Projects, the platform, the log
 
+    def machine_types(self) -> Iterator[Json]:
+        """What a spec may name as its machine type, in the operator's order."""
+        yield from self._pages("/machine-types")
+
     def projects(self) -> Iterator[Json]:
         yield from self._pages("/projects")
 

@@ -42,6 +42,11 @@ class Home:
         return self.path / "nats" / "nats.conf"
 
     @property
+    def machine_types(self) -> Path:
+        """The operator's list, as the services read it."""
+        return self.path / "machine-types.yaml"
+
+    @property
     def envoy(self) -> Path:
         """Where Envoy and the router meet: the bootstrap, two sockets, and the token that opens them."""
         return self.path / "envoy"

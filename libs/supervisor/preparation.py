@@ -5,7 +5,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 
 from libs.common.services import SERVICES
-from libs.supervisor import envoy_config, keys, nats_config, open_files, ports, programs
+from libs.supervisor import envoy_config, keys, machine_types, nats_config, open_files, ports, programs
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home, write_private
 from libs.supervisor.ports import Ports
@@ -57,7 +57,10 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
         heap_mib=settings.envoy_heap_mib,
         open_files=open_files.limit(),
     )
-    version = code_version(settings.root)
+    types = machine_types.take(
+        settings.machine_types, home, python=programs.python(settings), root=settings.root
+    )
+    version = code_version(settings.root) + hashlib.sha256(types).hexdigest()
     every = {
         programs.NATS: programs.nats_server(settings, home, configuration=nats_text),
         programs.ENVOY: programs.envoy(settings, home, configuration=envoy_text),

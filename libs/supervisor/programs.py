@@ -57,7 +57,7 @@ def envoy(settings: SupervisorSettings, home: Home, *, configuration: str) -> Pr
 
 
 def provision(settings: SupervisorSettings, home: Home, ports: Ports) -> Program:
-    argv = (_python(settings), "-m", "libs.common.log.provision")
+    argv = (python(settings), "-m", "libs.common.log.provision")
     environment = _common(settings, home, ports, user=PROVISION)
     environment["SPECSTREAM_NATS_MIRROR_SEED_FILE"] = str(home.seed(nats_accounts.MIRROR_USER))
     return Program(PROVISION, argv, environment)
@@ -68,9 +68,12 @@ def service(
 ) -> Program:
     """One of `SERVICES`. The API key goes by environment, and to the api alone: arguments are public.
 
-    version: of the code that it runs, so that after an upgrade no process of the old one is adopted.
+    version: of the code that it runs and of the files that it reads: after a change of either no process of
+    before is adopted.
     """
     environment = _common(settings, home, ports, user=name)
+    if settings.machine_types is not None:
+        environment["SPECSTREAM_MACHINE_TYPES"] = str(home.machine_types)
     match name:
         case "api":
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
@@ -87,7 +90,7 @@ def service(
             )
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
             environment["SPECSTREAM_UPLOAD_DEADLINE_SECONDS"] = str(settings.upload_deadline_seconds)
-    return Program(name, (_python(settings), "-m", settings.module(name)), environment, version)
+    return Program(name, (python(settings), "-m", settings.module(name)), environment, version)
 
 
 def _inner_ports(ports: Ports) -> str:
@@ -105,7 +108,7 @@ def _common(settings: SupervisorSettings, home: Home, ports: Ports, *, user: str
     }
 
 
-def _python(settings: SupervisorSettings) -> str:
+def python(settings: SupervisorSettings) -> str:
     return str(settings.root / ".venv" / "bin" / "python")
 
 

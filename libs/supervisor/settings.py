@@ -40,6 +40,8 @@ class SupervisorSettings:
     """The memory in which Envoy has to get along."""
     disk_reserve_mib: int = 64
     """Room kept beside the log, so that deleting works when the disk is full; 0 keeps none."""
+    machine_types: Path | None = None
+    """The file that lists them; absolute. None for the bundled list."""
     log_level: str = "INFO"
     modules: Mapping[str, str] = field(default_factory=dict)
     """The module that is run for each service; a program that composes a service differently takes its place
@@ -70,7 +72,7 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
             return default
 
     settings = SupervisorSettings(
-        home=read("SPECSTREAM_HOME", _home(DEFAULT_HOME), _home, "a path"),
+        home=read("SPECSTREAM_HOME", _path(DEFAULT_HOME), _path, "a path"),
         api_port=read("SPECSTREAM_API_PORT", 8080, _port, "a port from 1 to 65535"),
         edge_port=read("SPECSTREAM_EDGE_PORT", 8081, _port, "a port from 1 to 65535"),
         api_key=read("SPECSTREAM_API_KEY", None, _api_key, "printable ASCII without spaces"),
@@ -89,6 +91,7 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         disk_reserve_mib=read(
             "SPECSTREAM_DISK_RESERVE_MIB", 64, _mebibytes, "a whole number of MiB from 0 to 65536"
         ),
+        machine_types=read("SPECSTREAM_MACHINE_TYPES", None, _path, "a path"),
         log_level=read("SPECSTREAM_LOG_LEVEL", "INFO", _log_level, "one of " + ", ".join(LOG_LEVELS)),
         modules={
             service: module
@@ -105,7 +108,7 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
     return settings
 
 
-def _home(text: str) -> Path:
+def _path(text: str) -> Path:
     if "\0" in text or "\n" in text:
         raise ValueError(text)
     try:

@@ -23,6 +23,7 @@ from libs.common.log import reserve
 from libs.common.log.jetstream import JetStreamLog, open_log
 from libs.common.log.jetstream.write_probe import refused_write
 from libs.common.log.port import Archive, EventLog
+from libs.common.machine_types.reading import machine_types
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
@@ -62,6 +63,7 @@ async def run(
 ) -> None:
     """Until SIGTERM or SIGINT. adapt_*: another composition may wrap the log and the outcomes of commands."""
     home = settings.home.expanduser()
+    types = machine_types(settings.machine_types)
     engine = await open_database(home / "api" / "read.db")
     try:
         async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as cluster:
@@ -79,7 +81,8 @@ async def run(
                 exported_head=home / "api" / "exported-head.json",
                 engine=engine,
                 cluster=cluster,
-                commands=Commands.over(log, projector, condition),
+                machine_types=types,
+                commands=Commands.over(log, projector, types, condition),
                 queries=Queries(engine),
                 projector=projector,
                 heartbeats=Heartbeats(),
@@ -104,6 +107,7 @@ async def run(
                 handler.on_command,
                 lambda beat: api.heartbeats.take(beat, utc_now()),
                 service=SERVICE,
+                machine_types=types,
             )
             await connection.broker.start()
 

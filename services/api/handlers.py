@@ -3,7 +3,8 @@
 What is declared here is also what the AsyncAPI document is made from.
 """
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
+from functools import partial
 from typing import Annotated
 
 from faststream.exceptions import RejectMessage
@@ -42,12 +43,16 @@ def subscribe(
     take: Callable[[Heartbeat], None],
     *,
     service: str,
+    machine_types: Collection[str],
 ) -> None:
-    """Every subscription of the api; `broker.start()` begins them."""
+    """Every subscription of the api; `broker.start()` begins them.
+
+    machine_types: the names of those that there are.
+    """
     commands = work_subscriber(
         broker,
         subjects.COMMANDS,
-        read_command,
+        partial(read_command, machine_types=machine_types),
         stream=subjects.COMMANDS_STREAM,
         durable=subjects.COMMANDS_DURABLE,
         service=service,
@@ -115,5 +120,5 @@ def declare(broker: NatsBroker) -> None:
     async def nobody(_: object) -> State:
         raise NotImplementedError
 
-    subscribe(broker, nobody, lambda _: None, service="api")
+    subscribe(broker, nobody, lambda _: None, service="api", machine_types=())
     make_publish(broker)

@@ -21,10 +21,10 @@ from libs.common.events.rollout import RolloutPhase, RolloutProgressed, SpecAppl
 from libs.common.ids import name_key, new_id
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import Heads
-from libs.common.spec.parse import parse_spec
 from libs.common.spec.template import make_template, run_id
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.platform_process import ROOT
+from tests.support.specs import parse_spec
 
 PROJECT = "default"
 AT_ONCE = 100

@@ -7,9 +7,9 @@ from libs.common.events.envelope import Aggregate, Cause, Draft
 from libs.common.events.rollout import LiveRun, SpecApplied, SpecHealthy
 from libs.common.ids import new_id
 from libs.common.log.port import EventLog
-from libs.common.spec.parse import parse_spec
 from services.api.commands.decision import deployment_aggregate
 from tests.support.rest import a_config
+from tests.support.specs import parse_spec
 
 AT_ONCE = 200
 CAUSE = Cause("key:default", "many")

@@ -13,6 +13,7 @@ from fastapi import FastAPI
 from libs.common.clock import utc_now
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.log.memory import MemoryLog
+from libs.common.machine_types.reading import bundled
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.edge.rest import make_rest
@@ -70,7 +71,8 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         exported_head=home / "api" / "exported-head.json",
         engine=engine,
         cluster=LocalCluster(home / "replicas"),
-        commands=Commands.over(log, projector),
+        machine_types=bundled(),
+        commands=Commands.over(log, projector, bundled()),
         queries=Queries(engine),
         projector=projector,
         heartbeats=Heartbeats(),

@@ -13,10 +13,10 @@ from libs.common.events.catalogue import CATALOGUE, encode
 from libs.common.events.envelope import GENESIS, Aggregate, Cause, Recorded, chain_hash
 from libs.common.events.fact import Fact
 from libs.common.events.replica import ReplicaFact, RosterRecorded
-from libs.common.machine_types import MACHINE_TYPES
+from libs.common.machine_types.reading import bundled
 from libs.common.spec.model import Spec
-from libs.common.spec.parse import parse_spec
 from libs.common.spec.text import HOP_BY_HOP, is_secret_reference
+from tests.support.specs import parse_spec
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -74,7 +74,7 @@ def sent_specs(draw: st.DrawFn) -> dict[str, Any]:
     env = st.builds(lambda name, value: {"name": name, "value": value}, _env_names, arguments)
     resources = {
         "ports": ports,
-        "machineType": draw(st.sampled_from(sorted(MACHINE_TYPES))),
+        "machineType": draw(st.sampled_from(sorted(bundled()))),
         **draw(_optional(replicas=st.integers(0, 1000))),
     }
     return {

@@ -76,7 +76,8 @@ def _issue(shape: type[Input], details: ErrorDetails) -> Issue:
         return Issue((*path, "type"), _message(details), shown(path, value), type_tags(shape, path))
     if kind == "missing":
         value = None
-    return Issue(_clean(path), _message(details), shown(path, value), allowed(shape, path, type_tag))
+    known = details.get("ctx", {}).get("allowed")  # said by whoever refused it: no schema has it
+    return Issue(_clean(path), _message(details), shown(path, value), known or allowed(shape, path, type_tag))
 
 
 def _message(details: ErrorDetails) -> str:

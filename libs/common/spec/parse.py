@@ -1,6 +1,6 @@
 """From what a client sent to a `Spec`, or to everything that is wrong with it."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import chain, islice
 
 from pydantic import ValidationError
@@ -16,8 +16,10 @@ from libs.common.spec.unsupported import unsupported
 from libs.common.spec.versions import KNOWN_VERSIONS, STORED_VERSION, shape_of, to_v1
 
 
-def parse_spec(raw: object) -> Spec:
+def parse_spec(raw: object, machine_types: Collection[str]) -> Spec:
     """A spec of any known version as the stored one, with every default filled in.
+
+    machine_types: the names of those that there are.
 
     Raises BadRequest with an issue for each mistake, at most 100, whose paths begin inside the spec; and for
     one that is longer than an event can hold.
@@ -28,7 +30,7 @@ def parse_spec(raw: object) -> Spec:
     parsed = None
     mistakes: list[Issue] = []
     try:
-        parsed = shape.model_validate(raw)
+        parsed = shape.model_validate(raw, context=machine_types)
     except ValidationError as error:
         mistakes = [_with_versions(issue) for issue in issues_of(shape, error)]
     known = known_fields(shape, ())

@@ -30,6 +30,14 @@ BUCKET_URL = rf"^s3://[^/\s{_CONTROL}]+(/[^\s{_CONTROL}]*)?$"
 HTTP_URL = rf"^https?://[^/\s{_CONTROL}]+(/[^\s{_CONTROL}]*)?$"
 REFERENCE = r"^[sS][eE][cC][rR][eE][tT]:[a-zA-Z][a-zA-Z0-9_]{0,127}$"
 
+MACHINE_TYPE = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+OBJECT_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
+QUALIFIED_NAME = (
+    r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/)?"
+    r"[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$"
+)
+LABEL_VALUE = r"^([A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?)?$"
+
 HOP_BY_HOP = frozenset(
     {
         "connection",
@@ -48,6 +56,10 @@ HOP_BY_HOP = frozenset(
 without a body on a connection of its own."""
 
 IN_WORDS = {
+    MACHINE_TYPE: "letters, digits, `.`, `_` and `-`, with a letter or digit at both ends",
+    OBJECT_NAME: "the name of a Kubernetes object: lower case letters, digits, `-` and `.`",
+    QUALIFIED_NAME: "a key of Kubernetes: [domain/]name, the name of at most 63 characters",
+    LABEL_VALUE: "the value of a label: letters, digits, `.`, `_` and `-`, at most 63",
     LINE: "text without NUL or control characters",
     TEXT: "text without NUL or control characters other than tab and newline",
     ENV_NAME: "a name without `=`, NUL or control characters",

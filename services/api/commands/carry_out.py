@@ -1,6 +1,6 @@
 """The commands that there are, each as load plus decide. REST and the command stream both come here."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Collection
 from dataclasses import dataclass, field
 from typing import TypeVar
 
@@ -45,12 +45,20 @@ class Commands:
 
     log: EventLog
     shell: CommandShell
+    machine_types: Collection[str]
+    """The names of those that there are."""
     condition: LogCondition = field(default_factory=LogCondition)
     """Asked before whatever makes the platform run more, never before what ends something."""
 
     @classmethod
-    def over(cls, log: EventLog, visible: Visible, condition: LogCondition | None = None) -> "Commands":
-        return cls(log, CommandShell(log, visible), condition or LogCondition())
+    def over(
+        cls,
+        log: EventLog,
+        visible: Visible,
+        machine_types: Collection[str],
+        condition: LogCondition | None = None,
+    ) -> "Commands":
+        return cls(log, CommandShell(log, visible), machine_types, condition or LogCondition())
 
     async def submit(
         self,
@@ -96,7 +104,7 @@ class Commands:
         command = Rollback(deployment_id, spec_id, new_id(), git)
         return await self.shell.run(
             lambda: loading.load_rollback(self.log, self.shell.visible, deployment_id, spec_id),
-            lambda state: decide_rollback(*state, command),
+            lambda state: decide_rollback(*state, command, self.machine_types),
             key=f"deployment {deployment_id}",
             cause=cause,
         )

@@ -1,5 +1,6 @@
 """Decisions about deployments: submit, delete, roll back. Pure: ids of what is new come with the command."""
 
+from collections.abc import Collection
 from dataclasses import dataclass
 
 from libs.common.errors import AppendConflict, BadRequest, Conflict, Issue, NotFound
@@ -178,13 +179,16 @@ class Rollback:
 
 
 def decide_rollback(
-    target: DeploymentState | None, earlier: SpecRegistered | None, command: Rollback
+    target: DeploymentState | None,
+    earlier: SpecRegistered | None,
+    command: Rollback,
+    machine_types: Collection[str],
 ) -> Decision[Submitted]:
     """Register the content of an earlier spec again, as a new spec, under the present name.
 
     earlier: the spec that the command names; None where the deployment never had it. Content equal to the
     present one registers nothing and answers the present spec. Raises NotFound for a deployment or a spec of
-    it that is not there.
+    it that is not there, BadRequest for a spec whose machine type is none of `machine_types` any more.
     """
     deployment = _existing(target, command.deployment_id)
     if earlier is None or earlier.spec_id != command.spec_id:
@@ -195,6 +199,13 @@ def decide_rollback(
     spec = earlier.spec.model_copy(update={"name": deployment.name})
     if spec == deployment.spec and deployment.spec_id:
         return Decision(Submitted(deployment.deployment_id, deployment.spec_id))
+    machine_type = spec.resources.machine_type
+    if machine_type not in machine_types:
+        place = ("specId", "resources", "machineType")
+        message = "is not a machine type any more"
+        raise BadRequest(
+            f"The spec's machine type {message}", [Issue(place, message, machine_type, list(machine_types))]
+        )
     registered = SpecRegistered(
         spec_id=command.new_spec_id,
         run_id=run_id(make_template(spec)),

@@ -1,7 +1,7 @@
 """The bodies that clients send: read strictly, all mistakes at once. Pure."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
@@ -60,15 +60,15 @@ class Submission:
     deployment_id: str | None
 
 
-def parse_submit(body: bytes) -> Submission:
+def parse_submit(body: bytes, machine_types: Collection[str]) -> Submission:
     """Raises ParseFailed, or BadRequest with an issue for every mistake, in the spec and around it."""
-    parsed, spec = _with_spec(SubmitBody, parse_json(body))
+    parsed, spec = _with_spec(SubmitBody, parse_json(body), machine_types)
     return Submission(spec, parsed.project_id, parsed.deployment_id)
 
 
-def parse_submit_command(data: object) -> Submission:
+def parse_submit_command(data: object, machine_types: Collection[str]) -> Submission:
     """As `parse_submit`."""
-    parsed, spec = _with_spec(SubmitCommandBody, data)
+    parsed, spec = _with_spec(SubmitCommandBody, data, machine_types)
     return Submission(spec, "", parsed.deployment_id)
 
 
@@ -116,7 +116,9 @@ def _parsed(shape: type[B], raw: object) -> B:
         raise refused(list(issues_of(shape, error)), "the body") from error
 
 
-def _with_spec(shape: type[SubmitBody] | type[SubmitCommandBody], raw: object) -> tuple[Any, Spec]:
+def _with_spec(
+    shape: type[SubmitBody] | type[SubmitCommandBody], raw: object, machine_types: Collection[str]
+) -> tuple[Any, Spec]:
     issues: list[Issue] = []
     parsed = spec = None
     try:
@@ -125,7 +127,7 @@ def _with_spec(shape: type[SubmitBody] | type[SubmitCommandBody], raw: object) -
         issues += issues_of(shape, error)
     if isinstance(raw, dict) and "config" in raw:
         try:
-            spec = parse_spec(raw["config"])
+            spec = parse_spec(raw["config"], machine_types)
         except BadRequest as error:
             issues += (Issue(("config", *i.path), i.message, i.value, i.allowed) for i in error.issues)
     if issues or spec is None:

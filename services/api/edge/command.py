@@ -1,6 +1,6 @@
 """A command of another system: what its message says, read once and completely. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -56,8 +56,11 @@ class Command:
         return CommandKey(named.source or "", named.id or "") if known else None
 
 
-def read_command(delivered: Delivered) -> Command:
-    """Of a message of the stream of commands. It never fails, so that whoever sent it can be answered."""
+def read_command(delivered: Delivered, machine_types: Collection[str]) -> Command:
+    """Of a message of the stream of commands. It never fails, so that whoever sent it can be answered.
+
+    machine_types: the names of those that there are.
+    """
     # commands.<project_id>.deployment.submit, or .delete
     _, project_id, _, verb = delivered.subject.split(".")
     headers = {name.lower(): value for name, value in delivered.headers.items()}
@@ -69,7 +72,7 @@ def read_command(delivered: Delivered) -> Command:
         else:
             event = parse_cloud_event(headers, delivered.body)
             named, about = Named(event.id, event.source, is_known=True), _about(event.data)
-            content = _content(event, project_id, verb)
+            content = _content(event, project_id, verb, machine_types)
     except Malformed as error:
         named, content = error.named, error
     except Exception as error:  # noqa: BLE001 - a fault of ours is met where a failed command is answered
@@ -86,14 +89,16 @@ def read_command(delivered: Delivered) -> Command:
     )
 
 
-def _content(event: CloudEvent, project_id: str, verb: str) -> bodies.Submission | bodies.DeleteCommandBody:
+def _content(
+    event: CloudEvent, project_id: str, verb: str, machine_types: Collection[str]
+) -> bodies.Submission | bodies.DeleteCommandBody:
     """Raises Refused."""
     contradiction: Refused | None = misnamed(event, verb)
     if contradiction is not None:
         raise contradiction
     check_project_id(project_id)
     if verb == "submit":
-        submission = bodies.parse_submit_command(event.data)
+        submission = bodies.parse_submit_command(event.data, machine_types)
         if submission.deployment_id is not None:
             check_deployment_id(submission.deployment_id)
         return submission

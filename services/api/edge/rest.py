@@ -8,10 +8,21 @@ from starlette.middleware import Middleware
 from services.api.edge import refusals
 from services.api.edge.boundary import Boundary
 from services.api.edge.openapi import make_openapi
-from services.api.edge.routes import deployments, events, health, history, log, projects, session
+from services.api.edge.routes import (
+    deployments,
+    events,
+    health,
+    history,
+    log,
+    machine_types,
+    projects,
+    session,
+)
 from services.api.edge.routes.context import Api
 
-ROUTERS = tuple(module.router for module in (deployments, history, projects, session, events, log, health))
+ROUTERS = tuple(
+    module.router for module in (deployments, history, projects, machine_types, session, events, log, health)
+)
 
 
 def make_rest(api: Api, *, api_key: str) -> FastAPI:

@@ -15,7 +15,7 @@ from libs.common.events.deployment import SpecRegistered
 from libs.common.events.envelope import Cause, Draft
 from libs.common.ids import new_id
 from libs.common.log.jetstream import JetStreamLog
-from libs.common.spec.parse import parse_spec
+from libs.common.machine_types.reading import bundled
 from services.api.commands.carry_out import Commands
 from services.api.commands.decision import deployment_aggregate
 from services.api.commands.outcomes import CommandKey, Outcomes
@@ -23,6 +23,7 @@ from services.api.edge.answers import Message
 from services.api.edge.command import read_command
 from services.api.edge.command_handler import CommandHandler
 from tests.support.rest import a_config
+from tests.support.specs import parse_spec
 
 CAUSE = Cause("key:default", "c")
 
@@ -50,7 +51,7 @@ class Counted:
         self.log = JetStreamLog(self.client, source="specstream/api")
         entries = JetStreamEntries(self.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT)
         self.outcomes = Outcomes(entries, utc_now)
-        self.commands = Commands.over(self.log, AtOnce())
+        self.commands = Commands.over(self.log, AtOnce(), bundled())
         self.handler = CommandHandler(self.log, self.commands, self.outcomes, self._publish, utc_now)
 
     async def _publish(self, message: Message) -> None:
@@ -62,7 +63,9 @@ class Counted:
         headers = {"ce-id": command_id, "ce-source": "/ci", "ce-type": "x", "ce-specversion": "1.0"}
         before = dict(self.client.stats)
         subject, body = "commands.default.deployment.submit", json.dumps(data).encode()
-        await self.handler.on_command(read_command(Delivered(self.sent, utc_now(), subject, headers, body)))
+        await self.handler.on_command(
+            read_command(Delivered(self.sent, utc_now(), subject, headers, body), bundled())
+        )
         after = self.client.stats
         return after["out_msgs"] - before["out_msgs"], (after["in_bytes"] - before["in_bytes"]) // 1024
 

@@ -10,10 +10,10 @@ import httpx
 import pytest
 import yaml
 
-from libs.common.spec.parse import parse_spec
 from tests.support.free_ports import free_port
 from tests.support.plain_http import plain_client
 from tests.support.polling import PATIENCE_S, eventually
+from tests.support.specs import parse_spec
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 

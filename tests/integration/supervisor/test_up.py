@@ -115,6 +115,17 @@ async def test_wrong_settings_are_all_named(make_platform):
     platform.environment |= {"SPECSTREAM_GRACE_SECONDS": "5", "SPECSTREAM_LOG_LEVEL": "INFO"}
 
 
+async def test_a_list_of_machine_types_that_cannot_be_used_stops_the_start(make_platform, tmp_path):
+    types = tmp_path / "types.yaml"
+    types.write_text("- name: small\n  cpus: none\n  memoryGib: 1\n")
+    platform = make_platform(SPECSTREAM_MACHINE_TYPES=str(types))
+    platform.start()
+    assert await platform.wait() != 0
+    assert f"SPECSTREAM_MACHINE_TYPES: {types} cannot be used" in platform.output
+    assert "line 2: cpus: must be a number" in platform.output
+    assert not platform.left()
+
+
 async def test_ports_and_secrets_outlive_a_restart(lasting_platform):
     before = lasting_platform.ports(), (lasting_platform.home / "api-key").read_text()
     await lasting_platform.stop()

@@ -10,6 +10,7 @@ from libs.common.bus.entries import MemoryEntries
 from libs.common.bus.publish import CannotStore
 from libs.common.clock import utc_now
 from libs.common.log.memory import MemoryLog
+from libs.common.machine_types.reading import bundled
 from services.api.commands.carry_out import Commands
 from services.api.commands.outcomes import Outcomes, State
 from services.api.edge.answers import Message
@@ -68,7 +69,7 @@ class Stage:
     state: State | None = None
 
     def __post_init__(self) -> None:
-        self.commands = Commands.over(self.log, AtOnce())
+        self.commands = Commands.over(self.log, AtOnce(), bundled())
         self.outcomes = Outcomes(self.entries, utc_now)
         self.handler = CommandHandler(self.log, self.commands, self.outcomes, self._publish, utc_now)
 
@@ -96,7 +97,7 @@ class Stage:
         body = data if isinstance(data, bytes) else json.dumps(data).encode()
         place = again or self.sent, NOW, f"commands.default.deployment.{verb}"
         delivered = Delivered(*place, headers, body, deliveries or (2 if again else 1))
-        self.state = await self.handler.on_command(read_command(delivered))
+        self.state = await self.handler.on_command(read_command(delivered, bundled()))
         return self.told[-1][1] if self.told else {}
 
     async def replicas(self) -> list[int]:

@@ -1,13 +1,18 @@
 """Bodies are read strictly, and all mistakes are told at once."""
 
 import json
+from functools import partial
 
 import pytest
 
 from libs.common.errors import BadRequest, ParseFailed
 from libs.common.events.deployment import GitHeaders
-from services.api.edge.bodies import git_headers, parse_project, parse_rollback, parse_submit
+from libs.common.machine_types.reading import bundled
+from services.api.edge import bodies
+from services.api.edge.bodies import git_headers, parse_project, parse_rollback
 from tests.support.rest import a_config
+
+parse_submit = partial(bodies.parse_submit, machine_types=bundled())
 
 
 def paths(error: pytest.ExceptionInfo[BadRequest]) -> list[tuple]:

@@ -10,10 +10,10 @@ from libs.common.bus.entries import MemoryEntries
 from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import Cause
 from libs.common.log.memory import MemoryLog
-from libs.common.spec.parse import parse_spec
 from services.api.commands.outcomes import Begun, CommandKey, State
 from services.api.edge.command_handler import MOST_ATTEMPTS, MOST_DELIVERIES
 from tests.support.rest import a_config
+from tests.support.specs import parse_spec
 from tests.unit.api.command_stage import NOW, CutLog, Stage, SteppingClock, a_submission
 
 

@@ -205,13 +205,20 @@ def registered(spec_id: str, **spec) -> SpecRegistered:
 def test_a_rollback_registers_the_old_content_under_the_present_name():
     earlier = registered("s0", name="old name", replicas=4)
     again = new_spec(a_spec(replicas=4), git=GitHeaders(sha="s0"), rolled_back_from="s0")
-    decision = decide_rollback(deployment(), earlier, Rollback(MINE, "s0", "s2"))
+    decision = decide_rollback(deployment(), earlier, Rollback(MINE, "s0", "s2"), ["C4"])
     assert decision == Decision(Submitted(MINE, "s2"), (of_deployment(again),))
 
 
 def test_a_rollback_to_the_present_content_registers_nothing():
-    decision = decide_rollback(deployment(), registered("s1"), Rollback(MINE, "s1", "s2"))
+    decision = decide_rollback(deployment(), registered("s1"), Rollback(MINE, "s1", "s2"), [])
     assert (decision.drafts, decision.answer.spec_id) == ((), "s1")
+
+
+def test_a_rollback_to_a_machine_type_that_is_gone_is_refused():
+    with pytest.raises(BadRequest) as error:
+        decide_rollback(deployment(), registered("s0", replicas=4), Rollback(MINE, "s0", "s2"), ["small"])
+    (issue,) = error.value.issues
+    assert (issue.path[-1], issue.value, issue.allowed) == ("machineType", "C4", ["small"])
 
 
 @pytest.mark.parametrize(
@@ -225,4 +232,4 @@ def test_a_rollback_to_the_present_content_registers_nothing():
 )
 def test_a_rollback_is_refused(target, earlier):
     with pytest.raises(NotFound):
-        decide_rollback(target, earlier, Rollback(MINE, "elsewhere", "s2"))
+        decide_rollback(target, earlier, Rollback(MINE, "elsewhere", "s2"), ["C4"])

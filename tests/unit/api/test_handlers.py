@@ -14,6 +14,7 @@ from libs.common.bus.broker import make_broker
 from libs.common.bus.heartbeat import Heartbeat, HeartbeatPublisher
 from libs.common.bus.settings import ServiceSettings
 from libs.common.clock import utc_now
+from libs.common.machine_types.reading import bundled
 from services.api.edge.answers import Done
 from services.api.edge.command_handler import CommandHandler
 from services.api.handlers import make_publish, subscribe
@@ -57,7 +58,7 @@ async def edge(told) -> AsyncIterator[Edge]:
     edge = Edge(broker)
     log, commands, outcomes = edge.stage.log, edge.stage.commands, edge.stage.outcomes
     handler = CommandHandler(log, commands, outcomes, make_publish(broker), utc_now)
-    subscribe(broker, handler.on_command, edge.beats.append, service="api")
+    subscribe(broker, handler.on_command, edge.beats.append, service="api", machine_types=bundled())
 
     @broker.subscriber("commands.*.*", stream=JStream(subjects.COMMANDS_STREAM, declare=False))
     async def on_answer(message: NatsMessage) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from libs.common.errors import BadRequest, Issue
-from libs.common.spec.parse import parse_spec
+from tests.support.specs import parse_spec
 
 VALID: dict[str, Any] = {
     "name": "demo",

@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from libs.common.errors import BadRequest
 from libs.common.spec.integrations import Input
-from libs.common.spec.parse import parse_spec
 from libs.common.spec.schema import spec_json_schema
+from tests.support.specs import parse_spec
 from tests.support.strategies import sent_specs
 
 FIELDS = sorted({name for part in spec_json_schema()["$defs"].values() for name in part["properties"]})

@@ -2,7 +2,7 @@
 
 import pytest
 
-from libs.common.spec.parse import parse_spec
+from tests.support.specs import parse_spec
 from tests.unit.spec.mistakes import READY, changed, dotted, issues
 
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 
 from libs.common.spec.diff import diff
-from libs.common.spec.parse import parse_spec
+from tests.support.specs import parse_spec
 from tests.support.strategies import specs
 from tests.unit.spec.mistakes import READY, REMOVED, VALID, changed
 

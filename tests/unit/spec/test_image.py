@@ -3,7 +3,7 @@
 import pytest
 
 from libs.common.spec.model import Spec
-from libs.common.spec.parse import parse_spec
+from tests.support.specs import parse_spec
 from tests.unit.spec.mistakes import VALID, changed, dotted, issues
 
 SHA256 = "sha256:" + "f" * 64

@@ -4,8 +4,8 @@ import pytest
 
 from libs.common.events.catalogue import encode
 from libs.common.events.deployment import GitHeaders, SpecRegistered
-from libs.common.spec.parse import parse_spec
 from libs.common.spec.rules import MAX_ARGUMENTS_BYTES, MAX_SPEC_BYTES
+from tests.support.specs import parse_spec
 from tests.unit.spec.mistakes import VALID, changed, dotted, issues
 
 LONGEST = "x" * 131_071

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from libs.common.spec.parse import parse_spec
 from libs.common.spec.schema import spec_json_schema
+from tests.support.specs import parse_spec
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = (ROOT / "docs" / "reference" / "spec.md").read_text()

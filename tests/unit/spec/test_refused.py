@@ -3,8 +3,8 @@
 import pytest
 
 from libs.common.errors import BadRequest
-from libs.common.machine_types import MACHINE_TYPES
-from libs.common.spec.parse import parse_spec
+from libs.common.machine_types.reading import bundled
+from tests.support.specs import parse_spec
 from tests.unit.spec.mistakes import READY, REMOVED, changed, dotted, issues
 
 NO_CONTROL = "text without NUL or control characters"
@@ -142,7 +142,7 @@ def test_a_mistake_is_refused_where_it_is(path, value, message):
     ("path", "value", "shown", "allowed"),
     [
         pytest.param("resources.replicas", 1001, 1001, "a whole number from 0 to 1000", id="a range"),
-        pytest.param("resources.machineType", "H1", "H1", list(MACHINE_TYPES), id="the machine types"),
+        pytest.param("resources.machineType", "H1", "H1", list(bundled()), id="the machine types"),
         pytest.param(
             "apiVersion", "v2", "v2", ["v0alpha0", "v0alpha1", "v1", "latest"], id="the known versions"
         ),

@@ -7,8 +7,8 @@ import pytest
 from pydantic import BaseModel
 
 from libs.common.spec import model, schema
-from libs.common.spec.parse import parse_spec
 from libs.common.spec.unsupported import unsupported
+from tests.support.specs import parse_spec
 from tests.unit.spec.mistakes import VALID
 
 OTHER_SPELLING = ("healthchecks",)

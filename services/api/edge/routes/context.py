@@ -18,6 +18,7 @@ from libs.common.cluster.port import Cluster
 from libs.common.errors import BadRequest, Issue
 from libs.common.events.envelope import Cause
 from libs.common.log.port import Archive, EventLog
+from libs.common.machine_types.catalogue import MachineTypes
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.health.log_watch import LogCondition
@@ -48,6 +49,7 @@ class Api:
     exported_head: FilePath
     engine: AsyncEngine
     cluster: Cluster
+    machine_types: MachineTypes
     commands: Commands
     queries: Queries
     projector: Projector

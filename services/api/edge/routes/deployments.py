@@ -40,7 +40,7 @@ async def submit_deployment(request: Request, api: ApiContext) -> SubmittedAnswe
 
     An identical spec registers nothing. `deploymentId` wins over the name, and may rename.
     """
-    body = bodies.parse_submit(await request.body())
+    body = bodies.parse_submit(await request.body(), api.machine_types)
     check_project_id(body.project_id)
     if body.deployment_id is not None:
         check_deployment_id(body.deployment_id)

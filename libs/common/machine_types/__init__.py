@@ -1,0 +1,1 @@
+"""Machine types: named bundles of CPU, memory and GPUs, and where on a cluster they are found."""

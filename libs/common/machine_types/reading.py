@@ -1,0 +1,53 @@
+"""The machine types of this platform: the operator's file, or the bundled list."""
+
+from functools import cache
+from pathlib import Path
+
+import yaml
+
+from libs.common import strict_yaml
+from libs.common.errors import Permanent
+from libs.common.machine_types.catalogue import MachineTypes, catalogue
+
+VARIABLE = "SPECSTREAM_MACHINE_TYPES"
+
+BUNDLED = Path(__file__).with_name("bundled.yaml")
+
+
+class BadMachineTypes(Permanent):
+    """The file cannot be used; the message names the variable and, line by line, all that is wrong."""
+
+
+def machine_types(path: Path | None) -> MachineTypes:
+    """Those of the file at `path`; the bundled ones without one. Raises BadMachineTypes."""
+    return bundled() if path is None else _read(path.expanduser())
+
+
+@cache
+def bundled() -> MachineTypes:
+    return _read(BUNDLED)
+
+
+def _read(path: Path) -> MachineTypes:
+    try:
+        content, node = strict_yaml.read(path.read_text(encoding="utf-8-sig"), path.name)
+    except OSError as error:
+        raise BadMachineTypes(f"{VARIABLE}: cannot read {path}: {error.strerror}") from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise BadMachineTypes(f"{VARIABLE}: {path} is not YAML: {error}") from error
+    found, issues = catalogue(content)
+    if issues:
+        lines = [f"{VARIABLE}: {path} cannot be used:"]
+        for issue in issues:
+            # The number of an entry tells nobody what its line tells.
+            place = ".".join(str(step) for step in issue.path[1:])
+            given = "" if issue.value is None else f", not {issue.value!r}"
+            allowed = f" ({_in_words(issue.allowed)}{given})" if issue.allowed else ""
+            line = strict_yaml.line_of(node, issue.path)
+            lines.append(f"  line {line}: {place + ': ' if place else ''}{issue.message}{allowed}")
+        raise BadMachineTypes("\n".join(lines))
+    return found
+
+
+def _in_words(allowed: object) -> str:
+    return ", ".join(map(str, allowed)) if isinstance(allowed, list) else str(allowed)
