@@ -78,7 +78,7 @@ def decide_hpa(
             combined.scaling_active,
             Condition(ConditionType.SCALING_LIMITED, limited.is_limited, limited.reason),
         ),
-        replace(memory, recommendations=stabilised.kept),
+        HpaMemory(stabilised.kept, memory.changes, memory.kept_s),
         Reasoning(outcomes, combined, stabilised, limited),
     )
     return _remembered(decision, policy, before=current, now=now)
@@ -163,7 +163,9 @@ def _remembered(decision: HpaDecision, policy: HpaPolicy, *, before: int, now: f
     changes = remember_change(
         memory.changes, before=before, after=decision.replicas, behavior=policy.behavior, now=now
     )
-    return replace(decision, memory=replace(memory, changes=changes))
+    if changes == memory.changes:
+        return decision
+    return replace(decision, memory=HpaMemory(memory.recommendations, changes, memory.kept_s))
 
 
 def _able(reason: Reason) -> Condition:

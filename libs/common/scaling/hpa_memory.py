@@ -21,11 +21,13 @@ class HpaMemory:
     def begun(self, current: int, *, window_s: float, now: float) -> "HpaMemory":
         """As a decision that looks back `window_s` has to see it."""
         recommendations = self.recommendations
+        if recommendations is not None and self.kept_s == window_s:
+            return self
         if recommendations is None:
             recommendations = (Recommendation(current, now),)
         elif self.kept_s is not None and self.kept_s < window_s:
             recommendations = (Recommendation(current, now - self.kept_s), *recommendations)
-        return replace(self, recommendations=recommendations, kept_s=window_s)
+        return HpaMemory(recommendations, self.changes, window_s)
 
     def with_recommended(self, replicas: int, *, now: float) -> "HpaMemory":
         """The number counts as recommended until now: nothing was measured, or nobody decided for a

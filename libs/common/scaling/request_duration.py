@@ -66,7 +66,7 @@ def propose_duration(
     lowest = current if proposal.ratio > 1.0 else 0
     highest = proposal.replicas if is_whole and proposal.ratio > 1.0 else current
     replicas = max(min(proposal.replicas, highest), lowest)
-    return replace(proposal, replicas=replicas, is_held=proposal.is_held or replicas != proposal.replicas)
+    return proposal if replicas == proposal.replicas else replace(proposal, replicas=replicas, is_held=True)
 
 
 def ready_for_s(ready_since: Sequence[float], replicas: int, *, now: float) -> float:
