@@ -95,8 +95,9 @@ def decide_concurrency(
     memory: ConcurrencyMemory,
     now: float,
 ) -> ConcurrencyDecision:
-    """stable, panic: the averages over the two windows; None is no data. ready: None is not known."""
-    if stable is None or panic is None or ready is None:
+    """stable, panic: the averages over the two windows; None is no data, and what is no number is none
+    either. ready: None is not known."""
+    if stable is None or panic is None or ready is None or not math.isfinite(stable + panic):
         return ConcurrencyDecision(None, memory)
     counted = max(1, ready)
     wanted_by_panic = math.ceil(panic / policy.target)

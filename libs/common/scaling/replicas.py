@@ -43,14 +43,18 @@ class Replica:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """One measurement of one resource of one replica."""
+    """One measurement of one resource of one replica. Raises ValueError for less than nothing."""
 
     milli: int
-    """In thousandths: 250 is a quarter of a core. At least 0."""
+    """In thousandths: 250 is a quarter of a core."""
     age_s: float = 0.0
     """How long ago the window of the measurement ended."""
     window_s: float = 60.0
     """How long a stretch the measurement averages."""
+
+    def __post_init__(self) -> None:
+        if self.milli < 0:
+            raise ValueError(f"milli is {self.milli}: it must be at least 0")
 
 
 @dataclass(frozen=True, slots=True)

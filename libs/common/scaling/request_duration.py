@@ -28,7 +28,8 @@ REQUEST_WINDOW_S = 300.0
 
 @dataclass(frozen=True, slots=True)
 class RequestDuration:
-    """What was measured over the last window, of all replicas together."""
+    """What was measured over the last window, of all replicas together. Raises ValueError for less than
+    nothing."""
 
     sum_us: int
     """Microseconds from a request's first byte to its answer's last, added up over the answered
@@ -36,6 +37,10 @@ class RequestDuration:
     answered: int
     measured_s: float = REQUEST_WINDOW_S
     """How long there has been measuring without a gap; longer than the window is the same as the window."""
+
+    def __post_init__(self) -> None:
+        if self.sum_us < 0 or self.answered < 0:
+            raise ValueError(f"{self.sum_us} us of {self.answered} requests: neither may be below 0")
 
     @property
     def average_us(self) -> int:

@@ -97,7 +97,15 @@ def test_published_cases(policy, averages, ready, memory, replicas):
 
 
 @pytest.mark.parametrize(
-    ("stable", "panic", "ready"), [(None, 5, 1), (5, None, 1), (None, None, 1), (1000, 888, None)]
+    ("stable", "panic", "ready"),
+    [
+        (None, 5, 1),
+        (5, None, 1),
+        (None, None, 1),
+        (1000, 888, None),
+        (float("nan"), 5, 1),
+        (5, float("inf"), 1),
+    ],
 )
 def test_nothing_known_is_nothing_decided(stable, panic, ready):
     decision = decided(published(10, 100), stable, panic, ready=ready, memory=PANICKING)

@@ -19,7 +19,7 @@ from libs.common.scaling.limiting import (
     limit,
     limit_without_behavior,
 )
-from libs.common.scaling.replicas import Bounds
+from libs.common.scaling.replicas import Bounds, Sample
 
 NOW = 1_000_000.0
 
@@ -264,6 +264,7 @@ def test_the_rate_that_cuts_is_told():
         (lambda: scale_down_rules(window_s=-1), "window_s is -1: it must be 0 to 3600"),
         (lambda: scale_up_rules(rates=()), "rates is empty: at least 1 is needed"),
         (lambda: scale_up_rules(tolerance=-0.1), "tolerance is -0.1: it must be at least 0"),
+        (lambda: Sample(-1), "milli is -1: it must be at least 0"),
         (lambda: Bounds(3, 2), "bounds 3 to 2: 0 <= minimum <= maximum must hold"),
         (lambda: Bounds(-1, 2), "bounds -1 to 2: 0 <= minimum <= maximum must hold"),
     ],

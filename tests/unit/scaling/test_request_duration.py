@@ -63,3 +63,9 @@ def test_a_duration_is_an_average_in_whole_microseconds():
 def test_for_how_long_so_many_have_been_ready():
     since = [NOW - 10, NOW - 500, NOW - 100]
     assert [ready_for_s(since, count, now=NOW) for count in (1, 2, 3, 4)] == [500, 100, 10, 0]
+
+
+@pytest.mark.parametrize(("sum_us", "answered"), [(-1, 3), (3, -1)])
+def test_less_than_nothing_is_refused(sum_us, answered):
+    with pytest.raises(ValueError, match=f"{sum_us} us of {answered} requests: neither may be below 0"):
+        RequestDuration(sum_us, answered)
