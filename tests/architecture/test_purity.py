@@ -107,6 +107,10 @@ def test_what_decides_says_that_it_is_pure():
     assert found_in(python_files("libs", "services"), rules_unsaid) == {}
 
 
+def test_the_rules_of_scaling_are_pure_all_together():
+    assert set(python_files("libs/common/scaling")) <= set(RULES)
+
+
 def test_a_rule_is_made_of_nothing_that_acts():
     assert found_in(RULES, acting_imports) == {}
 
