@@ -79,8 +79,9 @@ def make_attacked(user: int) -> Attacked:
     (outside / "beside").write_text("for everybody")
     shim_python = an_executable(
         outside / "python",
-        f"chown -R {user} {shlex.quote(str(home))}",
-        f'exec {shlex.join([*as_user(user), python])} "$@"',
+        f"pipe={shlex.quote(str(outside))}/pipe.$$; mkfifo $pipe; exec 3<&0",
+        f'while read -r each <&3; do chown -R {user} {shlex.quote(str(home))}; echo "$each"; done >$pipe &',
+        f'exec {shlex.join([*as_user(user), python])} "$@" <$pipe',
     )
     environment = {"SPECSTREAM_API_KEY": "secret", "PATH": os.environ["PATH"]}
     service = subprocess.Popen([*as_user(user), "sleep", "1000"], env=environment)

@@ -7,9 +7,11 @@ import sys
 import pytest
 
 from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.local.shim.main import PRESENT
 from libs.common.cluster.port import ReplicaPhase
 from tests.support.clusters import DEPLOYMENT, all_run, run_of, template, workload
 from tests.support.crashing_apply import Point
+from tests.support.executables import an_executable
 from tests.support.polling import eventually
 from tests.support.processes import (
     is_alive,
@@ -123,7 +125,7 @@ async def test_with_everything_dead_as_after_a_reboot_the_same_replicas_are_star
     assert len({await main_pid(replica.replica_id) for replica in again}) == 2
 
 
-async def test_a_dead_replica_without_a_shim_is_shown_as_ended(local_world):
+async def test_a_dead_replica_without_a_shim_is_shown_as_ended(local_world, tmp_path):
     (replica,) = await started(local_world)
     # By their pids: a process that is just ending has neither arguments nor environment any more, and still
     # holds its files, the replica's lock among them.
@@ -132,7 +134,10 @@ async def test_a_dead_replica_without_a_shim_is_shown_as_ended(local_world):
     for each in (shim, pid):
         kill(each)
         await eventually(lambda each=each: not is_alive(each), because="it is killed")
-    looking = LocalCluster(local_world.root, python="/bin/true")
+    idle = an_executable(
+        tmp_path / "idle", "exec 3<&0", f"while read -r _ <&3; do echo {PRESENT}; done &", "exit 0"
+    )
+    looking = LocalCluster(local_world.root, python=idle)
     (shown,) = (await looking.observe())[DEPLOYMENT].replicas
     assert shown.phase is ReplicaPhase.EXITED
     assert shown.last_exit.message == "ended; exit status unknown"

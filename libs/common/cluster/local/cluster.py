@@ -8,7 +8,7 @@ import asyncio
 import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
 
@@ -21,7 +21,7 @@ from libs.common.cluster.fencing import Fence, position
 from libs.common.cluster.local import lines
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.journal import Journal
-from libs.common.cluster.local.launch import launch
+from libs.common.cluster.local.launch import Starter
 from libs.common.cluster.local.observation import ONE_DEPLOYMENTS, Observed, Observer
 from libs.common.cluster.local.record import Record, load_record
 from libs.common.cluster.local.shim import files, proc
@@ -38,7 +38,6 @@ from libs.common.ids import new_id
 logger = structlog.get_logger()
 
 _OBSERVED_AT_ONCE = 200
-_LAUNCHES_AT_ONCE = 4
 _LAUNCH_AGAIN_AFTER_S = 2.0
 """A shim that ends as soon as it is started is not started faster than this by one process."""
 _LINES_AT_ONCE = 500
@@ -64,7 +63,7 @@ class LocalCluster:
         self._home = Home(root)
         self._grace_s = grace_seconds
         self._clock = clock
-        self._python = python
+        self._starter = Starter(python)
         self._path = f"{Path(python).parent}:{os.environ.get('PATH', os.defpath)}"
         self._journal = Journal(self._home.journal)
         self._observer = Observer(self._home, clock)
@@ -243,19 +242,16 @@ class LocalCluster:
 
         of_many: of several deployments, so that the trouble of one is told and keeps nobody else waiting.
         """
-        slots = asyncio.Semaphore(_LAUNCHES_AT_ONCE)
-
-        async def attend(directory: Path) -> None:
-            if not files.wake(str(directory)):
-                async with slots:
-                    await asyncio.to_thread(launch, self._python, directory)
-
-        async def attend_of_many(directory: Path) -> None:
-            with _logged_for(directory.parent.name):
-                await attend(directory)
-
-        do = attend_of_many if of_many else attend
-        await asyncio.gather(*(do(directory) for directory in directories))
+        failed: list[Exception] = []
+        for directory in directories:
+            try:
+                with _logged_for(directory.parent.name) if of_many else nullcontext():
+                    if not files.wake(str(directory)):
+                        await asyncio.to_thread(self._starter.launch, directory)
+            except (OSError, ClusterUnavailable) as error:
+                failed.append(error)
+        if failed:
+            raise failed[0]
 
     def _may_launch(self, directory: Path) -> bool:
         now = self._clock().timestamp()

@@ -1,6 +1,7 @@
 """Deleting what replicas left: their temporary files, and the oldest of those that are remembered."""
 
 import os
+import shutil
 from contextlib import suppress
 
 KEEP_GONE = 10
@@ -16,8 +17,6 @@ def forget_oldest(gone: str) -> None:
 
 def delete(path: str) -> None:
     """All of a directory, as far as that is possible; what a replica has made in it ends no shim."""
-    import shutil  # noqa: PLC0415 - needed once, when its memory no longer matters
-
     try:
         shutil.rmtree(path, ignore_errors=True)  # another shim may be at it
     except RecursionError:

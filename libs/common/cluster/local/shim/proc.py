@@ -15,12 +15,23 @@ ID_VARIABLE = "SPECSTREAM_REPLICA_ID"
 
 def start_ticks(pid: int) -> int | None:
     """When the process started, in clock ticks since boot; None when it is not there or has ended."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in (b"Z", b"X") else int(fields[19])
+
+
+def used_while_waiting(pid: int) -> int | None:
+    """Clock ticks that it has used of a processor, if it waits for something but a disk; else None."""
+    fields = _stat(pid)
+    return None if fields is None or fields[0] in (b"R", b"D") else int(fields[11]) + int(fields[12])
+
+
+def _stat(pid: int) -> list[bytes] | None:
+    """What the kernel says of it, from its state on; None when it is not there."""
     try:
         with open(f"/proc/{pid}/stat", "rb") as file:
-            fields = file.read().rpartition(b")")[2].split()
+            return file.read().rpartition(b")")[2].split()
     except (FileNotFoundError, ProcessLookupError):
         return None
-    return None if fields[0] in (b"Z", b"X") else int(fields[19])
 
 
 def carried_id(pid: int) -> str | None:
@@ -74,14 +85,15 @@ def carriers(replica_ids: Collection[str]) -> list[int]:
     return [pid for pid in pids() if belongs(pid, replica_ids) and start_ticks(pid) is not None]
 
 
-def children() -> list[int]:
-    """The children of this process: with a subreaper, also what its dead descendants left behind."""
+def children() -> list[int] | None:
+    """The children of this process: with a subreaper, also what its dead descendants left behind. None where
+    the kernel does not say it (without CONFIG_PROC_CHILDREN)."""
     own = os.getpid()
     try:
         with open(f"/proc/{own}/task/{own}/children", "rb") as file:
             return [int(pid) for pid in file.read().split()]
-    except FileNotFoundError:  # a kernel without CONFIG_PROC_CHILDREN
-        return []
+    except FileNotFoundError:
+        return None
 
 
 def holders(path: str) -> list[int]:

@@ -182,16 +182,27 @@ def _limit() -> None:
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
 
 
-def sweep(replica_id: str) -> None:
-    """Kill whatever the replica's process has left behind, and return when nothing is left."""
+def sweep(replica_id: str, *, is_family_known: bool) -> None:
+    """Kill whatever the replica's process has left behind, and return when nothing is left.
+
+    is_family_known: all that the replica ever started descends from this process, and so becomes its child as
+    soon as it is an orphan. Nobody else of the machine is looked at then.
+    """
     pause_s = 0.0
-    while left := {*proc.children(), *proc.carriers([replica_id])} - {os.getpid()}:
+    while left := _left(replica_id, is_family_known=is_family_known):
         killed = [pid for pid in left if kill(pid)]
         if not killed:
             return
         reap()
         pause_s = SWEEP.next_s(pause_s)
         time.sleep(pause_s)
+
+
+def _left(replica_id: str, *, is_family_known: bool) -> set[int]:
+    children = proc.children()
+    if children is not None and is_family_known:
+        return set(children)
+    return {*(children or ()), *proc.carriers([replica_id])} - {os.getpid()}
 
 
 def kill(pid: int) -> bool:

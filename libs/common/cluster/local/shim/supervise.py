@@ -18,6 +18,7 @@ from libs.common.cluster.local.shim.confine import Confinement
 from libs.common.cluster.local.shim.gone import delete, forget_oldest
 from libs.common.cluster.local.shim.log_keeper import LogKeeper, Teller
 from libs.common.cluster.local.shim.state import State
+from libs.common.cluster.local.shim.turns import LONGEST_S, LOOK_S, Turn
 
 TYPE_CHECKING = False
 if TYPE_CHECKING:
@@ -51,6 +52,8 @@ class Shim:
         self._ports = ports.OwnPorts(self._root)
         self._control = os.open(f"{directory}/{files.CONTROL}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
         self._process: Process | None = None
+        self._is_family_known = self._state.attempt is None
+        """Whether every process that the replica ever had was started below this shim."""
 
     def run(self) -> None:
         """Until the replica is stopped for good."""
@@ -61,7 +64,7 @@ class Shim:
                 if wait_s > 0:
                     self._sleep(wait_s)
                 else:
-                    self._start()
+                    self._start_in_turn()
             elif self._process.has_ended():
                 self._note_end()
             elif self._is_condemned():
@@ -109,6 +112,26 @@ class Shim:
             process.reap()
             time.sleep(0.02)
         return lock
+
+    def _start_in_turn(self) -> None:
+        turn = Turn(self._deployment, self._record["order"])
+        try:
+            if not os.path.exists(f"{self._directory}/{files.STOP}"):
+                self._start()
+                self._let_settle()
+        finally:
+            turn.end()
+
+    def _let_settle(self) -> None:
+        """Until the process waits for something, and no longer than a turn lasts or nothing else is to do."""
+        until = time.monotonic() + LONGEST_S
+        used: int | None = None
+        while self._process is not None and time.monotonic() < until:
+            if select.select([self._control, self._process.fileno()], [], [], LOOK_S)[0]:
+                return
+            before, used = used, proc.used_while_waiting(self._process.pid)
+            if used is not None and used == before:
+                return
 
     def _start(self) -> None:
         state, now = self._state, time.time()
@@ -183,8 +206,12 @@ class Shim:
     def _note_end(self) -> None:
         status, signal = self._process.collect() if self._process else (None, None)
         self._process = None
-        process.sweep(self._record["replica_id"])
+        self._sweep()
         self._note_exit(status, signal)
+
+    def _sweep(self) -> None:
+        process.sweep(self._record["replica_id"], is_family_known=self._is_family_known)
+        self._is_family_known = True
 
     def _note_failure(self, message: str, status: int) -> None:
         self._state.message = message
@@ -247,7 +274,7 @@ class Shim:
         if self._process is not None:
             self._process.end(order.get("grace_s", self._record["grace_s"]))
             self._process.collect()
-        process.sweep(self._record["replica_id"])
+        self._sweep()
         self._keeper.note(has_ended=True)
         temporary.remove(self._temporary, self._cwd)
         try:
