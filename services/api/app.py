@@ -77,7 +77,9 @@ async def run(
             api = Api(
                 log=log,
                 archive=archive,
-                importer=Importer(home / "api" / "import", archive, lambda: open_archive(settings)),
+                importer=Importer(
+                    home / "api" / "import", archive, lambda: open_archive(settings), projector.offered
+                ),
                 exported_head=home / "api" / "exported-head.json",
                 engine=engine,
                 cluster=cluster,

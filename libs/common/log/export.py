@@ -243,6 +243,11 @@ def stored_events(file: Path) -> Iterator[Stored]:
                 yield _from_wire(content)
 
 
+def stored_of(line: bytes) -> Stored:
+    """The event that `event_line` wrote, also one that is corrupt or no event at all."""
+    return _stored(_json(line))
+
+
 def _to_wire(event: Stored) -> dict[str, Any]:
     content: dict[str, Any] = {
         "sequence": event.sequence,
@@ -258,6 +263,17 @@ def _to_wire(event: Stored) -> dict[str, Any]:
 
 def _from_wire(content: dict[str, Any]) -> Stored:
     """Raises KeyError, TypeError, ValueError or AttributeError for what is not an event."""
+    event = _stored(content)
+    text = "".join((*event.headers, *event.headers.values()))  # TypeError for a value that is none
+    if "\n" in text or "\r" in text:
+        raise ValueError("a header is not one line of text")
+    parse_subject(event.subject)
+    if event.time.tzinfo is None:
+        raise ValueError("the time has no time zone")
+    return event
+
+
+def _stored(content: dict[str, Any]) -> Stored:
     try:
         data = (
             content["data"].encode()
@@ -266,12 +282,5 @@ def _from_wire(content: dict[str, Any]) -> Stored:
         )
     except binascii.Error as error:
         raise ValueError(str(error)) from error
-    headers = content["headers"]
-    text = "".join((*headers, *headers.values()))  # TypeError for a value that is none
-    if "\n" in text or "\r" in text:
-        raise ValueError("a header is not one line of text")
-    parse_subject(content["subject"])
     time = datetime.fromisoformat(content["time"])
-    if time.tzinfo is None:
-        raise ValueError("the time has no time zone")
-    return Stored(int(content["sequence"]), time, content["subject"], headers, data)
+    return Stored(int(content["sequence"]), time, content["subject"], content["headers"], data)

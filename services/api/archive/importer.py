@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
@@ -15,6 +15,9 @@ from libs.common.errors import AppendConflict, Conflict, Temporary
 from libs.common.log.export import check, refuse_a_filled, store
 from libs.common.log.head import LogHead
 from libs.common.log.port import Archive
+from services.api.archive.own_process import SEVERAL
+from services.api.archive.preparation import prepare
+from services.api.readmodels.prepared import Offer, Prepared
 
 logger = structlog.get_logger()
 
@@ -22,6 +25,7 @@ AGAIN_AFTER_S = 0.5
 
 EVENTS = "events.ndjson"
 OUTCOME = "outcome.json"
+PREPARED = "read.db"
 
 
 class ImportState(StrEnum):
@@ -42,7 +46,8 @@ class Outcome:
 
 
 class Importer:
-    """One import at a time. folder: where the file is kept until all of it is in the log.
+    """One import at a time. folder: where the file is kept until all of it is in the log. offer: takes the
+    read models of a long one, which are made while it is stored.
 
     Whoever is killed in the middle, the import goes on from where the log ends: from the kept file when the
     api starts, or with the same file again when that is gone.
@@ -53,14 +58,17 @@ class Importer:
         folder: Path,
         archive: Archive,
         open_archive: Callable[[], AbstractAsyncContextManager[Archive]],
+        offer: Offer,
     ) -> None:
         self._folder = folder
+        self._offer = offer
         self._archive = archive
         self._open_archive = open_archive
         self._taking = asyncio.Lock()
         self._is_due = asyncio.Event()
         self._moved = asyncio.Condition()
         self._outcome = self._read()
+        (folder / PREPARED).unlink(missing_ok=True)
         if self._outcome.state is ImportState.STORING:
             self._is_due.set()
 
@@ -109,22 +117,50 @@ class Importer:
 
     async def _store(self) -> None:
         outcome = self._outcome
-        head = LogHead(outcome.events, outcome.events, outcome.digest)
+        try:
+            async with self._preparing(outcome.events):
+                await self._store_all(LogHead(outcome.events, outcome.events, outcome.digest))
+        except (FileNotFoundError, Conflict) as error:
+            await self._end(Outcome(ImportState.FAILED, outcome.events, outcome.digest, str(error)))
+            return
+        await self._end(Outcome(ImportState.DONE, outcome.events, outcome.digest))
+
+    async def _store_all(self, head: LogHead) -> None:
         while True:
             try:
                 async with self._open_archive() as archive:
                     with (self._folder / EVENTS).open("rb") as spool:
                         await store(archive, spool, head)
-            except (FileNotFoundError, Conflict) as error:
-                await self._end(Outcome(ImportState.FAILED, outcome.events, outcome.digest, str(error)))
                 return
             except (AppendConflict, Temporary) as error:
                 # Also where an attempt of a process that was killed comes into the log only now.
                 logger.warning("import has to wait", error=str(error), error_type=type(error).__name__)
                 await asyncio.sleep(AGAIN_AFTER_S)
-                continue
-            await self._end(Outcome(ImportState.DONE, outcome.events, outcome.digest))
+
+    @asynccontextmanager
+    async def _preparing(self, events: int) -> AsyncIterator[None]:
+        """Read models are made while the block runs, and given up where it fails."""
+        if events < SEVERAL:
+            yield
             return
+        made: asyncio.Future[Prepared | None] = asyncio.get_running_loop().create_future()
+        self._offer.make(made)
+        preparing = asyncio.create_task(self._prepare(made))
+        try:
+            yield
+            await preparing
+        finally:
+            preparing.cancel()
+            await asyncio.gather(preparing, return_exceptions=True)
+
+    async def _prepare(self, made: "asyncio.Future[Prepared | None]") -> None:
+        """Whatever happens, whoever waits for them hears it."""
+        prepared = None
+        try:
+            prepared = await prepare(self._folder / EVENTS, self._folder / PREPARED)
+        finally:
+            if not made.done():  # nobody waits any more
+                made.set_result(prepared)
 
     async def _end(self, outcome: Outcome) -> None:
         logger.info("import ended", state=outcome.state, events=outcome.events, reason=outcome.message)

@@ -1,29 +1,29 @@
-"""Verifying all there is: every event of the log, and that the read models are what a fresh replay gives."""
+"""Verifying all there is: every event of the log, and that the read models are what a fresh replay gives.
 
-from collections.abc import AsyncIterator
-from contextlib import closing
+A log of several thousand events is checked in a process of its own, a short one in threads of this process.
+"""
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
-from sqlalchemy import Engine
 from sqlalchemy.ext.asyncio import AsyncEngine
 
-from libs.common.events.envelope import Recorded
-from libs.common.log import wire
 from libs.common.log.batches import batches
+from libs.common.log.export import event_line
 from libs.common.log.head import LogHead
-from libs.common.log.ledger import Ledger
 from libs.common.log.port import Archive, Stored
-from libs.common.log.verify import Corrupt, Verification, Verified
-from services.api.readmodels.database import position_of, read_checkpoint, writer_beside
-from services.api.readmodels.replay import Replay
+from libs.common.log.verify import Corrupt, Verified
+from services.api.archive import work
+from services.api.archive.own_process import SEVERAL, OwnProcess, started
+from services.api.archive.verifier import Verifier
+from services.api.readmodels.database import path_of, read_checkpoint
 from services.api.readmodels.writer import in_thread
 
 AT_ONCE = 25
 """Events between two moments in which others are served."""
-
-
-_END = object()
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,55 +34,106 @@ class Reached:
     last: int
 
 
+class Elsewhere(Protocol):
+    """A `Verifier` that works somewhere else than in the event loop."""
+
+    async def take(self, events: Sequence[Stored]) -> Corrupt | None: ...
+
+    async def settle(self) -> Corrupt | int: ...
+
+    async def replay(self, events: Sequence[Stored]) -> None: ...
+
+    async def compare(self) -> Corrupt | Verified: ...
+
+
 async def verify_all(
     archive: Archive, engine: AsyncEngine, *, head: LogHead | None, folder: Path
 ) -> AsyncIterator[Reached | Verified | Corrupt]:
-    """How far it is, again and again, and at last what was found: each event is read once.
+    """How far it is, again and again, and at last what was found.
 
     engine: the read models. head: what the log is held to. folder: where what it needs lies meanwhile.
+    Raises ProcessEnded, OSError.
     """
     async with engine.connect() as connection:
         checkpoint = await read_checkpoint(connection)
     last = await archive.last_sequence()
-    with Ledger(folder) as ledger, Replay(folder) as replay:
-        verification = Verification(ledger, head)
-
-        def take(events: list[Stored]) -> Corrupt | None:
-            corrupt = verification.take(events)
-            if corrupt is None:
-                replay.take([_recorded(event) for event in events if event.sequence <= checkpoint])
-            return corrupt
-
+    opening = _in_a_process if last >= SEVERAL else _in_threads
+    async with opening(path_of(engine), checkpoint=checkpoint, head=head, folder=folder) as verifier:
         async for batch in batches(archive.read_raw(), AT_ONCE):
-            if corrupt := await in_thread(take, batch):
+            if corrupt := await verifier.take(batch):
                 yield corrupt
                 return
-            yield Reached(verification.sequence, max(last, verification.sequence))
-        result = verification.end(at_least=checkpoint)
-        if isinstance(result, Verified):
-            beside = writer_beside(engine)
-            try:
-                result = await _compare(archive, beside, replay, checkpoint) or result
-            finally:
-                beside.dispose()
-        yield result
-
-
-async def _compare(archive: Archive, engine: Engine, replay: Replay, checkpoint: int) -> Corrupt | None:
-    """The replay, which has taken all up to the checkpoint, with what is shown now."""
-    with engine.connect() as shown:
-        # One transaction, so that all tables are of one moment; SQLite's driver begins none for reads alone.
-        # Only now: what is written while it lasts cannot be tidied up.
-        await in_thread(shown.exec_driver_sql, "BEGIN")
-        until = position_of(shown).sequence
+            yield Reached(batch[-1].sequence, max(last, batch[-1].sequence))
+        until = await verifier.settle()
+        if isinstance(until, Corrupt):
+            yield until
+            return
         async for batch in batches(archive.read_raw(after=checkpoint, until=until), AT_ONCE):
-            await in_thread(replay.take, [_recorded(event) for event in batch])
-        with closing(replay.pages(shown)) as pages:
-            while (unequal := await in_thread(next, pages, _END)) is not _END:
-                if unequal:
-                    return Corrupt(until, str(unequal))
-    return None
+            await verifier.replay(batch)
+        yield await verifier.compare()
 
 
-def _recorded(event: Stored) -> Recorded:
-    return wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)
+@asynccontextmanager
+async def _in_threads(
+    shown: Path, *, checkpoint: int, head: LogHead | None, folder: Path
+) -> AsyncIterator[Elsewhere]:
+    with Verifier(shown, checkpoint=checkpoint, head=head, folder=folder) as verifier:
+        yield _InThreads(verifier)
+
+
+class _InThreads:
+    def __init__(self, verifier: Verifier) -> None:
+        self._verifier = verifier
+
+    async def take(self, events: Sequence[Stored]) -> Corrupt | None:
+        return await in_thread(self._verifier.take, events)
+
+    async def settle(self) -> Corrupt | int:
+        return await in_thread(self._verifier.settle)
+
+    async def replay(self, events: Sequence[Stored]) -> None:
+        await in_thread(self._verifier.replay, events)
+
+    async def compare(self) -> Corrupt | Verified:
+        with closing(self._verifier.compare()) as steps:
+            while True:
+                if (found := await in_thread(next, steps)) is not None:
+                    return found
+
+
+@asynccontextmanager
+async def _in_a_process(
+    shown: Path, *, checkpoint: int, head: LogHead | None, folder: Path
+) -> AsyncIterator[Elsewhere]:
+    arguments = (str(shown), str(checkpoint), str(folder), str(head or ""))
+    async with started(work.__name__, work.VERIFY, *arguments) as process:
+        yield _InAProcess(process)
+
+
+class _InAProcess:
+    def __init__(self, process: OwnProcess) -> None:
+        self._process = process
+
+    async def take(self, events: Sequence[Stored]) -> Corrupt | None:
+        if await self._process.give(b"".join([event_line(event) for event in events])):
+            return None
+        found = await self._answer()
+        return found if isinstance(found, Corrupt) else None
+
+    async def settle(self) -> Corrupt | int:
+        await self._process.give(work.END)
+        found = await self._answer()
+        assert not isinstance(found, Verified)
+        return found
+
+    async def replay(self, events: Sequence[Stored]) -> None:
+        await self.take(events)
+
+    async def compare(self) -> Corrupt | Verified:
+        await self._process.give(work.END)
+        found = await self._answer()
+        assert not isinstance(found, int)
+        return found
+
+    async def _answer(self) -> Corrupt | Verified | int:
+        return work.found_of(await self._process.answer())

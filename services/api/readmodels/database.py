@@ -63,7 +63,16 @@ async def open_database(path: Path) -> AsyncEngine:
 
 def writer_beside(engine: AsyncEngine) -> Engine:
     """Another way into the same read models, for threads that write or read them in bulk."""
-    beside = create_engine(engine.url.set(drivername="sqlite"))
+    return open_beside(path_of(engine))
+
+
+def path_of(engine: AsyncEngine) -> Path:
+    return Path(str(engine.url.database))
+
+
+def open_beside(path: Path) -> Engine:
+    """As `writer_beside`, for another process."""
+    beside = create_engine(f"sqlite:///{path}")
     _at_connect(beside, *_SHARED)
     return beside
 

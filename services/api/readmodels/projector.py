@@ -22,10 +22,12 @@ from services.api.readmodels.database import (
     cannot_write,
     empty,
     memory_database,
+    read_checkpoint,
     read_position,
     writer_beside,
 )
 from services.api.readmodels.not_shown import FarBehind, NotProjected, NotVisible, Rebuilding
+from services.api.readmodels.prepared import Offer
 from services.api.readmodels.remaking import put_set_aside, read_set_aside, replace_rows
 from services.api.readmodels.rows import Rows
 from services.api.readmodels.tables import specs
@@ -59,6 +61,7 @@ class Projector:
     target: where the log ended when they began to be, or to catch up from far behind; 0 when they do neither.
     unwritable: why the read models cannot be written now, such as a full disk; empty while they can.
     timeline: of the log up to what was taken in.
+    offered: read models of an import that is on its way: they spare taking in its events.
     """
 
     log: EventLog
@@ -71,6 +74,7 @@ class Projector:
     target: int = 0
     unwritable: str = ""
     timeline: Timeline = field(default_factory=Timeline)
+    offered: Offer = field(default_factory=Offer)
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _aside: Aside = field(init=False)
@@ -176,6 +180,7 @@ class Projector:
         """Never returns. What is there is read, which takes no more memory than is asked for at once, and
         what comes is followed; an import that has come is read again."""
         while True:
+            checkpoint = await self._take_over_offered(checkpoint)
             async for event in self.log.read(EVERYTHING, after=checkpoint):
                 checkpoint = event.sequence
                 await waiting.put(event)
@@ -190,6 +195,20 @@ class Projector:
                         break
                     else:
                         await waiting.put(item)
+
+    async def _take_over_offered(self, checkpoint: int) -> int:
+        """The checkpoint afterwards."""
+        if await self.log.importing():
+            return checkpoint
+        async with self._writing:
+            if not await self.offered.take_over(self._writer, self.log, after=checkpoint):
+                return checkpoint
+            async with self.engine.connect() as connection:
+                checkpoint = await read_checkpoint(connection)
+                self.timeline.become(await read_timeline(connection))
+        await self._advance(checkpoint)
+        self._tell()
+        return checkpoint
 
     def _hold(self, importing: Importing) -> None:
         self.progress.hold(importing)

@@ -21,12 +21,14 @@ ROWS = 25
 class Replay:
     """Read models made of the events that it is given, beside those that are shown: `with` it, in any thread.
 
-    folder: where it lies meanwhile: it grows as large as the read models.
+    folder: where its file lies, which nobody else sees and which is gone when the process is. It grows as
+    large as the read models.
     """
 
     def __init__(self, folder: Path) -> None:
-        self._folder = tempfile.TemporaryDirectory(dir=folder, prefix=".replay-")
-        self._fresh = scratch_database(Path(self._folder.name) / "read.db")
+        with tempfile.TemporaryDirectory(dir=folder, prefix=".replay-") as own:
+            # The open file goes on without a name.
+            self._fresh = scratch_database(Path(own) / "read.db")
         self._timeline = Timeline()
 
     def __enter__(self) -> Self:
@@ -36,7 +38,6 @@ class Replay:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._fresh.dispose()
-        self._folder.cleanup()
 
     def take(self, events: Sequence[Recorded]) -> None:
         """The next ones of the log."""
