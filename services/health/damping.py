@@ -22,6 +22,7 @@ from libs.common.back_off import BackOff
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.events.text import bounded
 from libs.common.state.replica import Roster
+from services.health import pacing
 from services.health.changes import changed
 from services.health.examination import Conclusion, Ready
 
@@ -71,15 +72,20 @@ def counts_at(known: Replica, conclusion: Ready) -> datetime | None:
 def held(
     roster: Roster, conclusions: Mapping[tuple[str, int], Conclusion], now: datetime
 ) -> dict[tuple[str, int], datetime]:
-    """The processes that are ready by their checks and do not count yet, with the time when they will."""
+    """The processes of which something may be known and is not told yet, with the time when it will be: those
+    that are ready by their checks and do not count yet, and those that have changed too often."""
     found = {}
+    for known in roster.replicas:
+        if (at := pacing.waits_until(known, now)) is not None:
+            found[known.replica_id, known.attempt] = at
     for (replica_id, attempt), conclusion in conclusions.items():
         known = roster.get(replica_id) if isinstance(conclusion, Ready) else None
-        if known is None or known.attempt != attempt or known.must_stay_ready_s == 0:
+        if known is None or known.state is ReplicaState.RUNNING:
             continue
         assert isinstance(conclusion, Ready)
-        at = counts_at(known, conclusion)
-        if at is not None and now < at:
+        times = (counts_at(known, conclusion), pacing.waits_until(known, now, for_readiness=True))
+        at = max((time for time in times if time is not None), default=now)
+        if now < at:
             found[replica_id, attempt] = at
     return found
 

@@ -2,19 +2,21 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from libs.common.cluster.local.shim.back_off import next_back_off_s
 from libs.common.cluster.port import Exit
 from libs.common.events.replica import Replica, ReplicaFact, ReplicaState
 from libs.common.state.replica import Roster, record
-from services.health import damping
+from services.health import damping, pacing
+from services.health.changes import changed
 from services.health.examination import NotReady, Ready
 from services.health.verdicts import decide
-from tests.unit.health.scene import EXITED, NOW, RUN, SENTENCE, Reason, shown
+from tests.unit.health.scene import EXITED, NOW, RUN, SENTENCE, STOPPING, Reason, shown
 
 MOST_EVENTS_AN_HOUR = 120
 HOUR = timedelta(hours=1)
@@ -93,6 +95,11 @@ class Story:
     def most_in_an_hour(self, *, with_pages: bool = True) -> int:
         times = [at for at, kind in self.written if with_pages or kind != "RosterRecorded"]
         return max(sum(first <= at < first + HOUR for at in times) for first in times)
+
+
+def replace_of(story: Story, **changes: Any) -> Story:
+    story.roster = Roster.of([changed(story.replica, **changes)])
+    return story
 
 
 def test_a_few_changes_count_at_once() -> None:
@@ -206,11 +213,18 @@ def test_one_that_ends_evenly_writes_a_bounded_number_of_events(
 
 _lasts = st.sampled_from([0.1, 1.0, 5.0, 11.0, 25.0, 61.0, 150.0, 310.0, 601.0, 1801.0])
 _phases = st.lists(
-    st.tuples(st.sampled_from(["ready", "unready", "crash", "condemned"]), _lasts), min_size=1, max_size=8
+    st.tuples(st.sampled_from(["ready", "unready", "crash", "condemned"]), _lasts), min_size=1, max_size=12
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=40)
+@example(
+    # It ends, with other reasons each time, just after the cluster has forgiven it.
+    phases=[("condemned", 1), ("condemned", 11), ("condemned", 590), ("condemned", 11)]
+    + [("unready", lasts) for lasts in (0.5, 5, 2, 1, 0.5, 10.5)]
+    + [("condemned", 9)]
+)
+@example(phases=[("crash", 0.5), ("condemned", 150), ("condemned", 601), ("condemned", 20)])
 @given(phases=_phases)
 def test_whatever_it_does_it_writes_a_bounded_number_and_is_never_ready_when_its_checks_are_not(
     phases: list[tuple[str, float]],
@@ -226,6 +240,47 @@ def test_whatever_it_does_it_writes_a_bounded_number_and_is_never_ready_when_its
                 story.check(passes=what == "ready")
             assert story.is_passing or story.replica.state is not ReplicaState.RUNNING
             story.wait(lasts)
-    # The pages of the roster come on top: a history that ends again and again, just after the cluster has
-    # forgiven it, writes up to 140 events with them.
-    assert story.most_in_an_hour(with_pages=False) <= MOST_EVENTS_AN_HOUR
+            if story.now > NOW + 4 * HOUR:
+                break
+    assert story.most_in_an_hour() <= MOST_EVENTS_AN_HOUR
+
+
+@settings(deadline=None, max_examples=20)
+@given(phases=_phases)
+def test_whatever_it_did_it_is_ready_and_told_as_it_is_once_it_lasts(
+    phases: list[tuple[str, float]],
+) -> None:
+    story = Story()
+    for what, lasts in phases * 3:
+        if what in ("crash", "condemned"):
+            story.crash()
+        else:
+            story.check(passes=what == "ready")
+        story.wait(lasts)
+    story.check(passes=True)
+    story.wait(2 * damping.STAY.pause_s(9))
+    assert (story.replica.state, story.replica.attempt) == (ReplicaState.RUNNING, story.seen.attempt)
+    story.crash()
+    story.wait(pacing.EACH.total_seconds() * pacing.FULL_FOR_READINESS)
+    assert (story.replica.state, story.replica.attempt) == (ReplicaState.STARTING, story.seen.attempt)
+
+
+def test_a_clock_that_was_set_back_holds_nothing_back() -> None:
+    story = Story()
+    for _ in range(12):
+        story.crash()
+    story.check(passes=True)
+    story.now -= timedelta(days=1)
+    story.since = story.now
+    story.wait(damping.STAY.pause_s(9))
+    assert (story.replica.state, story.replica.attempt) == (ReplicaState.RUNNING, story.seen.attempt)
+
+
+def test_that_a_ready_replica_is_not_counts_at_once_however_much_it_wrote() -> None:
+    story = Story()
+    story.check(passes=True)
+    written = replace_of(story, full_until=story.now + timedelta(minutes=20))
+    assert [f.event_type() for f in written.check(passes=False)] == ["ReplicaBecameUnready"]
+    assert written.check(passes=True) == []
+    written.seen = replace(written.seen, phase=STOPPING)
+    assert [f.event_type() for f in written.look()] == ["ReplicaBecameUnready"]
