@@ -51,10 +51,10 @@ def paced(before: Replica, facts: Sequence[ReplicaFact], now: datetime) -> list[
     return told
 
 
-def waits_until(known: Replica, now: datetime, *, for_readiness: bool = False) -> datetime | None:
-    """When there is room in its bucket again, for its readiness or for anything; None for now."""
+def wait_s(known: Replica, now: datetime, *, for_readiness: bool = False) -> float:
+    """Until there is room in its bucket for its readiness, or for anything; 0 where there is."""
     over = _held(known, now) - (FULL_FOR_READINESS if for_readiness else FULL)
-    return now + EACH * over if over > 0 else None
+    return max(0.0, EACH.total_seconds() * over)
 
 
 def _held(known: Replica, now: datetime) -> float:

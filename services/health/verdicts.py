@@ -196,7 +196,7 @@ def _concluded(
             return ReplicaCondemned(
                 replica_id=after.replica_id, replica=after, probe=probe, reason=reason, message=message
             )
-        case Ready(reason=reason) if not is_ready and _counts(known, conclusion, now):
+        case Ready(reason=reason) if not is_ready and damping.counts_in_s(known, conclusion) == 0:
             after = changed(
                 damping.gained(known, now),
                 state=ReplicaState.RUNNING,
@@ -221,11 +221,6 @@ def _concluded(
             return _started(known)
         case _:
             return None
-
-
-def _counts(known: Replica, conclusion: Ready, now: datetime) -> bool:
-    at = damping.counts_at(known, conclusion)
-    return at is None or at <= now
 
 
 def _appeared(o: ObservedReplica, slot: int) -> Replica:

@@ -27,9 +27,12 @@ class Story:
 
     def __init__(self) -> None:
         self.now = NOW
+        """By the clock on the wall, which somebody may set."""
+        self.ticks = 0.0
+        """By the clock that nobody sets."""
         self.seen = shown(RUN)
         self.is_passing = False
-        self.since: datetime | None = None
+        self.since = 0.0
         self.back_off_s: float | None = None
         self.roster = Roster()
         self.written: list[tuple[datetime, str]] = []
@@ -41,7 +44,7 @@ class Story:
 
     def _conclusions(self) -> dict:
         conclusion = (
-            Ready(Reason.PROBE_SUCCEEDED, self.since)
+            Ready(Reason.PROBE_SUCCEEDED, self.ticks - self.since)
             if self.is_passing
             else NotReady(Reason.PROBE_FAILED, f"readiness probe: HTTP {500 + len(self.written) % 3}")
         )
@@ -55,17 +58,22 @@ class Story:
 
     def wait(self, seconds: float) -> None:
         """With a look whenever one is due, as the watch's timer does."""
-        until = self.now + timedelta(seconds=seconds)
-        while due := damping.held(self.roster, self._conclusions(), self.now):
-            if (at := min(due.values())) > until:
+        until = self.ticks + seconds
+        while waits_s := damping.held(self.roster, self._conclusions(), self.now).values():
+            if self.ticks + min(waits_s) > until:
                 break
-            self.now = at
+            # As a timer does: not before it is due.
+            self._pass(min(waits_s) + 1e-6)
             self.look()
-        self.now = until
+        self._pass(max(0.0, until - self.ticks))
+
+    def _pass(self, seconds: float) -> None:
+        self.ticks += seconds
+        self.now += timedelta(seconds=seconds)
 
     def check(self, *, passes: bool) -> list[ReplicaFact]:
         if passes and not self.is_passing:
-            self.since = self.now
+            self.since = self.ticks
         self.is_passing = passes
         return self.look()
 
@@ -155,7 +163,7 @@ def test_a_long_time_of_readiness_is_forgiven() -> None:
         story.check(passes=True)
         story.check(passes=False)
     story.check(passes=True)
-    story.wait(10 + damping.FORGIVEN_AFTER.total_seconds())
+    story.wait(11 + damping.FORGIVEN_AFTER.total_seconds())
     story.check(passes=False)
     assert story.replica.must_stay_ready_s == 0
     assert (story.replica.message or "").startswith("readiness probe: HTTP 50")
@@ -171,7 +179,7 @@ def test_who_starts_again_knows_it_from_the_roster() -> None:
         story.check(passes=False)
     story.check(passes=True)
     story.wait(9)
-    story.since = story.now
+    story.since = story.ticks
     assert story.look() == []
     story.wait(9)
     assert story.replica.state is ReplicaState.UNREADY
@@ -265,13 +273,13 @@ def test_whatever_it_did_it_is_ready_and_told_as_it_is_once_it_lasts(
     assert (story.replica.state, story.replica.attempt) == (ReplicaState.STARTING, story.seen.attempt)
 
 
-def test_a_clock_that_was_set_back_holds_nothing_back() -> None:
+@pytest.mark.parametrize("by", [timedelta(minutes=-7), timedelta(days=-1), timedelta(days=1)])
+def test_a_clock_that_is_set_neither_holds_readiness_back_nor_hurries_it(by: timedelta) -> None:
     story = Story()
     for _ in range(12):
         story.crash()
     story.check(passes=True)
-    story.now -= timedelta(days=1)
-    story.since = story.now
+    story.now += by
     story.wait(damping.STAY.pause_s(9))
     assert (story.replica.state, story.replica.attempt) == (ReplicaState.RUNNING, story.seen.attempt)
 
