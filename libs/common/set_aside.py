@@ -97,8 +97,9 @@ class Aside:
         return [subject for subject, due_at in self._due_at.items() if due_at <= now]
 
     @property
-    def is_empty(self) -> bool:
-        return not self._due_at
+    def subjects(self) -> frozenset[str]:
+        """What failed and is not handled yet."""
+        return frozenset(self._due_at)
 
     def __contains__(self, subject: str) -> bool:
         return subject in self._due_at

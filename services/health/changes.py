@@ -18,6 +18,7 @@ class Changes(TypedDict, total=False):
     startup_passed_attempt: int | None
     changed_at: tuple[datetime, ...]
     must_stay_ready_s: int
+    full_until: datetime | None
     reason: ReplicaReason | None
     message: str | None
 

@@ -22,6 +22,7 @@ from libs.common.back_off import BackOff
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.events.text import bounded
 from libs.common.state.replica import Roster
+from services.health import pacing
 from services.health.changes import changed
 from services.health.examination import Conclusion, Ready
 
@@ -60,29 +61,33 @@ def told(message: str, must_stay_ready_s: int) -> str:
     return bounded(f"{_UNSTEADY}counts again once it has stayed ready for {must_stay_ready_s} s; {message}")
 
 
-def counts_at(known: Replica, conclusion: Ready) -> datetime | None:
-    """When the readiness that the checks see counts; None for at once."""
-    if known.state is ReplicaState.RUNNING or known.must_stay_ready_s == 0:
-        return None
-    since = conclusion.since or (known.changed_at[-1] if known.changed_at else None)
-    return None if since is None else since + timedelta(seconds=known.must_stay_ready_s)
+def counts_in_s(known: Replica, conclusion: Ready) -> float:
+    """For how long the readiness that the checks see does not count yet; 0 when it does."""
+    if known.state is ReplicaState.RUNNING:
+        return 0.0
+    return max(0.0, known.must_stay_ready_s - conclusion.lasted_s)
 
 
 def held(
     roster: Roster, conclusions: Mapping[tuple[str, int], Conclusion], now: datetime
-) -> dict[tuple[str, int], datetime]:
-    """The processes that are ready by their checks and do not count yet, with the time when they will."""
+) -> dict[tuple[str, int], float]:
+    """The processes of which something may be known and is not told yet, with the seconds until it will be.
+
+    They are those that are ready by their checks and do not count yet, and those that have changed too often.
+    """
     found = {}
+    for replica in roster.replicas:
+        if (wait_s := pacing.wait_s(replica, now)) > 0:
+            found[replica.replica_id, replica.attempt] = wait_s
     for (replica_id, attempt), conclusion in conclusions.items():
-        known = roster.get(replica_id) if isinstance(conclusion, Ready) else None
-        if known is None or known.attempt != attempt or known.must_stay_ready_s == 0:
-            continue
-        assert isinstance(conclusion, Ready)
-        at = counts_at(known, conclusion)
-        if at is not None and now < at:
-            found[replica_id, attempt] = at
+        known = roster.get(replica_id)
+        if isinstance(conclusion, Ready) and known is not None and known.state is not ReplicaState.RUNNING:
+            wait_s = max(counts_in_s(known, conclusion), pacing.wait_s(known, now, for_readiness=True))
+            if wait_s > 0:
+                found[replica_id, attempt] = wait_s
     return found
 
 
 def _recent(known: Replica, now: datetime) -> tuple[datetime, ...]:
-    return (*(at for at in known.changed_at if now - at < WITHIN), now)[-CHANGES:]
+    """A time that is still to come was taken before the clock was set back, and says nothing."""
+    return (*(at for at in known.changed_at if timedelta() <= now - at < WITHIN), now)[-CHANGES:]

@@ -12,7 +12,6 @@ A failed startup or liveness check condemns the process; a failed readiness chec
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from libs.common.events.replica import ProbeKind, Replica, ReplicaReason, ReplicaState
 from libs.common.spec.model import HealthCheck
@@ -29,9 +28,9 @@ class Undecided:
 @dataclass(frozen=True, slots=True)
 class Ready:
     reason: ReplicaReason
-    since: datetime | None = field(default=None, compare=False)
-    """When the checks began to say so without interruption; None where that is not known. It is no part of
-    what they say."""
+    lasted_s: float = field(default=0.0, compare=False)
+    """For how long the checks have said so without interruption, by a clock that nobody sets. It is no part
+    of what they say."""
 
 
 @dataclass(frozen=True, slots=True)

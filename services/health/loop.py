@@ -7,8 +7,7 @@ something may have been missed, and slowly from time to time. So what wants and 
 import asyncio
 from collections.abc import Collection
 from contextlib import suppress
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
 
 import structlog
 
@@ -67,6 +66,7 @@ class Watch:
         self._records = records
         self._progress = progress
         self._clock = clock
+        self._ticks = ticks
         self._aside = Aside("watch", progress.set_aside, clock, ticks)
         self._probe_runner = ProbeRunner(
             prober,
@@ -79,6 +79,8 @@ class Watch:
         self._wake = asyncio.Event()
         self._seen: dict[str, Seen] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
+        self._ready_since: dict[str, dict[tuple[str, int], float]] = {}
+        """Of clusters that probe natively, by deployment and process, on our ticks."""
         self._must_load = False
         self._must_observe = True
 
@@ -210,20 +212,36 @@ class Watch:
             self._records.close(deployment_id)
             self._observe_again(deployment_id, ())
 
-    def _observe_again(self, deployment_id: str, times: Collection[datetime]) -> None:
-        """Observe at the first of these times: a replica has stayed ready for as long as it had to then."""
+    def _observe_again(self, deployment_id: str, waits_s: Collection[float]) -> None:
+        """Observe after the shortest of these: a replica has stayed ready for as long as it had to then."""
         if (timer := self._timers.pop(deployment_id, None)) is not None:
             timer.cancel()
-        if times:
-            wait_s = max(0.0, (min(times) - self._clock()).total_seconds())
+        if waits_s:
             loop = asyncio.get_running_loop()
-            self._timers[deployment_id] = loop.call_later(wait_s, self.wake_for, deployment_id)
+            self._timers[deployment_id] = loop.call_later(min(waits_s), self.wake_for, deployment_id)
 
     def _conclusions(self, deployment_id: str, workload: ObservedWorkload | None) -> Conclusions:
         if not self._cluster.probes_natively:
             return self._probe_runner.conclusions(deployment_id)
         replicas = workload.replicas if workload else ()
-        return {(o.replica_id, o.attempt): _native(o) for o in replicas}
+        return self._lasting(deployment_id, {(o.replica_id, o.attempt): _native(o) for o in replicas})
+
+    def _lasting(self, deployment_id: str, conclusions: Conclusions) -> Conclusions:
+        """The cluster's own verdicts, with how long those that a process is ready have lasted."""
+        now, before = self._ticks(), self._ready_since.pop(deployment_id, {})
+        since = {
+            process: before.get(process, now)
+            for process, conclusion in conclusions.items()
+            if isinstance(conclusion, Ready)
+        }
+        if since:
+            self._ready_since[deployment_id] = since
+        return {
+            process: replace(conclusion, lasted_s=now - since[process])
+            if isinstance(conclusion, Ready)
+            else conclusion
+            for process, conclusion in conclusions.items()
+        }
 
     def _hold(self, error: Exception | None) -> None:
         """Log and report that we cannot see or write, and that we can again; once each."""

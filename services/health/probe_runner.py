@@ -50,6 +50,8 @@ class ProbedProcess:
     """When it was started, on our ticks."""
     exam: Examination
     conclusion: Conclusion
+    ready_since: float | None
+    """Since when the conclusion is that it is ready, on our ticks; None while it is not."""
     port_retries: dict[CheckKind, int] = field(default_factory=dict)
     """How often a check's port was found closed outside of its period."""
     busy: set[CheckKind] = field(default_factory=set)
@@ -132,7 +134,12 @@ class ProbeRunner:
     def conclusions(self, deployment_id: str) -> Conclusions:
         """What the checks of a deployment's processes say now."""
         processes = self._processes.get(deployment_id, {})
-        return {(process.replica_id, process.attempt): process.conclusion for process in processes.values()}
+        return {(process.replica_id, process.attempt): self._said(process) for process in processes.values()}
+
+    def _said(self, process: ProbedProcess) -> Conclusion:
+        if process.ready_since is None or not isinstance(process.conclusion, Ready):
+            return process.conclusion
+        return replace(process.conclusion, lasted_s=self._ticks() - process.ready_since)
 
     def started(self, deployment_id: str) -> Started:
         """The processes of a deployment whose startup check has succeeded."""
@@ -166,6 +173,7 @@ class ProbeRunner:
         if known is not None and (known.attempt, known.address) != (o.attempt, o.address):
             known = None
         exam = examination.resume(o.template, known) if known else examination.begin(o.template)
+        conclusion = examination.conclude(exam)
         age_s = max(0.0, (self._clock() - o.started_at).total_seconds()) if o.started_at else 0.0
         process = ProbedProcess(
             deployment_id=deployment_id,
@@ -176,7 +184,8 @@ class ProbeRunner:
             first_port=o.template.ports[0],
             started_at=self._ticks() - age_s,
             exam=exam,
-            conclusion=self._conclude(exam),
+            conclusion=conclusion,
+            ready_since=self._ticks() if isinstance(conclusion, Ready) else None,
         )
         was_ready = known is not None and known.state is ReplicaState.RUNNING
         self._plan_first(process, examination.active(process.exam), is_urgent=not was_ready)
@@ -264,16 +273,11 @@ class ProbeRunner:
             self._plan_next(planned, due_at)
         self._plan_first(process, after - before, is_urgent=True)
         if is_news:
-            process.conclusion = self._conclude(process.exam, process.conclusion)
+            process.conclusion = examination.conclude(process.exam)
+            is_ready = isinstance(process.conclusion, Ready)
+            if is_ready != (process.ready_since is not None):
+                process.ready_since = self._ticks() if is_ready else None
             self._on_verdict(process.deployment_id)
-
-    def _conclude(self, exam: Examination, before: Conclusion | None = None) -> Conclusion:
-        """What the checks say, and since when, where that is that it is ready."""
-        conclusion = examination.conclude(exam)
-        if not isinstance(conclusion, Ready):
-            return conclusion
-        since = before.since if isinstance(before, Ready) else self._clock()
-        return replace(conclusion, since=since)
 
     async def _examine(self, process: ProbedProcess, kind: CheckKind) -> Outcome:
         """Made when its deployment's turn comes. What goes wrong with us is no fault of the replica."""

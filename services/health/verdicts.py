@@ -19,7 +19,7 @@ from libs.common.events.replica import (
 )
 from libs.common.events.text import bounded
 from libs.common.state.replica import Roster, free_slots
-from services.health import damping
+from services.health import damping, pacing
 from services.health.changes import changed
 from services.health.examination import Conclusion, Condemned, NotReady, Ready
 
@@ -81,7 +81,7 @@ def decide(
     | has an address   | another address, or none    | -             | ReplicaStarted       | same        |
 
     A replica is unsteady when `damping` says how long it has to stay ready: then only a change of whether it
-    is ready, or of its process, is a fact.
+    is ready, or of its process, is a fact. One that changes too often tells it later (`pacing`).
     Another attempt is a later one, or an earlier one where the cluster's records are older than the log.
     The last row ends what somebody else has written, such as an import: only what the cluster shows counts.
     A message is compared as a fact holds it, bounded; a longer one would be news at every observation.
@@ -122,7 +122,11 @@ def _changes(
     slots: Iterator[int],
     now: datetime,
 ) -> list[ReplicaFact]:
-    """The rows of `decide` for one replica that the cluster shows. slots: those that a new one may have."""
+    """The rows of `decide` for one replica that the cluster shows, as far as they are told now.
+
+    slots: those that a new one may have.
+    """
+    before = known
     if o.message is not None:
         o = replace(o, message=bounded(o.message))
     facts: list[ReplicaFact] = []
@@ -160,7 +164,7 @@ def _changes(
             known = take(concluded)
     if known.address is not None and not _shows_address(known, o):
         take(_started(changed(known, address=o.address)))
-    return facts
+    return facts if before is None else pacing.paced(before, facts, now)
 
 
 def _started(after: Replica) -> ReplicaStarted:
@@ -192,7 +196,7 @@ def _concluded(
             return ReplicaCondemned(
                 replica_id=after.replica_id, replica=after, probe=probe, reason=reason, message=message
             )
-        case Ready(reason=reason) if not is_ready and _counts(known, conclusion, now):
+        case Ready(reason=reason) if not is_ready and damping.counts_in_s(known, conclusion) == 0:
             after = changed(
                 damping.gained(known, now),
                 state=ReplicaState.RUNNING,
@@ -217,11 +221,6 @@ def _concluded(
             return _started(known)
         case _:
             return None
-
-
-def _counts(known: Replica, conclusion: Ready, now: datetime) -> bool:
-    at = damping.counts_at(known, conclusion)
-    return at is None or at <= now
 
 
 def _appeared(o: ObservedReplica, slot: int) -> Replica:

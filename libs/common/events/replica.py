@@ -59,6 +59,8 @@ class Replica(FactPart):
     changed_at: when it became ready or ceased to be, the last few times, the newest last.
     must_stay_ready_s: how long it has to be ready without interruption before it counts as ready again,
     because its readiness comes and goes.
+    full_until: until when the events about it that were written count against those it may have; None for
+    none. Only one that comes and goes often has to wait for it.
     message: for people: the exit status or signal, or the probe's kind and status.
     """
 
@@ -78,6 +80,7 @@ class Replica(FactPart):
     startup_passed_attempt: int | None = None
     changed_at: tuple[datetime, ...] = ()
     must_stay_ready_s: int = 0
+    full_until: datetime | None = None
     reason: ReplicaReason | None = None
     message: str | None = None
 

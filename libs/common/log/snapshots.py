@@ -4,10 +4,14 @@ A snapshot is a file of the service's own, thrown away whenever it does not fit:
 the log does not have, code that folds otherwise, a file that is not whole. Then the views come from the log,
 as they do without one. It holds JSON and nothing that could be run.
 
-    {"code": …, "log": …, "sequence": …, "hash": …, "views": 2, "apart": 1}    the first line: what it is of
+    {"code": …, "log": …, "sequence": …, "hash": …, "views": 2, "apart": 1, "lacking": […]}
+                                                       the first line: what it is of
     {"project_id": …}                                  a line for each view
     {"aggregate": {…}, "state": {…}}                   a line for each aggregate that is no part of one
     <the SHA-256 of all lines before>                  the last line
+
+A view that lacks an event, because that could not be taken in, is kept as it is, and its id is among those
+that are `lacking`: whoever reads it has to ask the log for the rest.
 """
 
 import asyncio
@@ -15,7 +19,7 @@ import hashlib
 import json
 import os
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass
 from functools import cache
 from pathlib import Path
@@ -45,13 +49,25 @@ class Kept:
     """What a snapshot keeps: views as they were at one moment, while the follower goes on changing them."""
 
     views: tuple[DeploymentView, ...]
+    lacking: frozenset[str] = frozenset()
+    """The ids of those that lack an event."""
     apart: tuple[tuple[Aggregate, Any], ...] = ()
     kinds: tuple[AggregateKind, ...] = ()
     """The kinds that the follower follows; those of the aggregates that are apart are among them."""
 
     @classmethod
-    def of(cls, views: Views) -> Self:
-        return cls(tuple(views), tuple(views.apart.items()), views.kinds)
+    def of(cls, views: Views, lacking: Iterable[str] = ()) -> Self:
+        return cls(tuple(views), frozenset(lacking), tuple(views.apart.items()), views.kinds)
+
+
+@dataclass(frozen=True, slots=True)
+class Read:
+    """What was read of a snapshot besides the views."""
+
+    position: Position
+    """The last event that is folded into them."""
+    lacking: tuple[str, ...] = ()
+    """The ids of those that lack an event up to there."""
 
 
 class DoesNotFit(Exception):
@@ -74,8 +90,8 @@ class Snapshot:
         """Where a service keeps it: in the home."""
         return cls(settings.home.expanduser() / FOLDER / f"{service}.snapshot")
 
-    async def read(self, log: EventLog, views: Views) -> Position | None:
-        """Fill `views` from the file; returns the event up to which they are complete.
+    async def read(self, log: EventLog, views: Views) -> Read | None:
+        """Fill `views` from the file; returns the event up to which they are complete, and which are not.
 
         None, with `views` empty, where there is none that fits. Raises LogUnavailable.
         """
@@ -83,18 +99,18 @@ class Snapshot:
             with open(self._path, "rb", opener=_at_once) as file:  # noqa: ASYNC230 - opens at once
                 if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
                     raise DoesNotFit("it is no file")
-                position = await self._read(file, log, views)
+                read = await self._read(file, log, views)
         except FileNotFoundError:
             return None
         except _NOT_OURS as error:
             logger.info("the snapshot of views is not used", path=str(self._path), reason=str(error)[:500])
             views.clear()
             return None
-        views.sequence = position.sequence
-        logger.info("views read", sequence=position.sequence, deployments=len(views.by_id))
-        return position
+        views.sequence = read.position.sequence
+        logger.info("views read", sequence=read.position.sequence, deployments=len(views.by_id))
+        return read
 
-    async def _read(self, file: IO[bytes], log: EventLog, views: Views) -> Position:
+    async def _read(self, file: IO[bytes], log: EventLog, views: Views) -> Read:
         await asyncio.to_thread(_check_whole, file)
         head = json.loads(file.readline())
         if head["code"] != _code():
@@ -113,7 +129,7 @@ class Snapshot:
             line = json.loads(file.readline())
             aggregate = Aggregate(**line["aggregate"])
             views.apart[aggregate] = states[aggregate.kind].validate_python(line["state"])
-        return position
+        return Read(position, tuple(map(str, head["lacking"])))
 
     async def write(self, kept: Kept, position: Position) -> None:
         """Replace the file. position: of the last event that is folded into what it keeps.
@@ -159,6 +175,7 @@ def _lines(kept: Kept, position: Position) -> Iterator[bytes]:
         "hash": position.hash,
         "views": len(kept.views),
         "apart": len(kept.apart),
+        "lacking": sorted(kept.lacking),
     }
     yield json.dumps(head).encode() + b"\n"
     encode = _views().dump_json

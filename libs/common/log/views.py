@@ -8,8 +8,8 @@ import structlog
 
 from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import Position, Recorded, select
-from libs.common.log.port import CaughtUp, EventLog, Importing
-from libs.common.log.snapshots import Kept, Snapshot
+from libs.common.log.port import CaughtUp, EventLog, Importing, Loaded
+from libs.common.log.snapshots import Kept, Read, Snapshot
 from libs.common.set_aside import Aside
 from libs.common.state.view import DeploymentView, Views
 
@@ -45,8 +45,8 @@ async def follow_views(
     decided meanwhile. on_change: called once caught up for each event of a deployment, with the view as it is
     after it; a deployment that is gone is given once more, and is in `views` no longer. on_apart: the same
     for each event of an aggregate that is no part of a deployment's view; `views.apart` has it already.
-    What an event that cannot be taken in is about is set aside in `aside`, keeps the state that it had, and
-    is read from the log again later; all others go on.
+    What an event that cannot be taken in is about is set aside in `aside`, keeps the state that it had, also
+    over a restart, and is read from the log again later; all others go on.
     Raises what `EventLog.follow` raises.
     """
     is_caught_up = asyncio.Event()
@@ -57,10 +57,11 @@ async def follow_views(
         else:
             on_change(view, event)
 
-    retrying = asyncio.ensure_future(_take_again(log, views, aside, is_caught_up, tell))
+    again = _Again(log, views, aside)
+    retrying = asyncio.ensure_future(again.run(is_caught_up, tell))
     kept = _Keeping(snapshot)
     try:
-        begin = await kept.read(log, views)
+        begin = await kept.read(again)
         async for item in log.follow(*views.filters, after=begin):
             if isinstance(item, Importing):
                 is_caught_up.clear()
@@ -76,7 +77,7 @@ async def follow_views(
             kept.took(item)
             if item.aggregate.id in aside:
                 # An event before this one is missing in its view: all of them have to be read again.
-                aside.hurry(item.aggregate.id)
+                again.missed(item)
             else:
                 with aside.attempt(item.aggregate.id):
                     view = views.apply(item)
@@ -99,21 +100,22 @@ class _Keeping:
         self._events = 0
         self._writing: asyncio.Future[None] | None = None
 
-    async def read(self, log: EventLog, views: Views) -> int | None:
+    async def read(self, again: "_Again") -> int | None:
         """Behind which sequence to follow; None from the beginning. A log that is away is waited for."""
         while self._snapshot is not None:
             try:
-                self._identity = await log.identity()
-                position = await self._snapshot.read(log, views)
+                self._identity = await again.log.identity()
+                read = await self._snapshot.read(again.log, again.views)
+                if read is None:
+                    return None
+                await again.complete(read)
             except LogUnavailable as error:
                 logger.info("the snapshot has to wait for the log", error=str(error))
-                views.clear()
+                again.views.clear()
                 await asyncio.sleep(RETRY_INTERVAL_S)
                 continue
-            if position is None:
-                return None
-            self._newest = position
-            return position.sequence
+            self._newest = read.position
+            return read.position.sequence
         return None
 
     def took(self, event: Recorded) -> None:
@@ -121,34 +123,62 @@ class _Keeping:
         self._events += 1
 
     def write(self, views: Views, aside: Aside) -> None:
-        """Unless little has happened since the last one, or a view lacks an event that was set aside."""
+        """Unless little has happened since the last one."""
         is_writing = self._writing is not None and not self._writing.done()
         is_worth_it = self._events >= WORTH_A_SNAPSHOT + len(views.by_id) // 4
-        if self._snapshot is not None and is_worth_it and aside.is_empty and not is_writing:
+        if self._snapshot is not None and is_worth_it and not is_writing:
             self._events = 0
-            self._writing = asyncio.ensure_future(self._snapshot.write(Kept.of(views), self._newest))
+            kept = Kept.of(views, aside.subjects)
+            self._writing = asyncio.ensure_future(self._snapshot.write(kept, self._newest))
 
     def stop(self) -> None:
         if self._writing is not None:
             self._writing.cancel()
 
 
-async def _take_again(
-    log: EventLog,
-    views: Views,
-    aside: Aside,
-    is_caught_up: asyncio.Event,
-    tell: Callable[[DeploymentView | None, Recorded], None],
-) -> None:
-    """What was set aside, from all that the log says of it, when its time has come. Never returns."""
-    while True:
-        await asyncio.sleep(RETRY_INTERVAL_S)
-        await is_caught_up.wait()
-        try:
-            for deployment_id in aside.due():
-                with aside.attempt(deployment_id):
-                    loaded = await log.load(select(aggregate_id=deployment_id))
-                    for view, last in views.take_again(loaded.events):
-                        tell(view, last)
-        except LogUnavailable:
-            continue
+class _Again:
+    """What was set aside, from all that the log says of it."""
+
+    def __init__(self, log: EventLog, views: Views, aside: Aside) -> None:
+        self.log = log
+        self.views = views
+        self._aside = aside
+        self._newest: dict[str, int] = {}
+        """Of what is set aside: the last event that came and is not in its view."""
+
+    def missed(self, event: Recorded) -> None:
+        """It came while what it is about was set aside."""
+        self._newest[event.aggregate.id] = event.sequence
+        self._aside.hurry(event.aggregate.id)
+
+    async def complete(self, read: Read) -> None:
+        """What lacks an event in a snapshot, up to where the others are. Raises LogUnavailable."""
+        for deployment_id in read.lacking:
+            with self._aside.attempt(deployment_id):
+                loaded = await self.log.load(select(aggregate_id=deployment_id), until=read.position.sequence)
+                for _ in self.views.take_again(loaded.events):
+                    pass
+
+    async def run(
+        self, is_caught_up: asyncio.Event, tell: Callable[[DeploymentView | None, Recorded], None]
+    ) -> None:
+        """Each when its time has come. Never returns."""
+        while True:
+            await asyncio.sleep(RETRY_INTERVAL_S)
+            await is_caught_up.wait()
+            try:
+                for deployment_id in self._aside.due():
+                    with self._aside.attempt(deployment_id):
+                        loaded = await self._load(deployment_id)
+                        for view, last in self.views.take_again(loaded.events):
+                            tell(view, last)
+            except LogUnavailable:
+                continue
+
+    async def _load(self, deployment_id: str) -> Loaded:
+        """With all that came of it until the answer did; later ones are taken in as they come."""
+        while True:
+            loaded = await self.log.load(select(aggregate_id=deployment_id))
+            if loaded.sequence >= self._newest.get(deployment_id, 0):
+                self._newest.pop(deployment_id, None)
+                return loaded

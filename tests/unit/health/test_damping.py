@@ -2,19 +2,21 @@
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from libs.common.cluster.local.shim.back_off import next_back_off_s
 from libs.common.cluster.port import Exit
 from libs.common.events.replica import Replica, ReplicaFact, ReplicaState
 from libs.common.state.replica import Roster, record
-from services.health import damping
+from services.health import damping, pacing
+from services.health.changes import changed
 from services.health.examination import NotReady, Ready
 from services.health.verdicts import decide
-from tests.unit.health.scene import EXITED, NOW, RUN, SENTENCE, Reason, shown
+from tests.unit.health.scene import EXITED, NOW, RUN, SENTENCE, STOPPING, Reason, shown
 
 MOST_EVENTS_AN_HOUR = 120
 HOUR = timedelta(hours=1)
@@ -25,9 +27,12 @@ class Story:
 
     def __init__(self) -> None:
         self.now = NOW
+        """By the clock on the wall, which somebody may set."""
+        self.ticks = 0.0
+        """By the clock that nobody sets."""
         self.seen = shown(RUN)
         self.is_passing = False
-        self.since: datetime | None = None
+        self.since = 0.0
         self.back_off_s: float | None = None
         self.roster = Roster()
         self.written: list[tuple[datetime, str]] = []
@@ -39,7 +44,7 @@ class Story:
 
     def _conclusions(self) -> dict:
         conclusion = (
-            Ready(Reason.PROBE_SUCCEEDED, self.since)
+            Ready(Reason.PROBE_SUCCEEDED, self.ticks - self.since)
             if self.is_passing
             else NotReady(Reason.PROBE_FAILED, f"readiness probe: HTTP {500 + len(self.written) % 3}")
         )
@@ -53,17 +58,22 @@ class Story:
 
     def wait(self, seconds: float) -> None:
         """With a look whenever one is due, as the watch's timer does."""
-        until = self.now + timedelta(seconds=seconds)
-        while due := damping.held(self.roster, self._conclusions(), self.now):
-            if (at := min(due.values())) > until:
+        until = self.ticks + seconds
+        while waits_s := damping.held(self.roster, self._conclusions(), self.now).values():
+            if self.ticks + min(waits_s) > until:
                 break
-            self.now = at
+            # As a timer does: not before it is due.
+            self._pass(min(waits_s) + 1e-6)
             self.look()
-        self.now = until
+        self._pass(max(0.0, until - self.ticks))
+
+    def _pass(self, seconds: float) -> None:
+        self.ticks += seconds
+        self.now += timedelta(seconds=seconds)
 
     def check(self, *, passes: bool) -> list[ReplicaFact]:
         if passes and not self.is_passing:
-            self.since = self.now
+            self.since = self.ticks
         self.is_passing = passes
         return self.look()
 
@@ -93,6 +103,11 @@ class Story:
     def most_in_an_hour(self, *, with_pages: bool = True) -> int:
         times = [at for at, kind in self.written if with_pages or kind != "RosterRecorded"]
         return max(sum(first <= at < first + HOUR for at in times) for first in times)
+
+
+def replace_of(story: Story, **changes: Any) -> Story:
+    story.roster = Roster.of([changed(story.replica, **changes)])
+    return story
 
 
 def test_a_few_changes_count_at_once() -> None:
@@ -148,7 +163,7 @@ def test_a_long_time_of_readiness_is_forgiven() -> None:
         story.check(passes=True)
         story.check(passes=False)
     story.check(passes=True)
-    story.wait(10 + damping.FORGIVEN_AFTER.total_seconds())
+    story.wait(11 + damping.FORGIVEN_AFTER.total_seconds())
     story.check(passes=False)
     assert story.replica.must_stay_ready_s == 0
     assert (story.replica.message or "").startswith("readiness probe: HTTP 50")
@@ -164,7 +179,7 @@ def test_who_starts_again_knows_it_from_the_roster() -> None:
         story.check(passes=False)
     story.check(passes=True)
     story.wait(9)
-    story.since = story.now
+    story.since = story.ticks
     assert story.look() == []
     story.wait(9)
     assert story.replica.state is ReplicaState.UNREADY
@@ -206,11 +221,18 @@ def test_one_that_ends_evenly_writes_a_bounded_number_of_events(
 
 _lasts = st.sampled_from([0.1, 1.0, 5.0, 11.0, 25.0, 61.0, 150.0, 310.0, 601.0, 1801.0])
 _phases = st.lists(
-    st.tuples(st.sampled_from(["ready", "unready", "crash", "condemned"]), _lasts), min_size=1, max_size=8
+    st.tuples(st.sampled_from(["ready", "unready", "crash", "condemned"]), _lasts), min_size=1, max_size=12
 )
 
 
-@settings(deadline=None, max_examples=15)
+@settings(deadline=None, max_examples=40)
+@example(
+    # It ends, with other reasons each time, just after the cluster has forgiven it.
+    phases=[("condemned", 1), ("condemned", 11), ("condemned", 590), ("condemned", 11)]
+    + [("unready", lasts) for lasts in (0.5, 5, 2, 1, 0.5, 10.5)]
+    + [("condemned", 9)]
+)
+@example(phases=[("crash", 0.5), ("condemned", 150), ("condemned", 601), ("condemned", 20)])
 @given(phases=_phases)
 def test_whatever_it_does_it_writes_a_bounded_number_and_is_never_ready_when_its_checks_are_not(
     phases: list[tuple[str, float]],
@@ -226,6 +248,47 @@ def test_whatever_it_does_it_writes_a_bounded_number_and_is_never_ready_when_its
                 story.check(passes=what == "ready")
             assert story.is_passing or story.replica.state is not ReplicaState.RUNNING
             story.wait(lasts)
-    # The pages of the roster come on top: a history that ends again and again, just after the cluster has
-    # forgiven it, writes up to 140 events with them.
-    assert story.most_in_an_hour(with_pages=False) <= MOST_EVENTS_AN_HOUR
+            if story.now > NOW + 4 * HOUR:
+                break
+    assert story.most_in_an_hour() <= MOST_EVENTS_AN_HOUR
+
+
+@settings(deadline=None, max_examples=20)
+@given(phases=_phases)
+def test_whatever_it_did_it_is_ready_and_told_as_it_is_once_it_lasts(
+    phases: list[tuple[str, float]],
+) -> None:
+    story = Story()
+    for what, lasts in phases * 3:
+        if what in ("crash", "condemned"):
+            story.crash()
+        else:
+            story.check(passes=what == "ready")
+        story.wait(lasts)
+    story.check(passes=True)
+    story.wait(2 * damping.STAY.pause_s(9))
+    assert (story.replica.state, story.replica.attempt) == (ReplicaState.RUNNING, story.seen.attempt)
+    story.crash()
+    story.wait(pacing.EACH.total_seconds() * pacing.FULL_FOR_READINESS)
+    assert (story.replica.state, story.replica.attempt) == (ReplicaState.STARTING, story.seen.attempt)
+
+
+@pytest.mark.parametrize("by", [timedelta(minutes=-7), timedelta(days=-1), timedelta(days=1)])
+def test_a_clock_that_is_set_neither_holds_readiness_back_nor_hurries_it(by: timedelta) -> None:
+    story = Story()
+    for _ in range(12):
+        story.crash()
+    story.check(passes=True)
+    story.now += by
+    story.wait(damping.STAY.pause_s(9))
+    assert (story.replica.state, story.replica.attempt) == (ReplicaState.RUNNING, story.seen.attempt)
+
+
+def test_that_a_ready_replica_is_not_counts_at_once_however_much_it_wrote() -> None:
+    story = Story()
+    story.check(passes=True)
+    written = replace_of(story, full_until=story.now + timedelta(minutes=20))
+    assert [f.event_type() for f in written.check(passes=False)] == ["ReplicaBecameUnready"]
+    assert written.check(passes=True) == []
+    written.seen = replace(written.seen, phase=STOPPING)
+    assert [f.event_type() for f in written.look()] == ["ReplicaBecameUnready"]
