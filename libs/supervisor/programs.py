@@ -70,8 +70,10 @@ def service(
 
     version: of the code that it runs, so that after an upgrade no process of the old one is adopted.
     """
-    environment = _common(settings, home, ports, user=name)
+    environment = {**_common(settings, home, ports, user=name), **_cluster(settings)}
     match name:
+        case "reconciler":
+            environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
         case "api":
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
@@ -103,6 +105,16 @@ def _common(settings: SupervisorSettings, home: Home, ports: Ports, *, user: str
         "SPECSTREAM_GRACE_SECONDS": str(settings.grace_seconds),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _cluster(settings: SupervisorSettings) -> dict[str, str]:
+    """Which cluster there is; nothing where it is the usual one."""
+    told = {
+        "SPECSTREAM_CLUSTER": None if settings.cluster == "local" else settings.cluster,
+        "SPECSTREAM_KUBECONFIG": None if settings.kubeconfig is None else str(settings.kubeconfig),
+        "SPECSTREAM_KUBE_NAMESPACE": settings.kube_namespace,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def _python(settings: SupervisorSettings) -> str:
