@@ -14,4 +14,22 @@ FOLDER = "replicas"
 @asynccontextmanager
 async def open_cluster(settings: ServiceSettings) -> AsyncIterator[Cluster]:
     """The cluster, for as long as the block runs. What runs on it goes on afterwards."""
-    yield LocalCluster(settings.home.expanduser() / FOLDER, grace_seconds=settings.grace_seconds)
+    if settings.cluster == "kubernetes":
+        async with _open_kubernetes(settings) as cluster:
+            yield cluster
+    else:
+        yield LocalCluster(settings.home.expanduser() / FOLDER, grace_seconds=settings.grace_seconds)
+
+
+@asynccontextmanager
+async def _open_kubernetes(settings: ServiceSettings) -> AsyncIterator[Cluster]:
+    # Imported by whoever asks for it: the client takes a third of a second and 50 MB.
+    from libs.common.cluster.kubernetes.cluster import KubernetesCluster  # noqa: PLC0415
+    from libs.common.cluster.kubernetes.writer import Timing  # noqa: PLC0415
+
+    async with KubernetesCluster.opened(
+        settings.kubeconfig,
+        namespace=settings.kube_namespace,
+        timing=Timing(settings.grace_seconds, settings.drain_deadline_seconds),
+    ) as cluster:
+        yield cluster

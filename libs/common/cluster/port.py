@@ -163,8 +163,6 @@ class Abilities:
     """A template without a `command` can be run: what the image says is run then."""
     shifts_ports: bool = True
     """Each replica has ports of its own; otherwise those of its template, at an address of its own."""
-    has_our_back_off: bool = True
-    """A replica that ends again and again waits as the table above says; otherwise by the cluster's clock."""
     keeps_last_words: bool = True
     """What a replica wrote can be read when it is gone."""
 

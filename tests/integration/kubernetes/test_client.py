@@ -127,7 +127,7 @@ async def test_many_that_are_refused_at_once_ask_the_command_once(server, tmp_pa
 
 async def test_a_command_that_gives_nothing_is_named(server, tmp_path):
     async with connected(server, tmp_path, user=command(tmp_path, "exit 3")) as client:
-        with pytest.raises(ClusterUnavailable, match="plugin' that .* names as users.*gives no credentials"):
+        with pytest.raises(ClusterUnavailable, match=r"plugin' that .* names as users.*gives no credentials"):
             await client.get("pods", "r-1")
     assert server.tokens == []
 

@@ -7,7 +7,7 @@ of writes under way is limited here; a server that wants to be asked later says 
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -127,9 +127,14 @@ class Client:
             Asked("delete", resource, name), "DELETE", self._path(resource, name), body=options
         )
 
-    async def watch(self, resource: str, selector: str, *, version: str) -> AsyncIterator[JSON]:
+    async def watch(
+        self, resource: str, selector: str, *, version: str, on_open: Callable[[], None] = lambda: None
+    ) -> AsyncIterator[JSON]:
         """Each event after that resource version; ends when the server ends it. Raises Gone, which may be
-        the first that is said, and ClusterUnavailable when nothing is heard for SILENT_S."""
+        the first that is said, and ClusterUnavailable when nothing is heard for SILENT_S.
+
+        on_open: called when the server has begun to answer.
+        """
         asked = Asked("watch", resource)
         query = {
             "labelSelector": selector,
@@ -140,6 +145,7 @@ class Client:
         }
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING_S, sock_read=SILENT_S)
         async with self._asked(asked, "GET", self._path(resource), query=query, limits=limits) as response:
+            on_open()
             lines = Lines()
             async for piece in response.response.content.iter_any():
                 for line in lines.take(piece):
