@@ -192,7 +192,7 @@ async def on_simulated_nodes(request: pytest.FixtureRequest) -> AsyncIterator[Ku
     prepare(simulated.client, namespace)
     timing = Timing(grace_s=5, drain_s=30)
     async with KubernetesCluster.opened(simulated.kubeconfig, namespace=namespace, timing=timing) as cluster:
-        yield KubernetesWorld(cluster, simulated.client, namespace, replicas)
+        yield KubernetesWorld(cluster, simulated, namespace, replicas)
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ status as a kubelet would.
 import asyncio
 from collections.abc import Callable
 from datetime import timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -40,13 +41,18 @@ def prepare(client: Any, namespace: str) -> None:
 
 
 class KubernetesWorld:
-    """client: may do everything; blocking. replicas: of the deployment that a test has."""
+    """client: may do everything; blocking. replicas: shows those of the deployment that a test has."""
 
     def __init__(
-        self, cluster: KubernetesCluster, client: Any, namespace: str, replicas: Callable[..., Any]
+        self,
+        cluster: KubernetesCluster,
+        simulated: Any,
+        namespace: str,
+        replicas: Callable[..., Any],
     ) -> None:
         self.cluster = cluster
-        self.client = client
+        self.client = simulated.client
+        self.kubeconfig: Path = simulated.kubeconfig
         self.namespace = namespace
         self._replicas = replicas
 
