@@ -4,12 +4,14 @@ import asyncio
 
 import pytest
 
+from libs.common.clock import utc_now
 from libs.common.cluster.kubernetes import informer, names
+from libs.common.cluster.kubernetes.anchor import TOMBSTONE_FOR
 from libs.common.cluster.kubernetes.cluster import KubernetesCluster
 from libs.common.cluster.kubernetes.writer import Timing
 from libs.common.cluster.port import ReplicaPhase
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, Fenced
-from tests.support.clusters import DEPLOYMENT, all_run, replicas, run_of, workload
+from tests.support.clusters import DEPLOYMENT, all_run, replicas, run_of, template, workload
 from tests.support.fault_proxy import answer, before, hold, lose_answer, lose_request
 from tests.support.polling import eventually
 
@@ -273,6 +275,51 @@ async def test_a_pod_that_its_node_refuses_says_so_and_goes(kubernetes_world, st
     (ended,) = await seen
     assert (ended.reason, "no room" in ended.message) == (reason, True)
     await settled(kubernetes_world, 0)
+
+
+async def test_a_kubelet_that_refuses_every_pod_is_not_asked_all_the_time(kubernetes_world, proxied):
+    cluster, proxy = proxied
+    refused = run_of(2, of=template(SIM_STATE="OutOfcpu"))
+    for _ in range(2):  # each is refused, and goes
+        await cluster.apply(workload(refused), fence=1)
+        await eventually(lambda: refusals(cluster, 2))
+    made = proxy.writes.count("POST pods")
+    await kubernetes_world.until(lambda shown: not shown)
+    await cluster.apply(workload(refused), fence=1)
+    assert (made, proxy.writes.count("POST pods")) == (2, 2)
+    assert await pods_of(kubernetes_world) == {}
+
+
+async def refusals(cluster, number):
+    shown = await replicas(cluster)
+    return [one.reason for one in shown] in (["rejected"] * number, [])
+
+
+async def test_a_tombstone_goes_after_an_hour(kubernetes_world):
+    await started(kubernetes_world, 1)
+    await kubernetes_world.cluster.remove(DEPLOYMENT, fence=2)
+    await kubernetes_world.until_gone()
+    path = f"/api/v1/namespaces/{kubernetes_world.namespace}/configmaps"
+
+    async def anchors():
+        listed = await asyncio.to_thread(
+            kubernetes_world.client.get, path, labelSelector=names.selector(names.ANCHORS)
+        )
+        return [one["metadata"]["name"] for one in listed["items"]]
+
+    assert await anchors() == [names.anchor_name(DEPLOYMENT)]
+    async with KubernetesCluster.opened(
+        kubernetes_world.kubeconfig,
+        namespace=kubernetes_world.namespace,
+        timing=TIMING,
+        clock=lambda: utc_now() + TOMBSTONE_FOR,
+    ) as later:
+        assert await later.observe() == {}
+
+        async def is_gone():
+            return not await anchors()
+
+        await eventually(is_gone)
 
 
 async def test_an_anchor_that_was_spoilt_by_hand_is_the_problem_of_its_deployment_alone(kubernetes_world):

@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from pydantic import ValidationError
 
+from libs.common.back_off import BackOff
 from libs.common.clock import to_rfc3339
 from libs.common.cluster import fencing
 from libs.common.cluster.counting import missing
@@ -24,6 +25,9 @@ MOST_BYTES: Final = 900 * 1024
 """Of an anchor. A ConfigMap has at most 1 MiB, its metadata included."""
 TOMBSTONE_FOR: Final = timedelta(hours=1)
 """How long the anchor of a removed deployment stays, so that plans from before the removal are refused."""
+
+REPLACEMENTS: Final = BackOff(10.0, 300.0)
+"""Before a replica of a run is made in the place of one that ended without ever being ready."""
 
 _PLAN: Final = "plan.json"
 _TEMPLATE: Final = "template.json"
@@ -42,6 +46,30 @@ class Listed:
 
 
 @dataclass(frozen=True, slots=True)
+class Setback:
+    """Of a run: how often in a row its replicas ended without ever being ready, and how long it waits."""
+
+    times: int
+    until: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class Whereabouts:
+    """What became of the replicas that an anchor lists."""
+
+    gone: frozenset[str] = frozenset()
+    """Without a pod."""
+    ending: frozenset[str] = frozenset()
+    """Whose pod ends, whoever asked for it."""
+    failed: frozenset[str] = frozenset()
+    """Of both: whose pod ended without ever being ready."""
+    ready: frozenset[str] = frozenset()
+
+
+NOWHERE: Final = Whereabouts()
+
+
+@dataclass(frozen=True, slots=True)
 class Anchor:
     project_id: str
     deployment_id: str
@@ -50,6 +78,8 @@ class Anchor:
     """In the order of their making."""
     templates: Mapping[str, Template] = field(default_factory=dict)
     """By run, of those that have a replica here."""
+    setbacks: Mapping[str, Setback] = field(default_factory=dict)
+    """By run."""
     removed_at: datetime | None = None
 
     def get(self, replica_id: str) -> Listed | None:
@@ -61,28 +91,33 @@ def admit(
     workload: Workload,
     fence: fencing.Fence,
     *,
-    gone: frozenset[str],
-    ending: frozenset[str],
+    where: Whereabouts,
     new_ids: Iterator[str],
+    now: datetime,
 ) -> Anchor:
     """The anchor after this plan. Raises Fenced, and CannotApply when it would be too large.
 
-    gone: replicas that are listed and have no pod. Each is dropped, and its id never used again: whoever was
-    about to make its pod makes one that is no replica.
-    ending: replicas whose pod ends, whoever asked for it. Their replacement does not wait for their end.
+    A replica that is gone is dropped, and its id never used again: whoever was about to make its pod makes
+    one that is no replica. The replacement of one that ends does not wait for its end, but for the back-off
+    of its run where that has one: then fewer are listed than the plan wants, until it is applied again.
     new_ids: as many as are needed are taken.
     """
     position = fencing.position(fence)
     listed = present.replicas if present is not None else ()
     if present is not None:
         fencing.admit(present.fence, position)
-    leaving = workload.stopping | ending
+    leaving = workload.stopping | where.ending
     kept = tuple(
         replace(one, is_stopping=one.is_stopping or one.replica_id in leaving)
         for one in listed
-        if one.replica_id not in gone
+        if one.replica_id not in where.gone
     )
-    lacking = missing(workload, [(one.replica_id, one.run_id) for one in kept if not one.is_stopping])
+    setbacks = _setbacks(present, workload, where, now)
+    lacking = [
+        run
+        for run in missing(workload, [(one.replica_id, one.run_id) for one in kept if not one.is_stopping])
+        if run.run_id not in setbacks or setbacks[run.run_id].until <= now
+    ]
     replicas = (*kept, *(Listed(next(new_ids), run.run_id, run.spec_id) for run in lacking))
     templates = {run.run_id: run.template for run in workload.runs}
     if present is not None:
@@ -93,6 +128,7 @@ def admit(
         position,
         replicas,
         {run_id: templates[run_id] for run_id in dict.fromkeys(one.run_id for one in replicas)},
+        setbacks,
     )
     if (size := size_of(after)) > MOST_BYTES:
         raise CannotApply(
@@ -102,8 +138,31 @@ def admit(
     return after
 
 
+def _setbacks(
+    present: Anchor | None, workload: Workload, where: Whereabouts, now: datetime
+) -> dict[str, Setback]:
+    """Of the runs that are wanted. One that has a ready replica has none."""
+    if present is None:
+        return {}
+    are_ready = {one.run_id for one in present.replicas if one.replica_id in where.ready}
+    have_failed = {
+        one.run_id
+        for one in present.replicas
+        if one.replica_id in where.failed and not one.is_stopping and one.replica_id not in workload.stopping
+    }
+    found: dict[str, Setback] = {}
+    for run_id in (run.run_id for run in workload.runs if run.run_id not in are_ready):
+        before = present.setbacks.get(run_id)
+        if run_id in have_failed:
+            times = 1 if before is None else before.times + 1
+            found[run_id] = Setback(times, now + timedelta(seconds=REPLACEMENTS.pause_s(times)))
+        elif before is not None:
+            found[run_id] = before
+    return found
+
+
 def remove(
-    present: Anchor | None, deployment_id: str, fence: fencing.Fence, *, gone: frozenset[str], now: datetime
+    present: Anchor | None, deployment_id: str, fence: fencing.Fence, *, where: Whereabouts, now: datetime
 ) -> Anchor:
     """The anchor after the removal: a tombstone, under which every replica is to end. Raises Fenced."""
     position = fencing.position(fence)
@@ -113,7 +172,10 @@ def remove(
     return replace(
         present,
         fence=position,
-        replicas=tuple(replace(o, is_stopping=True) for o in present.replicas if o.replica_id not in gone),
+        replicas=tuple(
+            replace(one, is_stopping=True) for one in present.replicas if one.replica_id not in where.gone
+        ),
+        setbacks={},
         removed_at=present.removed_at or now,
     )
 
@@ -135,6 +197,11 @@ def to_data(anchor: Anchor) -> dict[str, str]:
     }
     if anchor.removed_at is not None:
         plan["removed_at"] = to_rfc3339(anchor.removed_at)
+    if anchor.setbacks:
+        plan["setbacks"] = {
+            run_id: {"times": one.times, "until": to_rfc3339(one.until)}
+            for run_id, one in anchor.setbacks.items()
+        }
     templates = {
         f"{run_id}.{_TEMPLATE}": _dumped(template.model_dump(mode="json", exclude_none=True))
         for run_id, template in anchor.templates.items()
@@ -159,6 +226,10 @@ def from_data(name: str, data: Mapping[str, str]) -> Anchor:
             templates={
                 run_id: Template.model_validate_json(data[f"{run_id}.{_TEMPLATE}"])
                 for run_id in dict.fromkeys(one.run_id for one in replicas)
+            },
+            setbacks={
+                run_id: Setback(int(one["times"]), datetime.fromisoformat(one["until"]))
+                for run_id, one in plan.get("setbacks", {}).items()
             },
             removed_at=None if removed_at is None else datetime.fromisoformat(removed_at),
         )

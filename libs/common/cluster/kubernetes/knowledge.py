@@ -19,6 +19,7 @@ from libs.common.errors import ClusterUnavailable, DeploymentUnavailable
 OLDEST: Final = (1, 34)
 """The oldest Kubernetes that has what the pods use."""
 _CHECKED_EVERY_S: Final = 1.0
+_REMEMBERED: Final = 4_096
 
 JSON = Mapping[str, Any]
 
@@ -77,6 +78,8 @@ class Knowledge:
         self._client = client
         self._pods_of: dict[str, set[str]] = {}
         self._watchers: list[_Watcher] = []
+        self._was_ready: dict[str, bool] = {}
+        """By replica that has or had a pod; of those without, the newest few thousand."""
         self._tasks: list[asyncio.Task[None]] = []
         self._checked = asyncio.Lock()
         self._is_checked = False
@@ -111,6 +114,10 @@ class Knowledge:
 
     def pod(self, replica_id: str) -> Pod | None:
         return self.pods.items.get(names.pod_name(replica_id))
+
+    def was_never_ready(self, replica_id: str) -> bool:
+        """Whether it had a pod, of which nothing is known but that it was not ready."""
+        return self._was_ready.get(replica_id) is False
 
     def pods_of(self, deployment_id: str) -> list[Pod]:
         """Every pod of the deployment, replica or not."""
@@ -161,6 +168,11 @@ class Knowledge:
         await self._client.check_namespace()
 
     def _on_pod(self, before: Pod | None, after: Pod | None) -> None:
+        if after is not None:
+            was_ready = self._was_ready.pop(after.replica_id, False)
+            self._was_ready[after.replica_id] = was_ready or after.container.is_ready
+        if len(self._was_ready) > _REMEMBERED + len(self.pods.items):
+            self._was_ready.pop(next(iter(self._was_ready)))
         for pod in (before, after):
             if pod is not None:
                 of_deployment = self._pods_of.setdefault(pod.deployment_id, set())

@@ -18,7 +18,7 @@ from libs.common.clock import Clock
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.kubernetes import anchor as anchors
 from libs.common.cluster.kubernetes import names
-from libs.common.cluster.kubernetes.anchor import Anchor, Listed
+from libs.common.cluster.kubernetes.anchor import NOWHERE, Anchor, Listed, Whereabouts
 from libs.common.cluster.kubernetes.client import JSON, Client, Unanswered
 from libs.common.cluster.kubernetes.knowledge import AnchorObject, Knowledge, parse_anchor
 from libs.common.cluster.kubernetes.manifests import PRE_STOP_S, make_anchor, make_pod
@@ -50,15 +50,7 @@ class Timing:
         return PRE_STOP_S + math.ceil(self.grace_s)
 
 
-Change = Callable[[AnchorObject | None, "Whereabouts"], Anchor | None]
-
-
-@dataclass(frozen=True, slots=True)
-class Whereabouts:
-    """Of the replicas that an anchor lists. gone: without a pod. ending: whose pod ends."""
-
-    gone: frozenset[str] = frozenset()
-    ending: frozenset[str] = frozenset()
+Change = Callable[[AnchorObject | None, Whereabouts], Anchor | None]
 
 
 class Writer:
@@ -77,9 +69,9 @@ class Writer:
                 held.anchor if held else None,
                 workload,
                 fence,
-                gone=where.gone,
-                ending=where.ending,
+                where=where,
                 new_ids=_new_ids(),
+                now=self._clock(),
             )
             for one in after.replicas:  # raises CannotApply before anything is written
                 self._make_pod(after, one, "", workload.traceparent)
@@ -102,7 +94,7 @@ class Writer:
     async def remove(self, deployment_id: str, fence: Fence) -> None:
         def change(held: AnchorObject | None, where: Whereabouts) -> Anchor:
             present = held.anchor if held is not None else None
-            return anchors.remove(present, deployment_id, fence, gone=where.gone, now=self._clock())
+            return anchors.remove(present, deployment_id, fence, where=where, now=self._clock())
 
         async with self._lock(deployment_id):
             _, _, after = await self._change(deployment_id, change)
@@ -185,12 +177,16 @@ class Writer:
     async def _whereabouts(self, held: AnchorObject | None) -> Whereabouts:
         """What is not known of a listed replica is asked of the server: it alone can say that it is not."""
         if held is None or held.anchor is None:
-            return Whereabouts()
+            return NOWHERE
         found = [(one, await self._find(one)) for one in held.anchor.replicas]
         ours = {one.replica_id: pod for one, pod in found if pod is not None and pod.owner_uid == held.uid}
+        gone = frozenset(one.replica_id for one, _ in found if one.replica_id not in ours)
+        ending = frozenset(replica_id for replica_id, pod in ours.items() if pod.is_ending)
         return Whereabouts(
-            gone=frozenset(one.replica_id for one, _ in found if one.replica_id not in ours),
-            ending=frozenset(replica_id for replica_id, pod in ours.items() if pod.is_ending),
+            gone=gone,
+            ending=ending,
+            failed=frozenset(one for one in gone | ending if self._knowledge.was_never_ready(one)),
+            ready=frozenset(one for one, pod in ours.items() if pod.container.is_ready),
         )
 
     async def _find(self, one: Listed) -> Pod | None:

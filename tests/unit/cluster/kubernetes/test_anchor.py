@@ -6,21 +6,33 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.common.cluster.kubernetes import anchor as anchors
-from libs.common.cluster.kubernetes.anchor import MOST_BYTES, TOMBSTONE_FOR, Anchor, Listed, admit
+from libs.common.cluster.kubernetes.anchor import (
+    MOST_BYTES,
+    NOWHERE,
+    TOMBSTONE_FOR,
+    Anchor,
+    Listed,
+    Setback,
+    Whereabouts,
+    admit,
+)
 from libs.common.errors import CannotApply, DeploymentUnavailable, Fenced
 from libs.common.events.envelope import Position
 from tests.support.clusters import DEPLOYMENT, run_of, template, workload
 
-NONE = frozenset[str]()
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 A, B = Listed("a", "run", "spec"), Listed("b", "run", "spec")
 PRESENT = Anchor("default", DEPLOYMENT, Position(5, "log", "h5"), (A, B), {"run": template()})
 
 
-def admitted(present, plan, *, fence=Position(6, "log", "h6"), gone=NONE, ending=NONE):  # noqa: B008
-    numbers = iter(range(100_000))
+def admitted(present, plan, *, fence=Position(6, "log", "h6"), now=NOW, **where):  # noqa: B008
     return admit(
-        present, plan, fence, gone=gone, ending=ending, new_ids=(f"new-{number}" for number in numbers)
+        present,
+        plan,
+        fence,
+        where=Whereabouts(**where),
+        new_ids=(f"new-{number}" for number in range(100_000)),
+        now=now,
     )
 
 
@@ -89,7 +101,7 @@ def test_one_told_to_end_never_counts_again():
 def test_an_older_plan_or_one_of_another_log_is_refused(fence):
     for refused in (
         lambda: admitted(PRESENT, workload(run_of(5)), fence=fence),
-        lambda: anchors.remove(PRESENT, DEPLOYMENT, fence, gone=NONE, now=NOW),
+        lambda: anchors.remove(PRESENT, DEPLOYMENT, fence, where=NOWHERE, now=NOW),
     ):
         with pytest.raises(Fenced) as fenced:
             refused()
@@ -97,7 +109,9 @@ def test_an_older_plan_or_one_of_another_log_is_refused(fence):
 
 
 def test_a_removal_tells_all_to_end_and_stays_as_a_tombstone():
-    tombstone = anchors.remove(PRESENT, DEPLOYMENT, Position(9, "log", "h9"), gone=frozenset({"b"}), now=NOW)
+    tombstone = anchors.remove(
+        PRESENT, DEPLOYMENT, Position(9, "log", "h9"), where=Whereabouts(gone=frozenset({"b"})), now=NOW
+    )
     assert (shown(tombstone), tombstone.fence.sequence) == ([("a", "run", True)], 9)
     assert not anchors.is_expired(tombstone, NOW + TOMBSTONE_FOR - timedelta(seconds=1))
     assert anchors.is_expired(tombstone, NOW + TOMBSTONE_FOR)
@@ -109,7 +123,7 @@ def test_a_removal_tells_all_to_end_and_stays_as_a_tombstone():
 
 
 def test_removing_what_never_was_remembers_that():
-    tombstone = anchors.remove(None, DEPLOYMENT, 9, gone=NONE, now=NOW)
+    tombstone = anchors.remove(None, DEPLOYMENT, 9, where=NOWHERE, now=NOW)
     with pytest.raises(Fenced):
         admitted(tombstone, workload(run_of(1)), fence=8)
 
@@ -119,6 +133,7 @@ def test_removing_what_never_was_remembers_that():
     [
         PRESENT,
         replace(PRESENT, replicas=(replace(A, is_stopping=True), B), removed_at=NOW),
+        replace(PRESENT, setbacks={"run": Setback(3, NOW)}),
         Anchor("", DEPLOYMENT, Position(3), removed_at=NOW),
     ],
 )
@@ -155,3 +170,55 @@ def test_a_plan_that_does_not_fit_into_an_anchor_is_refused():
     admitted(None, workload(run_of(5_000, run_id="r" * 32, spec_id="s" * 32)))
     with pytest.raises(CannotApply, match=rf"takes \d+ bytes; allowed: at most {MOST_BYTES}.*12000 replicas"):
         admitted(None, workload(run_of(12_000, run_id="r" * 32, spec_id="s" * 32)))
+
+
+ONE = frozenset({"a"})
+WANTED = workload(run_of(2), run_of(1, run_id="other"))
+
+
+def after_failures(number, *, first=PRESENT):
+    """The anchor after so many replicas of its run ended in a row without being ready, each as soon as it
+    was made; and when the last one did."""
+    anchor, now = first, NOW
+    for _ in range(number):
+        newest = next(one.replica_id for one in reversed(anchor.replicas) if not one.is_stopping)
+        failed = frozenset({newest})
+        anchor = admitted(anchor, workload(run_of(2)), ending=failed, failed=failed, now=now)
+        ended_at, now = now, anchor.setbacks["run"].until
+        anchor = admitted(anchor, workload(run_of(2)), now=now)
+    return anchor, ended_at
+
+
+@pytest.mark.parametrize(("failures", "pause_s"), [(1, 10), (2, 20), (3, 40), (5, 160), (6, 300), (20, 300)])
+def test_the_replacement_of_what_was_never_ready_waits_longer_and_longer(failures, pause_s):
+    anchor, ended_at = after_failures(failures)
+    assert anchor.setbacks["run"] == Setback(failures, ended_at + timedelta(seconds=pause_s))
+
+
+def test_a_run_in_its_back_off_gets_nothing_and_others_do():
+    after = admitted(PRESENT, WANTED, ending=ONE, failed=ONE)
+    assert [(one.replica_id, one.run_id, one.is_stopping) for one in after.replicas] == [
+        ("a", "run", True),
+        ("b", "run", False),
+        ("new-0", "other", False),
+    ]
+    just_before = NOW + timedelta(seconds=9.9)
+    assert admitted(after, WANTED, gone=ONE, failed=ONE, now=just_before).replicas == after.replicas[1:]
+    later = admitted(after, WANTED, gone=ONE, failed=ONE, now=NOW + timedelta(seconds=10))
+    assert shown(later)[-1] == ("new-0", "run", False)
+
+
+def test_one_that_was_ready_is_replaced_at_once():
+    assert shown(admitted(PRESENT, WANTED, ending=ONE))[-2:] == [
+        ("new-0", "run", False),
+        ("new-1", "other", False),
+    ]
+
+
+def test_a_ready_replica_ends_the_back_off_of_its_run():
+    anchor, _ = after_failures(3)
+    assert admitted(anchor, workload(run_of(2)), ready=frozenset({"a"})).setbacks == {}
+
+
+def test_one_that_was_told_to_end_is_no_setback():
+    assert admitted(PRESENT, workload(run_of(1), stopping=["a"]), ending=ONE, failed=ONE).setbacks == {}
