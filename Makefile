@@ -1,6 +1,6 @@
 # Each target sets up what it needs by itself; `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test up down lint docs bench bench-scale soak
+.PHONY: help setup demo test up down lint docs bench bench-scale soak kubelab
 
 PYTHON := .venv/bin/python
 
@@ -34,6 +34,8 @@ lint: setup ## Check format, lint, types and the architecture
 
 test: lint ## All checks, then all tests; what CI runs
 	@echo '== tests'
+	@# The Kubernetes of the tests takes minutes to build, once; those that need it come late, and wait for it.
+	@$(PYTHON) -m tests.support.kubelab.binary >/dev/null 2>&1 &
 	@$(PYTHON) -m pytest -q -n 3 --dist loadfile  # three at a time on two cores: tests of real processes mostly wait
 
 docs: setup ## Write the parts of docs/reference that the code knows best
@@ -47,3 +49,6 @@ bench-scale: setup ## Measure the long ones: with as much as years leave behind
 
 soak: setup ## The full matrix of kill tests, for SECONDS_LONG seconds (600)
 	@exec $(PYTHON) -m tests.soak --seconds $(or $(SECONDS_LONG),600)
+
+kubelab: setup ## A Kubernetes with simulated GPU nodes in the foreground; says where its kubeconfig is
+	@exec $(PYTHON) -m tests.support.kubelab

@@ -9,4 +9,5 @@ pytest_plugins = [
     "tests.support.event_logs",
     "tests.support.nats_server",
     "tests.support.nats_cluster",
+    "tests.support.kubelab.fixtures",
 ]

@@ -1,8 +1,14 @@
 """Waiting for something to become true, with a deadline instead of a fixed sleep."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from inspect import isawaitable
+from typing import TypeVar
+
+from libs.common.clock import monotonic
+
+Found = TypeVar("Found")
 
 PATIENCE_S = 120.0
 """For anything that takes a moment on a machine with nothing else to do. It ends only a wait that is in vain,
@@ -28,6 +34,22 @@ async def eventually(
         if loop.time() > deadline:
             raise AssertionError(f"{because} (waited {within_s} s)")
         await asyncio.sleep(every_s)
+
+
+def waited_for(
+    condition: Callable[[], Found],
+    *,
+    within_s: float = PATIENCE_S,
+    every_s: float = 0.02,
+    because: str | Callable[[], object] = "the condition never came true",
+) -> Found:
+    """As `eventually`, where there is no event loop. because: may be asked for in the end."""
+    deadline = monotonic() + within_s
+    while not (value := condition()):
+        if monotonic() > deadline:
+            raise AssertionError(f"{because() if callable(because) else because} (waited {within_s} s)")
+        time.sleep(every_s)
+    return value
 
 
 async def let_others_run(turns: int = 10) -> None:

@@ -2,7 +2,8 @@
 
 Whole platforms come first and unit tests last: the many short ones fill what the few long ones leave, so no
 worker waits for the other at the end. All tests of the shared platform go to one worker, so that there is
-one, and they are the last whole platforms, so that it ends when they are done.
+one, and they are the last whole platforms, so that it ends when they are done. What needs a Kubernetes comes
+after the other long tests: where there is none yet, it is being built meanwhile.
 """
 
 from functools import cache
@@ -14,13 +15,21 @@ import pytest
 FOLDERS = ("e2e", "integration", "contract", "architecture", "unit", "soak", "support")
 """From the longest tests to the shortest."""
 
+KUBERNETES_FIXTURES = ("kubernetes_cluster", "simulated_cluster", "own_kubernetes")
+"""Others rest on these, and these on a program that may have to be built first."""
+
+_LAST_OF_THE_LONG = FOLDERS.index("contract")
+
 TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def place(item: pytest.Item) -> tuple[int, bool]:
-        return FOLDERS.index(item.path.relative_to(TESTS).parts[0]), _shares_platform(item.path)
+    def place(item: pytest.Item) -> tuple[int, bool, bool]:
+        folder = FOLDERS.index(item.path.relative_to(TESTS).parts[0])
+        if late := _needs_kubernetes(item.path):
+            folder = max(folder, _LAST_OF_THE_LONG)
+        return folder, late, _shares_platform(item.path)
 
     items.sort(key=place)
 
@@ -43,3 +52,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
 @cache
 def _shares_platform(file: Path) -> bool:
     return "shared_platform" in file.read_text()
+
+
+@cache
+def _needs_kubernetes(file: Path) -> bool:
+    text = file.read_text()
+    return any(fixture in text for fixture in KUBERNETES_FIXTURES)

@@ -1,0 +1,166 @@
+"""The Kubernetes that tests share: the one of a kubeconfig that is given, else one of our own program.
+
+One cluster serves the whole run, and each test gets a namespace of its own. A test that hurts the cluster
+takes `own_kubernetes`, which is nobody else's. Where there is none, these tests are skipped and say what is
+missing; SPECSTREAM_TEST_KUBERNETES=required makes them fail instead.
+"""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.support.kubelab import binary
+from tests.support.kubelab.client import Client
+from tests.support.kubelab.control_plane import ControlPlane, wait_for_account
+from tests.support.kubelab.shared import shared_cluster
+from tests.support.scheduling import KUBERNETES_FIXTURES
+
+KUBECONFIG = "SPECSTREAM_TEST_KUBECONFIG"
+REQUIRED = "SPECSTREAM_TEST_KUBERNETES"
+
+PATIENCE_S = binary.BUILD_PATIENCE_S + 900
+"""For a test that may have to wait until the program is built."""
+
+_ran = pytest.StashKey[set[str]]()
+
+
+@dataclass(frozen=True, slots=True)
+class KubernetesCluster:
+    """kind: `kubeconfig`, or `kubelab`, which has simulated nodes. client: may do everything."""
+
+    kind: str
+    kubeconfig: Path
+    client: Client
+
+
+@pytest.fixture(scope="session")
+def kubernetes_cluster(request: pytest.FixtureRequest) -> Iterator[KubernetesCluster]:
+    """Whichever there is."""
+    given = os.environ.get(KUBECONFIG)
+    if not given:
+        yield request.getfixturevalue("simulated_cluster")
+        return
+    if not Path(given).is_file():
+        pytest.fail(f"{KUBECONFIG}={given} is not a file: name a kubeconfig, or unset it")
+    with _connected("kubeconfig", Path(given)) as cluster:
+        request.config.stash[_ran].add("a given cluster")
+        yield cluster
+
+
+@pytest.fixture(scope="session")
+def simulated_cluster(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KubernetesCluster]:
+    """One whose nodes and pods do as they are told: tests/support/kubelab/states.py."""
+    kubelab_program()
+    directory = _run_directory(tmp_path_factory) / "simulated"
+    with shared_cluster(directory) as kubeconfig, _connected("kubelab", kubeconfig) as cluster:
+        request.config.stash[_ran].add("simulated nodes")
+        yield cluster
+
+
+@pytest.fixture
+def kube_namespace(kubernetes_cluster: KubernetesCluster) -> Iterator[str]:
+    """A fresh namespace, in which pods can be made."""
+    with fresh_namespace(kubernetes_cluster.client) as name:
+        yield name
+
+
+@pytest.fixture
+def simulated_namespace(simulated_cluster: KubernetesCluster) -> Iterator[str]:
+    with fresh_namespace(simulated_cluster.client) as name:
+        yield name
+
+
+@pytest.fixture
+def own_kubernetes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlPlane]:
+    """A cluster for this test alone, to be hurt at will."""
+    plane = ControlPlane(tmp_path / "kubelab", kubelab_program())
+    try:
+        plane.start()
+        request.config.stash[_ran].add("simulated nodes")
+        yield plane
+    finally:
+        plane.stop()
+
+
+@contextmanager
+def fresh_namespace(client: Client) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex[:10]}"
+    client.create("/api/v1/namespaces", {"metadata": {"name": name}})
+    try:
+        wait_for_account(client, name)
+        yield name
+    finally:
+        client.delete(f"/api/v1/namespaces/{name}")
+
+
+def kubelab_program() -> Path:
+    """Our own program, built now or waited for; the test is skipped where that cannot be."""
+    try:
+        return binary.ensure()
+    except binary.CannotBuild as error:
+        reason = f"no Kubernetes: {error}"
+    if os.environ.get(REQUIRED) == "required":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+# What pytest asks
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    config.stash[_ran] = set()
+
+
+def pytest_report_header() -> str:
+    if given := os.environ.get(KUBECONFIG):
+        return f"kubernetes: kubeconfig ({given})"
+    if lacking := binary.missing():
+        return f"kubernetes: none ({lacking})"
+    built = binary.path() if binary.path().exists() else "to be built first"
+    return f"kubernetes: simulated nodes (Kubernetes {binary.VERSION}, {built})"
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Tests that may have to wait for a build of many minutes are not ended by the limit of the others."""
+    for item in items:
+        if set(KUBERNETES_FIXTURES).intersection(getattr(item, "fixturenames", ())):
+            item.add_marker(pytest.mark.timeout(PATIENCE_S))
+
+
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    if (output := getattr(session.config, "workeroutput", None)) is not None:
+        output["kubernetes"] = sorted(session.config.stash[_ran])
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_testnodedown(node: Any) -> None:
+    """A worker of a run in parallel has ended."""
+    node.config.stash[_ran].update(getattr(node, "workeroutput", {}).get("kubernetes", ()))
+
+
+def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    if ran := config.stash[_ran]:
+        terminalreporter.write_line(f"kubernetes: ran with {', '.join(sorted(ran))}")
+
+
+@contextmanager
+def _connected(kind: str, kubeconfig: Path) -> Iterator[KubernetesCluster]:
+    client = Client.of_kubeconfig(kubeconfig)
+    try:
+        yield KubernetesCluster(kind, kubeconfig, client)
+    finally:
+        client.close()
+
+
+def _run_directory(factory: pytest.TempPathFactory) -> Path:
+    """One folder for the whole run: the workers of a parallel one have theirs beside each other."""
+    base = factory.getbasetemp()
+    return (base.parent if os.environ.get("PYTEST_XDIST_WORKER") else base) / "kubernetes"

@@ -1,0 +1,134 @@
+"""One cluster for a whole run of the tests, whoever of its workers needs it first.
+
+A process of its own runs it (`python -m tests.support.kubelab.shared DIRECTORY`). Every worker that uses the
+cluster holds a shared lock on the file `users`, which the kernel takes away when the worker ends, however it
+ends. When that process can have the lock for itself, nobody is left: it stops the cluster and ends.
+"""
+
+import fcntl
+import json
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from threading import Event
+from typing import IO
+
+from tests.support.kubelab import binary
+from tests.support.kubelab.control_plane import ControlPlane
+from tests.support.kubelab.parts import DidNotStart
+from tests.support.polling import waited_for
+
+ROOT = Path(__file__).resolve().parents[3]
+START_PATIENCE_S = 300.0
+"""It takes 4 seconds on a machine with nothing else to do."""
+
+
+class CannotShare(Exception):
+    """The cluster did not come up, and why."""
+
+
+@contextmanager
+def shared_cluster(directory: Path) -> Iterator[Path]:
+    """The kubeconfig of the cluster in this directory, which runs as long as anybody is in here.
+
+    The program has to be there: building it may take longer than a start may.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    state = directory / "cluster.json"
+    with (directory / "users").open("a") as users:
+        with _locked(directory / "starting"):
+            # Refused while the last user has gone and the cluster is being stopped.
+            _wait_until(lambda: _try(users, fcntl.LOCK_SH), directory)
+            if not _runs(directory):
+                state.unlink(missing_ok=True)
+                _start(directory)
+            _wait_until(lambda: state.exists() or not _runs(directory), directory)
+            if not state.exists():
+                raise CannotShare(f"the cluster did not come up:\n{_said(directory)}")
+        yield Path(json.loads(state.read_text())["kubeconfig"])
+
+
+def _start(directory: Path) -> None:
+    """Returns when the process holds the lock by which it is known to run."""
+    with (directory / "log").open("ab") as log:
+        process = subprocess.Popen(
+            [sys.executable, "-m", __name__, directory],
+            cwd=ROOT,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=log,
+            start_new_session=True,
+        )
+    assert process.stdout
+    with process.stdout:
+        if process.stdout.read(1) != b"!":
+            raise CannotShare(f"the cluster's process ended:\n{_said(directory)}")
+    # It outlives its starter where another worker still uses the cluster, so it is nobody's to wait for.
+    process.returncode = 0
+
+
+def _runs(directory: Path) -> bool:
+    with (directory / "running").open("a") as running:
+        return not _try(running, fcntl.LOCK_EX)
+
+
+def _wait_until(condition: Callable[[], bool], directory: Path) -> None:
+    try:
+        waited_for(condition, within_s=START_PATIENCE_S, every_s=0.05)
+    except AssertionError as error:
+        raise CannotShare(f"the cluster is not up: {error}\n{_said(directory)}") from None
+
+
+def _said(directory: Path) -> str:
+    log = directory / "log"
+    return log.read_text()[-4000:] if log.exists() else ""
+
+
+@contextmanager
+def _locked(file: Path) -> Iterator[None]:
+    with file.open("a") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        yield
+
+
+def _try(file: IO[str], kind: int) -> bool:
+    try:
+        fcntl.flock(file, kind | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _serve(directory: Path) -> None:
+    """Run the cluster until nobody uses it."""
+    running = (directory / "running").open("a")
+    users = (directory / "users").open("a")
+    assert _try(running, fcntl.LOCK_EX), "another process runs this cluster"
+    sys.stdout.write("!")
+    sys.stdout.close()
+    told_to_end = Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, lambda *_: told_to_end.set())
+    number = sum(1 for one in directory.glob("cluster-*"))
+    plane = ControlPlane(directory / f"cluster-{number}", binary.ensure())
+    try:
+        plane.start()
+        written = directory / "cluster.json.new"
+        written.write_text(json.dumps({"kubeconfig": str(plane.kubeconfig)}))
+        written.replace(directory / "cluster.json")
+        # Kept to the very end: who comes now waits until this process is gone, and starts another.
+        while not _try(users, fcntl.LOCK_EX) and not told_to_end.wait(0.25):
+            pass
+    except DidNotStart as error:
+        sys.exit(str(error))
+    finally:
+        with suppress(FileNotFoundError):
+            (directory / "cluster.json").unlink()
+        plane.stop()
+
+
+if __name__ == "__main__":
+    _serve(Path(sys.argv[1]))
