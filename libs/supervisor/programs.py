@@ -71,10 +71,10 @@ def service(
     version: of the code that it runs and of the files that it reads: after a change of either no process of
     before is adopted.
     """
-    environment = _common(settings, home, ports, user=name)
-    if settings.machine_types is not None:
-        environment["SPECSTREAM_MACHINE_TYPES"] = str(home.machine_types)
+    environment = {**_common(settings, home, ports, user=name), **_cluster(settings, home)}
     match name:
+        case "reconciler":
+            environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
         case "api":
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
@@ -106,6 +106,17 @@ def _common(settings: SupervisorSettings, home: Home, ports: Ports, *, user: str
         "SPECSTREAM_GRACE_SECONDS": str(settings.grace_seconds),
         "PYTHONUNBUFFERED": "1",
     }
+
+
+def _cluster(settings: SupervisorSettings, home: Home) -> dict[str, str]:
+    """Which cluster there is and what machine types; nothing where those are the usual ones."""
+    told = {
+        "SPECSTREAM_MACHINE_TYPES": None if settings.machine_types is None else str(home.machine_types),
+        "SPECSTREAM_CLUSTER": None if settings.cluster == "local" else settings.cluster,
+        "SPECSTREAM_KUBECONFIG": None if settings.kubeconfig is None else str(settings.kubeconfig),
+        "SPECSTREAM_KUBE_NAMESPACE": settings.kube_namespace,
+    }
+    return {name: value for name, value in told.items() if value is not None}
 
 
 def python(settings: SupervisorSettings) -> str:

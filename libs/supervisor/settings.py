@@ -4,6 +4,7 @@ Plain dataclass: the supervisor stays resident, so it imports nothing heavy.
 """
 
 import math
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,7 @@ from libs.supervisor.errors import CannotStart
 
 T = TypeVar("T")
 
+CLUSTERS = ("local", "kubernetes")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 DEFAULT_HOME = "~/.specstream"
@@ -43,6 +45,12 @@ class SupervisorSettings:
     machine_types: Path | None = None
     """The file that lists them; absolute. None for the bundled list."""
     log_level: str = "INFO"
+    cluster: str = "local"
+    """Where replicas run: `local`, on this machine, or `kubernetes`."""
+    kubeconfig: Path | None = None
+    """Of the Kubernetes cluster; absolute."""
+    kube_namespace: str | None = None
+    """Where the replicas are there, if not where the services have it."""
     modules: Mapping[str, str] = field(default_factory=dict)
     """The module that is run for each service; a program that composes a service differently takes its place
     by `SPECSTREAM_MODULE_<SERVICE>`."""
@@ -93,6 +101,14 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         ),
         machine_types=read("SPECSTREAM_MACHINE_TYPES", None, _path, "a path"),
         log_level=read("SPECSTREAM_LOG_LEVEL", "INFO", _log_level, "one of " + ", ".join(LOG_LEVELS)),
+        cluster=read("SPECSTREAM_CLUSTER", "local", _cluster, "one of " + ", ".join(CLUSTERS)),
+        kubeconfig=read("SPECSTREAM_KUBECONFIG", None, _file, "the path of a kubeconfig"),
+        kube_namespace=read(
+            "SPECSTREAM_KUBE_NAMESPACE",
+            None,
+            _namespace,
+            "the name of a namespace: at most 63 of a-z, 0-9 and -, a letter or digit first and last",
+        ),
         modules={
             service: module
             for service in SERVICES
@@ -115,6 +131,25 @@ def _path(text: str) -> Path:
         return Path(text).expanduser().resolve()
     except RuntimeError as error:  # no home directory to expand ~ to
         raise ValueError(text) from error
+
+
+def _cluster(text: str) -> str:
+    if text not in CLUSTERS:
+        raise ValueError(text)
+    return text
+
+
+def _file(text: str) -> Path:
+    path = _path(text)
+    if not path.is_file():
+        raise ValueError(text)
+    return path
+
+
+def _namespace(text: str) -> str:
+    if re.fullmatch(r"[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?", text) is None:
+        raise ValueError(text)
+    return text
 
 
 def _port(text: str) -> int:

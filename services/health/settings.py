@@ -12,4 +12,4 @@ class Settings(ServiceSettings):
 
     @property
     def addresses(self) -> Addresses:
-        return Addresses(inner_ports=self.inner_ports)
+        return Addresses.of(self.cluster, inner_ports=self.inner_ports)

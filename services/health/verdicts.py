@@ -1,5 +1,6 @@
 """From what the cluster shows and what the checks conclude to facts about replicas. Pure."""
 
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime
@@ -65,6 +66,7 @@ def decide(
     | pending          | running                     | -             | ReplicaStarted       | starting    |
     | starting         | exited (that other attempt) | -             | ReplicaStopped       | failed      |
     | pending          | pending, with a new message | -             | ReplicaStarted       | pending     |
+    |                  | (other numbers are none)    |               |                      |             |
     | not stopping     | stopping                    | -             | ReplicaBecameUnready | stopping    |
     | condemned        | running                     | any           | none                 | same        |
     | any other        | running                     | condemned     | ReplicaCondemned     | unready     |
@@ -106,7 +108,9 @@ def decide(
 
 
 def _gone(known: Replica, *, is_leaving: bool) -> ReplicaFact:
-    if is_leaving or known.state is ReplicaState.STOPPING:
+    if not is_leaving and known.state is ReplicaState.STOPPING and known.reason in BY_OTHERS:
+        reason, message = known.reason, known.message or known.reason.value
+    elif is_leaving or known.state is ReplicaState.STOPPING:
         reason, message = ReplicaReason.STOPPED, "stopped"
     else:
         reason, message = ReplicaReason.LOST, "gone from the cluster"
@@ -153,8 +157,8 @@ def _changes(
     if known.state is ReplicaState.PENDING and o.phase is ReplicaPhase.RUNNING:
         known = changed(_process(known, o), state=ReplicaState.STARTING, message=None)
         known = take(_started(known))
-    elif known.state is ReplicaState.PENDING and o.message is not None and known.message != o.message:
-        known = take(_started(changed(known, message=o.message)))
+    elif known.state is ReplicaState.PENDING and o.message is not None and _is_news(known, o.message):
+        known = take(_started(changed(known, message=o.message, reason=o.reason or known.reason)))
     if o.phase is ReplicaPhase.STOPPING and known.state is not ReplicaState.STOPPING:
         known = take(_told_to_stop(known, o))
     is_condemned = known.condemned_attempt == known.attempt
@@ -231,6 +235,7 @@ def _appeared(o: ObservedReplica, slot: int) -> Replica:
         ReplicaPhase.EXITED: ReplicaState.STARTING,
         ReplicaPhase.STOPPING: ReplicaState.STOPPING,
     }[o.phase]
+    has_process = o.phase in (ReplicaPhase.RUNNING, ReplicaPhase.EXITED)
     return Replica(
         replica_id=o.replica_id,
         slot=slot,
@@ -241,12 +246,19 @@ def _appeared(o: ObservedReplica, slot: int) -> Replica:
         attempt=o.attempt,
         created_at=o.created_at,
         started_at=o.started_at,
-        reason=ReplicaReason.SPAWNED,
+        reason=ReplicaReason.SPAWNED if has_process else o.reason or ReplicaReason.SPAWNED,
         message=o.message,
     )
 
 
 PROCESS_STATES = frozenset({ReplicaState.STARTING, ReplicaState.RUNNING, ReplicaState.UNREADY})
+
+BY_OTHERS = frozenset(
+    {ReplicaReason.DELETED, ReplicaReason.EVICTED, ReplicaReason.PREEMPTED, ReplicaReason.REJECTED}
+)
+"""Why a replica ends that nobody here has told to."""
+
+_NUMBER = re.compile(r"\d+")
 
 UNKNOWN_END = "ended; exit status unknown"
 
@@ -278,7 +290,7 @@ def _ended(known: Replica, o: ObservedReplica, now: datetime) -> ReplicaFact:
 
 
 def _told_to_stop(known: Replica, o: ObservedReplica) -> ReplicaFact:
-    reason, message = ReplicaReason.STOPPED, "told to stop"
+    reason, message = o.reason or ReplicaReason.STOPPED, o.message or "told to stop"
     is_condemned = known.condemned_attempt == o.attempt
     after = changed(
         _process(known, o) if o.attempt != known.attempt else known,
@@ -296,11 +308,19 @@ def _end_of(known: Replica, o: ObservedReplica) -> tuple[ReplicaReason, str]:
     if o.last_exit is None:
         return ReplicaReason.EXIT_UNKNOWN, o.message or UNKNOWN_END
     message = o.message or o.last_exit.message  # one that could not start at all says why
+    if o.reason is not None:
+        return o.reason, message
     if o.last_exit.signal is not None:
         return ReplicaReason.KILLED, message
     if o.last_exit.status is not None:
         return ReplicaReason.EXITED, message
     return ReplicaReason.EXIT_UNKNOWN, message
+
+
+def _is_news(known: Replica, message: str) -> bool:
+    """Whether it says anything else than before, other numbers apart: how many nodes have no room changes
+    all the time, and is no news."""
+    return _NUMBER.sub("", message) != _NUMBER.sub("", known.message or "")
 
 
 def _process(known: Replica, o: ObservedReplica) -> Replica:

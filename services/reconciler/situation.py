@@ -18,7 +18,7 @@ class Situation:
     """What a plan is made from. spec, spec_id, run_id: the newest registered.
 
     wanted: what it asks for. present: every replica that the cluster shows. staying: those that were not told
-    to leave.
+    to leave and are not ending all the same: whoever ends them, their replacement does not wait for that.
     """
 
     view: DeploymentView
@@ -117,7 +117,7 @@ def situate(view: DeploymentView, present: tuple[ObservedReplica, ...]) -> Situa
         tuple(
             Staying(replica, view.roster.get(replica.replica_id))
             for replica in present
-            if replica.replica_id not in view.rollout.retiring
+            if replica.replica_id not in view.rollout.retiring and replica.phase is not ReplicaPhase.STOPPING
         ),
     )
 

@@ -40,7 +40,7 @@ class Follower:
         self._snapshot = snapshot
         self._log = log
         self._cache = cache
-        self._addresses = addresses
+        self.addresses = addresses
         self._progress = progress
         self._aside = Aside("route", progress.set_aside)
         self.views = Views(followed_by("router"))
@@ -81,7 +81,7 @@ class Follower:
     def _take(self, view: DeploymentView) -> None:
         name = view.deployment_id
         is_gone = name not in self.views.by_id
-        self._cache.put(Routing(name) if is_gone else make_routing(view, self._addresses))
+        self._cache.put(Routing(name) if is_gone else make_routing(view, self.addresses))
         if make_leaving(view) and not is_gone:
             self.draining.add(name)
             self.has_draining.set()

@@ -98,7 +98,7 @@ class DrainLoop:
                 continue
             with self._aside.attempt(name):
                 situation = Situation(acknowledged[name], None if active is None else active.get(name, {}))
-                all_leaving = make_leaving(view)
+                all_leaving = make_leaving(view, self._follower.addresses)
                 for leaving in all_leaving:
                     key = (name, leaving.replica_id)
                     drains[key] = observe(self._drains.get(key, Drain()), leaving, situation, now)

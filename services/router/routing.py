@@ -148,11 +148,11 @@ class Leaving:
     """Where requests may be running on it."""
 
 
-def make_leaving(view: DeploymentView) -> tuple[Leaving, ...]:
+def make_leaving(view: DeploymentView, addresses: Addresses = LOCAL) -> tuple[Leaving, ...]:
     """Who waits to be withdrawn, by replica id.
 
     One that health has not listed yet is among them: it never gets a request, and the reconciler waits.
     """
-    addresses = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(view)}
+    served = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(view, addresses)}
     waiting = view.rollout.retiring - view.traffic.withdrawn
-    return tuple(Leaving(replica_id, addresses.get(replica_id)) for replica_id in sorted(waiting))
+    return tuple(Leaving(replica_id, served.get(replica_id)) for replica_id in sorted(waiting))

@@ -15,12 +15,10 @@ class Settings(ServiceSettings):
     """Where Envoy listens for requests, on the loopback."""
     inner_ports: frozenset[int] = frozenset()
     """Ports on which the platform's own services listen on this machine; no replica is ever there."""
-    drain_deadline_seconds: float = Field(default=30.0, ge=0, le=86_400)
-    """How long the requests of a leaving replica may take before they are cut."""
     upload_deadline_seconds: float = Field(default=600.0, gt=0, le=86_400)
     """How long a client may take to send a request, its body included."""
 
     @property
     def addresses(self) -> Addresses:
-        """Where replicas can be: on the loopback, at none of the platform's own ports."""
-        return Addresses(inner_ports=self.inner_ports | {self.edge_port})
+        """Where replicas can be; at none of the platform's own ports where they are on this machine."""
+        return Addresses.of(self.cluster, inner_ports=self.inner_ports | {self.edge_port})

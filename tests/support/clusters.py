@@ -1,14 +1,17 @@
-"""The two clusters as a contract test sees them: with a hand inside, to make a replica write and end."""
+"""The clusters as a contract test sees them: with a hand inside, to make a replica write and end."""
 
 import errno
 import os
 from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 
 from libs.common.clock import utc_now
+from libs.common.cluster.kubernetes.cluster import KubernetesCluster
+from libs.common.cluster.kubernetes.writer import Timing
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import (
@@ -19,7 +22,9 @@ from libs.common.cluster.port import (
     RunWorkload,
     Workload,
 )
+from libs.common.machine_types.reading import bundled
 from libs.common.spec.template import Template
+from tests.support.kubernetes_world import KubernetesWorld, prepare
 from tests.support.polling import eventually
 
 PROJECT = "default"
@@ -155,15 +160,42 @@ class LocalWorld:
         await eventually(is_taken)
 
 
-@pytest.fixture(params=["memory", "local"])
+@pytest.fixture(params=["memory", "local", "kubernetes"])
 async def world(request, tmp_path) -> AsyncIterator[World]:
     """Each cluster in turn, empty."""
     if request.param == "memory":
         yield MemoryWorld()
         return
+    if request.param == "kubernetes":
+        async with on_simulated_nodes(request) as simulated:
+            yield simulated
+        return
     local = LocalWorld(tmp_path / "home/replicas")
     yield local
     await local.cluster.shutdown(grace_seconds=0)
+
+
+@pytest.fixture
+async def kubernetes_world(request) -> AsyncIterator[KubernetesWorld]:
+    """The Kubernetes cluster alone, empty."""
+    async with on_simulated_nodes(request) as simulated:
+        yield simulated
+
+
+@asynccontextmanager
+async def on_simulated_nodes(request: pytest.FixtureRequest) -> AsyncIterator[KubernetesWorld]:
+    """A namespace of its own on a cluster with simulated nodes; skips the test where there is none."""
+    try:
+        simulated = request.getfixturevalue("simulated_cluster")
+        namespace = request.getfixturevalue("simulated_namespace")
+    except pytest.FixtureLookupError:
+        pytest.skip("no Kubernetes: tests/support/kubelab is not there")
+    prepare(simulated.client, namespace)
+    timing = Timing(grace_s=5, drain_s=30)
+    async with KubernetesCluster.opened(
+        simulated.kubeconfig, namespace=namespace, machine_types=bundled(), timing=timing
+    ) as cluster:
+        yield KubernetesWorld(cluster, simulated, namespace, replicas)
 
 
 @pytest.fixture

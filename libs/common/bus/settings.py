@@ -1,6 +1,7 @@
-"""What every service process is told: where its home and its broker are, and how it logs."""
+"""What every service process is told: where its home, its broker and its cluster are, and how it logs."""
 
 from pathlib import Path
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -12,6 +13,9 @@ class ServiceSettings(BaseSettings):
     home: directory that holds all state. nats_url: the broker. nats_seed_file: the service's nkey seed.
     machine_types: the file that lists them; None for the bundled list.
     otlp_endpoint: where telemetry goes; None sends none. grace_seconds: between SIGTERM and SIGKILL.
+    drain_deadline_seconds: how long the requests of a leaving replica may take before they are cut.
+    cluster: which one. kubeconfig: of a Kubernetes cluster; None for the one whose pod we are in.
+    kube_namespace: where the replicas are there.
     """
 
     model_config = SettingsConfigDict(env_prefix="SPECSTREAM_", frozen=True, extra="ignore")
@@ -23,3 +27,9 @@ class ServiceSettings(BaseSettings):
     otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     log_level: str = "INFO"
     grace_seconds: float = Field(default=10.0, gt=0, le=3600)
+    drain_deadline_seconds: float = Field(default=30.0, ge=0, le=86_400)
+    cluster: Literal["local", "kubernetes"] = "local"
+    kubeconfig: Path | None = None
+    kube_namespace: str = Field(
+        default="specstream-replicas", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63
+    )

@@ -2,16 +2,23 @@
 
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from typing import Self
 
 LOOPBACK = ip_network("127.0.0.0/8")
 
 
 @dataclass(frozen=True, slots=True)
 class Addresses:
-    network: IPv4Network | IPv6Network = LOOPBACK
-    """Where the replicas of this cluster are; those of a local one are on the loopback."""
+    network: IPv4Network | IPv6Network | None = LOOPBACK
+    """Where the replicas of this cluster are; those of a local one are on the loopback. None: they are on
+    other machines, so anywhere but on this one or where only a link or nobody is."""
     inner_ports: frozenset[int] = frozenset()
     """The ports on which our own services listen there; no replica has one."""
+
+    @classmethod
+    def of(cls, cluster: str, *, inner_ports: frozenset[int]) -> Self:
+        """Of a cluster by the word of the settings. inner_ports: ours on this machine."""
+        return cls(None) if cluster == "kubernetes" else cls(inner_ports=inner_ports)
 
     def __contains__(self, address: str) -> bool:
         """Whether `address`, a `host:port`, can be a replica's. A host is an IP address, never a name."""
@@ -22,6 +29,8 @@ class Addresses:
             ip = ip_address(host.removeprefix("[").removesuffix("]"))
         except ValueError:
             return False
+        if self.network is None:
+            return not (ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified)
         return ip in self.network and int(port) not in self.inner_ports
 
 

@@ -11,6 +11,7 @@ from libs.common.cluster.fencing import Fence, admit, position
 from libs.common.cluster.local.shim.back_off import next_back_off_s
 from libs.common.cluster.port import (
     EVERYTHING,
+    Abilities,
     Changed,
     Exit,
     LogLine,
@@ -59,6 +60,10 @@ class MemoryCluster:
     @property
     def probes_natively(self) -> bool:
         return False
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities()
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from libs.common.bus.settings import ServiceSettings
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.port import Cluster
+from libs.common.machine_types.reading import machine_types
 
 FOLDER = "replicas"
 """Of the home: where the local cluster has everything."""
@@ -14,4 +15,23 @@ FOLDER = "replicas"
 @asynccontextmanager
 async def open_cluster(settings: ServiceSettings) -> AsyncIterator[Cluster]:
     """The cluster, for as long as the block runs. What runs on it goes on afterwards."""
-    yield LocalCluster(settings.home.expanduser() / FOLDER, grace_seconds=settings.grace_seconds)
+    if settings.cluster == "kubernetes":
+        async with _open_kubernetes(settings) as cluster:
+            yield cluster
+    else:
+        yield LocalCluster(settings.home.expanduser() / FOLDER, grace_seconds=settings.grace_seconds)
+
+
+@asynccontextmanager
+async def _open_kubernetes(settings: ServiceSettings) -> AsyncIterator[Cluster]:
+    # Imported by whoever asks for it: the client takes a third of a second and 50 MB.
+    from libs.common.cluster.kubernetes.cluster import KubernetesCluster  # noqa: PLC0415
+    from libs.common.cluster.kubernetes.writer import Timing  # noqa: PLC0415
+
+    async with KubernetesCluster.opened(
+        settings.kubeconfig,
+        namespace=settings.kube_namespace,
+        machine_types=machine_types(settings.machine_types),
+        timing=Timing(settings.grace_seconds, settings.drain_deadline_seconds),
+    ) as cluster:
+        yield cluster

@@ -1,6 +1,7 @@
 """The cluster as its users see it: what it is asked to run, and what it shows.
 
-`local/` and `memory.py` pass one contract suite; a Kubernetes adapter will pass the same one.
+`local/`, `kubernetes/` and `memory.py` pass one contract suite; where clusters rightly differ, `Abilities`
+says so.
 A cluster starts a replica that ends unasked again by itself, with the kubelet's back-off: at once, then
 10 s, 20 s, 40 s ... 300 s, from the beginning after 10 minutes of running. So a replica survives and
 recovers while every service is away.
@@ -15,6 +16,7 @@ from typing import Final, Protocol
 from libs.common.cluster.fencing import Fence
 from libs.common.errors import DeploymentUnavailable
 from libs.common.events.envelope import Position
+from libs.common.events.replica import ReplicaReason
 from libs.common.spec.template import Template
 
 
@@ -94,7 +96,9 @@ class ObservedReplica:
     restart_at: datetime | None = None
     """When an exited one is started again."""
     message: str | None = None
-    """Why it cannot start, where it cannot."""
+    """Why it cannot start, where it cannot; why it is not ready or ends, where the cluster says so."""
+    reason: ReplicaReason | None = None
+    """The same in one word, where the cluster has one for it."""
     ready: bool | None = None
     """The cluster's own verdict where `probes_natively`, else None."""
     traceparent: str | None = None
@@ -149,6 +153,20 @@ class Changed:
 EVERYTHING: Final = Changed(everything=True)
 
 
+@dataclass(frozen=True, slots=True)
+class Abilities:
+    """What one cluster can do and another cannot; nobody asks a cluster for what it cannot do."""
+
+    restarts: bool = True
+    """`restart` ends a process. Otherwise whoever carries out the checks ends the condemned by itself."""
+    runs_images: bool = False
+    """A template without a `command` can be run: what the image says is run then."""
+    shifts_ports: bool = True
+    """Each replica has ports of its own; otherwise those of its template, at an address of its own."""
+    keeps_last_words: bool = True
+    """What a replica wrote can be read when it is gone."""
+
+
 class Cluster(Protocol):
     """Every method raises ClusterUnavailable when the cluster cannot be asked, and one about a deployment
     raises DeploymentUnavailable when only that one cannot be handled."""
@@ -157,6 +175,9 @@ class Cluster(Protocol):
     def probes_natively(self) -> bool:
         """Whether the cluster carries out the health checks itself and fills `ready`."""
         ...
+
+    @property
+    def abilities(self) -> Abilities: ...
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -172,7 +193,10 @@ class Cluster(Protocol):
         ...
 
     async def restart(self, deployment_id: str, replica_id: str, *, attempt: int) -> None:
-        """End this process of the replica, so that it is started again; nothing at another attempt."""
+        """End this process of the replica, so that it is started again; nothing at another attempt.
+
+        Raises CannotApply where `abilities` say that the cluster does not.
+        """
         ...
 
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:

@@ -45,6 +45,20 @@ class ReplicaReason(StrEnum):
     CONDEMNED = "condemned"
     STOPPED = "stopped"
     LOST = "lost"
+    UNSCHEDULABLE = "unschedulable"
+    """No node has room for it, or none may have it."""
+    IMAGE_PULL = "image_pull"
+    """Its image cannot be had."""
+    CANNOT_START = "cannot_start"
+    """Its container cannot be made or started."""
+    OUT_OF_MEMORY = "out_of_memory"
+    DELETED = "deleted"
+    """Somebody else has deleted it."""
+    EVICTED = "evicted"
+    PREEMPTED = "preempted"
+    """It had to make room for something of a higher priority."""
+    REJECTED = "rejected"
+    """Its node has refused it."""
 
 
 class Replica(FactPart):

@@ -37,5 +37,25 @@ def test_no_replica_can_be_there(address: str) -> None:
     assert address not in LOCAL
 
 
+@pytest.mark.parametrize(
+    ("address", "is_possible"),
+    [
+        ("10.0.0.7:8080", True),
+        ("[fd00::7]:8080", True),
+        ("127.0.0.1:8000", False),
+        ("[::1]:8000", False),
+        ("169.254.169.254:80", False),
+        ("[fe80::1]:80", False),
+        ("224.0.0.1:80", False),
+        ("0.0.0.0:80", False),
+        ("pod.cluster.local:80", False),
+    ],
+)
+def test_on_other_machines_it_is_never_on_this_one(address: str, is_possible: bool) -> None:
+    addresses = Addresses.of("kubernetes", inner_ports=frozenset({8080}))
+    assert (address in addresses) is is_possible
+    assert (address in Addresses.of("local", inner_ports=frozenset())) is (address == "127.0.0.1:8000")
+
+
 def test_ports_of_our_own_are_nobodys() -> None:
     assert "127.0.0.1:4222" not in Addresses(inner_ports=frozenset({4222}))

@@ -3,7 +3,7 @@
 import pytest
 
 from libs.common.cluster.port import Exit, ObservedReplica, ReplicaPhase
-from libs.common.events.replica import Replica
+from libs.common.events.replica import Replica, ReplicaReason
 from libs.common.state.replica import Roster
 from services.health.examination import Conclusion, Undecided
 from services.health.verdicts import decide
@@ -152,6 +152,13 @@ from tests.unit.health.scene import (
             [("ReplicaStopped", "failed")],
             id="crashes",
         ),
+        pytest.param(
+            known(State.PENDING, message="0/3 nodes have room"),
+            shown(PENDING, message="0/4 nodes have room"),
+            None,
+            [],
+            id="pending says the same of other numbers",
+        ),
         pytest.param(known(State.FAILED), shown(EXITED), None, [], id="waits for its restart"),
         pytest.param(known(State.FAILED), shown(PENDING, attempt=1), None, [], id="is about to restart"),
         pytest.param(
@@ -240,6 +247,63 @@ def test_that_startup_has_passed_is_told_once(
     assert facts[-1].replica.startup_passed_attempt == 2
     after = Roster.of([facts[-1].replica])
     assert decide(after, [shown(RUN, attempt=2)], conclusions, started=started, now=NOW) == []
+
+
+Reason = ReplicaReason
+
+
+@pytest.mark.parametrize(
+    ("before", "now_shown", "reason", "message"),
+    [
+        pytest.param(
+            None,
+            shown(PENDING, reason=Reason.UNSCHEDULABLE, message="no room"),
+            Reason.UNSCHEDULABLE,
+            "no room",
+            id="appears and cannot be placed",
+        ),
+        pytest.param(
+            known(State.PENDING, reason=Reason.SPAWNED),
+            shown(PENDING, reason=Reason.IMAGE_PULL, message="not found"),
+            Reason.IMAGE_PULL,
+            "not found",
+            id="cannot be started",
+        ),
+        pytest.param(
+            known(State.RUNNING),
+            shown(EXITED, reason=Reason.OUT_OF_MEMORY, message="too much", last_exit=Exit(signal=9)),
+            Reason.OUT_OF_MEMORY,
+            "too much",
+            id="ends",
+        ),
+        pytest.param(
+            known(State.RUNNING),
+            shown(STOPPING, reason=Reason.EVICTED, message="low on memory"),
+            Reason.EVICTED,
+            "low on memory",
+            id="is ended by another",
+        ),
+        pytest.param(
+            known(State.RUNNING), shown(STOPPING), Reason.STOPPED, "told to stop", id="is ended by us"
+        ),
+    ],
+)
+def test_the_clusters_own_word_is_the_reason(before, now_shown, reason, message):
+    (fact,) = facts_of(before, now_shown)
+    assert (fact.replica.reason, fact.replica.message) == (reason, message)
+
+
+@pytest.mark.parametrize(
+    ("leaving", "reason", "message"),
+    [
+        pytest.param(frozenset(), Reason.EVICTED, "low on memory", id="nobody asked for it"),
+        pytest.param(frozenset({"r"}), Reason.STOPPED, "stopped", id="it was to leave anyway"),
+    ],
+)
+def test_one_that_was_ended_by_another_is_gone_for_that_reason(leaving, reason, message):
+    before = known(State.STOPPING, reason=Reason.EVICTED, message="low on memory")
+    (fact,) = decide(Roster.of([before]), [], {}, leaving=leaving, now=NOW)
+    assert (fact.reason, fact.message) == (reason, message)
 
 
 @pytest.mark.parametrize("phase", [PENDING, EXITED])

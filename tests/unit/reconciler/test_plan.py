@@ -68,6 +68,14 @@ WAITING, RETIRING = RolloutPhase.WAITING_FOR_READY, RolloutPhase.RETIRING
 COMPLETE, STOPPED = RolloutPhase.COMPLETE, RolloutPhase.STOPPED
 
 
+class TestEndedByOthers:
+    def test_one_that_ends_though_nobody_told_it_is_replaced_at_once(self) -> None:
+        ending = observed(["a1", shown("a2", phase=ReplicaPhase.STOPPING)])
+        step = plan(view(rollout=settled("a", 2), roster=["a1", "a2"]), ending)
+        assert step.because == (Because.REPLICAS_ARE_MISSING,)
+        assert step.workload == workload(asked("a", 2))
+
+
 class TestNothingToDo:
     def test_a_deployment_without_a_spec(self) -> None:
         bare = DeploymentView(PROJECT, DEPLOYMENT, sequence=3)

@@ -61,6 +61,9 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "0.5", id="a part of a MiB"),
         pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "65537", id="too large a reserve"),
         pytest.param("SPECSTREAM_LOG_LEVEL", "LOUD", id="no such level"),
+        pytest.param("SPECSTREAM_CLUSTER", "k8s", id="no such cluster"),
+        pytest.param("SPECSTREAM_KUBECONFIG", "/no/such/file", id="no file"),
+        pytest.param("SPECSTREAM_KUBE_NAMESPACE", "Replicas", id="no name of a namespace"),
         pytest.param("SPECSTREAM_HOME", "a\nb", id="a path of two lines"),
     ],
 )

@@ -29,7 +29,7 @@ from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.local.watching import watch
-from libs.common.cluster.port import Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Abilities, Changed, LogLine, ObservedWorkload, Workload
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import SpecFailedReason
@@ -72,6 +72,10 @@ class LocalCluster:
     @property
     def probes_natively(self) -> bool:
         return False
+
+    @property
+    def abilities(self) -> Abilities:
+        return Abilities()
 
     @property
     def notices(self) -> tuple[str, ...]:

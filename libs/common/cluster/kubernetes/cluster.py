@@ -1,0 +1,162 @@
+"""The port over one namespace of a Kubernetes cluster."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Final, Self
+
+from libs.common.clock import Clock, Ticks, monotonic, utc_now
+from libs.common.cluster.fencing import Fence
+from libs.common.cluster.kubernetes import logs as log_lines
+from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.client import Client
+from libs.common.cluster.kubernetes.knowledge import Knowledge, parse_anchor
+from libs.common.cluster.kubernetes.pods import Pod, parse
+from libs.common.cluster.kubernetes.refusals import NotThere
+from libs.common.cluster.kubernetes.sweeper import Sweeper
+from libs.common.cluster.kubernetes.writer import ANCHORS, PODS, Timing, Writer
+from libs.common.cluster.port import Abilities, Changed, LogLine, ObservedWorkload, Workload
+from libs.common.errors import CannotApply
+from libs.common.events.envelope import Position
+from libs.common.machine_types.catalogue import MachineTypes
+
+_ABILITIES: Final = Abilities(restarts=False, runs_images=True, shifts_ports=False, keeps_last_words=False)
+
+
+class KubernetesCluster:
+    """See the port. Made by `opened`; several processes may have one on the same namespace."""
+
+    def __init__(
+        self, client: Client, *, machine_types: MachineTypes, timing: Timing, clock: Clock, ticks: Ticks
+    ) -> None:
+        self._client = client
+        self._knowledge = Knowledge(client, ticks=ticks)
+        self._writer = Writer(
+            client, self._knowledge, machine_types=machine_types, timing=timing, clock=clock
+        )
+        self._sweeper = Sweeper(self._knowledge, self._writer, clock=clock, ticks=ticks)
+        self._sweeping: asyncio.Task[None] | None = None
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(
+        cls,
+        kubeconfig: Path | None,
+        *,
+        namespace: str = names.NAMESPACE,
+        machine_types: MachineTypes,
+        timing: Timing,
+        clock: Clock = utc_now,
+        ticks: Ticks = monotonic,
+    ) -> AsyncIterator[Self]:
+        """For as long as the block runs; replicas go on afterwards. Nothing is asked before it is needed.
+
+        kubeconfig: None for the cluster whose pod we are in.
+        """
+        client = Client(kubeconfig, namespace, clock=clock, ticks=ticks)
+        cluster = cls(client, machine_types=machine_types, timing=timing, clock=clock, ticks=ticks)
+        try:
+            yield cluster
+        finally:
+            await cluster._close()
+            await client.close()
+
+    @property
+    def probes_natively(self) -> bool:
+        return True
+
+    @property
+    def abilities(self) -> Abilities:
+        return _ABILITIES
+
+    @property
+    def notices(self) -> tuple[str, ...]:
+        return ()
+
+    async def apply(self, workload: Workload, *, fence: Fence) -> None:
+        await self._prepare()
+        await self._writer.apply(workload, fence)
+
+    async def restart(self, deployment_id: str, replica_id: str, *, attempt: int) -> None:
+        raise CannotApply(
+            f"replica {replica_id} of {deployment_id}, attempt {attempt}: on this cluster the kubelet "
+            "carries out the checks and ends whom they condemn"
+        )
+
+    async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
+        await self._prepare()
+        await self._writer.take_over(deployment_id, recorded=recorded, fence=fence)
+
+    async def remove(self, deployment_id: str, *, fence: Fence) -> None:
+        await self._prepare()
+        await self._writer.remove(deployment_id, fence)
+
+    async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
+        await self._prepare()
+        asked = self._knowledge.deployment_ids() if deployment_id is None else (deployment_id,)
+        observed = ((each, self._knowledge.observe(each)) for each in asked)
+        return {each: workload for each, workload in observed if workload is not None}
+
+    async def watch(self) -> AsyncIterator[Changed]:
+        await self._prepare()
+        async for changed in self._knowledge.watch():
+            yield changed
+
+    async def logs(
+        self,
+        deployment_id: str,
+        *,
+        replica_id: str | None = None,
+        after: str | None = None,
+        newest_first: bool = False,
+    ) -> AsyncIterator[LogLine]:
+        if after is not None:
+            log_lines.check_id(after)
+        since = None if after is None or newest_first else log_lines.since_of(after)
+        found: list[LogLine] = []
+        for pod in await self._replicas_of(deployment_id):
+            if replica_id in (None, pod.replica_id):
+                found += await self._read(pod, since)
+        for line in log_lines.merge(found, after=after, newest_first=newest_first):
+            yield line
+
+    async def _replicas_of(self, deployment_id: str) -> list[Pod]:
+        """Asked of the server: whoever only reads logs watches nothing."""
+        try:
+            held = parse_anchor(await self._client.get(ANCHORS, names.anchor_name(deployment_id)))
+        except NotThere:
+            return []
+        of_deployment = f"{names.selector(names.REPLICAS)},{names.DEPLOYMENT}={deployment_id}"
+        found = [parse(raw) for raw in (await self._client.list(PODS, of_deployment))[0]]
+        listed = held.anchor.replicas if held.anchor is not None else ()
+        ids = {one.replica_id for one in listed}
+        return [pod for pod in found if pod.replica_id in ids and pod.owner_uid == held.uid]
+
+    async def _read(self, pod: Pod, since: str | None) -> list[LogLine]:
+        """What its container wrote, and the one before it."""
+        query = {"timestamps": "true", "container": names.CONTAINER}
+        if since is not None:
+            query["sinceTime"] = since
+        found: list[LogLine] = []
+        for previous in ("true", "false") if pod.container.restarts else ("false",):
+            try:
+                wrote = await self._client.log(pod.name, {**query, "previous": previous})
+            except (NotThere, CannotApply):  # it is gone by now, or has no container yet
+                continue
+            found += log_lines.parse_lines(pod.replica_id, wrote)
+        return found
+
+    async def _prepare(self) -> None:
+        """Raises ClusterUnavailable."""
+        await self._knowledge.wait_until_known()
+        if self._sweeping is None:
+            self._sweeping = asyncio.create_task(self._sweeper.run())
+        if self._sweeping.done():
+            self._sweeping.result()
+
+    async def _close(self) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+            await asyncio.gather(self._sweeping, return_exceptions=True)
+        await self._knowledge.close()

@@ -1,0 +1,178 @@
+"""What there is of one kind of object, kept up to date by one watch."""
+
+import asyncio
+from collections.abc import Callable, Mapping
+from contextlib import suppress
+from dataclasses import dataclass
+from typing import Any, Final, Generic, Protocol, TypeVar
+
+import structlog
+
+from libs.common.back_off import BackOff
+from libs.common.clock import Ticks
+from libs.common.cluster.kubernetes.client import Client
+from libs.common.cluster.kubernetes.refusals import Gone
+from libs.common.errors import ClusterUnavailable, SpecstreamError
+
+logger = structlog.get_logger()
+
+BROKEN_FOR_S: Final = 15.0
+"""A watch that could not be had for so long makes the cluster unavailable: what is known may be old."""
+_FIRST_ANSWER_S: Final = 10.0
+_AGAIN: Final = BackOff(0.1, 2.0)
+
+JSON = Mapping[str, Any]
+
+
+class Known(Protocol):
+    """An object as far as we use it; equal to another where nothing of use differs."""
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def version(self) -> int: ...
+
+
+T = TypeVar("T", bound=Known)
+
+
+@dataclass(frozen=True, slots=True)
+class Kind(Generic[T]):
+    """Which objects, and how they are read."""
+
+    resource: str
+    selector: str
+    parse: Callable[[JSON], T]
+
+
+class Informer(Generic[T]):
+    """`run` keeps `items` as the server has them.
+
+    What we have written ourselves is put in at once, by `put`: it is not to be missed by whoever looks right
+    after. Resource versions tell which of two states is the newer one.
+
+    on_change: hears of each object before and after; None where there was, or is, none. on_set_back: hears
+    that the server's state is one from before, so that anything may be different.
+    """
+
+    def __init__(
+        self,
+        client: Client,
+        kind: Kind[T],
+        *,
+        ticks: Ticks,
+        on_change: Callable[[T | None, T | None], None],
+        on_set_back: Callable[[], None],
+    ) -> None:
+        self.items: dict[str, T] = {}
+        self._client = client
+        self._kind = kind
+        self._ticks = ticks
+        self._on_change = on_change
+        self._on_set_back = on_set_back
+        self._seen = 0
+        """The newest resource version up to which everything is known."""
+        self._is_known = asyncio.Event()
+        self._has_answered = asyncio.Event()
+        self._broken_since: float | None = None
+        self._trouble = ""
+
+    async def run(self) -> None:
+        """Never returns."""
+        version: str | None = None
+        failures = 0
+        while True:
+            try:
+                if version is None:
+                    version = await self._list()
+                async for event in self._client.watch(
+                    self._kind.resource, self._kind.selector, version=version, on_open=self._is_well
+                ):
+                    failures = 0
+                    self._take(event)
+                    version = str(self._seen)
+                failures = 0
+                continue
+            except Gone:
+                logger.info("listing again what is too old to watch on", resource=self._kind.resource)
+                version = None
+            except SpecstreamError as error:
+                self._is_broken(error)
+            failures += 1
+            await asyncio.sleep(_AGAIN.pause_s(failures))
+
+    async def wait_until_known(self) -> None:
+        """Raises ClusterUnavailable while what is known may be old, or nothing is known yet."""
+        if not self._is_known.is_set():
+            with suppress(TimeoutError):
+                async with asyncio.timeout(_FIRST_ANSWER_S):
+                    await self._has_answered.wait()
+        self.check()
+
+    def check(self) -> None:
+        """Raises ClusterUnavailable while what is known may be old, or nothing is known yet."""
+        if not self._is_known.is_set():
+            raise ClusterUnavailable(self._trouble or "the API server has not answered yet")
+        if self._broken_since is not None and self._ticks() - self._broken_since >= BROKEN_FOR_S:
+            raise ClusterUnavailable(self._trouble)
+
+    def put(self, raw: JSON) -> None:
+        """The answer to a write of ours."""
+        after = self._kind.parse(raw)
+        if after.version > self._seen:
+            self._put(after)
+
+    async def _list(self) -> str:
+        raw, version = await self._client.list(self._kind.resource, self._kind.selector)
+        listed = {item.name: item for item in map(self._kind.parse, raw)}
+        if is_set_back := int(version) < self._seen:
+            logger.warning("the API server's state is one from before", resource=self._kind.resource)
+            self.items.clear()
+        self._seen = int(version)
+        for name in self.items.keys() - listed.keys():
+            if self.items[name].version <= self._seen:
+                self._drop(name)
+        for item in listed.values():
+            self._put(item)
+        if is_set_back:
+            self._on_set_back()
+        self._is_known.set()
+        self._is_well()
+        return version
+
+    def _take(self, event: JSON) -> None:
+        self._is_well()
+        if event["type"] == "BOOKMARK":
+            self._seen = max(self._seen, int(event["object"]["metadata"]["resourceVersion"]))
+            return
+        after = self._kind.parse(event["object"])
+        self._seen = max(self._seen, after.version)
+        if event["type"] == "DELETED":
+            held = self.items.get(after.name)
+            if held is not None and held.version <= after.version:
+                self._drop(after.name)
+        else:
+            self._put(after)
+
+    def _put(self, after: T) -> None:
+        before = self.items.get(after.name)
+        if before is not None and before.version >= after.version:
+            return
+        self.items[after.name] = after
+        if before != after:
+            self._on_change(before, after)
+
+    def _drop(self, name: str) -> None:
+        self._on_change(self.items.pop(name), None)
+
+    def _is_well(self) -> None:
+        self._has_answered.set()
+        self._broken_since, self._trouble = None, ""
+
+    def _is_broken(self, error: SpecstreamError) -> None:
+        if not self._trouble:
+            logger.warning("cannot watch the cluster", resource=self._kind.resource, error=str(error))
+        self._trouble = str(error)
+        if self._broken_since is None:
+            self._broken_since = self._ticks()
+        self._has_answered.set()

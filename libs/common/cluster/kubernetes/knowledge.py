@@ -1,0 +1,200 @@
+"""What the informers know together: which pods are replicas, by what their anchors list."""
+
+import asyncio
+from collections.abc import AsyncIterator, Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from libs.common.clock import Ticks
+from libs.common.cluster.kubernetes import anchor as anchors
+from libs.common.cluster.kubernetes import names, pods
+from libs.common.cluster.kubernetes.anchor import Anchor
+from libs.common.cluster.kubernetes.client import Client
+from libs.common.cluster.kubernetes.informer import Informer, Kind
+from libs.common.cluster.kubernetes.pods import Pod
+from libs.common.cluster.port import EVERYTHING, Changed, ObservedWorkload
+from libs.common.errors import ClusterUnavailable, DeploymentUnavailable
+
+OLDEST: Final = (1, 34)
+"""The oldest Kubernetes that has what the pods use."""
+_CHECKED_EVERY_S: Final = 1.0
+_REMEMBERED: Final = 4_096
+
+JSON = Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class AnchorObject:
+    """The object that an anchor is in. anchor: None where it cannot be read, and `problem` says why."""
+
+    name: str
+    uid: str
+    version: int = field(compare=False)
+    deployment_id: str
+    anchor: Anchor | None
+    problem: str | None = None
+
+
+def parse_anchor(raw: JSON) -> AnchorObject:
+    metadata = raw["metadata"]
+    anchor, problem = None, None
+    try:
+        anchor = anchors.from_data(metadata["name"], raw.get("data") or {})
+    except DeploymentUnavailable as error:
+        problem = str(error)
+    deployment_id = (metadata.get("labels") or {}).get(names.DEPLOYMENT, "")
+    return AnchorObject(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        version=int(metadata["resourceVersion"]),
+        deployment_id=deployment_id,
+        anchor=anchor,
+        problem=problem,
+    )
+
+
+PODS: Final = Kind("pods", names.selector(names.REPLICAS), pods.parse)
+ANCHORS: Final = Kind("configmaps", names.selector(names.ANCHORS), parse_anchor)
+
+
+@dataclass(slots=True)
+class _Watcher:
+    changed: set[str] = field(default_factory=set)
+    has_missed: bool = False
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def take(self) -> Changed:
+        changed, has_missed = frozenset(self.changed), self.has_missed
+        self.changed, self.has_missed = set(), False
+        self.news.clear()
+        return Changed(changed, everything=has_missed)
+
+
+class Knowledge:
+    """Of one namespace. Nothing is asked before it is first needed."""
+
+    def __init__(self, client: Client, *, ticks: Ticks) -> None:
+        self._client = client
+        self._pods_of: dict[str, set[str]] = {}
+        self._watchers: list[_Watcher] = []
+        self._was_ready: dict[str, bool] = {}
+        """By replica that has or had a pod; of those without, the newest few thousand."""
+        self._tasks: list[asyncio.Task[None]] = []
+        self._checked = asyncio.Lock()
+        self._is_checked = False
+        self.pods: Informer[Pod] = Informer(
+            client, PODS, ticks=ticks, on_change=self._on_pod, on_set_back=self._on_set_back
+        )
+        self.anchors: Informer[AnchorObject] = Informer(
+            client, ANCHORS, ticks=ticks, on_change=self._on_anchor, on_set_back=self._on_set_back
+        )
+
+    async def close(self) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    async def wait_until_known(self) -> None:
+        """Raises ClusterUnavailable."""
+        async with self._checked:
+            if not self._is_checked:
+                await self._check_server()
+                self._is_checked = True
+        if not self._tasks:
+            self._tasks = [asyncio.create_task(each.run()) for each in (self.pods, self.anchors)]
+        for task in self._tasks:
+            if task.done():
+                task.result()
+        await self.pods.wait_until_known()
+        await self.anchors.wait_until_known()
+
+    def anchor(self, deployment_id: str) -> AnchorObject | None:
+        return self.anchors.items.get(names.anchor_name(deployment_id))
+
+    def pod(self, replica_id: str) -> Pod | None:
+        return self.pods.items.get(names.pod_name(replica_id))
+
+    def was_never_ready(self, replica_id: str) -> bool:
+        """Whether it had a pod, of which nothing is known but that it was not ready."""
+        return self._was_ready.get(replica_id) is False
+
+    def pods_of(self, deployment_id: str) -> list[Pod]:
+        """Every pod of the deployment, replica or not."""
+        return [self.pods.items[name] for name in sorted(self._pods_of.get(deployment_id, ()))]
+
+    def deployment_ids(self) -> set[str]:
+        """Those of which there is an anchor or a pod."""
+        return {one.deployment_id for one in self.anchors.items.values()} | self._pods_of.keys()
+
+    def observe(self, deployment_id: str) -> ObservedWorkload | None:
+        held = self.anchor(deployment_id)
+        if held is None:
+            return None
+        if held.anchor is None:
+            return ObservedWorkload("", deployment_id, 0, (), held.problem)
+        replicas = tuple(
+            pods.show(pod, listed, held.anchor.templates[listed.run_id])
+            for listed in held.anchor.replicas
+            if (pod := self.pod(listed.replica_id)) is not None and pod.owner_uid == held.uid
+        )
+        if held.anchor.removed_at is not None and not replicas:
+            return None
+        return ObservedWorkload(held.anchor.project_id, deployment_id, held.anchor.fence.sequence, replicas)
+
+    async def watch(self) -> AsyncIterator[Changed]:
+        """See the port."""
+        watcher = _Watcher()
+        self._watchers.append(watcher)
+        try:
+            await self.wait_until_known()
+            watcher.take()
+            yield EVERYTHING
+            while True:
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(_CHECKED_EVERY_S):
+                        await watcher.news.wait()
+                await self.wait_until_known()
+                if watcher.news.is_set():
+                    yield watcher.take()
+        finally:
+            self._watchers.remove(watcher)
+
+    async def _check_server(self) -> None:
+        version = await self._client.version()
+        if tuple(int(part) for part in version.split(".")) < OLDEST:
+            oldest = ".".join(map(str, OLDEST))
+            raise ClusterUnavailable(f"Kubernetes is {version}; allowed: {oldest} and later")
+        await self._client.check_namespace()
+
+    def _on_pod(self, before: Pod | None, after: Pod | None) -> None:
+        if after is not None:
+            was_ready = self._was_ready.pop(after.replica_id, False)
+            self._was_ready[after.replica_id] = was_ready or after.container.is_ready
+        if len(self._was_ready) > _REMEMBERED + len(self.pods.items):
+            self._was_ready.pop(next(iter(self._was_ready)))
+        for pod in (before, after):
+            if pod is not None:
+                of_deployment = self._pods_of.setdefault(pod.deployment_id, set())
+                (of_deployment.discard if pod is before else of_deployment.add)(pod.name)
+                if not of_deployment:
+                    del self._pods_of[pod.deployment_id]
+                self._tell(pod.deployment_id)
+
+    def _on_anchor(self, before: AnchorObject | None, after: AnchorObject | None) -> None:
+        for held in (before, after):
+            if held is not None:
+                self._tell(held.deployment_id)
+
+    def _tell(self, deployment_id: str) -> None:
+        for watcher in self._watchers:
+            watcher.changed.add(deployment_id)
+            watcher.news.set()
+
+    def _on_set_back(self) -> None:
+        self._pods_of = {}
+        for pod in self.pods.items.values():
+            self._pods_of.setdefault(pod.deployment_id, set()).add(pod.name)
+        for watcher in self._watchers:
+            watcher.has_missed = True
+            watcher.news.set()

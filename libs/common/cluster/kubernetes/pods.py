@@ -1,0 +1,271 @@
+"""A pod as the API server has it, and what it says about its replica. Pure.
+
+Only the fields that say something are kept, so that two versions of a pod are equal when nothing of use has
+changed, and what Kubernetes adds later changes nothing. Messages hold no back-off time and no count of tries:
+each would be news again and again.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Final
+
+from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.anchor import Listed
+from libs.common.cluster.port import Exit, ObservedReplica, ReplicaPhase
+from libs.common.events.replica import ReplicaReason
+from libs.common.spec.template import Template
+
+JSON = Mapping[str, Any]
+_NOTHING: Final[JSON] = MappingProxyType({})
+
+PULL_FAILED: Final = frozenset(
+    {
+        "ErrImagePull",
+        "ImagePullBackOff",
+        "InvalidImageName",
+        "ErrImageNeverPull",
+        "RegistryUnavailable",
+        "SignatureValidationFailed",
+    }
+)
+START_FAILED: Final = frozenset(
+    {
+        "CreateContainerConfigError",
+        "CreateContainerError",
+        "RunContainerError",
+        "PreCreateHookError",
+        "PreStartHookError",
+        "PostStartHookError",
+    }
+)
+CRASHED: Final = "CrashLoopBackOff"
+
+_EVICTIONS: Final = frozenset({"EvictionByEvictionAPI", "DeletionByTaintManager", "TerminationByKubelet"})
+_PREEMPTIONS: Final = frozenset({"PreemptionByScheduler", "Preempting"})
+_BACK_OFF: Final = re.compile(r"back-off (?P<time>(?:\d+h)?(?:\d+m)?(?:[\d.]+s)?) restarting")
+_UNIT_S: Final = {"h": 3600.0, "m": 60.0, "s": 1.0}
+_PULL_BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(?:: \w+)?(?:: )?')
+
+
+@dataclass(frozen=True, slots=True)
+class Container:
+    """The state of the one container."""
+
+    is_ready: bool = False
+    restarts: int = 0
+    state: str = "waiting"
+    """`waiting`, `running` or `terminated`."""
+    reason: str = ""
+    message: str = ""
+    started_at: datetime | None = None
+    ended: Exit | None = None
+    """How the present process ended, where it has, else how the one before did."""
+    ended_because: str = ""
+    """What the kubelet calls that, such as `OOMKilled`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Condition:
+    status: str
+    reason: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class Pod:
+    name: str
+    uid: str
+    version: int = field(compare=False)
+    """Its resource version; a greater one is newer."""
+    project_id: str
+    deployment_id: str
+    run_id: str
+    replica_id: str
+    spec_id: str
+    owner_uid: str
+    """Of its controller."""
+    traceparent: str | None
+    created_at: datetime
+    is_deleted: bool
+    """Whether somebody has deleted it; it is gone when its containers have ended."""
+    phase: str
+    """As Kubernetes has it: `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`."""
+    reason: str
+    message: str
+    ip: str | None
+    conditions: Mapping[str, Condition]
+    container: Container
+
+    @property
+    def has_ended(self) -> bool:
+        """Whether its containers ended for good: evicted, preempted or refused by the kubelet."""
+        return self.phase in ("Failed", "Succeeded")
+
+    @property
+    def is_ending(self) -> bool:
+        return self.is_deleted or self.has_ended
+
+
+def parse(raw: JSON) -> Pod:
+    """From the object of the API."""
+    metadata, spec, status = raw["metadata"], raw.get("spec") or _NOTHING, raw.get("status") or _NOTHING
+    labels = metadata.get("labels") or _NOTHING
+    annotations = metadata.get("annotations") or _NOTHING
+    owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), _NOTHING)
+    return Pod(
+        name=metadata["name"],
+        uid=metadata["uid"],
+        version=int(metadata["resourceVersion"]),
+        project_id=labels.get(names.PROJECT, ""),
+        deployment_id=labels.get(names.DEPLOYMENT, ""),
+        run_id=labels.get(names.RUN, ""),
+        replica_id=labels.get(names.REPLICA, ""),
+        spec_id=annotations.get(names.SPEC, ""),
+        owner_uid=owner.get("uid", ""),
+        traceparent=annotations.get(names.TRACEPARENT),
+        created_at=_moment(metadata["creationTimestamp"]),
+        is_deleted=metadata.get("deletionTimestamp") is not None,
+        phase=status.get("phase", "Pending"),
+        reason=status.get("reason", ""),
+        message=status.get("message", ""),
+        ip=status.get("podIP") if spec.get("nodeName") else None,
+        conditions={
+            one["type"]: Condition(one["status"], one.get("reason") or "", one.get("message") or "")
+            for one in status.get("conditions") or ()
+            if one["type"] in ("PodScheduled", "Ready", "DisruptionTarget")
+        },
+        container=_container(status),
+    )
+
+
+def show(pod: Pod, listed: Listed, template: Template) -> ObservedReplica:
+    """The replica of a pod that its anchor lists.
+
+    | the pod                                  | phase    | reason                                           |
+    |------------------------------------------|----------|--------------------------------------------------|
+    | deleted, as its anchor says              | stopping | none                                             |
+    | deleted by somebody else, evicted, ended | stopping | `deleted`, `evicted`, `preempted`, `rejected`    |
+    | cannot be scheduled                      | pending  | `unschedulable`                                  |
+    | its image cannot be had                  | pending  | `image_pull`                                     |
+    | its container cannot be made             | pending  | `cannot_start`                                   |
+    | its container has ended                  | exited   | `out_of_memory`, or none: the exit says it       |
+    | its container runs                       | running  | none; `ready` says what the kubelet's probes say |
+    | anything else                            | pending  | none                                             |
+    """
+    container = pod.container
+    phase, reason, message = _situation(pod, listed)
+    has_process = phase in (ReplicaPhase.RUNNING, ReplicaPhase.STOPPING)
+    return ObservedReplica(
+        replica_id=listed.replica_id,
+        run_id=listed.run_id,
+        spec_id=listed.spec_id,
+        template=template,
+        phase=phase,
+        created_at=pod.created_at,
+        host=pod.ip,
+        ports={port: port for port in template.ports} if pod.ip is not None else None,
+        attempt=container.restarts,
+        started_at=container.started_at,
+        last_exit=container.ended,
+        restart_at=_restart_at(container) if phase is ReplicaPhase.EXITED else None,
+        message=message or None,
+        reason=reason,
+        ready=container.is_ready if has_process else None,
+        traceparent=pod.traceparent,
+    )
+
+
+def _situation(pod: Pod, listed: Listed) -> tuple[ReplicaPhase, ReplicaReason | None, str]:
+    container = pod.container
+    if pod.is_ending:
+        return (ReplicaPhase.STOPPING, *_why_it_ends(pod, listed))
+    scheduled = pod.conditions.get("PodScheduled")
+    if scheduled is not None and scheduled.status == "False":
+        return ReplicaPhase.PENDING, ReplicaReason.UNSCHEDULABLE, _unschedulable(scheduled)
+    if container.state == "running":
+        return ReplicaPhase.RUNNING, None, _not_ready(pod)
+    if container.state == "terminated" or container.reason == CRASHED:
+        reason = ReplicaReason.OUT_OF_MEMORY if container.ended_because == "OOMKilled" else None
+        return ReplicaPhase.EXITED, reason, "ran out of its memory" if reason else ""
+    if container.reason in PULL_FAILED:
+        said = _PULL_BACK_OFF.sub("", container.message) or container.reason
+        return ReplicaPhase.PENDING, ReplicaReason.IMAGE_PULL, said
+    if container.reason in START_FAILED:
+        return ReplicaPhase.PENDING, ReplicaReason.CANNOT_START, container.message or container.reason
+    return ReplicaPhase.PENDING, None, ""
+
+
+def _why_it_ends(pod: Pod, listed: Listed) -> tuple[ReplicaReason | None, str]:
+    """Nothing where we have told it to end."""
+    target = pod.conditions.get("DisruptionTarget")
+    why = {pod.reason, target.reason if target is not None and target.status == "True" else ""}
+    said = pod.message or (target.message if target is not None else "")
+    if listed.is_stopping and pod.is_deleted:
+        return None, ""
+    if why & _PREEMPTIONS:
+        return ReplicaReason.PREEMPTED, said or "preempted by the scheduler"
+    if why & _EVICTIONS or "Evicted" in why:
+        return ReplicaReason.EVICTED, said or "evicted from its node"
+    if pod.has_ended:
+        return (
+            ReplicaReason.REJECTED,
+            f"{pod.reason or pod.phase}: {said}" if said else pod.reason or pod.phase,
+        )
+    return ReplicaReason.DELETED, "its pod was deleted by somebody else"
+
+
+def _unschedulable(scheduled: Condition) -> str:
+    """`0/3 nodes are available: 3 Insufficient cpu.`, without what it says about preemption."""
+    return scheduled.message.partition(" preemption:")[0] or scheduled.reason
+
+
+def _not_ready(pod: Pod) -> str:
+    ready = pod.conditions.get("Ready")
+    if pod.container.is_ready or ready is None or ready.status == "True":
+        return ""
+    return "the readiness check does not succeed"
+
+
+def _container(status: JSON) -> Container:
+    of_ours = (one for one in status.get("containerStatuses") or () if one.get("name") == names.CONTAINER)
+    given = next(of_ours, _NOTHING)
+    state = given.get("state") or _NOTHING
+    before = (given.get("lastState") or _NOTHING).get("terminated")
+    kind = next((kind for kind in ("running", "terminated", "waiting") if kind in state), "waiting")
+    present = state.get(kind) or _NOTHING
+    ended = present if kind == "terminated" else before
+    started = present.get("startedAt") if kind == "running" else (ended or _NOTHING).get("startedAt")
+    return Container(
+        is_ready=bool(given.get("ready", False)),
+        restarts=int(given.get("restartCount", 0)),
+        state=kind,
+        reason=present.get("reason") or "",
+        message=present.get("message") or "",
+        started_at=_moment(started) if started else None,
+        ended=_exit(ended) if ended else None,
+        ended_because=(ended or _NOTHING).get("reason") or "",
+    )
+
+
+def _exit(terminated: JSON) -> Exit:
+    """A process that a signal ended has 128 and the signal as its exit code."""
+    at = _moment(terminated["finishedAt"]) if terminated.get("finishedAt") else None
+    code = int(terminated.get("exitCode", 0))
+    signal = terminated.get("signal") or (code - 128 if 128 < code < 160 else None)
+    return Exit(status=None if signal else code, signal=signal, at=at)
+
+
+def _restart_at(container: Container) -> datetime | None:
+    """When the kubelet tries again, where it says so."""
+    said = _BACK_OFF.search(container.message)
+    if said is None or container.ended is None or container.ended.at is None:
+        return None
+    parts = re.findall(r"([\d.]+)([hms])", said["time"])
+    return container.ended.at + timedelta(seconds=sum(float(n) * _UNIT_S[unit] for n, unit in parts))
+
+
+def _moment(text: str) -> datetime:
+    return datetime.fromisoformat(text)

@@ -1,0 +1,108 @@
+"""What an answer of the API server that is no success means for whoever asked. Pure."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, SpecstreamError
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """A request, in Kubernetes' words."""
+
+    verb: str
+    """`get`, `list`, `watch`, `create`, `update`, `patch`, `delete`."""
+    resource: str
+    """Such as `pods`."""
+    name: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.verb} {self.resource}{f' {self.name}' if self.name else ''}"
+
+
+class NotThere(SpecstreamError):
+    """There is no such object (404)."""
+
+
+class Conflicting(SpecstreamError):
+    """It is there already, or not as the request supposed it to be (409)."""
+
+
+class Gone(SpecstreamError):
+    """The resource version is too old to go on from (410)."""
+
+
+class Throttled(SpecstreamError):
+    """The server wants to be asked later (429). after_s: by what it says."""
+
+    def __init__(self, message: str, after_s: float) -> None:
+        super().__init__(message)
+        self.after_s = after_s
+
+
+class Unauthorized(ClusterUnavailable):
+    """The credentials are not taken (401)."""
+
+
+_QUOTA = "exceeded quota"
+_POLICIES = (
+    "violates PodSecurity",
+    "denied the request",
+    "denied request",
+    "usage per Container is",
+    "usage per Pod is",
+    "limit to request ratio",
+)
+"""What policies say that refuse an object for what is in it; LimitRange says the `usage`."""
+
+
+def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
+    """The error to raise.
+
+    | status                                   | means                                                       |
+    |------------------------------------------|-------------------------------------------------------------|
+    | 401                                      | the cluster is unavailable: credentials                     |
+    | 403 for a quota                          | this deployment has to wait                                 |
+    | 403 by a policy, 400, 413, 422           | this can never be applied                                   |
+    | any other 403                            | the cluster is unavailable: rights, naming verb and kind    |
+    | 404, 409, 410                            | as they are called above                                    |
+    | 500 because a webhook does not answer    | this deployment has to wait                                 |
+    | 404 because the namespace is missing, any other | the cluster is unavailable                           |
+    """
+    message = _message(body) or f"HTTP {status}"
+    said = f"{asked}: {message}"
+    match status:
+        case 401:
+            return Unauthorized(f"the API server does not take the credentials of the kubeconfig ({said})")
+        case 403 if _QUOTA in message:
+            return DeploymentUnavailable(f"quota: {said}")
+        case 403 if any(policy in message for policy in _POLICIES):
+            return CannotApply(f"a policy of the cluster refuses it: {message}")
+        case 403:
+            return ClusterUnavailable(
+                f"Kubernetes does not allow us to {asked.verb} {asked.resource}: {message}; "
+                "infra/kubernetes/replicas has the rights that are needed"
+            )
+        case 404 if "namespaces " in message:
+            return ClusterUnavailable(f"{message}; infra/kubernetes/replicas makes it")
+        case 404:
+            return NotThere(said)
+        case 409:
+            return Conflicting(said)
+        case 410:
+            return Gone(said)
+        case 400 | 413 | 422:
+            return CannotApply(f"the API server refuses it: {message}")
+        case 500 if "failed calling webhook" in message:
+            return DeploymentUnavailable(said)
+    return ClusterUnavailable(f"the API server answers {said}")
+
+
+def _message(body: str) -> str:
+    """Of the `Status` object that an answer is."""
+    try:
+        status: Any = json.loads(body)
+    except ValueError:
+        return body.strip()[:500]
+    return str(status.get("message", "")) if isinstance(status, dict) else ""

@@ -1,0 +1,104 @@
+"""The whole platform over a real Kubernetes API: its nodes are simulated, so what is served is not asked."""
+
+import asyncio
+
+import pytest
+
+from libs.common.cluster.kubernetes import names
+from tests.support.live_platform import hello
+from tests.support.polling import eventually
+
+
+@pytest.fixture
+async def platform(own_platform, kubernetes_world):
+    own_platform.environment |= {
+        "SPECSTREAM_CLUSTER": "kubernetes",
+        "SPECSTREAM_KUBECONFIG": str(kubernetes_world.kubeconfig),
+        "SPECSTREAM_KUBE_NAMESPACE": kubernetes_world.namespace,
+    }
+    await own_platform.start_and_wait()
+    return own_platform
+
+
+def spec_of(name, *, replicas=2, **env):
+    """The nodes play a container that has no command of its own."""
+    spec = hello(name, replicas=replicas, **env)
+    del spec["command"]
+    return spec
+
+
+async def pods(world):
+    path = f"/api/v1/namespaces/{world.namespace}/pods"
+    listed = await asyncio.to_thread(world.client.get, path)
+    return {
+        pod["metadata"]["labels"][names.REPLICA]: pod["metadata"]["uid"]
+        for pod in listed["items"]
+        if "deletionTimestamp" not in pod["metadata"]
+    }
+
+
+async def shown(platform, deployment_id):
+    return {one["id"] for one in await platform.instances(deployment_id)}
+
+
+async def test_a_deployment_lives_changes_is_repaired_and_goes(platform, kubernetes_world):
+    deployment_id = await platform.deploy(spec_of("simulated"))
+    first = await pods(kubernetes_world)
+    assert len(first) == 2
+    assert await shown(platform, deployment_id) == first.keys()
+
+    # A change: other pods, and the old ones go when the new ones are ready.
+    await platform.deploy(spec_of("simulated", VERSION="2"))
+    second = await pods(kubernetes_world)
+    assert len(second) == 2
+    assert not first.keys() & second.keys()
+
+    # Somebody deletes one: it is replaced under another id.
+    lost = min(second)
+    path = kubernetes_world.pod_path(lost)
+    slowly = {"metadata": {"annotations": {"sim/stop-delay": "3s"}}}
+    await asyncio.to_thread(kubernetes_world.client.patch, path, slowly)
+    await asyncio.to_thread(kubernetes_world.client.delete, path)
+
+    async def is_replaced():
+        present = await pods(kubernetes_world)
+        is_whole = len(present) == 2 and lost not in present
+        return is_whole and await shown(platform, deployment_id) == present.keys()
+
+    await eventually(is_replaced, every_s=0.1)
+    await platform.settled(deployment_id)
+    stopped = await platform.events(deployment_id, type="ReplicaStopped")
+    ended = {one["data"]["replica_id"]: one["data"]["reason"] for one in stopped}
+    assert ended.pop(lost) == "deleted"
+    assert set(ended.values()) == {"stopped"}
+
+    # The services end and come again: nothing happens to the pods.
+    before = await pods(kubernetes_world)
+    assert (await platform.run("down")).returncode == 0
+    assert await pods(kubernetes_world) == before
+    await platform.start_and_wait()
+    await platform.settled(deployment_id)
+    assert await pods(kubernetes_world) == before
+
+    await platform.delete(deployment_id)
+    await platform.gone(deployment_id)
+    assert await pods(kubernetes_world) == {}
+
+
+@pytest.mark.parametrize(
+    ("state", "reason", "message"),
+    [
+        ("ImagePullBackOff", "image_pull", "ImagePullBackOff"),
+        ("CreateContainerConfigError", "cannot_start", "CreateContainerConfigError"),
+    ],
+)
+async def test_why_a_replica_waits_is_said(platform, state, reason, message):
+    deployment_id = await platform.submit(spec_of(f"waits-{reason}", replicas=1, SIM_STATE=state))
+
+    async def is_said():
+        told = await platform.events(deployment_id, type="ReplicaStarted")
+        return any(one["data"]["replica"]["reason"] == reason for one in told)
+
+    await eventually(is_said, every_s=0.1)
+    (instance,) = await platform.instances(deployment_id)
+    assert (instance["state"], instance["stateMessage"]) == ("pending", message)

@@ -1,0 +1,262 @@
+"""How the API server is asked when it, or who we are to it, is in trouble. Everything goes over a socket."""
+
+import asyncio
+import json
+import stat
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+from aiohttp import web
+
+from libs.common.clock import monotonic, to_rfc3339, utc_now
+from libs.common.cluster.kubernetes import client as client_module
+from libs.common.cluster.kubernetes.client import WRITES_AT_ONCE, Client, Unanswered
+from libs.common.cluster.kubernetes.credentials import BEFORE_END_S, REREAD_S, BadKubeconfig
+from libs.common.cluster.kubernetes.refusals import Gone, Unauthorized
+from libs.common.errors import CannotApply, ClusterUnavailable
+from tests.support.api_server import serving, status, watched, write_kubeconfig
+from tests.support.polling import eventually
+
+POD = {"metadata": {"name": "r-1"}}
+OK = web.json_response(POD)
+
+
+class Ticks:
+    now = 1_000.0
+
+    def __call__(self):
+        return self.now
+
+
+@pytest.fixture
+async def server():
+    async with serving() as running:
+        running.then(OK)
+        yield running
+
+
+@asynccontextmanager
+async def connected(server, tmp_path, *, user=None, ticks=monotonic, takes_s=20.0):
+    config = write_kubeconfig(
+        tmp_path / "config", server.url, user if user is not None else {"token": "first"}
+    )
+    client = Client(config, "replicas", clock=utc_now, ticks=ticks, takes_s=takes_s)
+    try:
+        yield client
+    finally:
+        await client.close()
+
+
+def command(tmp_path, *lines):
+    """A credential plugin; it counts its calls in a file."""
+    script = tmp_path / "plugin"
+    script.write_text("#!/bin/sh\n" + f"echo x >> {tmp_path}/calls\n" + "\n".join(lines))
+    script.chmod(script.stat().st_mode | stat.S_IXUSR)
+    return {"exec": {"apiVersion": "client.authentication.k8s.io/v1", "command": str(script)}}
+
+
+def telling(token, expires_at=None):
+    said = {
+        "apiVersion": "client.authentication.k8s.io/v1",
+        "kind": "ExecCredential",
+        "status": {
+            "token": token,
+            **({"expirationTimestamp": to_rfc3339(expires_at)} if expires_at else {}),
+        },
+    }
+    return f"echo '{json.dumps(said)}'"
+
+
+async def test_a_token_that_is_not_taken_any_more_is_read_again_once(server, tmp_path):
+    token = tmp_path / "token"
+    token.write_text("old")
+    async with connected(server, tmp_path, user={"tokenFile": str(token)}) as client:
+        await client.get("pods", "r-1")
+        token.write_text("new")
+        server.then(status(401, "Unauthorized"), OK)
+        assert await client.get("pods", "r-1") == POD
+    assert server.tokens == ["Bearer old", "Bearer old", "Bearer new"]
+
+
+async def test_a_token_file_is_read_again_in_time(server, tmp_path):
+    token, ticks = tmp_path / "token", Ticks()
+    token.write_text("old")
+    async with connected(server, tmp_path, user={"tokenFile": str(token)}, ticks=ticks) as client:
+        await client.get("pods", "r-1")
+        token.write_text("new")
+        await client.get("pods", "r-1")
+        ticks.now += REREAD_S
+        await client.get("pods", "r-1")
+    assert server.tokens == ["Bearer old", "Bearer old", "Bearer new"]
+
+
+async def test_credentials_that_stay_refused_make_the_cluster_unavailable(server, tmp_path):
+    server.then(status(401, "Unauthorized"))
+    async with connected(server, tmp_path) as client:
+        with pytest.raises(Unauthorized, match="does not take the credentials"):
+            await client.get("pods", "r-1")
+    assert len(server.tokens) == 2
+
+
+async def test_a_command_is_asked_again_before_its_token_ends_and_when_it_is_refused(server, tmp_path):
+    ticks = Ticks()
+    user = command(tmp_path, telling("from-plugin", utc_now() + timedelta(seconds=1_000)))
+    calls = tmp_path / "calls"
+    async with connected(server, tmp_path, user=user, ticks=ticks) as client:
+        for _ in range(3):
+            await client.get("pods", "r-1")
+        assert calls.read_text().count("x") == 1
+        ticks.now += 1_000 - BEFORE_END_S
+        await client.get("pods", "r-1")
+        assert calls.read_text().count("x") == 2
+        server.then(status(401), OK)
+        await client.get("pods", "r-1")
+        assert calls.read_text().count("x") == 3
+    assert set(server.tokens) == {"Bearer from-plugin"}
+
+
+async def test_many_that_are_refused_at_once_ask_the_command_once(server, tmp_path):
+    user = command(tmp_path, telling("t"))
+    async with connected(server, tmp_path, user=user) as client:
+        await client.get("pods", "r-1")
+        server.then(*[status(401)] * 8, OK)
+        await asyncio.gather(*(client.get("pods", "r-1") for _ in range(8)))
+    assert (tmp_path / "calls").read_text().count("x") == 2
+
+
+async def test_a_command_that_gives_nothing_is_named(server, tmp_path):
+    async with connected(server, tmp_path, user=command(tmp_path, "exit 3")) as client:
+        with pytest.raises(ClusterUnavailable, match=r"plugin' that .* names as users.*gives no credentials"):
+            await client.get("pods", "r-1")
+    assert server.tokens == []
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (None, "No such file or directory"),
+        ("just words", "it is str, not a mapping"),
+        ("{", "it is no YAML"),
+        ("clusters: []", "it has no clusters"),
+        ("{clusters: [{}], contexts: [{}], current-context: gone}", "Invalid kube-config file"),
+        (
+            "{clusters: [{name: c, cluster: {}}], "  # noqa: ISC004
+            "contexts: [{name: x, context: {cluster: other}}], current-context: x}",
+            "Expected object with name other in",
+        ),
+    ],
+)
+async def test_what_is_no_kubeconfig_is_named(tmp_path, text, why):
+    path = tmp_path / "config"
+    if text is not None:
+        path.write_text(text)
+    client = Client(path, "replicas", clock=utc_now, ticks=monotonic)
+    with pytest.raises(
+        BadKubeconfig, match=rf"SPECSTREAM_KUBECONFIG is '{path}': .*{why}.*; allowed: a kubeconfig"
+    ):
+        await client.get("pods", "r-1")
+
+
+async def test_outside_of_a_cluster_the_kubeconfig_has_to_be_named(monkeypatch):
+    monkeypatch.delenv("KUBERNETES_SERVICE_HOST", raising=False)
+    client = Client(None, "replicas", clock=utc_now, ticks=monotonic)
+    with pytest.raises(BadKubeconfig, match="SPECSTREAM_KUBECONFIG is not set, and this is no pod"):
+        await client.get("pods", "r-1")
+
+
+async def test_429_waits_as_long_as_it_says(server, tmp_path):
+    async with connected(server, tmp_path) as client:
+        server.then(status(429, Retry_After="1"), OK)
+        before = monotonic()
+        assert await client.create("pods", POD) == POD
+        assert monotonic() - before >= 1.0
+
+
+async def test_at_most_so_many_writes_are_under_way_and_reads_do_not_wait_for_them(server, tmp_path):
+    release = asyncio.Event()
+
+    async def slowly(request):
+        await request.read()
+        if request.method == "POST":
+            await release.wait()
+        return web.json_response(POD)
+
+    server.then(slowly)
+    async with connected(server, tmp_path) as client:
+        writes = [asyncio.ensure_future(client.create("pods", POD)) for _ in range(3 * WRITES_AT_ONCE)]
+        await eventually(lambda: server.under_way == WRITES_AT_ONCE)
+        await client.get("pods", "r-1")
+        release.set()
+        await asyncio.gather(*writes)
+    assert server.most_under_way == WRITES_AT_ONCE + 1
+
+
+async def test_a_request_that_is_never_answered_ends(server, tmp_path):
+    async def never(_):
+        await asyncio.Event().wait()
+
+    server.then(never)
+    async with connected(server, tmp_path, takes_s=0.2) as client:
+        with pytest.raises(Unanswered, match="get pods r-1 timed out"):
+            await client.get("pods", "r-1")
+
+
+async def test_a_server_that_is_away_is_unavailable(server, tmp_path):
+    async with connected(server, tmp_path) as client:
+        config = write_kubeconfig(tmp_path / "config", "http://127.0.0.1:9", {})
+        assert config
+        with pytest.raises(Unanswered, match="cannot be reached: create pods r-1"):
+            await client.create("pods", POD)
+
+
+@pytest.mark.parametrize("piece", [0, 1_000, 100_000])
+async def test_a_line_of_a_watch_may_have_two_mebibytes(server, tmp_path, piece):
+    large = {"type": "ADDED", "object": {"metadata": {"name": "x" * 2 * 1024 * 1024}}}
+    small = {"type": "BOOKMARK", "object": {"metadata": {"resourceVersion": "9"}}}
+    server.then(watched(large, small, large, piece=piece))
+    async with connected(server, tmp_path) as client:
+        assert [event async for event in client.watch("pods", "a=b", version="1")] == [large, small, large]
+
+
+async def test_a_line_without_an_end_is_not_read_for_ever(server, tmp_path):
+    server.then(watched({"type": "ADDED", "object": "x" * 5 * 1024 * 1024}))
+    async with connected(server, tmp_path) as client:
+        with pytest.raises(ClusterUnavailable, match="a line of more than 4194304 bytes"):
+            [event async for event in client.watch("pods", "a=b", version="1")]
+
+
+async def test_a_silent_watch_ends(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(client_module, "SILENT_S", 0.2)
+    server.then(watched(then=asyncio.Event()))
+    async with connected(server, tmp_path) as client:
+        with pytest.raises(ClusterUnavailable, match="watch pods"):
+            [event async for event in client.watch("pods", "a=b", version="1")]
+
+
+@pytest.mark.parametrize("is_event", [True, False])
+async def test_a_version_that_is_too_old_is_said_in_either_way(server, tmp_path, is_event):
+    gone = {"type": "ERROR", "object": {"kind": "Status", "code": 410, "message": "too old"}}
+    server.then(watched(gone) if is_event else status(410, "too old"))
+    async with connected(server, tmp_path) as client:
+        with pytest.raises(Gone, match="too old"):
+            [event async for event in client.watch("pods", "a=b", version="1")]
+
+
+async def test_a_list_in_pages_is_one_list(server, tmp_path):
+    def page(name, following):
+        return web.json_response(
+            {"items": [{"metadata": {"name": name}}], "metadata": {"resourceVersion": "7", **following}}
+        )
+
+    server.then(page("a", {"continue": "next"}), page("b", {}))
+    async with connected(server, tmp_path) as client:
+        items, version = await client.list("pods", "a=b")
+    assert ([item["metadata"]["name"] for item in items], version) == (["a", "b"], "7")
+
+
+async def test_what_is_refused_says_what_was_asked(server, tmp_path):
+    server.then(status(422, "spec.containers[0].image: Required value"))
+    async with connected(server, tmp_path) as client:
+        with pytest.raises(CannotApply, match="image: Required value"):
+            await client.create("pods", POD)

@@ -1,0 +1,160 @@
+"""A proxy before a real API server, which does to its requests and answers what a test tells it to."""
+
+import asyncio
+import base64
+import ssl
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager, suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import aiohttp
+import yaml
+from aiohttp import web
+
+from tests.support.api_server import status, write_kubeconfig
+
+Forward = Callable[[], Awaitable[web.StreamResponse]]
+Fault = Callable[[web.Request, Forward], Awaitable[web.StreamResponse]]
+
+_HOP_BY_HOP = {"host", "content-length", "transfer-encoding", "connection", "content-encoding"}
+
+
+@dataclass
+class FaultProxy:
+    """kubeconfig: leads through it. writes: `METHOD kind` of each write that came, in order."""
+
+    upstream: str
+    trusted: ssl.SSLContext
+    kubeconfig: Path
+    writes: list[str] = field(default_factory=list)
+    reads: list[str] = field(default_factory=list)
+    _faults: list[tuple[str, str, int, Fault]] = field(default_factory=list)
+    _watches: set[asyncio.Transport] = field(default_factory=set)
+    _speaking: asyncio.Event = field(default_factory=asyncio.Event)
+    _session: aiohttp.ClientSession | None = None
+
+    def on(self, method: str, kind: str, fault: Fault, *, times: int = 1) -> None:
+        """Do this to the next requests of the method for objects of the kind, such as `pods`; `*` is any."""
+        self._faults.append((method, kind, times, fault))
+
+    def mend(self) -> None:
+        self._faults.clear()
+        self._speaking.set()
+
+    def cut_watches(self) -> None:
+        for transport in self._watches:
+            transport.abort()
+
+    def silence_watches(self) -> None:
+        """They stay open, and nothing more comes until `mend`."""
+        self._speaking.clear()
+
+    async def handle(self, request: web.Request) -> web.StreamResponse:
+        kind = next((one for one in ("pods", "configmaps") if f"/{one}" in request.path), "other")
+        method = "WATCH" if request.query.get("watch") else request.method
+        (self.reads if method in ("GET", "WATCH") else self.writes).append(f"{method} {kind}")
+
+        async def forward() -> web.StreamResponse:
+            return await self._forward(request, is_watch=method == "WATCH")
+
+        for number, (of, what, times, fault) in enumerate(self._faults):
+            if of in ("*", method) and what in ("*", kind):
+                if times == 1:
+                    del self._faults[number]
+                else:
+                    self._faults[number] = (of, what, times - 1, fault)
+                return await fault(request, forward)
+        return await forward()
+
+    async def _forward(self, request: web.Request, *, is_watch: bool) -> web.StreamResponse:
+        assert self._session is not None
+        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
+        async with self._session.request(
+            request.method,
+            f"{self.upstream}{request.path_qs}",
+            headers=headers,
+            data=await request.read(),
+            ssl=self.trusted,
+        ) as answer:
+            if not is_watch:
+                return web.Response(
+                    status=answer.status,
+                    body=await answer.read(),
+                    headers={k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP},
+                )
+            response = web.StreamResponse(status=answer.status)
+            await response.prepare(request)
+            transport = request.transport
+            assert transport is not None
+            self._watches.add(transport)
+            try:
+                async for piece in answer.content.iter_any():
+                    await self._speaking.wait()
+                    await response.write(piece)
+            except ConnectionError:
+                pass  # it was cut
+            finally:
+                self._watches.discard(transport)
+            return response
+
+
+def answer(code: int, message: str = "", **headers: str) -> Fault:
+    """Say this instead of asking the server."""
+
+    async def fault(request: web.Request, _: Forward) -> web.StreamResponse:
+        await request.read()
+        return status(code, message, **headers)
+
+    return fault
+
+
+async def lose_answer(request: web.Request, forward: Forward) -> web.StreamResponse:
+    """The server does it, and nobody hears that it has."""
+    response = await forward()
+    assert request.transport is not None
+    request.transport.abort()
+    return response
+
+
+async def lose_request(request: web.Request, _: Forward) -> web.StreamResponse:
+    assert request.transport is not None
+    request.transport.abort()
+    return web.Response()
+
+
+def hold(reached: asyncio.Event, until: asyncio.Event) -> Fault:
+    """Stop before the server hears of it, as a paused process would."""
+
+    async def fault(_: web.Request, forward: Forward) -> web.StreamResponse:
+        reached.set()
+        await until.wait()
+        return await forward()
+
+    return fault
+
+
+@asynccontextmanager
+async def before(kubeconfig: Path, directory: Path) -> AsyncIterator[FaultProxy]:
+    """kubeconfig: of the real server, whose user has a token."""
+    config = yaml.safe_load(await asyncio.to_thread(kubeconfig.read_text))
+    cluster, user = config["clusters"][0]["cluster"], config["users"][0]["user"]
+    trusted = ssl.create_default_context(cafile=cluster.get("certificate-authority"))
+    if data := cluster.get("certificate-authority-data"):
+        trusted.load_verify_locations(cadata=base64.b64decode(data).decode())
+    proxy = FaultProxy(cluster["server"], trusted, directory / "through-proxy")
+    proxy.mend()
+    app = web.Application(client_max_size=4 * 1024 * 1024)
+    app.router.add_route("*", "/{path:.*}", proxy.handle)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    write_kubeconfig(proxy.kubeconfig, f"http://127.0.0.1:{runner.addresses[0][1]}", user)
+    async with aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=None)) as session:
+        proxy._session = session
+        try:
+            yield proxy
+        finally:
+            with suppress(Exception):
+                proxy.cut_watches()
+            await runner.cleanup()
