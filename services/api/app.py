@@ -54,6 +54,9 @@ LOG_DEADLINE_S = 20.0
 SHUTDOWN_S = 3
 KEEP_ALIVE_S = 75
 
+YOUNG_OBJECTS = 10_000
+"""Which the garbage collection looks at together; it takes a few milliseconds for so many."""
+
 
 async def run(
     settings: Settings,
@@ -180,6 +183,7 @@ async def serve_rest(api: Api, settings: Settings) -> None:
             access_log=False,
             lifespan="off",
             ws="none",
+            proxy_headers=False,  # nobody stands in front of it whose word about a client counts
             server_header=False,
             timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=SHUTDOWN_S,
@@ -188,6 +192,9 @@ async def serve_rest(api: Api, settings: Settings) -> None:
     # What is there by now stays. A full collection looks at all that is not frozen, 70 ms in which nobody is
     # answered, and long work on many events leads to one again and again.
     gc.freeze()
+    # Nearly all that a request makes goes by itself. To look after every 700 objects for what does not took
+    # 6 % of the CPU of a change.
+    gc.set_threshold(YOUNG_OBJECTS, 10, 10)
     serving = asyncio.ensure_future(server.serve(sockets=_given_sockets(settings)))
     try:
         await asyncio.shield(serving)

@@ -112,9 +112,10 @@ async def store(archive: Archive, spool: IO[bytes], end: LogHead) -> None:
 
 
 async def _events(spool: IO[bytes]) -> AsyncIterator[Stored]:
+    """They were checked."""
     turns = Turns()
     for line in spool:
-        yield _from_wire(_json(line))
+        yield stored_of(line)
         await turns.give()
 
 

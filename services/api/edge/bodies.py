@@ -89,6 +89,8 @@ def git_headers(headers: Mapping[str, str]) -> GitHeaders | None:
 
     Raises BadRequest for a host that is not one of `GIT_HOSTS`.
     """
+    if not any(name.startswith("x-git-") for name in headers):
+        return None
     found = {}
     for field in GitHeaders.model_fields:
         value = _decoded(headers.get(f"x-git-{field}", ""))[:MAX_GIT_HEADER]

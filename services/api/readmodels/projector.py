@@ -28,6 +28,7 @@ from services.api.readmodels.database import (
 )
 from services.api.readmodels.not_shown import FarBehind, NotProjected, NotVisible, Rebuilding
 from services.api.readmodels.prepared import Offer
+from services.api.readmodels.reach import Reach
 from services.api.readmodels.remaking import put_set_aside, read_set_aside, replace_rows
 from services.api.readmodels.rows import Rows
 from services.api.readmodels.tables import specs
@@ -54,8 +55,8 @@ FAR_BEHIND = 5_000
 
 @dataclass(slots=True)
 class Projector:
-    """sequence: of the last event that reads show. caught_up: set when it has seen all that was stored, or
-    why that takes longer: what is stored is a part of an import, or all read models are made anew.
+    """caught_up: set when it has seen all that was stored, or why that takes longer: what is stored is a part
+    of an import, or all read models are made anew.
 
     rebuilding: why the read models are made anew; empty when they are not.
     target: where the log ended when they began to be, or to catch up from far behind; 0 when they do neither.
@@ -68,14 +69,13 @@ class Projector:
     engine: AsyncEngine
     progress: Progress = field(default_factory=Progress)
     visible_timeout_s: float = 10.0
-    sequence: int = 0
     caught_up: asyncio.Event = field(default_factory=asyncio.Event)
     rebuilding: str = ""
     target: int = 0
     unwritable: str = ""
     timeline: Timeline = field(default_factory=Timeline)
     offered: Offer = field(default_factory=Offer)
-    _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
+    _reach: Reach = field(default_factory=Reach)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _aside: Aside = field(init=False)
     _writer: Engine = field(init=False)
@@ -99,7 +99,7 @@ class Projector:
             self.timeline.become(await read_timeline(connection))
             for subject in await read_set_aside(connection):
                 self._aside.failed(subject, NotProjected("it was set aside before the last start"))
-        await self._advance(checkpoint)
+        self._advance(checkpoint)
         if not await self.log.importing():
             self._aim(await self.log.last_sequence())
         waiting: asyncio.Queue[Recorded | CaughtUp] = asyncio.Queue(maxsize=2 * MAX_BATCH)
@@ -107,6 +107,11 @@ class Projector:
             group.create_task(self._fetch(checkpoint, waiting))
             group.create_task(self._apply(waiting, identity))
             group.create_task(self._remake_due(identity))
+
+    @property
+    def sequence(self) -> int:
+        """Of the last event that reads show."""
+        return self._reach.sequence
 
     def admit(self) -> None:
         """Whether a change may be appended now. Raises Rebuilding or FarBehind: what it leads to could not be
@@ -121,11 +126,7 @@ class Projector:
         self._refuse_far_behind(sequence)
         if self.unwritable and self.sequence < sequence:
             raise NotVisible(f"the change is durable, but {self.unwritable}")
-        try:
-            async with asyncio.timeout(self.visible_timeout_s), self._moved:
-                await self._moved.wait_for(lambda: self.sequence >= sequence)
-        except TimeoutError as error:
-            raise NotVisible(f"reads show {self.sequence}, not yet {sequence}") from error
+        await self._reach.wait_for(sequence, timeout_s=self.visible_timeout_s)
 
     async def place_of_spec(self, deployment_id: str, spec_id: str) -> int:
         """The sequence at which a deployment's spec was registered, as far as reads show it; 0 for none.
@@ -206,7 +207,7 @@ class Projector:
             async with self.engine.connect() as connection:
                 checkpoint = await read_checkpoint(connection)
                 self.timeline.become(await read_timeline(connection))
-        await self._advance(checkpoint)
+        self._advance(checkpoint)
         self._tell()
         return checkpoint
 
@@ -269,7 +270,7 @@ class Projector:
                 logger.info("read models can be written again")
                 self.unwritable, self.progress.problem = "", ""
                 self.progress.is_ready = self.caught_up.is_set()
-            await self._advance(events[taken - 1].sequence)
+            self._advance(events[taken - 1].sequence)
             self._tell()
 
     async def _take_in_or_set_aside(self, events: Sequence[Recorded], identity: str) -> int:
@@ -343,8 +344,6 @@ class Projector:
             await in_thread(take_all_in, scratch, batch, log=identity, timeline=self.timeline.copy())
         return until
 
-    async def _advance(self, sequence: int) -> None:
-        async with self._moved:
-            self.sequence = max(self.sequence, sequence)
-            self.progress.applied(sequence)
-            self._moved.notify_all()
+    def _advance(self, sequence: int) -> None:
+        self._reach.advance(sequence)
+        self.progress.applied(sequence)
