@@ -1,12 +1,12 @@
 """Identifiers and the few things derived from them. Pure but for `new_id`, which is random."""
 
 import hashlib
-import os
+import uuid
 
 
 def new_id() -> str:
     """A fresh 32-digit hexadecimal identifier: a valid subject token, host label and file name."""
-    return os.urandom(16).hex()
+    return uuid.uuid4().hex
 
 
 def name_key(parent: str, name: str) -> str:
