@@ -17,7 +17,7 @@ from services.router.follower import Follower
 from services.router.loop import DrainLoop, StatusLoop
 from services.router.meeting_place import entered
 from services.router.xds.cache import Cache
-from services.router.xds.listener import make_listener
+from services.router.xds.listener import HEADERS_SILENCE_S, make_listener
 from services.router.xds.server import DiscoveryServer
 from services.router.xds.types import Packed
 from tests.support.deployments import Storyteller
@@ -39,6 +39,7 @@ class RouterUnderTest:
         deadline_s: float,
         settle_s: float,
         upload_deadline_s: float,
+        headers_silence_s: float,
         patience_s: float,
         clock: Clock,
         ticks: Ticks,
@@ -46,7 +47,12 @@ class RouterUnderTest:
         self._folder = ExitStack()
         place = self._folder.enter_context(entered(folder))
         self.progress = Progress()
-        listener = make_listener(edge_port, hosts=loopback.hosts(), upload_deadline_s=upload_deadline_s)
+        listener = make_listener(
+            edge_port,
+            hosts=loopback.hosts(),
+            upload_deadline_s=upload_deadline_s,
+            headers_silence_s=headers_silence_s,
+        )
         self.cache = Cache(Packed.of(listener))
         self.follower = Follower(log, self.cache, self.progress)
         self.server = DiscoveryServer(self.cache, place, clock=clock, ticks=ticks, patience_s=patience_s)
@@ -87,6 +93,7 @@ class Routed:
     deadline_s: float = 30.0
     settle_s: float = 0.1
     upload_deadline_s: float = 600.0
+    headers_silence_s: float = HEADERS_SILENCE_S
     patience_s: float = ENVOY_PATIENCE_S
     clock: Clock = utc_now
     ticks: Ticks = monotonic
@@ -104,6 +111,7 @@ class Routed:
             deadline_s=self.deadline_s,
             settle_s=self.settle_s,
             upload_deadline_s=self.upload_deadline_s,
+            headers_silence_s=self.headers_silence_s,
             patience_s=self.patience_s,
             clock=self.clock,
             ticks=self.ticks,

@@ -20,12 +20,13 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (  # noq
 from google.protobuf import json_format
 
 from libs.common.loopback import IPV4
-from services.router.xds.resources import ADS, BUFFER_BYTES, HOST_FILTER, METADATA
+from services.router.xds.resources import ADS, BUFFER_BYTES, HOST_FILTER, METADATA, SPEC_ID
 
 LISTENER_NAME: Final = "edge"
 OUR_HEADERS: Final = "x-specstream-"
 """What a client or a replica sends under this prefix is dropped."""
 RETRY_AFTER_S: Final = 1
+HEADERS_SILENCE_S: Final = 30.0
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
 
 _TYPE = "type.googleapis.com/envoy.extensions."
@@ -51,8 +52,18 @@ end
 """
 
 
-def make_listener(port: int, *, hosts: Sequence[str] = (IPV4,), upload_deadline_s: float) -> Listener:
-    """Listens on `port` of all `hosts`. upload_deadline_s: how long a client may take to send a request."""
+def make_listener(
+    port: int,
+    *,
+    hosts: Sequence[str] = (IPV4,),
+    upload_deadline_s: float,
+    headers_silence_s: float = HEADERS_SILENCE_S,
+) -> Listener:
+    """Listens on `port` of all `hosts`.
+
+    upload_deadline_s: how long a client may take to send a request.
+    headers_silence_s: how long it may say nothing before the request's headers are whole.
+    """
     first, *others = ({"socket_address": {"address": host, "port_value": port}} for host in hosts)
     listener = {
         "name": LISTENER_NAME,
@@ -66,7 +77,7 @@ def make_listener(port: int, *, hosts: Sequence[str] = (IPV4,), upload_deadline_
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(upload_deadline_s),
+                        "typed_config": _connection_manager(upload_deadline_s, headers_silence_s),
                     }
                 ]
             }
@@ -75,7 +86,7 @@ def make_listener(port: int, *, hosts: Sequence[str] = (IPV4,), upload_deadline_
     return json_format.ParseDict(listener, Listener())
 
 
-def _connection_manager(upload_deadline_s: float) -> dict[str, Any]:
+def _connection_manager(upload_deadline_s: float, headers_silence_s: float) -> dict[str, Any]:
     return {
         "@type": _TYPE + "filters.network.http_connection_manager.v3.HttpConnectionManager",
         "stat_prefix": LISTENER_NAME,
@@ -106,11 +117,11 @@ def _connection_manager(upload_deadline_s: float) -> dict[str, Any]:
         # No client is trusted for its address: its x-envoy-* headers would steer retries and timeouts.
         "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         "preserve_external_request_id": True,
-        # No byte in either direction for an hour: the other side is gone. Below an hour a model may think.
-        "stream_idle_timeout": "3600s",
-        # A client has this long to send its headers, and this long for the whole request. Once the answer has
-        # begun neither counts: a conversation of both sides may take as it likes, and so may an answer.
-        "request_headers_timeout": "30s",
+        # Counts until the headers are whole; a route has another for what comes after (`resources.py`).
+        # `request_headers_timeout` would be one timer more for each request.
+        "stream_idle_timeout": f"{headers_silence_s:.3f}s",
+        # For the whole request, headers included. Once the answer has begun it does not count: a
+        # conversation of both sides may take as it likes, and so may an answer.
         "request_timeout": f"{upload_deadline_s:.3f}s",
         # A connection without a request is given up earlier: whoever opens many takes them from others.
         "common_http_protocol_options": {"idle_timeout": "300s"},
@@ -146,12 +157,18 @@ def _router() -> dict[str, Any]:
                     "append": {
                         "header": {
                             "key": OUR_HEADERS + header,
-                            "value": f"%UPSTREAM_METADATA({METADATA}:{field})%",
+                            "value": value,
                         },
-                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
+                        # They have just been dropped. To overwrite them Envoy would look for them, and for
+                        # the first look it makes a map of all headers.
+                        "append_action": "APPEND_IF_EXISTS_OR_ADD",
                     }
                 }
-                for header, field in (("replica", "replica_id"), ("spec", "spec_id"))
+                for header, value in (
+                    # An endpoint's host name is its replica's id: read at half the cost of metadata.
+                    ("replica", "%UPSTREAM_HOST_NAME%"),
+                    ("spec", f"%UPSTREAM_METADATA({METADATA}:{SPEC_ID})%"),
+                )
             ),
         ],
     }
@@ -220,6 +237,7 @@ def _local_replies() -> dict[str, Any]:
                     "content_type": "application/json",
                 },
             },
+            {"filter": _status(0, "GE"), "headers_to_add": _headers({})},
         ],
         "body_format": {
             "json_format": {
@@ -231,9 +249,9 @@ def _local_replies() -> dict[str, Any]:
     }
 
 
-def _status(code: int) -> dict[str, Any]:
+def _status(code: int, op: str = "EQ") -> dict[str, Any]:
     value = {"default_value": code, "runtime_key": "unused"}
-    return {"status_code_filter": {"comparison": {"op": "EQ", "value": value}}}
+    return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
 
 
 def _on_status(
@@ -253,9 +271,18 @@ def _mapper(
 ) -> dict[str, Any]:
     return {
         "filter": condition,
-        "headers_to_add": [
-            {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
-            for key, value in headers.items()
-        ],
+        "headers_to_add": _headers(headers),
         "body_format_override": {"json_format": {"error": message, "error_code": error_code}},
     }
+
+
+def _headers(headers: Mapping[str, str]) -> list[dict[str, Any]]:
+    """Of an error that Envoy makes itself: these, and the newest spec of the deployment that was asked.
+
+    A route could add it, but to every answer, and would have to look whether a replica's answer has its own.
+    """
+    spec = {OUR_HEADERS + "spec": f"%METADATA(VIRTUAL_HOST:{METADATA}:{SPEC_ID})%"}
+    return [
+        {"header": {"key": key, "value": value}, "append_action": "OVERWRITE_IF_EXISTS_OR_ADD"}
+        for key, value in {**headers, **spec}.items()
+    ]

@@ -28,7 +28,9 @@ from services.router.xds.types import Packed
 
 ADS: Final[dict[str, Any]] = {"ads": {}, "resource_api_version": "V3"}
 METADATA: Final = "specstream"
-"""Namespace of the endpoint metadata that the response headers are made from."""
+"""Namespace of the metadata that the response headers are made from."""
+SPEC_ID: Final = "spec_id"
+"""Of an endpoint: what its replica carries out. Of a virtual host: the newest registered one."""
 HOST_FILTER: Final = "specstream.host"
 """The listener's filter for hosts that no replica answers for; see `listener.py`."""
 DOMAIN: Final = "localhost"
@@ -99,8 +101,10 @@ _CLUSTER: Final[dict[str, Any]] = {
 _REPEATABLE_ROUTE: Final[dict[str, Any]] = {
     "match": {"prefix": "/"},
     "route": {
-        # A model may answer for as long as it likes; the listener's idle timeout ends what is dead.
+        # A model may answer for as long as it likes.
         "timeout": "0s",
+        # No byte in either direction for an hour: the other side is gone. Below an hour a model may think.
+        "idle_timeout": "3600s",
         "retry_policy": {
             "retry_on": _UNANSWERED,
             "num_retries": RETRIES,
@@ -164,14 +168,9 @@ _ROUTES_TEMPLATE: Final = json_format.ParseDict(
         "virtual_hosts": [
             {
                 "domains": ["*"],
+                # The listener drops what a replica sends under this name, so nothing is there to overwrite.
                 "response_headers_to_add": [
-                    # In this order: `_deployment_header` and `_spec_header` below set the values.
-                    {
-                        "header": {"key": "x-specstream-deployment"},
-                        "append_action": "OVERWRITE_IF_EXISTS_OR_ADD",
-                    },
-                    # A replica's answer already has its own (`listener.py`); this one is for our errors.
-                    {"header": {"key": "x-specstream-spec"}, "append_action": "ADD_IF_ABSENT"},
+                    {"header": {"key": "x-specstream-deployment"}, "append_action": "APPEND_IF_EXISTS_OR_ADD"}
                 ],
             }
         ],
@@ -285,11 +284,11 @@ def make_load_assignment(name: str, endpoints: tuple[Endpoint, ...]) -> ClusterL
 def _lb_endpoint(endpoint: Endpoint) -> LbEndpoint:
     host, _, port = endpoint.address.rpartition(":")
     target = LbEndpoint(health_status=_HEALTH[endpoint.health])
+    target.endpoint.hostname = endpoint.replica_id
     socket = target.endpoint.address.socket_address
     socket.address, socket.port_value = host.strip("[]"), int(port)
     fields = target.metadata.filter_metadata[METADATA].fields
-    fields["replica_id"].string_value = endpoint.replica_id
-    fields["spec_id"].string_value = endpoint.spec_id
+    fields[SPEC_ID].string_value = endpoint.spec_id
     return target
 
 
@@ -320,9 +319,9 @@ def make_route_configuration(name: str, spec_id: str) -> RouteConfiguration:
     configuration.name = name
     host = configuration.virtual_hosts[0]
     host.name = name
-    deployment_header, spec_header = host.response_headers_to_add
-    deployment_header.header.value = name
-    spec_header.header.value = spec_id
+    host.response_headers_to_add[0].header.value = name
+    # For the errors that Envoy makes itself (`listener.py`).
+    host.metadata.filter_metadata[METADATA].fields[SPEC_ID].string_value = spec_id
     for template in _ROUTE_TEMPLATES:
         target = host.routes.add()
         target.CopyFrom(template)

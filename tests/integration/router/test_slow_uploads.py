@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
+import pytest
 
 from tests.support.polling import PATIENCE_S, eventually, let_time_pass
 from tests.support.routed import a_served, answered_by, assert_error
@@ -71,6 +72,17 @@ async def stalled(routed, host, *, count, size, apart_s=0.0):
         await asyncio.gather(*(upload.close() for upload in uploads))
 
 
+async def with_limits(routed, **seconds):
+    """Go on with these limits, by an Envoy that starts again."""
+    for name, value in seconds.items():
+        setattr(routed, name, value)
+    await routed.envoy.stop()
+    await routed.stop_router()
+    await routed.start_router()
+    await routed.envoy.start()
+    await eventually(routed.is_listening)
+
+
 async def test_thirty_stalled_uploads_cost_little_memory_and_no_neighbour(routed, client):
     async with upstreams("r1", "r2") as (victim, neighbour):
         besieged, other = await a_served(routed, victim), await a_served(routed, neighbour)
@@ -83,12 +95,7 @@ async def test_thirty_stalled_uploads_cost_little_memory_and_no_neighbour(routed
 
 
 async def test_an_upload_that_takes_too_long_is_answered_with_408(routed):
-    routed.upload_deadline_s = 1.0
-    await routed.envoy.stop()
-    await routed.stop_router()
-    await routed.start_router()
-    await routed.envoy.start()
-    await eventually(routed.is_listening)
+    await with_limits(routed, upload_deadline_s=1.0)
     async with upstreams("r1") as (upstream,):
         deployment = await a_served(routed, upstream)
         async with stalled(routed, deployment.host, count=1, size=MIB) as (upload,):
@@ -97,13 +104,55 @@ async def test_an_upload_that_takes_too_long_is_answered_with_408(routed):
         assert body["error"]
 
 
+@pytest.mark.parametrize(
+    ("limits", "bytes_later"),
+    [
+        pytest.param({"headers_silence_s": 1.0}, 0, id="the client falls silent"),
+        pytest.param({"upload_deadline_s": 1.5}, 10, id="it goes on byte by byte"),
+    ],
+)
+async def test_headers_that_never_become_whole_are_answered_with_408(routed, limits, bytes_later):
+    await with_limits(routed, **limits)
+    reader, writer = await asyncio.open_connection("127.0.0.1", routed.edge_port)
+    writer.write(b"GET / HTTP/1.1\r\nhost: any.localhost\r\nx-slow: ")
+    for _ in range(bytes_later):
+        await let_time_pass(0.1)
+        writer.write(b"x")
+    try:
+        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
+        body = json.loads(await asyncio.wait_for(reader.read(), PATIENCE_S))
+    finally:
+        writer.transport.abort()
+    assert head.startswith(b"HTTP/1.1 408 ")
+    assert body["error_code"] == "request_timeout"
+
+
+async def test_who_has_sent_its_headers_may_be_silent_for_longer_than_before(routed, client):
+    await with_limits(routed, headers_silence_s=0.5)
+
+    async def think(_, __, writer):
+        await let_time_pass(1.5)
+        writer.write(b"HTTP/1.1 200 OK\r\ncontent-length: 4\r\n\r\ndone")
+
+    async def slowly():
+        yield b"a"
+        await let_time_pass(1.5)
+        yield b"b"
+
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        upstream.behaviour = think
+        responses = [
+            await client.get("/", headers={"host": deployment.host}),
+            await client.post(
+                "/", headers={"host": deployment.host, "content-length": "2"}, content=slowly()
+            ),
+        ]
+    assert [(response.status_code, response.text) for response in responses] == [(200, "done")] * 2
+
+
 async def test_an_answer_that_has_begun_may_take_longer_than_an_upload(routed, client):
-    routed.upload_deadline_s = 1.5
-    await routed.envoy.stop()
-    await routed.stop_router()
-    await routed.start_router()
-    await routed.envoy.start()
-    await eventually(routed.is_listening)
+    await with_limits(routed, upload_deadline_s=1.5)
 
     async def talk(_, __, writer):
         writer.write(b"HTTP/1.1 200 OK\r\ntransfer-encoding: chunked\r\n\r\n")
