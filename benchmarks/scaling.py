@@ -10,7 +10,7 @@ from time import perf_counter
 from benchmarks.envoys import is_open
 from benchmarks.figure import AtMost, Figure
 from benchmarks.platforms import platform
-from tests.support.free_ports import free_port
+from tests.support.free_ports import free_ports
 from tests.support.live_platform import HELLO, LivePlatform, hello
 from tests.support.polling import eventually
 
@@ -22,9 +22,7 @@ MOST_BYTES_OF_A_REPLICA = 32 * 1024 * 1024 / 1000
 
 async def bare(replicas: int) -> float:
     """Seconds until as many of the same program answer on their ports, started by nobody but us."""
-    ports: set[int] = set()
-    while len(ports) < replicas:  # more than are held for us at once
-        ports.add(free_port())
+    ports = free_ports(replicas)
     start = perf_counter()
     processes = [
         await asyncio.create_subprocess_exec(

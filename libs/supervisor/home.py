@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from libs.common.cluster.local.shim.files import CWD, TEMPORARY
+from libs.common.durable import replace_file
 from libs.supervisor.errors import CannotStart
 
 DIRECTORIES = ("nats", "replicas", "logs", "run", "api", "envoy")
@@ -122,25 +123,18 @@ def _close(path: str, mode: int) -> None:
 
 def write_private(path: Path, text: str) -> None:
     """Write a file that only its owner can read, whole or not at all, and on the disk when this returns."""
-    _replace(path, text, mode=0o600)
+    _replace(path, text)
 
 
 def write_public(path: Path, text: str) -> None:
     """Write a file that holds no secret, whole or not at all; it is its owner's alone, as all of the home."""
-    _replace(path, text, mode=0o600)
+    _replace(path, text)
 
 
-def _replace(path: Path, text: str, *, mode: int) -> None:
-    if _has(path, text, mode=mode):  # a start that changes nothing needs no room on the disk
+def _replace(path: Path, text: str) -> None:
+    if _has(path, text, mode=0o600):  # a start that changes nothing needs no room on the disk
         return
-    draft = path.with_name(f".{path.name}.{os.getpid()}")
-    draft.unlink(missing_ok=True)
-    descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
-    with os.fdopen(descriptor, "w") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(descriptor)
-    draft.replace(path)
+    replace_file(str(path), text.encode(), draft=str(path.with_name(f".{path.name}.{os.getpid()}")))
 
 
 def _has(path: Path, text: str, *, mode: int) -> bool:

@@ -2,8 +2,9 @@
 
 import asyncio
 import json
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any, Self
 
 from libs.supervisor.ports import HOST
 
@@ -19,6 +20,15 @@ class Health:
     is_ready: bool
     waiting_for: str = ""
     """What is waited for, in words; empty when it is ready."""
+    processes: Mapping[str, int] = field(default_factory=dict)
+    """The pid of each service that the api has heard; empty where it does not tell."""
+
+    def of(self, running: Mapping[str, int]) -> Self:
+        """Of the processes that run now, by their names: what one said that has ended since is nothing."""
+        others = [name for name, pid in self.processes.items() if running.get(name) != pid]
+        if not self.is_ready or not others:
+            return self
+        return replace(self, is_ready=False, waiting_for=", ".join(others))
 
 
 async def wait_for_nats(port: int) -> None:
@@ -41,7 +51,7 @@ async def _greets(port: int) -> bool:
 
 async def read_health(port: int) -> Health:
     """One look at the api's health; an api that does not answer is not ready."""
-    request = f"GET /v1/health HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n"
+    request = f"GET /v1/health?detail=true HTTP/1.1\r\nHost: {HOST}:{port}\r\nConnection: close\r\n\r\n"
     try:
         async with asyncio.timeout(_ANSWER_WITHIN_S):
             reader, writer = await asyncio.open_connection(HOST, port)
@@ -55,13 +65,21 @@ async def read_health(port: int) -> Health:
     head, _, body = answer.partition(b"\r\n\r\n")
     status = head.split(b" ", 2)[1:2]
     if status == [b"200"]:
-        return Health(is_ready=True)
+        return Health(is_ready=True, processes=_processes(body))
     return Health(is_ready=False, waiting_for=_not_ready(body) or "api")
+
+
+def _processes(body: bytes) -> Mapping[str, int]:
+    try:
+        content: Any = json.loads(body)
+        return {str(name): int(pid) for name, pid in content["processes"].items()}
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return {}
 
 
 def _not_ready(body: bytes) -> str:
     try:
         content: Any = json.loads(body)
-        return ", ".join(str(name) for name in content["details"]["notReady"])
+        return ", ".join(str(name) for name in content["notReady"])
     except (ValueError, KeyError, TypeError):
         return ""

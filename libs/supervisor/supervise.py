@@ -304,7 +304,7 @@ class Supervisor:
     async def _say_when_ready(self, ports: Ports) -> None:
         started_at = self._ticks()
         said = ""
-        while not (health := await readiness.read_health(ports.api)).is_ready:
+        while not (health := await self._health(ports)).is_ready:
             waited_s = self._ticks() - started_at
             if waited_s > _SAY_WAITING_AFTER_S and health.waiting_for != said:
                 said = health.waiting_for
@@ -312,3 +312,7 @@ class Supervisor:
             is_starting = waited_s < _SAY_WAITING_AFTER_S
             await asyncio.sleep(readiness.INTERVAL_S if is_starting else readiness.PATIENT_INTERVAL_S)
         self._console.say(f"ready in {self._ticks() - started_at:.1f} s")
+
+    async def _health(self, ports: Ports) -> readiness.Health:
+        health = await readiness.read_health(ports.api)
+        return health.of({name: process.pid for name, process in self._running.items()})

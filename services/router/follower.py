@@ -15,6 +15,7 @@ from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from libs.common.state.aggregates import followed_by
 from libs.common.state.view import DeploymentView, Views
+from libs.common.turns import Turns
 from services.router.routing import Routing, make_leaving, make_routing
 from services.router.xds.cache import Cache
 
@@ -65,8 +66,10 @@ class Follower:
             snapshot=self._snapshot,
         )
 
-    def _on_caught_up(self, sequence: int) -> None:
+    async def _on_caught_up(self, sequence: int) -> None:
+        turns = Turns()
         for view in self.views:
+            await turns.give()
             # One that cannot be routed keeps what Envoy has of it.
             with self._aside.attempt(view.deployment_id):
                 self._take(view)

@@ -63,6 +63,21 @@ async def test_after_the_death_of_everything_the_replicas_are_adopted(platform):
     await platform.verified()
 
 
+async def test_a_start_is_ready_by_its_own_processes_and_not_by_what_a_dead_one_said(platform):
+    """The api lives on, and has heard the router a moment ago."""
+    before = platform.output.count("ready in")
+    for program in ("supervisor", "router"):
+        platform.send(program)
+    platform.environment["SPECSTREAM_MODULE_ROUTER"] = "tests.support.standin_service"  # says nothing
+    await platform.start_until("still waiting for ")
+    assert platform.output.count("ready in") == before
+    assert "still waiting for router" in platform.output
+    platform.send("supervisor")
+    del platform.environment["SPECSTREAM_MODULE_ROUTER"]
+    await platform.start_and_wait()
+    assert (await platform.get("/health", detail="true"))["processes"]["router"] == platform.pid("router")
+
+
 async def test_envoy_serves_with_every_other_process_dead(platform):
     deployment_id = await platform.deploy(hello("autonomous", replicas=2))
     before = await platform.replica_pids(deployment_id)

@@ -17,16 +17,31 @@ _HELD = 200
 """The newest ones. By the time that so many others were asked for, a test has ended."""
 
 _held: deque[socket.socket] = deque()
+_given: set[int] = set()
+"""To this process, since there was last none that had not been given."""
+
+
+def free_ports(number: int) -> list[int]:
+    """As many different ones. Only the newest of them are held."""
+    return [free_port() for _ in range(number)]
 
 
 def free_port() -> int:
+    """None that this process was given before, as long as there are others."""
     highest_outgoing = int(Path("/proc/sys/net/ipv4/ip_local_port_range").read_text().split()[1])
     above = range(highest_outgoing + 1, 65_536)
     if len(above) < _FEWEST:
         return ports.pick()
     # Hypothesis sets the seed of the common source of chance, in every process to the same.
-    for port in random.SystemRandom().sample(above, len(above)):
+    shuffled = random.SystemRandom().sample(above, len(above))
+    for port in (port for port in shuffled if port not in _given):
         if _take(port):
+            _given.add(port)
+            return port
+    for port in shuffled:
+        if _take(port):
+            _given.clear()
+            _given.add(port)
             return port
     raise OSError("every port above the outgoing ones is taken")
 

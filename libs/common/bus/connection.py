@@ -16,10 +16,10 @@ from libs.common.bus.settings import ServiceSettings
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """client: the connection that the log shares. broker: FastStream over it, connected and not started."""
-
     client: Client
+    """The connection that the log shares."""
     broker: NatsBroker
+    """FastStream over it, connected and not started."""
     heartbeat: HeartbeatPublisher
 
 

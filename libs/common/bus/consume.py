@@ -32,18 +32,17 @@ BATCH = 64
 
 @dataclass(frozen=True, slots=True)
 class Delivered:
-    """A stored message, as it was delivered.
-
-    sequence, time: its place in its stream, and since when it has it.
-    deliveries: how often it was delivered, this time included.
-    """
+    """A stored message, as it was delivered."""
 
     sequence: int
+    """Its place in its stream."""
     time: datetime
+    """When it was stored there."""
     subject: str
     headers: Mapping[str, str]
     body: bytes
     deliveries: int = 1
+    """How often it was delivered, this time included."""
 
 
 def pooled_subscriber(

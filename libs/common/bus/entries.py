@@ -12,9 +12,8 @@ class Replaced(Temporary):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """sequence: which writing of it this is; the condition of the next one."""
-
     sequence: int
+    """Which writing of it this is; the condition of the next one."""
     data: bytes
 
 

@@ -8,16 +8,11 @@ from nats.errors import MaxPayloadError
 from nats.js import api
 from nats.js.errors import APIError, NotFoundError
 
+from libs.common.bus.broker_errors import BrokerError
 from libs.common.bus.entries import Entry, Replaced
 from libs.common.clock import Ticks, monotonic
 from libs.common.errors import LogUnavailable
 from libs.common.ids import new_id
-
-_WRONG_SEQUENCE = 10071
-_WRONG_SEQUENCE_IN_FLIGHT = 10164
-"""Another message for the same subject is being stored right now; it may be an earlier attempt of ours."""
-
-_NO_MESSAGE = 10037
 
 _PAUSE_S = 0.05
 
@@ -65,10 +60,10 @@ class JetStreamEntries:
             except MaxPayloadError as error:
                 raise ValueError(f"{len(data)} bytes for an entry are more than the broker takes") from error
             except APIError as error:
-                if error.err_code in {_WRONG_SEQUENCE, _WRONG_SEQUENCE_IN_FLIGHT}:
+                if error.err_code in {BrokerError.WRONG_SEQUENCE, BrokerError.WRONG_SEQUENCE_IN_FLIGHT}:
                     if (sequence := await self._own(key, message_id, until)) is not None:
                         return sequence
-                    if error.err_code == _WRONG_SEQUENCE:
+                    if error.err_code == BrokerError.WRONG_SEQUENCE:
                         raise Replaced(f"the entry {key} is no longer the one that was read") from error
                 elif (error.code or 0) < 500:
                     raise LogUnavailable(
@@ -107,7 +102,7 @@ class JetStreamEntries:
         try:
             return await self._jetstream.get_last_msg(self._stream, f"{self._root}.{key}")
         except NotFoundError as error:
-            if error.err_code == _NO_MESSAGE:
+            if error.err_code == BrokerError.NO_MESSAGE:
                 return None
             raise
 

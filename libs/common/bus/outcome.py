@@ -26,9 +26,10 @@ def retry_delay_s(deliveries: int) -> float:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """What the broker is told of a message that failed. delay_s: until the next try; None parks it."""
+    """What the broker is told of a message that failed."""
 
     delay_s: float | None
+    """Until the next try; None parks it."""
 
 
 def answer_to(error: Exception, *, subject: str, deliveries: int) -> Answer:

@@ -8,28 +8,29 @@ from pydantic_settings import BaseSettings, SettingsConfigDict
 
 
 class ServiceSettings(BaseSettings):
-    """Read from `SPECSTREAM_*` environment variables; the same in every service.
-
-    home: directory that holds all state. nats_url: the broker. nats_seed_file: the service's nkey seed.
-    machine_types: the file that lists them; None for the bundled list.
-    otlp_endpoint: where telemetry goes; None sends none. grace_seconds: between SIGTERM and SIGKILL.
-    drain_deadline_seconds: how long the requests of a leaving replica may take before they are cut.
-    cluster: which one. kubeconfig: of a Kubernetes cluster; None for the one whose pod we are in.
-    kube_namespace: where the replicas are there.
-    """
+    """Read from `SPECSTREAM_*` environment variables; the same in every service."""
 
     model_config = SettingsConfigDict(env_prefix="SPECSTREAM_", frozen=True, extra="ignore")
 
     home: Path = Path("~/.specstream")
+    """Directory that holds all state."""
     nats_url: str = "nats://127.0.0.1:4222"
+    """The broker."""
     nats_seed_file: Path | None = None
+    """The service's nkey seed."""
     machine_types: Path | None = None
+    """The file that lists them; None for the bundled list."""
     otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
+    """Where telemetry goes; None sends none."""
     log_level: str = "INFO"
     grace_seconds: float = Field(default=10.0, gt=0, le=3600)
+    """Between SIGTERM and SIGKILL."""
     drain_deadline_seconds: float = Field(default=30.0, ge=0, le=86_400)
+    """How long the requests of a leaving replica may take before they are cut."""
     cluster: Literal["local", "kubernetes"] = "local"
     kubeconfig: Path | None = None
+    """Of a Kubernetes cluster; None for the one whose pod we are in."""
     kube_namespace: str = Field(
         default="specstream-replicas", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63
     )
+    """Where the replicas are there."""

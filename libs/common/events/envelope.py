@@ -78,22 +78,20 @@ def select(*, project_id: str = "*", kind: str = "*", aggregate_id: str = "*", e
 
 @dataclass(frozen=True, slots=True)
 class Cause:
-    """Why an append happens; the same for every event of one append.
-
-    actor: who is answerable (`key:default`, `service:health`, `command:<user>`), as authenticated. Events
-    of earlier versions that a command led to have the command's source here.
-    correlation_id: the id of the first request or command of the chain.
-    causation_id: the id of the event or command that led to this append directly; None at the start.
-    traceparent: W3C trace context of the span that appends, or None where nothing is traced.
-    causation_source: of a command that led to this directly, the source that its publisher claims; with
-    `causation_id` it names the command. None for everything else.
-    """
+    """Why an append happens; the same for every event of one append."""
 
     actor: str
+    """Who is answerable (`key:default`, `service:health`, `command:<user>`), as authenticated. Events of
+    earlier versions that a command led to have the command's source here."""
     correlation_id: str
+    """The id of the first request or command of the chain."""
     causation_id: str | None = None
+    """The id of the event or command that led to this append directly; None at the start."""
     traceparent: str | None = None
+    """W3C trace context of the span that appends, or None where nothing is traced."""
     causation_source: str | None = None
+    """Of a command that led to this directly, the source that its publisher claims; with `causation_id` it
+    names the command. None for everything else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,28 +110,27 @@ class Draft:
 
 @dataclass(frozen=True, slots=True)
 class Recorded:
-    """A stored event.
-
-    sequence: its place in the log, counted over all aggregates; the version for guarded appends.
-    time: when the stream stored it. It may be earlier than that of an event before it; the time that is
-    shown, by which `?at=` goes, never is (`libs/common/log/timeline.py`).
-    data: the payload as stored. fact: the payload as this version understands it; None if it does not.
-    hash: that chains it to the event before it in its aggregate; opaque.
-    unknown: why there is no fact; empty when there is one.
-    page: that its subject names, of a fact that holds one page of something larger.
-    """
+    """A stored event."""
 
     sequence: int
+    """Its place in the log, counted over all aggregates; the version for guarded appends."""
     time: datetime
+    """When the stream stored it. It may be earlier than that of an event before it; the time that is shown,
+    by which `?at=` goes, never is (`libs/common/log/timeline.py`)."""
     aggregate: Aggregate
     type: str
     event_id: str
     data: Mapping[str, Any]
+    """The payload as stored."""
     fact: Fact | None
+    """The payload as this version understands it; None if it does not."""
     cause: Cause
     hash: str
+    """Chains it to the event before it in its aggregate; opaque."""
     unknown: str = ""
+    """Why there is no fact; empty when there is one."""
     page: int | None = None
+    """The page that its subject names, of a fact that holds one page of something larger."""
 
     @property
     def subject(self) -> str:
@@ -142,14 +139,13 @@ class Recorded:
 
 @dataclass(frozen=True, slots=True)
 class Position:
-    """One event of one log: what to remember to find out later whether a log still has it.
-
-    log: the log's identity. hash: of the event. Either is empty where it is not known.
-    """
+    """One event of one log: what to remember to find out later whether a log still has it."""
 
     sequence: int
     log: str = ""
+    """The log's identity; empty where it is not known."""
     hash: str = ""
+    """Of the event; empty where it is not known."""
 
     def __str__(self) -> str:
         return str(self.sequence)

@@ -1,7 +1,7 @@
 """Following the log into `Views`: how a service that holds no durable keeps up with everything."""
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Final
 
 import structlog
@@ -17,6 +17,7 @@ logger = structlog.get_logger()
 
 OnChange = Callable[[DeploymentView, Recorded], None]
 OnApart = Callable[[Recorded], None]
+OnCaughtUp = Callable[[int], Awaitable[None] | None]
 
 RETRY_INTERVAL_S: Final = 0.25
 
@@ -30,7 +31,7 @@ async def follow_views(
     views: Views,
     aside: Aside,
     *,
-    on_caught_up: Callable[[int], None],
+    on_caught_up: OnCaughtUp,
     on_change: OnChange,
     on_importing: Callable[[Importing | None], None],
     on_apart: OnApart = lambda _: None,
@@ -40,7 +41,8 @@ async def follow_views(
 
     snapshot: where views are kept over a restart; written when reading the log again would take longer.
     on_caught_up: called with the sequence up to which `views` is complete; the caller then goes over
-    all views itself. Called once, and again when an import has filled the log.
+    all views itself. Called once, and again when an import has filled the log. Where it is a coroutine, no
+    event is taken in before that has ended.
     on_importing: called with how far an import is; with None when all of it is in `views`. Nothing may be
     decided meanwhile. on_change: called once caught up for each event of a deployment, with the view as it is
     after it; a deployment that is gone is given once more, and is in `views` no longer. on_apart: the same
@@ -70,7 +72,8 @@ async def follow_views(
             views.sequence = max(views.sequence, item.sequence)
             if isinstance(item, CaughtUp):
                 on_importing(None)
-                on_caught_up(item.sequence)
+                if (going_over := on_caught_up(item.sequence)) is not None:
+                    await going_over
                 is_caught_up.set()
                 kept.write(views, aside)
                 continue

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import structlog
 
+from libs.common.durable import replace_file, sync_directory
 from libs.common.errors import AppendConflict, Conflict, Temporary
 from libs.common.log.export import check, refuse_a_filled, store
 from libs.common.log.head import LogHead
@@ -94,6 +95,7 @@ class Importer:
                     spool.flush()
                     os.fsync(spool.fileno())
                 part.replace(self._folder / EVENTS)
+                sync_directory(str(self._folder))
             finally:
                 part.unlink(missing_ok=True)
             await self._note(Outcome(ImportState.STORING, head.events, head.digest))
@@ -168,12 +170,8 @@ class Importer:
         (self._folder / EVENTS).unlink(missing_ok=True)
 
     async def _note(self, outcome: Outcome) -> None:
-        part = self._folder / f"{OUTCOME}.part"
-        with part.open("w") as file:
-            json.dump(asdict(outcome), file)
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(self._folder / OUTCOME)
+        path = self._folder / OUTCOME
+        replace_file(str(path), json.dumps(asdict(outcome)).encode(), draft=f"{path}.part")
         async with self._moved:
             self._outcome = outcome
             self._moved.notify_all()

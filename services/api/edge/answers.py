@@ -56,11 +56,10 @@ Answered = Done | Rejection
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """body: `answer` as JSON. These bytes are what its id is made from, and so what is sent."""
-
     subject: str
     headers: Mapping[str, str]
     body: bytes
+    """`answer` as JSON. These bytes are what its id is made from, and so what is sent."""
     answer: Answered
 
 

@@ -53,10 +53,9 @@ class ProjectBody(Input):
 
 @dataclass(frozen=True, slots=True)
 class Submission:
-    """project_id: empty for a command, whose subject names it."""
-
     spec: Spec
     project_id: str
+    """Empty for a command, whose subject names it."""
     deployment_id: str | None
 
 

@@ -25,24 +25,23 @@ _ATTRIBUTE = re.compile(r"[^\x00-\x20\x7f-\x9f]([^\x00-\x1f\x7f-\x9f]*[^\x00-\x2
 
 @dataclass(frozen=True, slots=True)
 class CloudEvent:
-    """data: its bytes in binary mode; None when there are none."""
-
     id: str
     source: str
     type: str
     data: object
+    """Its bytes in binary mode; None when there are none."""
 
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What could be read of who an event is. id, source: as text, cut to what may be shown.
-
-    is_known: whether both are fit to be recognised by; then they are whole.
-    """
+    """What could be read of who an event is."""
 
     id: str | None = None
+    """As text, cut to what may be shown."""
     source: str | None = None
+    """As text, cut to what may be shown."""
     is_known: bool = False
+    """Whether both are fit to be recognised by; then they are whole."""
 
 
 class Malformed(BadRequest):

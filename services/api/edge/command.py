@@ -24,29 +24,27 @@ from services.api.settings import MAX_BODY_BYTES
 
 @dataclass(frozen=True, slots=True)
 class Delivery:
-    """sequence: of the command in its stream. number: how often it was delivered, this time included.
-    stored_at: when its publisher had it acknowledged."""
-
     sequence: int
+    """Of the command in its stream."""
     number: int
+    """How often it was delivered, this time included."""
     stored_at: datetime
+    """When its publisher had it acknowledged."""
 
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """A command as it came.
-
-    about: the deployment or the name that it is about, as far as it says so.
-    content: what it asks for, or what to raise when it is carried out: why it cannot be read or is refused.
-    """
+    """A command as it came."""
 
     project_id: str
     verb: str
     actor: str
     named: Named
     about: str
+    """The deployment or the name that it is about, as far as it says so."""
     traceparent: str | None
     content: bodies.Submission | bodies.DeleteCommandBody | Exception
+    """What it asks for, or what to raise when it is carried out: why it cannot be read or is refused."""
     delivery: Delivery
 
     @property

@@ -73,16 +73,15 @@ class Publish(Protocol):
 
 @dataclass(slots=True)
 class CommandHandler:
-    """timeline: of the log, as far as the read models have taken it in.
-    set_aside: what could not be carried out, by what it is about, until a later command about it can."""
-
     log: EventLog
     commands: Commands
     outcomes: Outcomes
     publish: Publish
     clock: Clock
     timeline: Timeline = field(default_factory=Timeline)
+    """Of the log, as far as the read models have taken it in."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
+    """What could not be carried out, by what it is about, until a later command about it can."""
 
     async def on_command(self, command: Command) -> State:
         """Returns when its publisher has been told, or cannot be."""

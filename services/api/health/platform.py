@@ -84,6 +84,11 @@ def problems(heard: Mapping[str, Heard], log: LogView) -> dict[str, str]:
     return {name: problem for name, problem in said.items() if problem}
 
 
+def processes(heard: Mapping[str, Heard]) -> dict[str, int]:
+    """The pid of each service that was heard: whoever starts processes knows whether that one still runs."""
+    return {name: heard[name].beat.pid for name in SERVICES if name in heard}
+
+
 def notices(heard: Mapping[str, Heard]) -> list[str]:
     """What the services want their operator to know while they do their work."""
     return [

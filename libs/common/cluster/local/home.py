@@ -26,6 +26,7 @@ from libs.common.cluster.fencing import admit
 from libs.common.cluster.local.record import Record
 from libs.common.cluster.local.shim import files
 from libs.common.cluster.local.stored import known_fields
+from libs.common.durable import sync_directory
 from libs.common.events.envelope import Position
 
 WORKLOAD = "workload.json"
@@ -144,7 +145,7 @@ class Home:
         directory = self.deployment(deployment_id)
         if not directory.exists():
             directory.mkdir(mode=0o700)
-            files.sync_directory(str(self._deployments))
+            sync_directory(str(self._deployments))
         stored = {
             "project_id": workload.project_id,
             "fence": workload.fence,
@@ -163,7 +164,7 @@ class Home:
         os.mkfifo(unfinished / files.CONTROL, 0o600)
         files.write_json(f"{unfinished}/{files.RECORD}", record.to_json(), durable=True)
         unfinished.rename(directory)
-        files.sync_directory(str(parent))
+        sync_directory(str(parent))
         return directory
 
     def discard_unfinished(self, deployment_id: str) -> None:

@@ -11,6 +11,7 @@ from typing import NamedTuple
 from nats.aio.msg import Msg
 
 from libs.common.back_off import BackOff
+from libs.common.bus.broker_errors import BrokerError
 from libs.common.errors import AppendConflict, LogUnavailable
 from libs.common.events.envelope import append_subject
 from libs.common.ids import new_id
@@ -26,16 +27,9 @@ EXPECTED_SEQUENCE = "Nats-Expected-Last-Subject-Sequence"
 EXPECTED_SUBJECT = "Nats-Expected-Last-Subject-Sequence-Subject"
 EXPECTED_LAST = "Nats-Expected-Last-Sequence"
 
-WRONG_SEQUENCE = 10071
-WRONG_SEQUENCE_IN_FLIGHT = 10164
-"""Another message that the same guard watches is being stored right now (or in the same batch)."""
-DUPLICATE_IN_FLIGHT = 10158
-"""An earlier attempt of ours is being stored right now."""
-BATCH_INCOMPLETE = 10176
-DUPLICATE_IN_BATCH = 10201
-TOO_MANY_BATCHES = 10210
-
-TRY_AGAIN = frozenset({DUPLICATE_IN_FLIGHT, BATCH_INCOMPLETE, TOO_MANY_BATCHES})
+TRY_AGAIN = frozenset(
+    {BrokerError.DUPLICATE_IN_FLIGHT, BrokerError.BATCH_INCOMPLETE, BrokerError.TOO_MANY_BATCHES}
+)
 
 MAX_OPEN_BATCHES = 8
 """Of one process: the broker takes 50 over all of them, and there are five services."""
@@ -166,14 +160,18 @@ class Appender:
             match answer:
                 case Ack(sequence, is_duplicate=False):
                     return sequence
-                case Ack() | Refusal(err_code=10201):
+                case Ack() | Refusal(err_code=BrokerError.DUPLICATE_IN_BATCH):
                     if (places := await what_is_stored(answer)) is not None:
                         return places
                     raise ValueError("an event id of this append is taken by another event")
-                case Refusal(err_code=10071 | 10164) as refusal:
+                case (
+                    Refusal(
+                        err_code=BrokerError.WRONG_SEQUENCE | BrokerError.WRONG_SEQUENCE_IN_FLIGHT
+                    ) as refusal
+                ):
                     if (places := await what_is_stored(answer)) is not None:
                         return places
-                    is_final = refusal.err_code == WRONG_SEQUENCE or not may_be_under_way
+                    is_final = refusal.err_code == BrokerError.WRONG_SEQUENCE or not may_be_under_way
                     if is_final and not is_first:
                         raise AppendConflict(f"somebody appended first: {refusal.description}")
                     problem = refusal.description
@@ -183,7 +181,7 @@ class Appender:
                 case Refusal(code, err_code, description):
                     if err_code not in TRY_AGAIN and code < 500:
                         raise LogUnavailable(f"the log refused an append: {err_code} {description}")
-                    may_be_under_way |= code >= 500 or err_code == DUPLICATE_IN_FLIGHT
+                    may_be_under_way |= code >= 500 or err_code == BrokerError.DUPLICATE_IN_FLIGHT
                     problem = description
                     await asyncio.sleep(next(pauses))
                 case None:
@@ -258,7 +256,7 @@ class Appender:
         match hint:
             case Ack(sequence):
                 found = await self._reader.from_leader({"seq": sequence})
-            case Refusal(err_code=10201):
+            case Refusal(err_code=BrokerError.DUPLICATE_IN_BATCH):
                 found = await self._search(first, after=0)
             case _:
                 found = await self._search(first, after=first.guard.sequence if first.guard else 0)

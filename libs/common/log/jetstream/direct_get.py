@@ -11,6 +11,7 @@ from typing import Any
 
 from nats.aio.msg import Msg
 
+from libs.common.bus.broker_errors import BrokerError
 from libs.common.errors import LogUnavailable
 from libs.common.log.filters import ALL
 from libs.common.log.jetstream.found import Found, from_direct, from_leader
@@ -18,8 +19,6 @@ from libs.common.log.jetstream.link import Link, status
 
 MAX_BYTES = 4 * 1024 * 1024
 """Of one answer; more comes with the next request."""
-
-NOT_FOUND = 10037
 
 
 class TooManySubjects(Exception):
@@ -96,7 +95,7 @@ class DirectGet:
             answer = json.loads(message.data) if message and status(message) is None else {}
             if "message" in answer:
                 return from_leader(answer["message"])
-            if answer.get("error", {}).get("err_code") == NOT_FOUND:
+            if answer.get("error", {}).get("err_code") == BrokerError.NO_MESSAGE:
                 return None
             await self._pause(until, answer.get("error", {}).get("description", "no answer"))
 

@@ -9,6 +9,7 @@ from nats.aio.msg import Msg
 from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
+from libs.common.bus.broker_errors import BrokerError
 from libs.common.errors import LogUnavailable
 from libs.common.log.jetstream.found import Delivery, from_consumer
 from libs.common.log.jetstream.link import Link, status
@@ -27,7 +28,7 @@ LEFT_BEHIND_S = 5.0
 
 MOST_AT_ONCE = 256
 
-_NAME_TAKEN = frozenset({10013, 10148})
+_NAME_TAKEN = frozenset({BrokerError.CONSUMER_NAME_IN_USE, BrokerError.CONSUMER_EXISTS})
 """A consumer of this name exists, with another configuration or another inbox."""
 
 

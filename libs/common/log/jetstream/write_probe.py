@@ -10,11 +10,9 @@ from nats.aio.client import Client
 from nats.errors import Error as NatsError
 
 from libs.common.bus import subjects
+from libs.common.bus.broker_errors import BrokerError
 from libs.common.errors import LogUnavailable
 from libs.common.ids import new_id
-
-BATCH_INCOMPLETE = 10176
-"""What the server answers when it could not put a batch aside, whatever the cause."""
 
 _ANSWER_WITHIN_S = 2.0
 
@@ -34,6 +32,6 @@ async def refused_write(client: Client) -> str:
         except (NatsError, TimeoutError) as silent:
             raise LogUnavailable(f"the broker does not acknowledge a write: {silent!r}") from silent
         if error := json.loads(answer.data or b"{}").get("error"):
-            full = ", as on a full disk" if error.get("err_code") == BATCH_INCOMPLETE else ""
+            full = ", as on a full disk" if error.get("err_code") == BrokerError.BATCH_INCOMPLETE else ""
             return f"{error.get('err_code')} {error.get('description')}{full}"
     return ""

@@ -36,17 +36,15 @@ ACTOR = "key:default"
 
 @dataclass(frozen=True, slots=True)
 class Api:
-    """All that the routes use.
-
-    archive: the log as stored. importer: fills an empty one.
-    exported_head: the file that keeps the head of the last export. stopping: set when the process ends, so
-    that streams end too. event_streams: those that are open.
-    """
+    """All that the routes use."""
 
     log: EventLog
     archive: Archive
+    """The log as stored."""
     importer: Importer
+    """Fills an empty one."""
     exported_head: FilePath
+    """The file that keeps the head of the last export."""
     engine: AsyncEngine
     cluster: Cluster
     machine_types: MachineTypes
@@ -58,7 +56,9 @@ class Api:
     edge_port: int
     log_condition: LogCondition = field(default_factory=LogCondition)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the process ends, so that streams end too."""
     event_streams: set[object] = field(default_factory=set)
+    """Those that are open."""
 
 
 async def _api(request: Request) -> Api:

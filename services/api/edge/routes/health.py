@@ -18,6 +18,7 @@ from services.api.health.platform import (
     not_ready,
     notices,
     problems,
+    processes,
     set_aside,
     set_aside_header,
 )
@@ -63,7 +64,8 @@ async def health(
         "notices": notices(heard),
     }
     if detail:
-        content = {"status": "NOT_READY" if names else "HEALTHY", **facts}
+        status = "NOT_READY" if names else "HEALTHY"
+        content = {"status": status, **facts, "processes": processes(heard)}
         return JSONResponse(content, 503 if names else 200, headers=headers)
     if names:
         message = f"Not ready: {', '.join(names)}"

@@ -18,6 +18,7 @@ class SetAsideAnswer(Answer):
 class HealthDetail(Answer):
     """notReady: what the platform waits for. problems: why, by service. setAside: what each service works
     without and tries again. notices: what an operator has to know, such as a protection that is missing.
+    processes: the pid of each service that was heard.
     """
 
     status: Literal["HEALTHY", "NOT_READY"]
@@ -25,3 +26,4 @@ class HealthDetail(Answer):
     problems: dict[str, str]
     set_aside: dict[str, list[SetAsideAnswer]]
     notices: list[str]
+    processes: dict[str, int]

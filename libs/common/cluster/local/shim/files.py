@@ -15,6 +15,8 @@ import errno
 import json
 import os
 
+from libs.common.durable import replace_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:  # `typing` is a third of a shim's memory
     from typing import Any
@@ -37,32 +39,7 @@ GONE = "gone"
 
 def write_json(path: str, value: dict[str, Any], *, durable: bool = False) -> None:
     """Replace the file at once. durable: on disk before this returns, for what a power cut must not undo."""
-    temporary = f"{path}.{os.urandom(4).hex()}"
-    descriptor = os.open(temporary, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-    try:
-        try:
-            left = json.dumps(value).encode()
-            while left:  # a disk that is nearly full takes a part, and says so only at the next write
-                left = left[os.write(descriptor, left) :]
-            if durable:
-                os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.replace(temporary, path)
-    except OSError:
-        if os.path.exists(temporary):
-            os.unlink(temporary)
-        raise
-    if durable:
-        sync_directory(os.path.dirname(path))
-
-
-def sync_directory(path: str) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    replace_file(path, json.dumps(value).encode(), durable=durable)
 
 
 def read_json(path: str) -> dict[str, Any] | None:

@@ -48,17 +48,16 @@ class LogKeeper:
         self._noted = 0
         self.next_check_s = CHECKS.first_s
 
-    def check(self) -> int | None:
-        """Enter and bound; how much of the log's front was given back to the disk, if it was now."""
+    def check(self) -> None:
+        """Enter, and give the log's front back to the disk where it has become too long."""
         before = self._noted
         self.note(has_ended=False)
         is_quiet = self._noted == before
         self.next_check_s = CHECKS.next_s(self.next_check_s) if is_quiet else CHECKS.first_s
         try:
-            return self._bound()
+            self._bound()
         except OSError as error:
             self._teller.say(f"the log cannot be bounded: {error}")
-            return None
 
     def note(self, *, has_ended: bool) -> None:
         try:
@@ -66,21 +65,19 @@ class LogKeeper:
         except (OSError, ValueError) as error:
             self._teller.say(f"the log cannot be entered into the index: {error}")
 
-    def _bound(self) -> int | None:
+    def _bound(self) -> None:
         try:
             log = os.open(self._log, os.O_RDWR | os.O_CLOEXEC)
         except FileNotFoundError:
-            return None
+            return
         try:
             length = log_index.surplus(log)
             if length:
                 libc.free_front(log, length)
-            return length or None
         except OSError as error:
             if error.errno != errno.EOPNOTSUPP:
                 raise
             self._teller.say(NO_HOLES)
             self._index.set_aside(self._order, self._log, time.time())
-            return None
         finally:
             os.close(log)

@@ -11,6 +11,8 @@ import fcntl
 import os
 import struct
 
+from libs.common.durable import replace_file
+
 TYPE_CHECKING = False
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -151,15 +153,7 @@ class Segments:
         return True
 
     def _write(self, first: int, content: bytes) -> None:
-        draft = f"{self._directory}/new"
-        descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-        try:
-            while content:
-                content = content[os.write(descriptor, content) :]
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
-        os.rename(draft, self._path(first))
+        replace_file(self._path(first), content, draft=f"{self._directory}/new")
 
     def _path(self, first: int) -> str:
         return f"{self._directory}/{first:010d}"

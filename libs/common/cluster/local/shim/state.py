@@ -12,14 +12,13 @@ class State:
     None while it has none. ports: its own port for each port of its template. last_exit: `status`, `signal`,
     `at`.
     restart_at: when it is started next. back_off_s: the wait before this attempt, None at the first.
-    message: why it could not be started. log_start: how much of its log's front was given back to the disk.
+    message: why it could not be started.
     """
 
     __slots__ = (
         "attempt",
         "back_off_s",
         "last_exit",
-        "log_start",
         "message",
         "pid",
         "ports",
@@ -39,7 +38,6 @@ class State:
         self.restart_at: float | None = stored.get("restart_at")
         self.back_off_s: float | None = stored.get("back_off_s")
         self.message: str | None = stored.get("message")
-        self.log_start: int = stored.get("log_start", 0)
 
     def to_json(self) -> dict[str, Any]:
         return {name: getattr(self, name) for name in self.__slots__}

@@ -71,7 +71,7 @@ class Shim:
                 self._process.end(self._record["grace_s"])
             else:
                 self._sleep(self._keeper.next_check_s)
-                self._check_log()
+                self._keeper.check()
         self._finish()
 
     def _resume(self) -> None:
@@ -246,12 +246,6 @@ class Shim:
         if self._control in ready:
             os.read(self._control, 4096)
         process.reap(besides=self._process.pid if self._process else None)
-
-    def _check_log(self) -> None:
-        freed = self._keeper.check()
-        if freed is not None:
-            self._state.log_start = freed
-            self._save()
 
     def _when_there_is_room(self, act: Callable[[], object]) -> bool:
         """Do what needs the disk, once it is not full any more; False if the replica is to end instead."""
