@@ -2,7 +2,8 @@
 
 Whoever keeps a decision keeps its reasoning: of each metric the ratio and what it was multiplied with, of
 the window the one recommendation that decided, of the rates the one that cut. That is enough to come to the
-same number, and this is the proof of it, and the order in which a person can check it."""
+same number, and this is the proof of it, and the order in which a person can check it.
+"""
 
 from libs.common.scaling.combining import combine
 from libs.common.scaling.conditions import Reason
