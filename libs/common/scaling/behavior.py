@@ -1,5 +1,4 @@
-"""How fast a deployment may grow and shrink: the `behavior` of autoscaling/v2, with its defaults. Pure
-data."""
+"""How fast a deployment may grow and shrink: `behavior` of autoscaling/v2 and its defaults. Pure data."""
 
 from dataclasses import dataclass
 from enum import StrEnum

@@ -2,9 +2,10 @@
 
 It scales by how many requests are in flight, averaged over a long window (stable) and a short one (panic).
 
-    wanted by a window = average / target, rounded up, at most ready x max_scale_up_rate, rounded up, and at
-    least ready / max_scale_down_rate, rounded down; where anything is in flight at least the activation
-    scale
+    wanted by a window = average / target, rounded up
+    at most              ready x max_scale_up_rate, rounded up
+    at least             ready / max_scale_down_rate, rounded down
+    at least             the activation scale, where anything is in flight
 
 | panicking                                                     | replicas                                  |
 |---------------------------------------------------------------|-------------------------------------------|
@@ -13,7 +14,8 @@ It scales by how many requests are in flight, averaged over a long window (stabl
 | least `panic_threshold` x ready within the last stable window | since the panic began                     |
 
 `scale_down_delay_s` then holds the highest of that time, unless the deployment is not reachable, when
-nobody waits for it. No average is no decision: nothing is known, which is not a load of 0."""
+nobody waits for it. No average is no decision: nothing is known, which is not a load of 0.
+"""
 
 import math
 from dataclasses import dataclass, field, replace

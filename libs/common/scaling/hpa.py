@@ -10,7 +10,8 @@
 
 Two things are our own. While metrics are unknown the present number counts as recommended, so that the
 first measurement after a gap does not shrink a deployment that nobody measured. And while a new run comes
-up (`is_rolling_out`) the number does not fall."""
+up (`is_rolling_out`) the number does not fall.
+"""
 
 from collections.abc import Collection
 from dataclasses import replace
@@ -41,7 +42,8 @@ def decide_hpa(
     """current: the number in force. replicas: those of the run that is measured, leaving ones among them.
 
     The order of replicas and samples does not matter. The next decision is to be given the memory of this
-    one."""
+    one.
+    """
     memory = memory.begun(current, window_s=policy.longest_window_s, now=now)
     if current == 0 and bounds.minimum > 0:
         active = Condition(ConditionType.SCALING_ACTIVE, False, Reason.SCALING_DISABLED)

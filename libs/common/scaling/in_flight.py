@@ -1,5 +1,6 @@
-"""How many replicas a deployment needs that scales by requests in flight. Pure; this composition is our
-own.
+"""How many replicas a deployment needs that scales by requests in flight. Pure.
+
+The parts are published, their composition is our own.
 
     needed = requests in flight / (target x utilisation), rounded up
 

@@ -1,5 +1,4 @@
-"""How many replicas of a deployment are in force: one function of its newest spec and newest decision.
-Pure.
+"""How many replicas are in force: one function of the newest spec and the newest decision. Pure.
 
 | spec                                                     | number in force                           |
 |----------------------------------------------------------|-------------------------------------------|
@@ -10,7 +9,8 @@ Pure.
 A stretch is a run of specs, one after the other, with autoscaling on, enabled and not 0; it has the id of
 its first spec. A decision counts only for the stretch that it was made in, and every reader clamps it. So
 whichever of a spec and a decision comes first, the number is the same, and turning autoscaling off and on
-begins at `replicas` again."""
+begins at `replicas` again.
+"""
 
 from dataclasses import dataclass
 

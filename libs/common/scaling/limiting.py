@@ -12,7 +12,7 @@ two; down, what is left is rounded down.
 """
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 from libs.common.scaling.behavior import Behavior, Rate, RateType, ScalingRules, Select
@@ -36,12 +36,23 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Allowed:
+    """How far the rates of a direction let it go."""
+
+    replicas: int
+    rate: Rate | None = None
+    """The one that decides; None: the direction is disabled."""
+    began_with: int | None = None
+    """How many there were when the period of that rate began."""
+
+
+@dataclass(frozen=True, slots=True)
 class Limited:
     replicas: int
     reason: Reason
     """DesiredWithinRange where nothing was cut."""
-    rate: Rate | None = None
-    """The rate that cut it, where one did."""
+    by: Allowed | None = None
+    """What cut it, where a rate did, or a direction that is disabled."""
 
     @property
     def is_limited(self) -> bool:
@@ -61,18 +72,18 @@ def limit(
     period."""
     changes = tuple(changes)
     if desired > current:
-        allowed, rate = allowed_up(current, changes, behavior.scale_up, now=now)
-        allowed = max(allowed, current)
+        by = allowed_up(current, changes, behavior.scale_up, now=now)
+        allowed = max(by.replicas, current)
         if desired > min(allowed, bounds.maximum):
             if allowed < bounds.maximum:
-                return Limited(allowed, Reason.SCALE_UP_LIMIT, rate)
+                return Limited(allowed, Reason.SCALE_UP_LIMIT, by)
             return Limited(bounds.maximum, Reason.TOO_MANY_REPLICAS)
     elif desired < current:
-        allowed, rate = allowed_down(current, changes, behavior.scale_down, now=now)
-        allowed = min(allowed, current)
+        by = allowed_down(current, changes, behavior.scale_down, now=now)
+        allowed = min(by.replicas, current)
         if desired < max(allowed, bounds.minimum):
             if allowed > bounds.minimum:
-                return Limited(allowed, Reason.SCALE_DOWN_LIMIT, rate)
+                return Limited(allowed, Reason.SCALE_DOWN_LIMIT, by)
             return Limited(bounds.minimum, Reason.TOO_FEW_REPLICAS)
     return Limited(desired, Reason.DESIRED_WITHIN_RANGE)
 
@@ -89,29 +100,34 @@ def limit_without_behavior(current: int, desired: int, *, bounds: Bounds) -> Lim
     return Limited(desired, Reason.DESIRED_WITHIN_RANGE)
 
 
-def allowed_up(
-    current: int, changes: Iterable[Change], rules: ScalingRules, *, now: float
-) -> tuple[int, Rate | None]:
-    """The highest number that the rates allow, and which of them does; may be below `current`."""
-    changes = tuple(changes)
+def allowed_up(current: int, changes: Iterable[Change], rules: ScalingRules, *, now: float) -> Allowed:
+    """The highest number that the rates allow; may be below `current`."""
     if rules.select is Select.DISABLED:
-        return current, None
-    allowed = [(_grown(_at_start_of(rate, current, changes, now), rate), rate) for rate in rules.rates]
+        return Allowed(current)
     choose = min if rules.select is Select.MIN else max
-    return choose(allowed, key=lambda one: one[0])
+    return choose(_each(current, changes, rules, now, grown), key=lambda one: one.replicas)
 
 
-def allowed_down(
-    current: int, changes: Iterable[Change], rules: ScalingRules, *, now: float
-) -> tuple[int, Rate | None]:
-    """The lowest number that the rates allow, and which of them does; may be above `current`, or below
-    0."""
-    changes = tuple(changes)
+def allowed_down(current: int, changes: Iterable[Change], rules: ScalingRules, *, now: float) -> Allowed:
+    """The lowest number that the rates allow; may be above `current`, or below 0."""
     if rules.select is Select.DISABLED:
-        return current, None
-    allowed = [(_shrunk(_at_start_of(rate, current, changes, now), rate), rate) for rate in rules.rates]
+        return Allowed(current)
     choose = max if rules.select is Select.MIN else min
-    return choose(allowed, key=lambda one: one[0])
+    return choose(_each(current, changes, rules, now, shrunk), key=lambda one: one.replicas)
+
+
+def grown(replicas: int, rate: Rate) -> int:
+    """How many they may become within a period."""
+    if rate.type is RateType.PODS:
+        return replicas + rate.value
+    return min(math.ceil(replicas * (1 + rate.value / 100)), UNLIMITED)
+
+
+def shrunk(replicas: int, rate: Rate) -> int:
+    """How few they may become within a period; may be below 0."""
+    if rate.type is RateType.PODS:
+        return replicas - rate.value
+    return math.trunc(replicas * (1 - rate.value / 100))
 
 
 def remember_change(
@@ -127,17 +143,16 @@ def remember_change(
     return kept if after == before else (*kept, Change(after - before, now))
 
 
-def _at_start_of(rate: Rate, current: int, changes: Iterable[Change], now: float) -> int:
-    return current - sum(change.by for change in changes if now - change.at < rate.period_s)
-
-
-def _grown(replicas: int, rate: Rate) -> int:
-    if rate.type is RateType.PODS:
-        return replicas + rate.value
-    return min(math.ceil(replicas * (1 + rate.value / 100)), UNLIMITED)
-
-
-def _shrunk(replicas: int, rate: Rate) -> int:
-    if rate.type is RateType.PODS:
-        return replicas - rate.value
-    return math.trunc(replicas * (1 - rate.value / 100))
+def _each(
+    current: int,
+    changes: Iterable[Change],
+    rules: ScalingRules,
+    now: float,
+    changed: Callable[[int, Rate], int],
+) -> list[Allowed]:
+    changes = tuple(changes)
+    allowed = []
+    for rate in rules.rates:
+        began_with = current - sum(change.by for change in changes if now - change.at < rate.period_s)
+        allowed.append(Allowed(changed(began_with, rate), rate, began_with))
+    return allowed

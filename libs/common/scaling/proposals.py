@@ -1,5 +1,4 @@
-"""What one metric proposes, or why it proposes nothing. Pure data, and the arithmetic that all metrics
-share."""
+"""What one metric proposes, or why nothing, and the arithmetic that all metrics share. Pure."""
 
 import math
 from dataclasses import dataclass

@@ -15,7 +15,8 @@ once more replicas serve, and the average goes on telling of the time before for
 | otherwise                                              | the value proposal                  |
 
 So a deployment that stays too slow goes 1 -> 2 -> 3 with a window between, also where a model loads for
-longer than the window."""
+longer than the window.
+"""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace

@@ -12,7 +12,8 @@ utilisation = sum of the samples x 100 / sum of their requests, rounded down; ra
 The ratio that was taken again gives the present number where it is within tolerance, on the other side of 1
 than the first one, or where the product would go the other way than it says. Fully used is 100 % of the
 request, or the target where that is higher. So what is not known slows a change in either direction and
-never turns it round."""
+never turns it round.
+"""
 
 from collections.abc import Collection, Mapping
 

@@ -6,7 +6,8 @@
 | as many as are in force | none: it leaves                                        | goes by the new run |
 
 Load that grows while a new run does not come up is met by the run that serves. So a broken spec and more
-load together are no outage."""
+load together are no outage.
+"""
 
 from collections.abc import Mapping
 

@@ -1,7 +1,8 @@
 """What recent recommendations hold back: the stabilisation of Kubernetes' HorizontalPodAutoscaler. Pure.
 
 A load that flaps has high and low recommendations close together. The number goes up no further than the
-lowest of the up window, and down no further than the highest of the down window; between both it stays."""
+lowest of the up window, and down no further than the highest of the down window; between both it stays.
+"""
 
 from collections.abc import Iterable
 from dataclasses import dataclass

@@ -13,7 +13,8 @@ down).
 | below current | at least `delay_s`     | current - a step      | now           |
 
 So with 50 % an excess goes 8 -> 4 -> 2 -> 1 -> 0, a whole delay before each, and load that comes back
-within the delay removes nothing and starts the delay anew."""
+within the delay removes nothing and starts the delay anew.
+"""
 
 import math
 from dataclasses import dataclass

@@ -1,5 +1,4 @@
-"""What one value of a whole deployment proposes: the calculation of Kubernetes' HorizontalPodAutoscaler.
-Pure.
+"""What one value of a whole deployment proposes, as Kubernetes' HorizontalPodAutoscaler does. Pure.
 
 | current | value / target   | replicas                           |
 |---------|------------------|------------------------------------|

@@ -1,5 +1,4 @@
-"""The highest of what was recorded within a window: the aggregation that delays a scale-down in Knative's
-KPA. Pure.
+"""The highest of what was recorded within a window, as in the delay of Knative's KPA. Pure.
 
 A window is a whole number of buckets, each one granularity long, the one of `now` among them.
 """

@@ -12,6 +12,7 @@ from libs.common.scaling.behavior import (
 )
 from libs.common.scaling.conditions import Reason
 from libs.common.scaling.limiting import (
+    Allowed,
     Change,
     Limited,
     allowed_down,
@@ -227,31 +228,38 @@ def test_which_rate_decides(select, up, down):
     rates = (pods(2), percent(50))
     up_rules = scale_up_rules(rates=rates, select=select)
     down_rules = scale_down_rules(rates=rates, select=select)
-    assert allowed_up(10, [], up_rules, now=NOW)[0] == up
-    assert allowed_down(10, [], down_rules, now=NOW)[0] == down
+    assert allowed_up(10, [], up_rules, now=NOW).replicas == up
+    assert allowed_down(10, [], down_rules, now=NOW).replicas == down
 
 
 def test_published_limits_with_the_smallest_change():
     rates = (pods(2), percent(50))
-    assert allowed_up(1, [], scale_up_rules(rates=rates, select=Select.MIN), now=NOW) == (2, rates[1])
-    assert allowed_down(5, [], scale_down_rules(rates=rates, select=Select.MIN), now=NOW) == (3, rates[0])
+    assert allowed_up(1, [], scale_up_rules(rates=rates, select=Select.MIN), now=NOW) == Allowed(
+        2, rates[1], 1
+    )
+    assert allowed_down(5, [], scale_down_rules(rates=rates, select=Select.MIN), now=NOW) == Allowed(
+        3, rates[0], 5
+    )
 
 
 def test_a_disabled_direction_stays_and_the_other_goes_on():
     behavior = Behavior(scale_down=scale_down_rules(select=Select.DISABLED))
     bounds = Bounds(1, 10)
     stays = limit(5, 1, bounds=bounds, behavior=behavior, changes=(), now=NOW)
-    assert stays == Limited(5, Reason.SCALE_DOWN_LIMIT)
+    assert stays == Limited(5, Reason.SCALE_DOWN_LIMIT, Allowed(5))
     goes = limit(5, 7, bounds=bounds, behavior=behavior, changes=(), now=NOW)
     assert goes == Limited(7, Reason.DESIRED_WITHIN_RANGE)
     behavior = Behavior(scale_up=scale_up_rules(select=Select.DISABLED))
-    assert limit(5, 7, bounds=bounds, behavior=behavior, changes=(), now=NOW) == Limited(5, UP_LIMIT)
+    assert limit(5, 7, bounds=bounds, behavior=behavior, changes=(), now=NOW) == Limited(
+        5, UP_LIMIT, Allowed(5)
+    )
 
 
-def test_the_rate_that_cuts_is_told():
+def test_the_rate_that_cuts_is_told_with_what_it_began_with():
     behavior = Behavior(scale_up_rules(rates=(pods(2), percent(10, 30))))
-    found = limit(10, 50, bounds=Bounds(1, 100), behavior=behavior, changes=(), now=NOW)
-    assert found == Limited(12, UP_LIMIT, pods(2))
+    changes = [Change(1, NOW - 40), Change(2, NOW - 20), Change(-1, NOW - 10)]
+    found = limit(10, 50, bounds=Bounds(1, 100), behavior=behavior, changes=changes, now=NOW)
+    assert found == Limited(10, UP_LIMIT, Allowed(10, pods(2), 8))
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,8 @@ from libs.common.scaling.hpa_memory import HpaMemory
 from libs.common.scaling.hpa_policy import DurationMetric, HpaPolicy, Measured, ResourceMetric
 from libs.common.scaling.in_flight import InFlightMemory, InFlightPolicy, decide_in_flight
 from libs.common.scaling.limiting import Change, limit
+from libs.common.scaling.proposals import Proposal
+from libs.common.scaling.recomputing import proposed, recomputed
 from libs.common.scaling.replicas import Bounds, Phase, Replica, Resource, Sample
 from libs.common.scaling.request_duration import RequestDuration
 from libs.common.scaling.stabilising import Recommendation, stabilise
@@ -244,3 +246,20 @@ def test_in_flight_is_within_the_bounds_and_never_fewer_for_more(loads, current,
 
     assert bounds.minimum <= number(0.0) <= number(more) <= bounds.maximum
     assert number(0.0, known=False) == bounds.clamp(current)
+
+
+@given(situation=situations(), current=numbers)
+def test_its_reasoning_alone_leads_to_the_same_number(situation, current):
+    for number in (situation["current"], current):
+        decision = decided(situation, current=number)
+        again = recomputed(
+            situation["policy"],
+            decision.reasoning,
+            bounds=situation["bounds"],
+            current=number,
+            is_rolling_out=situation["is_rolling_out"],
+        )
+        assert again == decision.replicas
+        for outcome in decision.reasoning.outcomes if decision.reasoning else ():
+            if isinstance(outcome.proposal, Proposal):
+                assert proposed(outcome.proposal, current=number) == outcome.proposal.replicas
