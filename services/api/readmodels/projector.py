@@ -18,6 +18,7 @@ from libs.common.log.port import CaughtUp, EventLog, Importing
 from libs.common.log.timeline import Timeline
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
+from services.api.readmodels.coming import Coming
 from services.api.readmodels.database import (
     cannot_write,
     empty,
@@ -71,6 +72,7 @@ class Projector:
     target: int = 0
     unwritable: str = ""
     timeline: Timeline = field(default_factory=Timeline)
+    _coming: Coming = field(default_factory=Coming)
     _moved: asyncio.Condition = field(default_factory=asyncio.Condition)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _aside: Aside = field(init=False)
@@ -137,9 +139,11 @@ class Projector:
             raise NotProjected("not all of its specs are known; they are made anew from the log")
         return found or 0
 
-    async def catch_up(self) -> None:
+    async def catch_up(self, subject: str | None = None) -> None:
         """Until reads show all that was in the log at the call, also what others saw there first.
 
+        subject: a deployment or a project whose own events alone are needed; what is going on elsewhere, such
+        as hundreds of replicas that start, is not waited for.
         With the log away, or an import on its way, what is known is shown. Raises NotVisible.
         """
         try:
@@ -148,6 +152,9 @@ class Projector:
         except (LogUnavailable, LogReplaced, TimeoutError):
             return
         try:
+            self._refuse_far_behind(log_end)
+            if subject is not None:
+                log_end = await self._coming.newest(subject, log_end, within_s=self.visible_timeout_s)
             await self.wait_for(log_end)
         except NotVisible:
             # An import may have begun in the empty log right after it was asked.
@@ -178,6 +185,7 @@ class Projector:
         while True:
             async for event in self.log.read(EVERYTHING, after=checkpoint):
                 checkpoint = event.sequence
+                self._coming.note(event)
                 await waiting.put(event)
             is_importing = False
             following = self.log.follow(EVERYTHING, after=checkpoint)
@@ -189,6 +197,7 @@ class Projector:
                     elif is_importing:
                         break
                     else:
+                        self._coming.note(item)
                         await waiting.put(item)
 
     def _hold(self, importing: Importing) -> None:
@@ -251,6 +260,7 @@ class Projector:
                 self.unwritable, self.progress.problem = "", ""
                 self.progress.is_ready = self.caught_up.is_set()
             await self._advance(events[taken - 1].sequence)
+            self._coming.drop(events[:taken])
             self._tell()
 
     async def _take_in_or_set_aside(self, events: Sequence[Recorded], identity: str) -> int:
@@ -325,6 +335,7 @@ class Projector:
         return until
 
     async def _advance(self, sequence: int) -> None:
+        self._coming.shown(sequence)
         async with self._moved:
             self.sequence = max(self.sequence, sequence)
             self.progress.applied(sequence)
