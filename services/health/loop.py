@@ -35,6 +35,10 @@ RETRY_S = 0.25
 """Between two tries of what could not be done."""
 RESYNC_S = 30.0
 """Between two observations of the whole cluster, for what the cluster told of no deployment."""
+GATHER_S = 0.001
+MOST_GATHERED_S = 0.5
+"""So long, for each of its replicas and at most, the changes of a deployment are gathered after some were
+recorded: whoever follows the log has work with each record, the more the larger the deployment is."""
 MOST_PORTIONS = 1_000
 """A deployment of 1,000 replicas takes a hundred; one that never comes to an end must not hold the others."""
 
@@ -77,6 +81,8 @@ class Watch:
         )
         self._woken_for: set[str] = set()
         self._wake = asyncio.Event()
+        self._gathering: dict[str, float] = {}
+        """Deployments whose changes are being gathered, and until when, by the event loop's clock."""
         self._seen: dict[str, Seen] = {}
         self._timers: dict[str, asyncio.TimerHandle] = {}
         self._ready_since: dict[str, dict[tuple[str, int], float]] = {}
@@ -128,7 +134,7 @@ class Watch:
         loop = asyncio.get_running_loop()
         resync_at = loop.time()
         while True:
-            woken_for, self._woken_for = self._woken_for, set()
+            woken_for = self._take_woken(loop.time())
             is_whole = self._must_observe or self._must_load or loop.time() >= resync_at
             self._must_observe = False
             self._wake.clear()
@@ -149,8 +155,15 @@ class Watch:
                 await asyncio.sleep(RETRY_S)
                 continue
             with suppress(TimeoutError):
-                async with asyncio.timeout_at(resync_at):
+                async with asyncio.timeout_at(min((resync_at, *self._gathering.values()))):
                     await self._wake.wait()
+
+    def _take_woken(self, now: float) -> set[str]:
+        """Those to be observed now; the others stay until their changes are gathered."""
+        self._gathering = {each: until for each, until in self._gathering.items() if until > now}
+        taken = self._woken_for - self._gathering.keys()
+        self._woken_for -= taken
+        return taken
 
     async def observe(self) -> None:
         """Decide about every deployment that the cluster shows or that has replicas in the log.
@@ -202,6 +215,8 @@ class Watch:
             if not facts:
                 break
             await self._records.append(deployment_id, facts, traceparents)
+            gather_s = min(MOST_GATHERED_S, GATHER_S * len(replicas))
+            self._gathering[deployment_id] = asyncio.get_running_loop().time() + gather_s
         else:
             raise RuntimeError(f"there is always something new after {MOST_PORTIONS} appends")
         if workload is not None:

@@ -12,16 +12,15 @@ from sqlalchemy.exc import OperationalError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.errors import LogReplaced, LogUnavailable
-from libs.common.events.envelope import Position, Recorded, select
-from libs.common.log.batches import batches
+from libs.common.events.envelope import Position, Recorded
 from libs.common.log.port import CaughtUp, EventLog, Importing
 from libs.common.log.timeline import Timeline
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
+from services.api.readmodels.coming import Coming
 from services.api.readmodels.database import (
     cannot_write,
     empty,
-    memory_database,
     read_checkpoint,
     read_position,
     writer_beside,
@@ -29,11 +28,12 @@ from services.api.readmodels.database import (
 from services.api.readmodels.not_shown import FarBehind, NotProjected, NotVisible, Rebuilding
 from services.api.readmodels.prepared import Offer
 from services.api.readmodels.reach import Reach
-from services.api.readmodels.remaking import put_set_aside, read_set_aside, replace_rows
+from services.api.readmodels.remaker import Remaker
+from services.api.readmodels.remaking import put_set_aside, read_set_aside
 from services.api.readmodels.rows import Rows
 from services.api.readmodels.tables import specs
 from services.api.readmodels.times import read_timeline
-from services.api.readmodels.writer import in_thread, put_checkpoint, take_all_in, take_in, transaction
+from services.api.readmodels.writer import in_thread, put_checkpoint, take_in, transaction
 
 logger = structlog.get_logger()
 
@@ -46,8 +46,6 @@ EVERYTHING = "events.>"
 
 ASK_FOR_S = 1.0
 """How long a read waits to hear where the log ends before it shows what is known."""
-
-RETRY_INTERVAL_S = 0.25
 
 FAR_BEHIND = 5_000
 """Events that take longer than a second to be taken in."""
@@ -76,6 +74,7 @@ class Projector:
     timeline: Timeline = field(default_factory=Timeline)
     offered: Offer = field(default_factory=Offer)
     _reach: Reach = field(default_factory=Reach)
+    _coming: Coming = field(default_factory=Coming)
     _writing: asyncio.Lock = field(default_factory=asyncio.Lock)
     _aside: Aside = field(init=False)
     _writer: Engine = field(init=False)
@@ -106,7 +105,7 @@ class Projector:
         async with asyncio.TaskGroup() as group:
             group.create_task(self._fetch(checkpoint, waiting))
             group.create_task(self._apply(waiting, identity))
-            group.create_task(self._remake_due(identity))
+            group.create_task(self._remake(identity))
 
     @property
     def sequence(self) -> int:
@@ -142,9 +141,11 @@ class Projector:
             raise NotProjected("not all of its specs are known; they are made anew from the log")
         return found or 0
 
-    async def catch_up(self) -> None:
+    async def catch_up(self, subject: str | None = None) -> None:
         """Until reads show all that was in the log at the call, also what others saw there first.
 
+        subject: a deployment or a project whose own events alone are needed; what is going on elsewhere, such
+        as hundreds of replicas that start, is not waited for.
         With the log away, or an import on its way, what is known is shown. Raises NotVisible.
         """
         try:
@@ -153,6 +154,9 @@ class Projector:
         except (LogUnavailable, LogReplaced, TimeoutError):
             return
         try:
+            self._refuse_far_behind(log_end)
+            if subject is not None:
+                log_end = await self._coming.newest(subject, log_end, within_s=self.visible_timeout_s)
             await self.wait_for(log_end)
         except NotVisible:
             # An import may have begun in the empty log right after it was asked.
@@ -184,6 +188,7 @@ class Projector:
             checkpoint = await self._take_over_offered(checkpoint)
             async for event in self.log.read(EVERYTHING, after=checkpoint):
                 checkpoint = event.sequence
+                self._coming.note(event)
                 await waiting.put(event)
             is_importing = False
             following = self.log.follow(EVERYTHING, after=checkpoint)
@@ -195,6 +200,7 @@ class Projector:
                     elif is_importing:
                         break
                     else:
+                        self._coming.note(item)
                         await waiting.put(item)
 
     async def _take_over_offered(self, checkpoint: int) -> int:
@@ -271,6 +277,7 @@ class Projector:
                 self.unwritable, self.progress.problem = "", ""
                 self.progress.is_ready = self.caught_up.is_set()
             self._advance(events[taken - 1].sequence)
+            self._coming.drop(events[:taken])
             self._tell()
 
     async def _take_in_or_set_aside(self, events: Sequence[Recorded], identity: str) -> int:
@@ -313,37 +320,13 @@ class Projector:
             put_set_aside(rows, event.aggregate.id)
             put_checkpoint(rows, Position(event.sequence, identity, event.hash), timeline)
 
-    async def _remake_due(self, identity: str) -> None:
+    async def _remake(self, identity: str) -> None:
         """Never returns; raises what the database raises."""
         await self.caught_up.wait()
-        while True:
-            await asyncio.sleep(RETRY_INTERVAL_S)
-            for subject in self._aside.due():
-                try:
-                    with self._aside.attempt(subject):
-                        await self._remake(subject, identity)
-                except LogUnavailable:
-                    break
-
-    async def _remake(self, subject: str, identity: str) -> None:
-        """The rows of a deployment or project from all of its events, up to what reads show of the others."""
-        scratch = memory_database()
-        try:
-            read = await self._replay(subject, scratch, identity, after=0)
-            async with self._writing:
-                await self._replay(subject, scratch, identity, after=read)
-                await in_thread(replace_rows, self._writer, subject, scratch)
-        finally:
-            scratch.dispose()
-
-    async def _replay(self, subject: str, scratch: Engine, identity: str, *, after: int) -> int:
-        """Up to the present checkpoint, which is returned."""
-        until = self.sequence
-        events = self.log.read(select(aggregate_id=subject), after=after, until=until)
-        async for batch in batches(events, MAX_BATCH):
-            await in_thread(take_all_in, scratch, batch, log=identity, timeline=self.timeline.copy())
-        return until
+        remaker = Remaker(self.log, self._writer, self._writing, self._reach, self.timeline, self._aside)
+        await remaker.run(identity)
 
     def _advance(self, sequence: int) -> None:
+        self._coming.shown(sequence)
         self._reach.advance(sequence)
         self.progress.applied(sequence)

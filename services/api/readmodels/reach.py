@@ -1,4 +1,4 @@
-"""How far reads are, and who waits until they are further."""
+"""How far something is that follows the log, and who waits until it is further."""
 
 import asyncio
 
@@ -6,28 +6,30 @@ from services.api.readmodels.not_shown import NotVisible
 
 
 class Reach:
-    """sequence: of the last event that reads show. Whoever waits wakes once, when that is shown."""
+    """sequence: of the last event that it has come to. Whoever waits wakes once, when it is there."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "reads show") -> None:
+        """name: what the sequence is of, for whoever waited for too long."""
         self.sequence = 0
+        self._name = name
         self._waiting: dict[asyncio.Future[None], int] = {}
 
     def advance(self, sequence: int) -> None:
         self.sequence = max(self.sequence, sequence)
-        for shown, wanted in self._waiting.items():
-            if wanted <= self.sequence and not shown.done():
-                shown.set_result(None)
+        for reached, wanted in self._waiting.items():
+            if wanted <= self.sequence and not reached.done():
+                reached.set_result(None)
 
     async def wait_for(self, sequence: int, *, timeout_s: float) -> None:
         """Raises NotVisible when the time is up."""
         if sequence <= self.sequence:
             return
-        shown = asyncio.get_running_loop().create_future()
-        self._waiting[shown] = sequence
+        reached = asyncio.get_running_loop().create_future()
+        self._waiting[reached] = sequence
         try:
             async with asyncio.timeout(timeout_s):
-                await shown
+                await reached
         except TimeoutError as error:
-            raise NotVisible(f"reads show {self.sequence}, not yet {sequence}") from error
+            raise NotVisible(f"{self._name} {self.sequence}, not yet {sequence}") from error
         finally:
-            del self._waiting[shown]
+            del self._waiting[reached]

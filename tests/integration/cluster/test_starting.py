@@ -11,14 +11,15 @@ import pytest
 
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.local.shim import proc
-from libs.common.cluster.local.shim.turns import OF_A_PROCESSOR
+from libs.common.cluster.local.shim.priority import NICE
+from libs.common.cluster.local.shim.turns import turns
 from libs.common.cluster.port import ReplicaPhase
 from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, replicas, run_of, template, workload
 from tests.support.executables import an_executable
 from tests.support.polling import eventually
 from tests.support.processes import is_alive, kill, main_pid, parent, shim_pids
 
-TURNS = OF_A_PROCESSOR * len(os.sched_getaffinity(0))
+TURNS = turns()
 
 
 def starters(session: int) -> list[int]:
@@ -43,14 +44,20 @@ def sessions(local_world: LocalWorld, tmp_path: Path) -> Path:
     return told
 
 
+async def started(world: LocalWorld, number: int, *, fence: int) -> None:
+    """Until so many run their command: before, a replica's process looks like its shim."""
+    await world.cluster.apply(workload(run_of(number)), fence=fence)
+    for each in await world.until(all_run(number)):
+        await main_pid(each.replica_id)
+
+
 def lines(path: Path) -> list[int]:
     return [int(line) for line in path.read_text().split()]
 
 
 async def test_one_process_starts_every_shim_and_none_is_its_child(local_world, sessions):
-    await local_world.cluster.apply(workload(run_of(3)), fence=1)
-    await local_world.cluster.apply(workload(run_of(5)), fence=2)
-    await local_world.until(all_run(5))
+    await started(local_world, 3, fence=1)
+    await started(local_world, 5, fence=2)
     (session,) = lines(sessions)
     (starter,) = starters(session)
     shims = shim_pids(local_world.root)
@@ -61,22 +68,19 @@ async def test_one_process_starts_every_shim_and_none_is_its_child(local_world, 
 
 
 async def test_a_starter_that_was_killed_is_replaced_and_its_shims_go_on(local_world, sessions):
-    await local_world.cluster.apply(workload(run_of(1)), fence=1)
-    await local_world.until(all_run(1))
+    await started(local_world, 1, fence=1)
     before = shim_pids(local_world.root)
     (starter,) = starters(lines(sessions)[0])
     kill(starter)
     await eventually(lambda: not is_alive(starter))
 
-    await local_world.cluster.apply(workload(run_of(2)), fence=2)
-    await local_world.until(all_run(2))
+    await started(local_world, 2, fence=2)
     assert set(before) < set(shim_pids(local_world.root))
     assert len(lines(sessions)) == 2
 
 
 async def test_a_starter_ends_with_its_cluster_and_its_shims_do_not(local_world, sessions):
-    await local_world.cluster.apply(workload(run_of(1)), fence=1)
-    await local_world.until(all_run(1))
+    await started(local_world, 1, fence=1)
     (session,) = lines(sessions)
     local_world.cluster = LocalCluster(local_world.root, grace_seconds=5)
     await eventually(lambda: not starters(session), because="the starter outlives its cluster")
@@ -126,6 +130,14 @@ async def test_a_replica_that_is_stopped_before_its_turn_never_runs(local_world)
     (gone,) = local_world.root.glob(f"deployments/*/gone/*{waiting.replica_id}")
     assert not (gone / "state.json").exists()
     assert not (gone / "cwd" / ".tmp").exists()
+
+
+async def test_replicas_and_shims_come_after_the_services(local_world):
+    await local_world.cluster.apply(workload(run_of(1)), fence=1)
+    (replica,) = await local_world.until(all_run(1))
+    pids = [await main_pid(replica.replica_id), *shim_pids(local_world.root)]
+    least = os.getpriority(os.PRIO_PROCESS, 0) + NICE
+    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids] == [least, least]
 
 
 BUSY = "import os, time\nprint('runs', flush=True)\nwhile True: pass"

@@ -113,6 +113,26 @@ async def test_what_changes_is_looked_at_by_itself_and_at_once(scene: Scene) -> 
         assert set(scene.cluster.asked[asked:]) == {BUSY}
 
 
+async def test_changes_that_follow_a_record_are_gathered_and_none_is_lost(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    gathered_s = 0.3
+    monkeypatch.setattr(loop, "GATHER_S", gathered_s)
+    async with scene.watching():
+        begun = monotonic()
+        await scene.apply(BUSY, 1)
+        await eventually(scene.facts)
+        before = len(await scene.facts())
+        (replica,) = (await scene.cluster.observe(BUSY))[BUSY].replicas
+        scene.cluster.start(replica.replica_id)
+
+        async def is_told() -> bool:
+            return len(await scene.facts()) > before
+
+        await eventually(is_told)
+        assert monotonic() - begun >= gathered_s
+
+
 async def test_without_a_word_from_the_cluster_everything_is_looked_at_from_time_to_time(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

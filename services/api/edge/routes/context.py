@@ -81,6 +81,18 @@ FreshContext = Annotated[Api, Depends(_fresh)]
 IdPath = Annotated[str, Path(description="An id of this API.")]
 
 
+async def _fresh_of_one(
+    id: IdPath,  # noqa: A002 - the reference API's name for it
+    api: ApiContext,
+) -> Api:
+    await api.projector.catch_up(id)
+    return api
+
+
+OneFreshContext = Annotated[Api, Depends(_fresh_of_one)]
+"""For routes that read one deployment: whoever has seen an event of it in the log finds it in the answer."""
+
+
 class ApiRoute(APIRoute):
     """Runs a handler inside a server span, a child of the caller's W3C context."""
 

@@ -17,6 +17,7 @@ from services.api.edge.routes.context import (
     FreshContext,
     IdPath,
     ListQuery,
+    OneFreshContext,
     Query,
     cause_of,
 )
@@ -73,10 +74,11 @@ class GetQuery(Query):
 async def get_deployment(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[GetQuery, QueryParameters()],
-    api: FreshContext,
+    api: OneFreshContext,
 ) -> DeploymentAnswer:
     """The deployment now, or as it was at a time or an event."""
     if query.at is not None:
+        await api.projector.catch_up()
         return await _then(api, id, query.at)
     deployment = await existing(api, id)
     ready = await api.queries.ready_counts([deployment])

@@ -14,10 +14,10 @@ from services.api.commands.known_ids import is_id
 from services.api.edge.routes.context import (
     Api,
     ApiRoute,
-    FreshContext,
     IdPath,
     LimitQuery,
     ListQuery,
+    OneFreshContext,
     Query,
     refuse,
 )
@@ -33,7 +33,7 @@ router = APIRouter(prefix="/v1/deployments/{id}", tags=["deployments"], route_cl
 async def list_history(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[ListQuery, QueryParameters()],
-    api: FreshContext,
+    api: OneFreshContext,
 ) -> PageOf[HistoryAnswer]:
     """Every spec that was registered, newest first; of a deleted deployment too."""
     paging = query.paging("history")
@@ -55,7 +55,7 @@ class DiffQuery(Query):
 async def diff_specs(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[DiffQuery, QueryParameters()],
-    api: FreshContext,
+    api: OneFreshContext,
 ) -> list[Difference]:
     """Every leaf that differs between two specs, defaults filled in on both sides."""
     await known(api, id)
@@ -68,7 +68,7 @@ async def diff_specs(
 async def list_runs(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[LimitQuery, QueryParameters()],
-    api: FreshContext,
+    api: OneFreshContext,
 ) -> list[RunAnswer]:
     """The runs that have or want replicas, the wanted one first; empty when the deployment is stopped."""
     deployment = await existing(api, id)
@@ -86,7 +86,7 @@ class LogsQuery(ListQuery):
 async def list_logs(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[LogsQuery, QueryParameters()],
-    api: FreshContext,
+    api: OneFreshContext,
 ) -> PageOf[LogItem]:
     """What the replicas wrote, newest first, the last words of dead ones too."""
     if query.instance_id is not None and not is_id(query.instance_id):

@@ -10,8 +10,8 @@ from __future__ import annotations
 import fcntl
 import os
 
-OF_A_PROCESSOR = 2
-"""Turns at the same time: one that reads from the disk leaves its processor to another."""
+SPARE = 1
+"""Turns at the same time besides one for each processor: while one waits for the disk another goes on."""
 LONGEST_S = 1.0
 """A turn ends when the process waits for something, and after this time in any case."""
 LOOK_S = 0.015
@@ -23,7 +23,7 @@ class Turn:
 
     def __init__(self, deployment: str, order: int) -> None:
         """Waits until it comes. Where that cannot be had, as on a full disk, it is there at once."""
-        number = order % (OF_A_PROCESSOR * len(os.sched_getaffinity(0)))
+        number = order % turns()
         self._lock: int | None = None
         try:
             self._lock = os.open(
@@ -37,3 +37,8 @@ class Turn:
         if self._lock is not None:
             os.close(self._lock)
             self._lock = None
+
+
+def turns() -> int:
+    """How many there are at the same time."""
+    return len(os.sched_getaffinity(0)) + SPARE
