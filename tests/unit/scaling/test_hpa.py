@@ -162,8 +162,20 @@ def test_the_bounds_come_before_every_measurement(current, bounds, expected, cau
     assert decision.memory.changes == (Change(expected - current, NOW),)
 
 
-def test_at_0_scaling_is_disabled():
-    decision = decided(cpu(90), "", [], (3, 5), current=0)
+def test_from_0_with_a_minimum_of_0():
+    decision = decided(cpu(30), "rrr", [300, 400, 500], (0, 6), current=0)
+    assert (decision.replicas, decision.cause) == (4, Cause.METRIC_ABOVE_TARGET)
+
+
+def test_on_a_bound_the_metrics_decide():
+    idle, busy = [100, 300, 500, 250, 250], [900] * 5
+    assert decided(cpu(50), "rrrrr", idle, (2, 5)).replicas == 3
+    assert decided(cpu(50), "rrrrr", busy, (5, 9)).replicas == 9
+
+
+@pytest.mark.parametrize("bounds", [(3, 5), (1, 5)])
+def test_at_0_scaling_is_disabled(bounds):
+    decision = decided(cpu(90), "", [], bounds, current=0)
     assert (decision.replicas, decision.cause) == (0, Cause.DISABLED)
     assert reasons(decision) == (GOT, Reason.SCALING_DISABLED, None)
     assert not decision.conditions.scaling_active.is_true

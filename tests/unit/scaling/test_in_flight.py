@@ -43,6 +43,7 @@ def decided(in_flight, *, current, ready=None, bounds=(1, 10), policy=TEN, memor
 def test_the_first_decision(in_flight, current, bounds, needed, replicas):
     decision = decided(in_flight, current=current, bounds=bounds)
     assert (decision.needed, decision.replicas) == (needed, replicas)
+    assert decision.concurrency.spare_capacity == 0
 
 
 def test_the_need_is_not_slowed_down_by_the_published_rate():

@@ -28,6 +28,7 @@ SCALED = Scale(2, max_replicas=5, stretch_id="a")
         ),
         pytest.param(SCALED, None, 2, id="no decision yet"),
         pytest.param(SCALED, Decided(4, "a"), 4, id="decided"),
+        pytest.param(Scale(1, max_replicas=5, stretch_id="a"), Decided(4, "a"), 4, id="a floor of one"),
         pytest.param(SCALED, Decided(9, "a"), 5, id="decided above the maximum"),
         pytest.param(SCALED, Decided(1, "a"), 2, id="decided below the floor"),
         pytest.param(SCALED, Decided(0, "a"), 2, id="decided 0"),

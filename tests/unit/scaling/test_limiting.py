@@ -73,6 +73,9 @@ def limited(current, desired, bounds, *, up=(), down=(), changes=()):
         pytest.param(0, 1000, (0, 2000), (4, UP_LIMIT), id="4 from 0"),
         pytest.param(3, 1000, (1, 6), (6, TOO_MANY), id="twice as many is the maximum"),
         pytest.param(1000, 3, (1, 2000), (3, WITHIN), id="down without limit"),
+        pytest.param(3, 6, (1, 2000), (6, WITHIN), id="exactly twice as many"),
+        pytest.param(3, 5, (1, 5), (5, WITHIN), id="exactly the maximum"),
+        pytest.param(3, 2, (2, 5), (2, WITHIN), id="exactly the minimum"),
     ],
 )
 def test_without_behavior(current, desired, bounds, expected):
@@ -95,6 +98,11 @@ def test_without_behavior(current, desired, bounds, expected):
         pytest.param(0, 50, (0, 1000), (4, UP_LIMIT), id="4 from 0"),
         pytest.param(1000, 3, (1, 2000), (3, WITHIN), id="down without limit"),
         pytest.param(4, 4, (1, 8), (4, WITHIN), id="no change"),
+        pytest.param(12, 12, (1, 10), (12, WITHIN), id="no change, above the maximum"),
+        pytest.param(1, 1, (2, 10), (1, WITHIN), id="no change, below the minimum"),
+        pytest.param(5, 10, (1, 10), (10, WITHIN), id="exactly the maximum"),
+        pytest.param(5, 2, (2, 10), (2, WITHIN), id="exactly the minimum"),
+        pytest.param(5, 10, (1, 20), (10, WITHIN), id="exactly twice as many"),
     ],
 )
 def test_the_default_behavior(current, desired, bounds, expected):

@@ -66,3 +66,17 @@ def test_a_load_that_stays_is_remembered_by_one_value():
     for second in range(2000):
         buckets = record_maximum(buckets, at=START + second, value=7)
     assert len(buckets.highest) == 1
+
+
+def test_a_window_is_a_whole_number_of_buckets():
+    buckets = record_maximum(MaximumBuckets(5, 2), at=START, value=9)
+    assert buckets.count == 3
+    assert window_maximum(buckets, now=START + 5.9) == 9
+    assert window_maximum(buckets, now=START + 6) is None
+
+
+def test_a_load_that_falls_is_remembered_as_far_as_the_window_goes():
+    buckets = MaximumBuckets(5)
+    for second in range(100):
+        buckets = record_maximum(buckets, at=START + second, value=1000 - second)
+    assert sorted(buckets.highest.values()) == [901, 902, 903, 904, 905]
