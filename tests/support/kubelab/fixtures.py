@@ -140,13 +140,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ran] = set()
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
+    asked = os.environ.get(REAL_NODE) == "1"
+    real = "asked for" if asked else f"none ({REAL_NODE}=1 asks for one, as root on Debian)"
+    return [f"kubernetes: {_simulated()}", f"kubernetes, a real node: {real}"]
+
+
+def _simulated() -> str:
     if given := os.environ.get(KUBECONFIG):
-        return f"kubernetes: kubeconfig ({given})"
+        return f"kubeconfig ({given})"
     if lacking := binary.missing():
-        return f"kubernetes: none ({lacking})"
+        return f"none ({lacking})"
     built = binary.path() if binary.path().exists() else "to be built first"
-    return f"kubernetes: simulated nodes (Kubernetes {binary.VERSION}, {built})"
+    return f"simulated nodes (Kubernetes {binary.VERSION}, {built})"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
