@@ -15,7 +15,7 @@ import pytest
 FOLDERS = ("e2e", "integration", "contract", "architecture", "unit", "soak", "support")
 """From the longest tests to the shortest."""
 
-KUBERNETES_FIXTURES = ("kubernetes_cluster", "simulated_cluster", "own_kubernetes")
+KUBERNETES_FIXTURES = ("kubernetes_cluster", "simulated_cluster", "own_kubernetes", "real_node")
 """Others rest on these, and these on a program that may have to be built first."""
 
 _LAST_OF_THE_LONG = FOLDERS.index("contract")

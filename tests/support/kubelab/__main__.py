@@ -1,6 +1,7 @@
 """A cluster in the foreground, until Ctrl-C; prints `kubeconfig: PATH` when it is up."""
 
 import argparse
+import shutil
 import signal
 import sys
 import tempfile
@@ -15,7 +16,8 @@ from tests.support.kubelab.parts import DidNotStart
 def main() -> None:
     parser = argparse.ArgumentParser(prog="kubelab", description=__doc__)
     parser.add_argument("--directory", type=Path, help="where it writes; a new folder (a temporary one)")
-    directory = parser.parse_args().directory or Path(tempfile.mkdtemp(prefix="kubelab-"))
+    given = parser.parse_args().directory
+    directory = given or Path(tempfile.mkdtemp(prefix="kubelab-"))
     if directory.exists() and any(directory.iterdir()):
         sys.exit(f"kubelab: --directory {directory} is not empty: name a new folder")
     asked_to_end = Event()
@@ -38,6 +40,8 @@ def main() -> None:
         sys.exit(f"kubelab: {error}")
     finally:
         plane.stop()
+    if not given:
+        shutil.rmtree(directory)
 
 
 def _kubectl(plane: ControlPlane) -> Path:

@@ -145,7 +145,7 @@ class ControlPlane:
         return self.directory.joinpath(*parts)
 
     def _part(self, name: str, arguments: list[str]) -> Part:
-        return Part(self.program, name, arguments, self._at("logs", f"{name}.log"))
+        return Part(name, [self.program, name, *arguments], self._at("logs", f"{name}.log"))
 
     def _etcd_arguments(self) -> list[str]:
         peers = f"http://127.0.0.1:{self._peer_port}"

@@ -22,6 +22,7 @@ from tests.support.kubelab.shared import shared_cluster
 from tests.support.scheduling import KUBERNETES_FIXTURES
 
 KUBECONFIG = "SPECSTREAM_TEST_KUBECONFIG"
+REAL_NODE = "SPECSTREAM_TEST_REAL_NODE"
 REQUIRED = "SPECSTREAM_TEST_KUBERNETES"
 
 PATIENCE_S = binary.BUILD_PATIENCE_S + 900
@@ -32,7 +33,7 @@ _ran = pytest.StashKey[set[str]]()
 
 @dataclass(frozen=True, slots=True)
 class KubernetesCluster:
-    """kind: `kubeconfig`, or `kubelab`, which has simulated nodes. client: may do everything."""
+    """kind: `kubeconfig`, `kubelab`, which has simulated nodes, or `real`. client: may do everything."""
 
     kind: str
     kubeconfig: Path
@@ -63,6 +64,26 @@ def simulated_cluster(
     with shared_cluster(directory) as kubeconfig, _connected("kubelab", kubeconfig) as cluster:
         request.config.stash[_ran].add("simulated nodes")
         yield cluster
+
+
+@pytest.fixture(scope="session")
+def real_node(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KubernetesCluster]:
+    """One with a real node beside tainted simulated ones; it changes the machine, and puts it back."""
+    if os.environ.get(REAL_NODE) != "1":
+        pytest.skip(f"no real node: {REAL_NODE}=1 asks for it, as root on Debian")
+    kubelab_program()
+    directory = _run_directory(tmp_path_factory) / "real"
+    with shared_cluster(directory, "real") as kubeconfig, _connected("real", kubeconfig) as cluster:
+        request.config.stash[_ran].add("a real node")
+        yield cluster
+
+
+@pytest.fixture
+def real_namespace(real_node: KubernetesCluster) -> Iterator[str]:
+    with fresh_namespace(real_node.client) as name:
+        yield name
 
 
 @pytest.fixture
@@ -119,13 +140,19 @@ def pytest_configure(config: pytest.Config) -> None:
     config.stash[_ran] = set()
 
 
-def pytest_report_header() -> str:
+def pytest_report_header() -> list[str]:
+    asked = os.environ.get(REAL_NODE) == "1"
+    real = "asked for" if asked else f"none ({REAL_NODE}=1 asks for one, as root on Debian)"
+    return [f"kubernetes: {_simulated()}", f"kubernetes, a real node: {real}"]
+
+
+def _simulated() -> str:
     if given := os.environ.get(KUBECONFIG):
-        return f"kubernetes: kubeconfig ({given})"
+        return f"kubeconfig ({given})"
     if lacking := binary.missing():
-        return f"kubernetes: none ({lacking})"
+        return f"none ({lacking})"
     built = binary.path() if binary.path().exists() else "to be built first"
-    return f"kubernetes: simulated nodes (Kubernetes {binary.VERSION}, {built})"
+    return f"simulated nodes (Kubernetes {binary.VERSION}, {built})"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

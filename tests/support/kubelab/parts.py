@@ -20,14 +20,13 @@ class DidNotStart(Exception):
 class Part:
     """One part, which ends with the process that started it, however that one ends.
 
-    name: which part of the program it is. log: what it says, appended to across its starts.
+    name: what to call it. log: what it says, appended to across its starts.
     """
 
-    def __init__(self, program: Path, name: str, arguments: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str | Path], log: Path) -> None:
         self.name = name
         self.log = log
-        self._program = program
-        self._arguments = list(arguments)
+        self._command = list(command)
         self._process: subprocess.Popen[bytes] | None = None
 
     @property
@@ -45,7 +44,7 @@ class Part:
         self._close()
         with self.log.open("ab") as log:
             self._process = subprocess.Popen(
-                [self._program, self.name, *self._arguments],
+                self._command,
                 # The end of this pipe is how it learns of ours: see tied.go.
                 stdin=subprocess.PIPE,
                 stdout=log,

@@ -1,8 +1,8 @@
 """One cluster for a whole run of the tests, whoever of its workers needs it first.
 
-A process of its own runs it (`python -m tests.support.kubelab.shared DIRECTORY`). Every worker that uses the
-cluster holds a shared lock on the file `users`, which the kernel takes away when the worker ends, however it
-ends. When that process can have the lock for itself, nobody is left: it stops the cluster and ends.
+A process of its own runs it (`python -m tests.support.kubelab.shared DIRECTORY KIND`). Every worker that uses
+the cluster holds a shared lock on the file `users`, which the kernel takes away when the worker ends, however
+it ends. When that process can have the lock for itself, nobody is left: it stops the cluster and ends.
 """
 
 import fcntl
@@ -14,16 +14,21 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from threading import Event
-from typing import IO
+from typing import IO, Literal
 
 from tests.support.kubelab import binary
 from tests.support.kubelab.control_plane import ControlPlane
+from tests.support.kubelab.machine import CannotUse
 from tests.support.kubelab.parts import DidNotStart
+from tests.support.kubelab.real_node import RealCluster
 from tests.support.polling import waited_for
 
+Kind = Literal["simulated", "real"]
+CLUSTERS: dict[str, type[ControlPlane | RealCluster]] = {"simulated": ControlPlane, "real": RealCluster}
+
 ROOT = Path(__file__).resolve().parents[3]
-START_PATIENCE_S = 300.0
-"""It takes 4 seconds on a machine with nothing else to do."""
+START_PATIENCE_S = 600.0
+"""With nothing else to do it takes 4 seconds, and 20 with a real node, whose packages are installed."""
 
 
 class CannotShare(Exception):
@@ -31,9 +36,10 @@ class CannotShare(Exception):
 
 
 @contextmanager
-def shared_cluster(directory: Path) -> Iterator[Path]:
+def shared_cluster(directory: Path, kind: Kind = "simulated") -> Iterator[Path]:
     """The kubeconfig of the cluster in this directory, which runs as long as anybody is in here.
 
+    kind: of one directory always the same.
     The program has to be there: building it may take longer than a start may.
     """
     directory.mkdir(parents=True, exist_ok=True)
@@ -44,18 +50,30 @@ def shared_cluster(directory: Path) -> Iterator[Path]:
             _wait_until(lambda: _try(users, fcntl.LOCK_SH), directory)
             if not _runs(directory):
                 state.unlink(missing_ok=True)
-                _start(directory)
+                _start(directory, kind)
             _wait_until(lambda: state.exists() or not _runs(directory), directory)
             if not state.exists():
                 raise CannotShare(f"the cluster did not come up:\n{_said(directory)}")
-        yield Path(json.loads(state.read_text())["kubeconfig"])
+        try:
+            yield Path(json.loads(state.read_text())["kubeconfig"])
+        finally:
+            _leave(users, directory)
 
 
-def _start(directory: Path) -> None:
+def _leave(users: IO[str], directory: Path) -> None:
+    """The last one waits until it has stopped: what comes next may be to look what it left behind."""
+    with _locked(directory / "starting"):
+        is_last = _try(users, fcntl.LOCK_EX)
+        fcntl.flock(users, fcntl.LOCK_UN)
+        if is_last:
+            _wait_until(lambda: not _runs(directory), directory)
+
+
+def _start(directory: Path, kind: Kind) -> None:
     """Returns when the process holds the lock by which it is known to run."""
     with (directory / "log").open("ab") as log:
         process = subprocess.Popen(
-            [sys.executable, "-m", __name__, directory],
+            [sys.executable, "-m", __name__, directory, kind],
             cwd=ROOT,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -102,7 +120,7 @@ def _try(file: IO[str], kind: int) -> bool:
     return True
 
 
-def _serve(directory: Path) -> None:
+def _serve(directory: Path, kind: str) -> None:
     """Run the cluster until nobody uses it."""
     running = (directory / "running").open("a")
     users = (directory / "users").open("a")
@@ -113,22 +131,22 @@ def _serve(directory: Path) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: told_to_end.set())
     number = sum(1 for one in directory.glob("cluster-*"))
-    plane = ControlPlane(directory / f"cluster-{number}", binary.ensure())
+    cluster = CLUSTERS[kind](directory / f"cluster-{number}", binary.ensure())
     try:
-        plane.start()
+        cluster.start()
         written = directory / "cluster.json.new"
-        written.write_text(json.dumps({"kubeconfig": str(plane.kubeconfig)}))
+        written.write_text(json.dumps({"kubeconfig": str(cluster.kubeconfig)}))
         written.replace(directory / "cluster.json")
         # Kept to the very end: who comes now waits until this process is gone, and starts another.
         while not _try(users, fcntl.LOCK_EX) and not told_to_end.wait(0.25):
             pass
-    except DidNotStart as error:
+    except (DidNotStart, CannotUse) as error:
         sys.exit(str(error))
     finally:
         with suppress(FileNotFoundError):
             (directory / "cluster.json").unlink()
-        plane.stop()
+        cluster.stop()
 
 
 if __name__ == "__main__":
-    _serve(Path(sys.argv[1]))
+    _serve(Path(sys.argv[1]), sys.argv[2])

@@ -1,0 +1,202 @@
+"""A cluster with one real node: a kubelet, and containerd that runs what it is given."""
+
+import json
+import shutil
+import socket
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from tests.support.free_ports import free_port
+from tests.support.kubelab import machine
+from tests.support.kubelab.control_plane import ControlPlane, is_ready
+from tests.support.kubelab.images import write_image
+from tests.support.kubelab.nodes import simulated_nodes
+from tests.support.kubelab.packages import PLUGINS
+from tests.support.kubelab.parts import Part
+from tests.support.polling import waited_for
+
+NODE = "real-0"
+TAINT = "kwok"
+"""Of the simulated nodes beside it: what is to be real tolerates nothing."""
+
+PAUSE = "kubelab.local/pause:1"
+BUSYBOX = "kubelab.local/busybox:1"
+"""Has a shell with everything that busybox has, under `/bin/busybox`."""
+
+
+class RealCluster:
+    """Changes the machine it is on, until `stop`: see `machine`."""
+
+    def __init__(self, directory: Path, program: Path) -> None:
+        self.directory = directory
+        self._program = program
+        self._node = directory / "node"
+        self.plane = ControlPlane(
+            directory / "plane", program, host=machine.ADDRESS, nodes=simulated_nodes(taint=TAINT)
+        )
+        self.containerd = Part(
+            "containerd",
+            ["containerd", "--config", self._node / "containerd.toml"],
+            self._node / "containerd.log",
+        )
+        self._held: socket.socket | None = None
+        self.kubelet = Part("kubelet", self._kubelet_command(), self._node / "kubelet.log")
+
+    @property
+    def kubeconfig(self) -> Path:
+        return self.plane.kubeconfig
+
+    def start(self) -> None:
+        """Returns when the node is Ready. machine.CannotUse where this machine is not to be changed."""
+        self._held = machine.prepare()
+        self._node.mkdir(parents=True)
+        machine.uses(self._node)
+        self.plane.start()
+        self._write_files()
+        self.containerd.start()
+        self.containerd.wait_until(lambda: self._ctr("version", check=False) == 0)
+        self._import_images()
+        self.kubelet.start()
+        self.kubelet.wait_until(self._node_is_ready)
+
+    def stop(self) -> None:
+        """Safe after a start that failed. Leaves the logs."""
+        if self.kubelet.is_alive and self.plane.apiserver.is_alive:
+            self._delete_pods()
+        self.kubelet.kill()
+        self.containerd.terminate(patience_s=10)
+        self.plane.stop()
+        if self._held:
+            machine.restore()
+            self._held.close()
+            self._held = None
+
+    def import_image(self, archive: Path) -> None:
+        """What `images.write_image` wrote: pods name it with `imagePullPolicy: Never`."""
+        self._ctr("images", "import", str(archive))
+
+    def _delete_pods(self) -> None:
+        """So that the runtime tidies up after them itself."""
+        client = self.plane.client
+        on_it = {"fieldSelector": f"spec.nodeName={NODE}"}
+        for pod in client.get("/api/v1/pods", **on_it)["items"]:
+            name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
+            client.delete(f"/api/v1/namespaces/{namespace}/pods/{name}", grace_s=1)
+        waited_for(lambda: not client.get("/api/v1/pods", **on_it)["items"], because="pods do not end")
+
+    def _node_is_ready(self) -> bool:
+        answer = self.plane.client.ask("GET", f"/api/v1/nodes/{NODE}")
+        return answer.status_code == 200 and is_ready(answer.json())
+
+    def _import_images(self) -> None:
+        tree = self._node / "busybox"
+        (tree / "bin").mkdir(parents=True)
+        (tree / "tmp").mkdir()
+        for name in ("bin/busybox", "bin/sh"):
+            shutil.copy("/bin/busybox", tree / name)
+        for name, entrypoint in ((PAUSE, ["/bin/busybox", "sleep", "2147483647"]), (BUSYBOX, [])):
+            archive = self._node / "image.tar"
+            write_image(archive, name, tree, entrypoint=entrypoint)
+            self.import_image(archive)
+            archive.unlink()
+
+    def _ctr(self, *arguments: str, check: bool = True) -> int:
+        done = subprocess.run(
+            ["ctr", "--address", self._socket, "--namespace", "k8s.io", *arguments],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=120,
+        )
+        assert not (check and done.returncode), f"ctr {' '.join(arguments)}: {done.stderr}"
+        return done.returncode
+
+    @property
+    def _socket(self) -> str:
+        return str(self._node / "c.sock")
+
+    def _write_files(self) -> None:
+        networks = self._node / "cni"
+        networks.mkdir()
+        settings = _CONTAINERD.format(at=self._node, plugins=PLUGINS, pause=PAUSE)
+        (self._node / "containerd.toml").write_text(settings)
+        (networks / "10-kubelab.conflist").write_text(json.dumps(self._network()))
+        (self._node / "kubelet.yaml").write_text(yaml.safe_dump(self._kubelet_settings()))
+
+    def _network(self) -> dict[str, Any]:
+        """No way out, no translated address: pods and the machine, on one bridge, reach each other."""
+        ipam = {
+            "type": "host-local",
+            "ranges": [[{"subnet": "10.244.0.0/24", "rangeStart": "10.244.0.10"}]],
+            "dataDir": str(self._node / "addresses"),
+        }
+        bridge = {"type": "bridge", "bridge": machine.BRIDGE, "hairpinMode": True, "ipam": ipam}
+        return {"cniVersion": "0.4.0", "name": "kubelab", "plugins": [bridge]}
+
+    def _kubelet_settings(self) -> dict[str, Any]:
+        return {
+            "apiVersion": "kubelet.config.k8s.io/v1beta1",
+            "kind": "KubeletConfiguration",
+            "failCgroupV1": False,
+            "cgroupDriver": "cgroupfs",
+            "failSwapOn": False,
+            "containerRuntimeEndpoint": f"unix://{self._socket}",
+            "address": machine.ADDRESS,
+            "port": free_port(),
+            "healthzPort": 0,
+            "authentication": {
+                "anonymous": {"enabled": False},
+                "webhook": {"enabled": True},
+                "x509": {"clientCAFile": str(self.plane.directory / "pki" / "front-ca.crt")},
+            },
+            "authorization": {"mode": "Webhook"},
+            "makeIPTablesUtilChains": False,
+            "podLogsDir": str(self._node / "pod-logs"),
+            # Of a machine that others fill too; nothing of a test is to be evicted for it.
+            "evictionHard": {
+                "nodefs.available": "1%",
+                "imagefs.available": "1%",
+                "memory.available": "100Mi",
+            },
+            "imageGCHighThresholdPercent": 100,
+            "imageGCLowThresholdPercent": 99,
+            "crashLoopBackOff": {"maxContainerRestartPeriod": "5s"},
+            "nodeLeaseDurationSeconds": 20,
+        }
+
+    def _kubelet_command(self) -> list[str | Path]:
+        return [
+            self._program,
+            "kubelet",
+            f"--config={self._node}/kubelet.yaml",
+            f"--kubeconfig={self.plane.kubeconfig}",
+            f"--hostname-override={NODE}",
+            f"--node-ip={machine.ADDRESS}",
+            f"--root-dir={self._node}/kubelet",
+            f"--cert-dir={self._node}/kubelet-certs",
+        ]
+
+
+_CONTAINERD = """\
+version = 2
+root = "{at}/root"
+state = "{at}/state"
+[grpc]
+address = "{at}/c.sock"
+[plugins."io.containerd.internal.v1.opt"]
+path = "{at}/opt"
+[plugins."io.containerd.grpc.v1.cri"]
+# Where the right to lower a score lacks, as in a small virtual machine, no container would start.
+restrict_oom_score_adj = true
+sandbox_image = "{pause}"
+[plugins."io.containerd.grpc.v1.cri".cni]
+bin_dir = "{plugins}"
+conf_dir = "{at}/cni"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc]
+runtime_type = "io.containerd.runc.v2"
+[plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
+SystemdCgroup = false
+"""
