@@ -73,19 +73,17 @@ class Writer:
                 new_ids=_new_ids(),
                 now=self._clock(),
             )
-            for one in after.replicas:  # raises CannotApply before anything is written
+            for one in _added(held.anchor if held else None, after):  # raises CannotApply before any write
                 self._make_pod(after, one, "", workload.traceparent)
             return after
 
         async with self._lock(workload.deployment_id):
             before, held, after = await self._change(workload.deployment_id, change)
-            known = {one.replica_id for one in before.replicas} if before is not None else set()
             await _all(
                 [
                     *(
                         self._create(self._make_pod(after, one, held.uid, workload.traceparent), held.uid)
-                        for one in after.replicas
-                        if one.replica_id not in known
+                        for one in _added(before, after)
                     ),
                     *self._deletions(after),
                 ]
@@ -123,7 +121,8 @@ class Writer:
             raw = await self._client.delete(PODS, pod.name, uid=pod.uid, grace_s=self._timing.told_to_end_s)
         except (NotThere, Conflicting):
             return
-        if raw.get("kind") == "Pod" and raw["metadata"].get("deletionTimestamp"):
+        # What is gone at once is answered without a version: the watch tells of that.
+        if raw.get("kind") == "Pod" and raw["metadata"].get("resourceVersion"):
             self._knowledge.pods.put(raw)
 
     async def delete_anchor(self, held: AnchorObject) -> None:
@@ -144,7 +143,10 @@ class Writer:
             else:
                 held = await self.anchor_from_server(deployment_id)
             if held is not None and held.anchor is None:
-                raise DeploymentUnavailable(held.problem)
+                if not is_cached:
+                    raise DeploymentUnavailable(held.problem)
+                is_cached = False
+                continue
             before = held.anchor if held is not None else None
             try:
                 after = change(held, await self._whereabouts(held))
@@ -186,7 +188,7 @@ class Writer:
             gone=gone,
             ending=ending,
             failed=frozenset(one for one in gone | ending if self._knowledge.was_never_ready(one)),
-            ready=frozenset(one for one, pod in ours.items() if pod.container.is_ready),
+            ready=frozenset(one for one, pod in ours.items() if pod.is_ready),
         )
 
     async def _find(self, one: Listed) -> Pod | None:
@@ -248,6 +250,11 @@ class Writer:
 
 _NO_OBJECT: Final = AnchorObject("", "", 0, "", None)
 _NO_ANCHOR: Final = Anchor("", "", Position(0))
+
+
+def _added(before: Anchor | None, after: Anchor) -> list[Listed]:
+    known = {one.replica_id for one in before.replicas} if before is not None else set()
+    return [one for one in after.replicas if one.replica_id not in known]
 
 
 def _new_ids() -> Iterator[str]:
