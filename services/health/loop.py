@@ -274,7 +274,7 @@ def _native(o: ObservedReplica) -> Conclusion:
         return Undecided()
     if o.ready:
         return Ready(ReplicaReason.PROBE_SUCCEEDED)
-    return NotReady(ReplicaReason.PROBE_FAILED, o.message or "not ready")
+    return NotReady(o.reason or ReplicaReason.PROBE_FAILED, o.message or "not ready")
 
 
 async def watch_cluster(

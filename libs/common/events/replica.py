@@ -59,6 +59,8 @@ class ReplicaReason(StrEnum):
     """It had to make room for something of a higher priority."""
     REJECTED = "rejected"
     """Its node has refused it."""
+    NODE_LOST = "node_lost"
+    """Its node does not answer."""
 
 
 class Replica(FactPart):

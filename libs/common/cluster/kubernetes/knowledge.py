@@ -6,6 +6,8 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+import structlog
+
 from libs.common.clock import Ticks
 from libs.common.cluster.kubernetes import anchor as anchors
 from libs.common.cluster.kubernetes import names, pods
@@ -13,12 +15,18 @@ from libs.common.cluster.kubernetes.anchor import Anchor
 from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.informer import Informer, Kind
 from libs.common.cluster.kubernetes.pods import Pod
+from libs.common.cluster.kubernetes.silence import Silence
 from libs.common.cluster.port import EVERYTHING, Changed, ObservedWorkload
 from libs.common.errors import ClusterUnavailable, DeploymentUnavailable
+
+logger = structlog.get_logger()
 
 OLDEST: Final = (1, 34)
 """The oldest Kubernetes that has what the pods use."""
 _CHECKED_EVERY_S: Final = 1.0
+BELIEVED_AFTER_S: Final = 10.0
+"""That a node is silent. All of them are not declared silent in one moment, and one is no hurry: what is sent
+to its replicas meanwhile is tried elsewhere."""
 _REMEMBERED: Final = 4_096
 
 JSON = Mapping[str, Any]
@@ -78,6 +86,10 @@ class Knowledge:
         self._client = client
         self._pods_of: dict[str, set[str]] = {}
         self._watchers: list[_Watcher] = []
+        self._ticks = ticks
+        self._silence = Silence()
+        self._lost_since: dict[str, float] = {}
+        """By pod, of those on a silent node."""
         self._was_ready: dict[str, bool] = {}
         """By replica that has or had a pod; of those without, the newest few thousand."""
         self._tasks: list[asyncio.Task[None]] = []
@@ -134,7 +146,9 @@ class Knowledge:
         if held.anchor is None:
             return ObservedWorkload("", deployment_id, 0, (), held.problem)
         replicas = tuple(
-            pods.show(pod, listed, held.anchor.templates[listed.run_id])
+            pods.show(
+                pod, listed, held.anchor.templates[listed.run_id], is_held=pod.is_lost and self._is_held(pod)
+            )
             for listed in held.anchor.replicas
             if (pod := self.pod(listed.replica_id)) is not None and pod.owner_uid == held.uid
         )
@@ -168,13 +182,19 @@ class Knowledge:
         await self._client.check_namespace()
 
     def _on_pod(self, before: Pod | None, after: Pod | None) -> None:
+        was_general = self._silence.is_general
+        self._silence.take(before, after)
+        if was_general != self._silence.is_general:
+            logger.warning("most nodes are silent" if not was_general else "most nodes answer again")
+            self._tell_of_everything()
         if after is not None:
             was_ready = self._was_ready.pop(after.replica_id, False)
-            self._was_ready[after.replica_id] = was_ready or after.container.is_ready
+            self._was_ready[after.replica_id] = was_ready or after.is_ready
         if len(self._was_ready) > _REMEMBERED + len(self.pods.items):
             self._was_ready.pop(next(iter(self._was_ready)))
         for pod in (before, after):
             if pod is not None:
+                self._note_loss(pod.name, after)
                 of_deployment = self._pods_of.setdefault(pod.deployment_id, set())
                 (of_deployment.discard if pod is before else of_deployment.add)(pod.name)
                 if not of_deployment:
@@ -186,6 +206,19 @@ class Knowledge:
             if held is not None:
                 self._tell(held.deployment_id)
 
+    def _is_held(self, lost: Pod) -> bool:
+        """Whether nothing is to be concluded from the silence of its node, or not yet."""
+        since = self._lost_since.get(lost.name, self._ticks())
+        return self._silence.is_general or self._ticks() - since < BELIEVED_AFTER_S
+
+    def _note_loss(self, name: str, after: Pod | None) -> None:
+        if after is None or not after.is_lost:
+            self._lost_since.pop(name, None)
+        elif name not in self._lost_since:
+            self._lost_since[name] = self._ticks()
+            # A little later than that, so that it is believed when it is looked at.
+            asyncio.get_running_loop().call_later(BELIEVED_AFTER_S * 1.01, self._tell, after.deployment_id)
+
     def _tell(self, deployment_id: str) -> None:
         for watcher in self._watchers:
             watcher.changed.add(deployment_id)
@@ -195,6 +228,12 @@ class Knowledge:
         self._pods_of = {}
         for pod in self.pods.items.values():
             self._pods_of.setdefault(pod.deployment_id, set()).add(pod.name)
+        self._silence = Silence()
+        for pod in self.pods.items.values():
+            self._silence.take(None, pod)
+        self._tell_of_everything()
+
+    def _tell_of_everything(self) -> None:
         for watcher in self._watchers:
             watcher.has_missed = True
             watcher.news.set()

@@ -43,7 +43,9 @@ START_FAILED: Final = frozenset(
 )
 CRASHED: Final = "CrashLoopBackOff"
 
-_EVICTIONS: Final = frozenset({"EvictionByEvictionAPI", "DeletionByTaintManager", "TerminationByKubelet"})
+_EVICTIONS: Final = frozenset(
+    {"EvictionByEvictionAPI", "DeletionByTaintManager", "DeletionByPodGC", "TerminationByKubelet"}
+)
 _PREEMPTIONS: Final = frozenset({"PreemptionByScheduler", "Preempting"})
 _BACK_OFF: Final = re.compile(r"back-off (?P<time>(?:\d+h)?(?:\d+m)?(?:[\d.]+s)?) restarting")
 _UNIT_S: Final = {"h": 3600.0, "m": 60.0, "s": 1.0}
@@ -95,6 +97,7 @@ class Pod:
     """As Kubernetes has it: `Pending`, `Running`, `Succeeded`, `Failed`, `Unknown`."""
     reason: str
     message: str
+    node: str
     ip: str | None
     conditions: Mapping[str, Condition]
     container: Container
@@ -107,6 +110,17 @@ class Pod:
     @property
     def is_ending(self) -> bool:
         return self.is_deleted or self.has_ended
+
+    @property
+    def is_ready(self) -> bool:
+        """By its condition, which is taken from it when its node falls silent."""
+        ready = self.conditions.get("Ready")
+        return self.container.is_ready if ready is None else ready.status == "True"
+
+    @property
+    def is_lost(self) -> bool:
+        """Whether its node is silent: what the kubelet has said last is taken back by somebody else."""
+        return self.container.state == "running" and self.container.is_ready and not self.is_ready
 
 
 def parse(raw: JSON) -> Pod:
@@ -131,6 +145,7 @@ def parse(raw: JSON) -> Pod:
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
         message=status.get("message", ""),
+        node=spec.get("nodeName") or "",
         ip=status.get("podIP") if spec.get("nodeName") else None,
         conditions={
             one["type"]: Condition(one["status"], one.get("reason") or "", one.get("message") or "")
@@ -141,8 +156,9 @@ def parse(raw: JSON) -> Pod:
     )
 
 
-def show(pod: Pod, listed: Listed, template: Template) -> ObservedReplica:
-    """The replica of a pod that its anchor lists.
+def show(pod: Pod, listed: Listed, template: Template, *, is_held: bool = False) -> ObservedReplica:
+    """The replica of a pod that its anchor lists. is_held: that its node is silent says nothing, for so many
+    are that nobody can tell what is lost; nothing is concluded about it then.
 
     | the pod                                  | phase    | reason                                           |
     |------------------------------------------|----------|--------------------------------------------------|
@@ -153,6 +169,7 @@ def show(pod: Pod, listed: Listed, template: Template) -> ObservedReplica:
     | its container cannot be made             | pending  | `cannot_start`                                   |
     | its container has ended                  | exited   | `out_of_memory`, or none: the exit says it       |
     | its container runs                       | running  | none; `ready` says what the kubelet's probes say |
+    | its container ran, its node is silent    | running  | `node_lost`, not ready                           |
     | anything else                            | pending  | none                                             |
     """
     container = pod.container
@@ -173,7 +190,7 @@ def show(pod: Pod, listed: Listed, template: Template) -> ObservedReplica:
         restart_at=_restart_at(container) if phase is ReplicaPhase.EXITED else None,
         message=message or None,
         reason=reason,
-        ready=container.is_ready if has_process else None,
+        ready=pod.is_ready if has_process and not (pod.is_lost and is_held) else None,
         traceparent=pod.traceparent,
     )
 
@@ -185,6 +202,8 @@ def _situation(pod: Pod, listed: Listed) -> tuple[ReplicaPhase, ReplicaReason | 
     scheduled = pod.conditions.get("PodScheduled")
     if scheduled is not None and scheduled.status == "False":
         return ReplicaPhase.PENDING, ReplicaReason.UNSCHEDULABLE, _unschedulable(scheduled)
+    if pod.is_lost:
+        return ReplicaPhase.RUNNING, ReplicaReason.NODE_LOST, f"its node {pod.node} does not answer"
     if container.state == "running":
         return ReplicaPhase.RUNNING, None, _not_ready(pod)
     if container.state == "terminated" or container.reason == CRASHED:

@@ -84,22 +84,18 @@ class Writer:
                 new_ids=_new_ids(),
                 now=self._clock(),
             )
-            for one in after.replicas:
-                # Raises CannotApply before anything is written. What is there goes on, whatever a machine
-                # type has become since.
-                if present is None or present.get(one.replica_id) is None:
-                    self._make_pod(after, one, "", workload.traceparent)
+            # Raises CannotApply before any write. What is there goes on, whatever became of its machine type.
+            for one in _added(present, after):
+                self._make_pod(after, one, "", workload.traceparent)
             return after
 
         async with self._lock(workload.deployment_id):
             before, held, after = await self._change(workload.deployment_id, change)
-            known = {one.replica_id for one in before.replicas} if before is not None else set()
             await _all(
                 [
                     *(
                         self._create(self._make_pod(after, one, held.uid, workload.traceparent), held.uid)
-                        for one in after.replicas
-                        if one.replica_id not in known
+                        for one in _added(before, after)
                     ),
                     *self._deletions(after),
                 ]
@@ -137,7 +133,8 @@ class Writer:
             raw = await self._client.delete(PODS, pod.name, uid=pod.uid, grace_s=self._timing.told_to_end_s)
         except (NotThere, Conflicting):
             return
-        if raw.get("kind") == "Pod" and raw["metadata"].get("deletionTimestamp"):
+        # What is gone at once is answered without a version: the watch tells of that.
+        if raw.get("kind") == "Pod" and raw["metadata"].get("resourceVersion"):
             self._knowledge.pods.put(raw)
 
     async def delete_anchor(self, held: AnchorObject) -> None:
@@ -158,7 +155,10 @@ class Writer:
             else:
                 held = await self.anchor_from_server(deployment_id)
             if held is not None and held.anchor is None:
-                raise DeploymentUnavailable(held.problem)
+                if not is_cached:
+                    raise DeploymentUnavailable(held.problem)
+                is_cached = False
+                continue
             before = held.anchor if held is not None else None
             try:
                 after = change(held, await self._whereabouts(held))
@@ -200,7 +200,7 @@ class Writer:
             gone=gone,
             ending=ending,
             failed=frozenset(one for one in gone | ending if self._knowledge.was_never_ready(one)),
-            ready=frozenset(one for one, pod in ours.items() if pod.container.is_ready),
+            ready=frozenset(one for one, pod in ours.items() if pod.is_ready),
         )
 
     async def _find(self, one: Listed) -> Pod | None:
@@ -263,6 +263,11 @@ class Writer:
 
 _NO_OBJECT: Final = AnchorObject("", "", 0, "", None)
 _NO_ANCHOR: Final = Anchor("", "", Position(0))
+
+
+def _added(before: Anchor | None, after: Anchor) -> list[Listed]:
+    known = {one.replica_id for one in before.replicas} if before is not None else set()
+    return [one for one in after.replicas if one.replica_id not in known]
 
 
 def _new_ids() -> Iterator[str]:

@@ -188,6 +188,17 @@ def test_what_a_replica_is_said_to_be(raw, phase, reason, message):
     assert (shown.phase, shown.reason, shown.message) == (phase, reason, message)
 
 
+LOST = pod(status=container(RUNNING, ready=True, **condition("Ready", "False")))
+
+
+def test_one_whose_node_is_silent_is_not_ready_unless_that_says_nothing():
+    shown = seen(LOST)
+    assert (shown.phase, shown.reason, shown.ready) == (ReplicaPhase.RUNNING, "node_lost", False)
+    assert shown.message == "its node node-1 does not answer"
+    held = show(parse(LOST), LISTED, TEMPLATE, is_held=True)
+    assert (held.phase, held.ready) == (ReplicaPhase.RUNNING, None)
+
+
 def test_one_that_we_told_to_end_has_no_other_reason():
     shown = seen(pod(deleted=True, status=container(RUNNING)), Listed("rep", "run", "spec", is_stopping=True))
     assert (shown.phase, shown.reason, shown.message) == (STOPPING, None, None)
