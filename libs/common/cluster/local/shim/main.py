@@ -26,10 +26,9 @@ def main() -> int:
     os.chdir("/")
     import gc  # noqa: PLC0415 - what returns at once needs none of it
 
-    from libs.common.cluster.local.shim import priority, supervise, title  # noqa: F401, PLC0415 - for the shims
+    from libs.common.cluster.local.shim import supervise, title  # noqa: F401, PLC0415 - for the shims
 
     gc.freeze()
-    priority.lower()
     _open_as(2, os.devnull, os.O_WRONLY)
     for line in sys.stdin.buffer:
         try:
@@ -67,9 +66,8 @@ def leave_shim(directory: str) -> str:
 
 def _be_shim(directory: str, told: int) -> None:
     """Until the replica is stopped for good. told: gets a byte as soon as the replica has a shim."""
-    from libs.common.cluster.local.shim import priority, supervise, title  # noqa: PLC0415 - loaded before
+    from libs.common.cluster.local.shim import supervise, title  # noqa: PLC0415 - loaded before
 
-    priority.lower_session()
     _open_as(0, os.devnull, os.O_RDONLY)
     _open_as(1, os.devnull, os.O_WRONLY)
     try:

@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 
 from libs.common.back_off import BackOff
-from libs.common.cluster.local.shim import priority, proc
+from libs.common.cluster.local.shim import proc
 from libs.common.cluster.local.shim.confine import Confinement
 
 MOST_OPEN_FILES = 65_536
@@ -163,7 +163,6 @@ def _become(
             for descriptor in inherited:
                 os.set_inheritable(descriptor, True)
             _limit()
-            priority.lower_session()
             # Python ignores these two, and what is ignored stays so in the program.
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
