@@ -18,7 +18,8 @@ def make_checkout(checkout: Path) -> Path:
     """The shim, the links to the interpreter and an example, as a checkout has them; the shim's main."""
     libs = checkout / "libs/common"
     shutil.copytree(ROOT / "libs/common/cluster/local/shim", libs / "cluster/local/shim")
-    shutil.copy(ROOT / "libs/common/back_off.py", libs)
+    for module in ("back_off.py", "durable.py"):
+        shutil.copy(ROOT / "libs/common" / module, libs)
     (checkout / "app.py").write_text("print('runs', flush=True); import time; time.sleep(1000)")
     (checkout / ".venv/bin").mkdir(parents=True)
     (checkout / ".venv/pyvenv.cfg").write_text((Path(sys.prefix) / "pyvenv.cfg").read_text())

@@ -11,7 +11,6 @@ import pytest
 
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.local.shim import proc
-from libs.common.cluster.local.shim.priority import NICE
 from libs.common.cluster.local.shim.turns import turns
 from libs.common.cluster.port import ReplicaPhase
 from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, replicas, run_of, template, workload
@@ -130,14 +129,6 @@ async def test_a_replica_that_is_stopped_before_its_turn_never_runs(local_world)
     (gone,) = local_world.root.glob(f"deployments/*/gone/*{waiting.replica_id}")
     assert not (gone / "state.json").exists()
     assert not (gone / "cwd" / ".tmp").exists()
-
-
-async def test_replicas_and_shims_come_after_the_services(local_world):
-    await local_world.cluster.apply(workload(run_of(1)), fence=1)
-    (replica,) = await local_world.until(all_run(1))
-    pids = [await main_pid(replica.replica_id), *shim_pids(local_world.root)]
-    least = os.getpriority(os.PRIO_PROCESS, 0) + NICE
-    assert [os.getpriority(os.PRIO_PROCESS, pid) for pid in pids] == [least, least]
 
 
 BUSY = "import os, time\nprint('runs', flush=True)\nwhile True: pass"
