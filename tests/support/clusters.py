@@ -167,8 +167,9 @@ async def world(request, tmp_path) -> AsyncIterator[World]:
         yield MemoryWorld()
         return
     if request.param == "kubernetes":
-        async with on_simulated_nodes(request) as simulated:
-            yield simulated
+        simulated = request.getfixturevalue("simulated_cluster")
+        async with on_simulated_nodes(simulated, request.getfixturevalue("simulated_namespace")) as nodes:
+            yield nodes
         return
     local = LocalWorld(tmp_path / "home/replicas")
     yield local
@@ -176,20 +177,14 @@ async def world(request, tmp_path) -> AsyncIterator[World]:
 
 
 @pytest.fixture
-async def kubernetes_world(request) -> AsyncIterator[KubernetesWorld]:
+async def kubernetes_world(simulated_cluster, simulated_namespace) -> AsyncIterator[KubernetesWorld]:
     """The Kubernetes cluster alone, empty."""
-    async with on_simulated_nodes(request) as simulated:
-        yield simulated
+    async with on_simulated_nodes(simulated_cluster, simulated_namespace) as nodes:
+        yield nodes
 
 
 @asynccontextmanager
-async def on_simulated_nodes(request: pytest.FixtureRequest) -> AsyncIterator[KubernetesWorld]:
-    """A namespace of its own on a cluster with simulated nodes; skips the test where there is none."""
-    try:
-        simulated = request.getfixturevalue("simulated_cluster")
-        namespace = request.getfixturevalue("simulated_namespace")
-    except pytest.FixtureLookupError:
-        pytest.skip("no Kubernetes: tests/support/kubelab is not there")
+async def on_simulated_nodes(simulated, namespace: str) -> AsyncIterator[KubernetesWorld]:
     prepare(simulated.client, namespace)
     timing = Timing(grace_s=5, drain_s=30)
     async with KubernetesCluster.opened(

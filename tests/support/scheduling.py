@@ -2,8 +2,8 @@
 
 Whole platforms come first and unit tests last: the many short ones fill what the few long ones leave, so no
 worker waits for the other at the end. All tests of the shared platform go to one worker, so that there is
-one, and they are the last whole platforms, so that it ends when they are done. What needs a Kubernetes comes
-after the other long tests: where there is none yet, it is being built meanwhile.
+one, and they are the last whole platforms, so that it ends when they are done. Files that need a Kubernetes
+come last of all: where there is none yet, it is being built meanwhile, and nobody else has to wait for it.
 """
 
 from functools import cache
@@ -15,21 +15,25 @@ import pytest
 FOLDERS = ("e2e", "integration", "contract", "architecture", "unit", "soak", "support")
 """From the longest tests to the shortest."""
 
-KUBERNETES_FIXTURES = ("kubernetes_cluster", "simulated_cluster", "own_kubernetes", "real_node")
+KUBERNETES_FIXTURES = (
+    "kubernetes_program",
+    "kubernetes_cluster",
+    "simulated_cluster",
+    "own_kubernetes",
+    "real_node",
+)
 """Others rest on these, and these on a program that may have to be built first."""
-
-_LAST_OF_THE_LONG = FOLDERS.index("contract")
 
 TESTS = Path(__file__).resolve().parents[1]
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    def place(item: pytest.Item) -> tuple[int, bool, bool]:
+    late = {item.path for item in items if needs_kubernetes(item)}
+
+    def place(item: pytest.Item) -> tuple[bool, int, bool]:
         folder = FOLDERS.index(item.path.relative_to(TESTS).parts[0])
-        if late := _needs_kubernetes(item.path):
-            folder = max(folder, _LAST_OF_THE_LONG)
-        return folder, late, _shares_platform(item.path)
+        return item.path in late, folder, _shares_platform(item.path)
 
     items.sort(key=place)
 
@@ -54,7 +58,9 @@ def _shares_platform(file: Path) -> bool:
     return "shared_platform" in file.read_text()
 
 
-@cache
-def _needs_kubernetes(file: Path) -> bool:
-    text = file.read_text()
-    return any(fixture in text for fixture in KUBERNETES_FIXTURES)
+def needs_kubernetes(item: pytest.Item) -> bool:
+    """By its fixtures, or as the one of several clusters for which it runs."""
+    if not isinstance(item, pytest.Function):
+        return False
+    clusters = item.callspec.params.values() if hasattr(item, "callspec") else ()
+    return "kubernetes" in clusters or any(name in KUBERNETES_FIXTURES for name in item.fixturenames)

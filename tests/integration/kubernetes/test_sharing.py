@@ -9,7 +9,6 @@ import pytest
 
 from libs.common.cluster.local.shim import proc
 from tests.support.kubelab.client import Client
-from tests.support.kubelab.fixtures import PATIENCE_S, kubelab_program
 from tests.support.kubelab.shared import ROOT
 from tests.support.polling import waited_for
 
@@ -22,7 +21,7 @@ with shared_cluster(Path(sys.argv[1])) as kubeconfig:
     sys.stdin.read()
 """
 
-pytestmark = pytest.mark.timeout(PATIENCE_S)
+pytestmark = pytest.mark.usefixtures("kubernetes_program")
 
 
 class User:
@@ -60,7 +59,6 @@ def command_line(pid: int) -> bytes:
 
 
 def test_it_outlives_whoever_started_it_and_ends_with_the_last(tmp_path: Path):
-    kubelab_program()
     directory = tmp_path / "shared"
     users = [User(directory) for _ in range(2)]
     first, second = (user.kubeconfig() for user in users)
@@ -75,7 +73,6 @@ def test_it_outlives_whoever_started_it_and_ends_with_the_last(tmp_path: Path):
 
 
 def test_it_leaves_nothing_behind_when_its_own_process_is_killed(tmp_path: Path):
-    kubelab_program()
     directory = tmp_path / "shared"
     user = User(directory)
     user.kubeconfig()

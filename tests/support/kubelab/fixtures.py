@@ -19,7 +19,7 @@ from tests.support.kubelab import binary
 from tests.support.kubelab.client import Client
 from tests.support.kubelab.control_plane import ControlPlane, wait_for_account
 from tests.support.kubelab.shared import shared_cluster
-from tests.support.scheduling import KUBERNETES_FIXTURES
+from tests.support.scheduling import needs_kubernetes
 
 KUBECONFIG = "SPECSTREAM_TEST_KUBECONFIG"
 REAL_NODE = "SPECSTREAM_TEST_REAL_NODE"
@@ -38,6 +38,12 @@ class KubernetesCluster:
     kind: str
     kubeconfig: Path
     client: Client
+
+
+@pytest.fixture(scope="session")
+def kubernetes_program() -> Path:
+    """What our own cluster is started from, for a test that starts it itself."""
+    return kubelab_program()
 
 
 @pytest.fixture(scope="session")
@@ -158,7 +164,7 @@ def _simulated() -> str:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Tests that may have to wait for a build of many minutes are not ended by the limit of the others."""
     for item in items:
-        if set(KUBERNETES_FIXTURES).intersection(getattr(item, "fixturenames", ())):
+        if needs_kubernetes(item):
             item.add_marker(pytest.mark.timeout(PATIENCE_S))
 
 
