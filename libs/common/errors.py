@@ -19,7 +19,7 @@ SpecstreamError
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 
@@ -35,6 +35,10 @@ class Issue:
     message: str
     value: Any = None
     allowed: Any = None
+
+    def under(self, *place: str | int) -> "Issue":
+        """The same mistake, told by whoever has the input at this place of a larger one."""
+        return replace(self, path=(*place, *self.path))
 
     def to_wire(self) -> dict[str, Any]:
         wire: dict[str, Any] = {"path": list(self.path), "message": self.message, "value": self.value}

@@ -6,7 +6,7 @@ A catalogue is looked at when a replica is created, never afterwards: a change o
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, TypeAdapter, ValidationError
+from pydantic import Field, ValidationError
 
 from libs.common.errors import Issue
 from libs.common.spec.integrations import ABSENT, Input
@@ -16,7 +16,7 @@ from libs.common.spec.text import LABEL_VALUE, MACHINE_TYPE, OBJECT_NAME, QUALIF
 
 MAX_MACHINE_TYPES = 1000
 
-LIST = "a list of 1 to 1000 machine types"
+LIST = f"a list of 1 to {MAX_MACHINE_TYPES} machine types"
 
 Cores = Annotated[float, Field(ge=0.001, le=4096, allow_inf_nan=False)]
 """A thousandth of a core is the least that a cluster counts."""
@@ -73,28 +73,22 @@ class MachineType(Input):
 MachineTypes = Mapping[str, MachineType]
 """By name, in the operator's order."""
 
-_ENTRIES = TypeAdapter(list[Any], config={"strict": True})
-
 
 def catalogue(content: object) -> tuple[MachineTypes, Sequence[Issue]]:
     """The machine types of a list as YAML or JSON holds it, and what is wrong with it."""
-    try:
-        entries = _ENTRIES.validate_python(content)
-    except ValidationError:
+    if not isinstance(content, list):
         return {}, [Issue((), "must be a list", shown((), content), LIST)]
-    if not 1 <= len(entries) <= MAX_MACHINE_TYPES:
-        return {}, [Issue((), f"has {len(entries)} machine types", None, LIST)]
+    if not 1 <= len(content) <= MAX_MACHINE_TYPES:
+        return {}, [Issue((), f"has {len(content)} machine types", None, LIST)]
     found: dict[str, MachineType] = {}
     issues: list[Issue] = []
-    for index, entry in enumerate(entries):
+    for index, entry in enumerate(content):
         try:
             machine_type = MachineType.model_validate(entry)
         except ValidationError as error:
-            issues += (
-                Issue((index, *i.path), i.message, i.value, i.allowed) for i in issues_of(MachineType, error)
-            )
+            issues += (issue.under(index) for issue in issues_of(MachineType, error))
             continue
-        issues += (Issue((index, *i.path), i.message, i.value, i.allowed) for i in _broken(machine_type))
+        issues += (issue.under(index) for issue in _broken(machine_type))
         if machine_type.name in found:
             issues.append(Issue((index, "name"), "stands twice", machine_type.name, "each name once"))
         found[machine_type.name] = machine_type

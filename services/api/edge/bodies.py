@@ -130,7 +130,7 @@ def _with_spec(
         try:
             spec = parse_spec(raw["config"], machine_types)
         except BadRequest as error:
-            issues += (Issue(("config", *i.path), i.message, i.value, i.allowed) for i in error.issues)
+            issues += (issue.under("config") for issue in error.issues)
     if issues or spec is None:
         raise refused(issues, "the body")
     return parsed, spec
