@@ -112,7 +112,7 @@ def situate(view: DeploymentView, present: tuple[ObservedReplica, ...]) -> Situa
         deployment.spec,
         deployment.spec_id,
         deployment.run_id,
-        Wanted(deployment.run_id, deployment.wanted_replicas, _stop_reason(deployment, deployment.spec)),
+        Wanted(deployment.run_id, view.wanted_replicas, _stop_reason(deployment, deployment.spec)),
         present,
         tuple(
             Staying(replica, view.roster.get(replica.replica_id))

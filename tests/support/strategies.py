@@ -125,6 +125,10 @@ def _values(annotation: Any) -> st.SearchStrategy[Any]:
         return st.none()
     if annotation is str:
         return st.one_of(_ids, st.text(max_size=10))
+    if annotation is bool:
+        return st.booleans()
+    if annotation is float:
+        return st.floats(0, 1000)
     if annotation is int:
         return st.integers(0, 1000)
     if annotation is datetime:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field
 from pydantic.alias_generators import to_camel
 
+from libs.common.scaling.in_force import Scale
+
 T = TypeVar("T")
 
 
@@ -66,12 +68,64 @@ class HealthChecks(SpecPart):
     liveness: Shared[HealthCheck | None] = None
 
 
+class ScalingMetric(SpecPart):
+    """`value` is what each replica should have on average: percent of the machine type, or seconds."""
+
+    metric: str
+    summary: str = "average"
+    value: float
+
+
+class ScalingRate(SpecPart):
+    """At most `value` replicas (`Pods`) or percent (`Percent`) within any `period_seconds`."""
+
+    type: str
+    value: int
+    period_seconds: int
+
+
+class ScalingDirection(SpecPart):
+    """How fast it goes up, or down. What is None is as in autoscaling/v2."""
+
+    stabilization_window_seconds: int | None = None
+    select_policy: str | None = None
+    policies: tuple[ScalingRate, ...] | None = None
+    tolerance: float | None = None
+
+
+class ScalingBehavior(SpecPart):
+    scale_up: ScalingDirection | None = None
+    scale_down: ScalingDirection | None = None
+
+
+class ScalingConcurrency(SpecPart):
+    """Scaling by requests in flight: `target` of them make a replica full."""
+
+    target: int = 1
+    target_utilization_percentage: float = 70
+    window_seconds: int = 60
+    scale_down_delay_seconds: int = 900
+    max_scale_down_rate_percent: float = 50
+
+
+class Autoscaling(SpecPart):
+    """Between `replicas` and `max_replicas`, by `metrics` or by `concurrency`: one of them is there."""
+
+    enabled: bool = True
+    max_replicas: int
+    metrics: tuple[ScalingMetric, ...] = ()
+    behavior: ScalingBehavior | None = None
+    concurrency: ScalingConcurrency | None = None
+
+
 class Resources(SpecPart):
     """`ports[0]` is the endpoint; further ones are reachable inside the cluster only."""
 
     machine_type: str
     ports: tuple[int, ...] = Field(min_length=1)
     replicas: int = 1
+    """With autoscaling the floor."""
+    autoscaling: Shared[Autoscaling | None] = None
 
 
 class Spec(SpecPart):
@@ -83,6 +137,17 @@ class Spec(SpecPart):
     env: Shared[tuple[NameValue, ...]] = ()
     resources: Shared[Resources]
     health_checks: Shared[HealthChecks | None] = None
+
+    @property
+    def scale(self) -> Scale:
+        """What it says about how many replicas there should be, without the stretch that it is in."""
+        autoscaling = self.resources.autoscaling
+        return Scale(
+            self.resources.replicas,
+            is_enabled=self.enabled,
+            max_replicas=None if autoscaling is None else autoscaling.max_replicas,
+            is_autoscaling_enabled=autoscaling is None or autoscaling.enabled,
+        )
 
     @property
     def wanted_replicas(self) -> int:

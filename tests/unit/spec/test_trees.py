@@ -25,6 +25,9 @@ REFUSED = {
 }
 """By place: a spec that has the field, which is understood and not carried out yet."""
 
+STORED = {("resources", "autoscaling")}
+"""Those of them that the stored spec has a place for already."""
+
 
 def model_in(annotation: Any) -> type[BaseModel] | None:
     if isinstance(annotation, type) and issubclass(annotation, BaseModel):
@@ -47,7 +50,7 @@ def only_sent(
 
 
 def test_what_is_not_stored_is_refused_or_another_spelling():
-    assert {*only_sent(schema.SpecV1, model.Spec)} == {*REFUSED, OTHER_SPELLING}
+    assert {*only_sent(schema.SpecV1, model.Spec)} == {*REFUSED, OTHER_SPELLING} - STORED
 
 
 @pytest.mark.parametrize("raw", REFUSED.values(), ids=[".".join(place) for place in REFUSED])
