@@ -51,6 +51,10 @@ class SupervisorSettings:
     """Of the Kubernetes cluster; absolute."""
     kube_namespace: str | None = None
     """Where the replicas are there, if not where the services have it."""
+    node_lost_seconds: float = 60.0
+    """How long a node may be silent before its replicas are replaced."""
+    move_seconds: float = 600.0
+    """How long there may be no place for what replaces a replica on a node that ends."""
     modules: Mapping[str, str] = field(default_factory=dict)
     """The module that is run for each service; a program that composes a service differently takes its place
     by `SPECSTREAM_MODULE_<SERVICE>`."""
@@ -108,6 +112,12 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
             None,
             _namespace,
             "the name of a namespace: at most 63 of a-z, 0-9 and -, a letter or digit first and last",
+        ),
+        node_lost_seconds=read(
+            "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _seconds, "a number of seconds above 0, at most 3600"
+        ),
+        move_seconds=read(
+            "SPECSTREAM_MOVE_SECONDS", 600.0, _seconds, "a number of seconds above 0, at most 3600"
         ),
         modules={
             service: module

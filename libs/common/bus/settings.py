@@ -34,3 +34,5 @@ class ServiceSettings(BaseSettings):
         default="specstream-replicas", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63
     )
     """Where the replicas are there."""
+    node_lost_seconds: float = Field(default=60.0, gt=0, le=86_400)
+    """How long a node may be silent there before its replicas are replaced elsewhere."""

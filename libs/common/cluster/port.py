@@ -17,6 +17,7 @@ from libs.common.cluster.fencing import Fence
 from libs.common.errors import DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.replica import ReplicaReason
+from libs.common.events.rollout import MoveReason
 from libs.common.spec.template import Template
 
 
@@ -64,9 +65,15 @@ class Exit:
     status: int | None = None
     signal: int | None = None
     at: datetime | None = None
+    reason: ReplicaReason | None = None
+    """Why, where the cluster knows more than that."""
+    said: str = ""
+    """The same in its words."""
 
     @property
     def message(self) -> str:
+        if self.said:
+            return self.said
         if self.signal is not None:
             return f"ended by signal {self.signal}"
         if self.status is not None:
@@ -101,6 +108,8 @@ class ObservedReplica:
     """The same in one word, where the cluster has one for it."""
     ready: bool | None = None
     """The cluster's own verdict where `probes_natively`, else None."""
+    must_move: MoveReason | None = None
+    """Why it has to go elsewhere, where it has to."""
     traceparent: str | None = None
 
     @property
