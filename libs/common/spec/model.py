@@ -102,10 +102,10 @@ class ScalingConcurrency(SpecPart):
     """Scaling by requests in flight: `target` of them make a replica full."""
 
     target: int = 1
-    target_utilization_percentage: float = 70
+    target_utilization_percentage: int = 70
     window_seconds: int = 60
     scale_down_delay_seconds: int = 900
-    max_scale_down_rate_percent: float = 50
+    max_scale_down_rate_percent: int = 50
 
 
 class Autoscaling(SpecPart):
@@ -113,7 +113,7 @@ class Autoscaling(SpecPart):
 
     enabled: bool = True
     max_replicas: int
-    metrics: tuple[ScalingMetric, ...] = ()
+    metrics: tuple[ScalingMetric, ...] | None = None
     behavior: ScalingBehavior | None = None
     concurrency: ScalingConcurrency | None = None
 
