@@ -24,11 +24,6 @@ Shared = Annotated[T, AfterValidator(_known)]
 that, a service with 10,000 deployments in memory has most of it filled with equal health checks."""
 
 
-def wanted_replicas(*, enabled: bool, replicas: int) -> int:
-    """How many replicas should run: none while disabled."""
-    return replicas if enabled else 0
-
-
 class SpecPart(BaseModel):
     """Camel case on the wire as in the reference API, snake case in code; frozen."""
 
@@ -102,10 +97,10 @@ class ScalingConcurrency(SpecPart):
     """Scaling by requests in flight: `target` of them make a replica full."""
 
     target: int = 1
-    target_utilization_percentage: float = 70
+    target_utilization_percentage: int = 70
     window_seconds: int = 60
     scale_down_delay_seconds: int = 900
-    max_scale_down_rate_percent: float = 50
+    max_scale_down_rate_percent: int = 50
 
 
 class Autoscaling(SpecPart):
@@ -113,7 +108,7 @@ class Autoscaling(SpecPart):
 
     enabled: bool = True
     max_replicas: int
-    metrics: tuple[ScalingMetric, ...] = ()
+    metrics: tuple[ScalingMetric, ...] | None = None
     behavior: ScalingBehavior | None = None
     concurrency: ScalingConcurrency | None = None
 
@@ -148,7 +143,3 @@ class Spec(SpecPart):
             max_replicas=None if autoscaling is None else autoscaling.max_replicas,
             is_autoscaling_enabled=autoscaling is None or autoscaling.enabled,
         )
-
-    @property
-    def wanted_replicas(self) -> int:
-        return wanted_replicas(enabled=self.enabled, replicas=self.resources.replicas)

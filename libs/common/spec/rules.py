@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from libs.common.errors import Issue
+from libs.common.spec.autoscaling import autoscaling_is_consistent
 from libs.common.spec.raw import CHECKS_SPELLINGS, arguments, checks, listing, mapping, text, whole
 from libs.common.spec.shown import shown
 from libs.common.spec.text import HOP_BY_HOP
@@ -160,21 +161,6 @@ def checks_use_the_ports(raw: Raw) -> Iterator[Issue]:
         port = whole(check.get("port"))
         if port is not None and port not in ports:
             yield Issue((*path, "port"), "is not one of the spec's ports", shown(path, port), ports[:100])
-
-
-def autoscaling_is_consistent(raw: Raw) -> Iterator[Issue]:
-    resources = mapping(raw.get("resources"))
-    autoscaling = mapping(resources.get("autoscaling"))
-    path = ("resources", "autoscaling")
-    replicas, most = whole(resources.get("replicas", 1)), whole(autoscaling.get("maxReplicas"))
-    if replicas is not None and most is not None and most < replicas:
-        message = f"must be at least replicas ({shown((), replicas)})"
-        yield Issue((*path, "maxReplicas"), message, shown((), most))
-    for index, metric in enumerate(listing(autoscaling.get("metrics"))):
-        name, value = mapping(metric).get("metric"), mapping(metric).get("value")
-        if name in ("cpu", "memory") and isinstance(value, int | float) and value > 100:
-            allowed = "a percentage from above 0 to 100"
-            yield Issue((*path, "metrics", index, "value"), "must be at most 100", shown((), value), allowed)
 
 
 def integrations_are_consistent(raw: Raw) -> Iterator[Issue]:

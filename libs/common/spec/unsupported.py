@@ -26,9 +26,6 @@ def unsupported(raw: Mapping[str, Any]) -> Iterator[Issue]:
             "repositories is not supported: it belongs to v0alpha0 alone; put the files into the image",
             shown(("repositories",), raw["repositories"]),
         )
-    resources = mapping(raw.get("resources"))
-    if "autoscaling" in resources:
-        yield _refused(("resources", "autoscaling"), "autoscaling", resources["autoscaling"])
     for path, check in checks(raw):
         if "exec" in check:
             yield _refused((*path, "exec"), "an exec check", check["exec"])

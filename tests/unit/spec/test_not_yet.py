@@ -8,8 +8,6 @@ from libs.common.spec.schema import SpecV0Alpha0
 from libs.common.spec.versions import to_v1
 from tests.unit.spec.mistakes import READY, VALID, changed, dotted, issues
 
-CPU = {"metric": "cpu", "summary": "average", "value": 50}
-AUTOSCALING: dict[str, Any] = {"maxReplicas": 5, "metrics": [CPU]}
 S3: dict[str, Any] = {"type": "s3", "name": "data", "url": "s3://bucket/"}
 KEYS = {"accessKeyId": "AK", "secretAccessKey": "secret:S3_KEY"}
 OLD = {"apiVersion": "v0alpha0", "name": "a", "image": "b", "resources": {"instanceType": "C4"}}
@@ -22,8 +20,6 @@ OLD = {"apiVersion": "v0alpha0", "name": "a", "image": "b", "resources": {"insta
         ("basicAuthKey", "a literal", "basicAuthKey is not supported yet"),
         ("containerRegistry", "team-registry", "containerRegistry is not supported yet"),
         ("region", "east", "region is not supported yet"),
-        ("resources.autoscaling", AUTOSCALING, "autoscaling is not supported yet"),
-        ("resources.autoscaling", {**AUTOSCALING, "enabled": False}, "autoscaling is not supported yet"),
         ("integrations", [S3], "integrations is not supported yet"),
         ("integrations", [{**S3, **KEYS, "path": "/d", "region": "r"}], "integrations is not supported yet"),
         ("integrations", [{"type": "model", "id": "m", "name": "n"}], "integrations is not supported yet"),
@@ -71,43 +67,6 @@ def test_an_exec_check_is_not_supported_yet():
         ("basicAuthKey", "", "basicAuthKey", "must not be empty"),
         ("containerRegistry", 1, "containerRegistry", "must be a string"),
         ("region", "a\nb", "region", "must be text without NUL"),
-        ("resources.autoscaling", {"metrics": [CPU]}, "resources.autoscaling.maxReplicas", "is required"),
-        ("resources.autoscaling", {"maxReplicas": 5}, "resources.autoscaling.metrics", "is required"),
-        (
-            "resources.autoscaling",
-            {**AUTOSCALING, "metrics": []},
-            "resources.autoscaling.metrics",
-            "must not be empty",
-        ),
-        (
-            "resources.autoscaling",
-            {**AUTOSCALING, "maxReplicas": 1},
-            "resources.autoscaling.maxReplicas",
-            "must be at least replicas (2)",
-        ),
-        (
-            "resources.autoscaling",
-            {**AUTOSCALING, "minReplicas": 1},
-            "resources.autoscaling.minReplicas",
-            "is not a known field",
-        ),
-        *(
-            (
-                "resources.autoscaling",
-                {**AUTOSCALING, "metrics": [{**CPU, **metric}]},
-                f"resources.autoscaling.metrics.0.{field}",
-                message,
-            )
-            for metric, field, message in (
-                ({"metric": "gpu"}, "metric", "is not one of the allowed values"),
-                ({"summary": "max"}, "summary", "is not one of the allowed values"),
-                ({"value": 0}, "value", "must be greater than 0"),
-                ({"value": True}, "value", "must be a number"),
-                ({"value": float("inf")}, "value", "must be a finite number"),
-                ({"value": 100.5}, "value", "must be at most 100"),
-                ({"metric": "memory", "value": 101}, "value", "must be at most 100"),
-            )
-        ),
         ("integrations", {}, "integrations", "must be a list"),
         ("integrations", [S3] * 6, "integrations", "must have at most 5 values"),
         ("integrations", [{"name": "n"}], "integrations.0.type", "is required"),
@@ -151,12 +110,6 @@ def test_wrong_and_not_yet_are_both_said(path, value, wrong, message):
     # A value of the wrong kind altogether asks for nothing that is missing.
     if isinstance(value, list | dict) and value != {}:
         assert any("not supported yet" in issue.message for issue in found), found
-
-
-def test_fractional_seconds_are_right_for_request_duration():
-    metric = {"metric": "requestDuration", "summary": "average", "value": 0.15}
-    (issue,) = issues(changed("resources.autoscaling", {**AUTOSCALING, "metrics": [metric]}))
-    assert issue.message == "autoscaling is not supported yet"
 
 
 @pytest.mark.parametrize(
