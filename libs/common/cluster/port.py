@@ -110,6 +110,8 @@ class ObservedReplica:
     """The cluster's own verdict where `probes_natively`, else None."""
     must_move: MoveReason | None = None
     """Why it has to go elsewhere, where it has to."""
+    failed_before: int = 0
+    """How many times in a row replicas of its run had ended without ever being ready when it was made."""
     traceparent: str | None = None
 
     @property

@@ -212,6 +212,7 @@ def show(
         reason=reason,
         ready=pod.is_ready and not is_lost if has_process and not (is_lost and is_held) else None,
         must_move=must_move,
+        failed_before=listed.failed_before,
         traceparent=pod.traceparent,
     )
 
