@@ -156,6 +156,7 @@ HOLDS = {
     "COMMANDS": "requests of other systems; answers to them pass through it and are not kept",
     "OUTCOMES": "what became of each command, so that a repeat gets the first answer",
     "SIGNALS": "heartbeats",
+    "METRICS": "what was measured of replicas and requests",
     "PROBES": "the newest attempt to write, by which the api tells whether the log can be written",
     "PARKED": "the broker's notes of messages that a worker gave up",
 }

@@ -24,6 +24,9 @@ PROBES_STREAM = "PROBES"
 
 WRITE_PROBE = "probes.write"
 
+METRICS_STREAM = "METRICS"
+"""Samples of replicas and requests, for about an hour."""
+
 COMMANDS = "commands.{project_id}.deployment.{verb}"
 """Every command. The names in braces are those that FastStream and the AsyncAPI document show."""
 
@@ -42,6 +45,11 @@ def heartbeat(service: str) -> str:
 
 
 HEARTBEATS = heartbeat("*")
+
+
+def samples(kind: str = "*", source: str = "*") -> str:
+    """Of one kind, by one source: health, or one Envoy."""
+    return f"metrics.{kind}.{source}"
 
 
 def rejected(project_id: str) -> str:

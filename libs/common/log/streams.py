@@ -8,6 +8,7 @@ from nats.js import api
 
 from libs.common.bus import subjects
 from libs.common.events.envelope import APPEND_ROOT, ROOT, append_subject, select
+from libs.common.metrics.port import KEPT_S
 from libs.common.state.aggregates import waking
 
 _MINUTE = 60.0
@@ -141,6 +142,22 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 num_replicas=1,
                 max_age=10 * _MINUTE,
                 max_bytes=32 * _MIB,
+                allow_direct=True,
+                duplicate_window=1 * _MINUTE,
+            ),
+            droppable,
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.METRICS_STREAM,
+                subjects=[subjects.samples()],
+                # In a file, because what is scaled after a restart rests on the minutes before it. One copy:
+                # a sample that is lost is unknown, which decides nothing.
+                storage=api.StorageType.FILE,
+                num_replicas=1,
+                max_age=KEPT_S,
+                max_bytes=256 * _MIB,
+                discard=api.DiscardPolicy.OLD,
                 allow_direct=True,
                 duplicate_window=1 * _MINUTE,
             ),

@@ -8,8 +8,9 @@ batch or a restarted reader loses no count. A total that fell under the same `co
 unknown, which is not 0.
 """
 
+from collections.abc import Mapping
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -84,7 +85,8 @@ class RequestsInFlight(_Part):
 class Batch(_Part):
     """What one source measured in one interval, or a part of that.
 
-    source: who measured, such as `health` or the name of one Envoy. counter_id: since when it counts; a new
+    source: who measured, such as `health` or the name of one Envoy: one token of a subject, so of letters,
+    digits, `-` and `_`. counter_id: since when it counts; a new
     one begins at 0. number: of the interval, 1 higher with each batch of this source and kind. part: from 1
     to `parts`. interval_s: how long the interval was. ended_at: seconds since 1970.
     is_whole: everything that the source knows is in the parts; otherwise what is not there is as before for
@@ -103,3 +105,11 @@ class Batch(_Part):
     usage: tuple[ReplicaUsage, ...] = ()
     requests: tuple[RequestTotals, ...] = ()
     in_flight: tuple[RequestsInFlight, ...] = ()
+
+
+FIELDS: Final[Mapping[Kind, str]] = {
+    Kind.USAGE: "usage",
+    Kind.REQUESTS: "requests",
+    Kind.IN_FLIGHT: "in_flight",
+}
+"""The field of a batch that has its samples, by its kind."""
