@@ -138,7 +138,10 @@ class Reconciler:
             if not await self._perform(step, view.deployment_id, fence):
                 return
         except CannotApply as error:
-            step = replace(step, facts=(_failed(view, error),))
+            failed = _failed(view, error)
+            if failed.spec_id == view.rollout.failed_spec_id:
+                return  # it is said already; what was refused now is more of an older run
+            step = replace(step, facts=(failed,))
         if not step.facts:
             return
         rollout = Aggregate(view.project_id, RolloutFact.aggregate, view.deployment_id)

@@ -28,7 +28,7 @@ from libs.common.events.rollout import (
 )
 from libs.common.ids import endpoint_host, new_id
 from libs.common.log.port import EventLog
-from libs.common.spec.model import Autoscaling, Resources, Spec
+from libs.common.spec.model import Autoscaling, Resources, ScalingMetric, Spec
 from libs.common.state.replica import Roster, free_slots, record
 from libs.common.state.view import DeploymentView, fold
 
@@ -41,6 +41,13 @@ def a_spec(
 ) -> Spec:
     resources = Resources(machine_type="C4", ports=(8000,), replicas=replicas, autoscaling=autoscaling)
     return Spec(name=name, image="example/app:1.0", enabled=enabled, resources=resources)
+
+
+def by_load(spec: Spec, *, most: int = 5, enabled: bool = True) -> Spec:
+    """The same with autoscaling."""
+    metrics = (ScalingMetric(metric="cpu", value=50),)
+    block = Autoscaling(enabled=enabled, max_replicas=most, metrics=metrics)
+    return spec.model_copy(update={"resources": spec.resources.model_copy(update={"autoscaling": block})})
 
 
 def a_replica(

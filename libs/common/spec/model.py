@@ -24,11 +24,6 @@ Shared = Annotated[T, AfterValidator(_known)]
 that, a service with 10,000 deployments in memory has most of it filled with equal health checks."""
 
 
-def wanted_replicas(*, enabled: bool, replicas: int) -> int:
-    """How many replicas should run: none while disabled."""
-    return replicas if enabled else 0
-
-
 class SpecPart(BaseModel):
     """Camel case on the wire as in the reference API, snake case in code; frozen."""
 
@@ -148,7 +143,3 @@ class Spec(SpecPart):
             max_replicas=None if autoscaling is None else autoscaling.max_replicas,
             is_autoscaling_enabled=autoscaling is None or autoscaling.enabled,
         )
-
-    @property
-    def wanted_replicas(self) -> int:
-        return wanted_replicas(enabled=self.enabled, replicas=self.resources.replicas)

@@ -4,6 +4,7 @@ Never fails on an event: one that it does not know changes nothing, one that it 
 """
 
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from typing import Any
 
 from libs.common.clock import to_rfc3339
@@ -13,13 +14,16 @@ from libs.common.events.project import ProjectCreated, ProjectDeleted, ProjectFa
 from libs.common.events.replica import Replica, ReplicaFact, ReplicaState
 from libs.common.events.rollout import (
     ReplicasRetiring,
+    RolloutFact,
     SpecApplied,
     SpecFailed,
     SpecHealthy,
     WorkloadRemoved,
 )
+from libs.common.events.scaling import ReplicasDecided
+from libs.common.scaling.in_force import Decided, in_force
 from libs.common.spec.model import Spec
-from services.api.readmodels.activity import Action, Activity, activities
+from services.api.readmodels.activity import Action, Activity, activities, scaled
 from services.api.readmodels.rows import Rows
 from services.api.readmodels.tables import activities as activity_table
 from services.api.readmodels.tables import deployments, instances, projects, specs
@@ -50,6 +54,7 @@ def project_event(rows: Rows, event: Recorded) -> None:
                 spec_id=None,
                 runs=[],
                 retiring=[],
+                decided=None,
             )
             _put_activities(rows, event, [Activity(Action.CREATED)])
         case SpecRegistered() as fact:
@@ -57,18 +62,10 @@ def project_event(rows: Rows, event: Recorded) -> None:
         case DeploymentDeleted():
             rows.change(deployments, {"deleted_at": at}, id=deployment_id)
             _put_activities(rows, event, [Activity(Action.DELETED)])
-        case SpecApplied(spec_id=spec_id, runs=runs):
-            rows.change(deployments, {"runs": [run.model_dump() for run in runs]}, id=deployment_id)
-            rows.change(specs, {"error": None}, id=spec_id)
-            rows.change(specs, {"applied_at": at}, id=spec_id, applied_at=None)
-        case SpecHealthy(spec_id=spec_id):
-            rows.change(specs, {"healthy_at": at}, id=spec_id, healthy_at=None)
-        case SpecFailed(spec_id=spec_id, message=message):
-            rows.change(specs, {"error": message}, id=spec_id)
-        case ReplicasRetiring(replica_ids=replica_ids):
-            rows.change(deployments, {"retiring": list(replica_ids)}, id=deployment_id)
-        case WorkloadRemoved():
-            rows.change(deployments, {"runs": [], "retiring": []}, id=deployment_id)
+        case ReplicasDecided() as fact:
+            _decide(rows, event, fact)
+        case RolloutFact() as fact:
+            _roll_out(rows, deployment_id, fact, at)
         case ReplicaFact(roster=None, replica_id=replica_id, replica=replica):
             _put_replica(rows, deployment_id, replica_id, replica, at)
         case ReplicaFact(roster=roster):
@@ -90,6 +87,22 @@ def _put_project(rows: Rows, event: Recorded, at: str) -> None:
             rows.change(projects, {"deleted_at": at}, id=project_id)
 
 
+def _roll_out(rows: Rows, deployment_id: str, fact: RolloutFact, at: str) -> None:
+    match fact:
+        case SpecApplied(spec_id=spec_id, runs=runs):
+            rows.change(deployments, {"runs": [run.model_dump() for run in runs]}, id=deployment_id)
+            rows.change(specs, {"error": None}, id=spec_id)
+            rows.change(specs, {"applied_at": at}, id=spec_id, applied_at=None)
+        case SpecHealthy(spec_id=spec_id):
+            rows.change(specs, {"healthy_at": at}, id=spec_id, healthy_at=None)
+        case SpecFailed(spec_id=spec_id, message=message):
+            rows.change(specs, {"error": message}, id=spec_id)
+        case ReplicasRetiring(replica_ids=replica_ids):
+            rows.change(deployments, {"retiring": list(replica_ids)}, id=deployment_id)
+        case WorkloadRemoved():
+            rows.change(deployments, {"runs": [], "retiring": []}, id=deployment_id)
+
+
 def _register(rows: Rows, event: Recorded, fact: SpecRegistered) -> None:
     deployment_id = event.aggregate.id
     latest = rows.first(deployments, "spec_id", id=deployment_id)
@@ -108,10 +121,28 @@ def _register(rows: Rows, event: Recorded, fact: SpecRegistered) -> None:
         error=None,
         git=fact.git.model_dump(exclude_none=True) if fact.git else None,
         command_source=event.cause.causation_source,
+        scaling_since=fact.scaling_since,
     )
     rows.change(deployments, {"spec_id": fact.spec_id, "name": fact.spec.name}, id=deployment_id)
     spec_before = Spec.model_validate(before) if before is not None else None
     _put_activities(rows, event, activities(spec_before, fact.spec))
+
+
+def _decide(rows: Rows, event: Recorded, fact: ReplicasDecided) -> None:
+    """The activity says what became of it: the number in force before and after, where that changed."""
+    deployment_id = event.aggregate.id
+    decided = Decided(fact.to_replicas, fact.stretch_id)
+    for spec_id, before, deleted_at in rows.find(
+        deployments, ("spec_id", "decided", "deleted_at"), id=deployment_id
+    ):
+        rows.change(deployments, {"decided": asdict(decided)}, id=deployment_id)
+        for data, since in rows.find(specs, ("data", "scaling_since"), id=spec_id):
+            scale = replace(Spec.model_validate(data).scale, stretch_id=since)
+            old, new = (
+                in_force(scale, decision, is_deleted=deleted_at is not None)
+                for decision in (None if before is None else Decided(**before), decided)
+            )
+            _put_activities(rows, event, scaled(old, new))
 
 
 def _put_activities(rows: Rows, event: Recorded, found: Sequence[Activity]) -> None:

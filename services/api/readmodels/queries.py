@@ -7,6 +7,7 @@ from sqlalchemy import ColumnElement, RowMapping, Select, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.events.replica import ReplicaState
+from libs.common.scaling.in_force import Decided
 from services.api.commands.decision import DEFAULT_PROJECT
 from services.api.readmodels.paging import Page, Paging, make_page
 from services.api.readmodels.records import (
@@ -161,6 +162,7 @@ def _deployment(row: RowMapping) -> DeploymentRecord:
         spec=_spec(spec) if spec["id"] is not None else None,
         runs=tuple(run["run_id"] for run in values["d_runs"]),
         retiring=frozenset(values["d_retiring"]),
+        decided=Decided(**decided) if (decided := values["d_decided"]) is not None else None,
     )
 
 

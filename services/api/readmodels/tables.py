@@ -55,9 +55,11 @@ deployments = Table(
     Column("spec_id", String(32)),
     Column("runs", JSON, nullable=False),
     Column("retiring", JSON, nullable=False),
+    Column("decided", JSON),
     Index("deployments_by_project", "project_id", "sequence"),
 )
-"""spec_id: of the newest spec. runs: `[{run_id, spec_id}]`, what the cluster holds. retiring: replicas."""
+"""spec_id: of the newest spec. runs: `[{run_id, spec_id}]`, what the cluster holds. retiring: replicas.
+decided: `{replicas, stretch_id}`, the newest decision of the autoscaler."""
 
 specs = Table(
     "specs",
@@ -74,6 +76,7 @@ specs = Table(
     Column("error", Text),
     Column("git", JSON),
     Column("command_source", Text),
+    Column("scaling_since", String(32)),
     Index("specs_by_deployment", "deployment_id", "sequence"),
 )
 

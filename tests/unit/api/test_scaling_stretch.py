@@ -5,20 +5,17 @@ from dataclasses import replace
 import pytest
 
 from libs.common.events.deployment import SpecRegistered
-from libs.common.spec.model import Autoscaling, ScalingMetric, Spec
+from libs.common.spec.model import Spec
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.deployment import DeploymentState
 from services.api.commands.deployment import Rollback, Submit, SubmitState, decide_rollback, decide_submit
-from tests.support.deployments import a_spec
+from tests.support.deployments import a_spec, by_load
 
 ID = "a" * 32
-CPU = (ScalingMetric(metric="cpu", value=50),)
 
 
 def scaled(*, replicas: int = 2, most: int = 5, enabled: bool = True, is_on: bool = True) -> Spec:
-    spec = a_spec(replicas=replicas).model_copy(update={"enabled": is_on})
-    block = Autoscaling(enabled=enabled, max_replicas=most, metrics=CPU)
-    return spec.model_copy(update={"resources": spec.resources.model_copy(update={"autoscaling": block})})
+    return by_load(a_spec(replicas=replicas, enabled=is_on), most=most, enabled=enabled)
 
 
 def holder(spec: Spec, *, since: str | None) -> DeploymentState:
