@@ -39,6 +39,9 @@ MEASURES: Mapping[str, tuple[Kind, ...]] = {
 
 READS_SAMPLES = ("api", "autoscaler")
 
+LEADS = ("autoscaler",)
+"""The services of which one copy leads, by the lease that has the service's name."""
+
 USERS = (PROVISION_USER, MIRROR_USER, *WRITES, COMMANDS_USER)
 """`provision` owns streams and durables, and `provision-mirror` the copy that other systems read; nobody else
 may make, change or empty one. `commands` is for other systems: they ask by commands, and read what happened.
@@ -109,8 +112,11 @@ def permissions_of(user: str) -> Permissions:
             return Permissions((server_health.REQUEST,), (f"{server_health.INBOX}.>",))
         case "api":
             outcomes = permissions.keeper(subjects.OUTCOMES_STREAM, subjects.OUTCOMES_ROOT)
+            reasoning = permissions.looker(subjects.SCALING_STREAM)
             says = (*subjects.ANSWERS, subjects.WRITE_PROBE)
-            return _service(user) + outcomes + Permissions(says, (subjects.HEARTBEATS,))
+            return _service(user) + outcomes + reasoning + Permissions(says, (subjects.HEARTBEATS,))
+        case "autoscaler":
+            return _service(user) + permissions.keeper(subjects.SCALING_STREAM, subjects.SCALING_ROOT)
         case _:
             return _service(user)
 
@@ -125,4 +131,6 @@ def _service(name: str) -> Permissions:
         allowed += permissions.measurer(MEASURES[name])
     if name in READS_SAMPLES:
         allowed += permissions.reader(names_of_samples(name), subjects.METRICS_STREAM)
+    if name in LEADS:
+        allowed += permissions.keeper(subjects.LEASES_STREAM, subjects.LEASES_ROOT, name)
     return allowed

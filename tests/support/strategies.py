@@ -14,7 +14,7 @@ from libs.common.events.envelope import GENESIS, Aggregate, Cause, Recorded, cha
 from libs.common.events.fact import Fact
 from libs.common.events.replica import ReplicaFact, RosterRecorded
 from libs.common.machine_types.reading import bundled
-from libs.common.spec.model import Spec
+from libs.common.spec.model import Autoscaling, Spec
 from libs.common.spec.text import HOP_BY_HOP, is_secret_reference
 from tests.support.specs import parse_spec
 
@@ -105,6 +105,11 @@ def _autoscaling(replicas: int) -> st.SearchStrategy[dict[str, Any]]:
     return st.fixed_dictionaries(
         {**most, "metrics": metrics}, optional={**enabled, "behavior": behavior}
     ) | st.fixed_dictionaries({**most, "concurrency": concurrency}, optional=enabled)
+
+
+def autoscalings() -> st.SearchStrategy[Autoscaling]:
+    """Of stored specs."""
+    return _autoscaling(1).map(Autoscaling.model_validate)
 
 
 @st.composite

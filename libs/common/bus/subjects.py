@@ -16,6 +16,14 @@ OUTCOMES_STREAM = "OUTCOMES"
 """What became of each command: one message for each, under the key of its source and id."""
 OUTCOMES_ROOT = "outcomes"
 
+SCALING_STREAM = "KV_SCALING"
+"""A bucket: the present reasoning about each deployment's scaling, and the memory behind it."""
+SCALING_ROOT = "$KV.SCALING"
+
+LEASES_STREAM = "KV_LEASES"
+"""A bucket: which copy of a service leads, one entry for each service that has one leader."""
+LEASES_ROOT = "$KV.LEASES"
+
 RECONCILER_DURABLE = "reconciler"
 COMMANDS_DURABLE = "api-commands"
 

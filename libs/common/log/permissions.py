@@ -64,9 +64,14 @@ def worker(stream: str, durable: str) -> Permissions:
     )
 
 
-def keeper(stream: str, root: str) -> Permissions:
-    """Read and replace the entries of a stream that keeps one for each key."""
-    return Permissions((f"{root}.*", f"$JS.API.STREAM.MSG.GET.{stream}"))
+def keeper(stream: str, root: str, key: str = "*") -> Permissions:
+    """Read the entries of a stream that keeps one for each key, and replace those of some keys."""
+    return Permissions((f"{root}.{key}",)) + looker(stream)
+
+
+def looker(stream: str) -> Permissions:
+    """Read the entries of a stream that keeps one for each key."""
+    return Permissions((f"$JS.API.STREAM.MSG.GET.{stream}",))
 
 
 def measurer(kinds: Iterable[str]) -> Permissions:

@@ -19,6 +19,9 @@ _MIB = 1024 * 1024
 MOST_OUTCOMES = 500_000
 """Commands whose outcome is remembered. The broker's index takes some 270 bytes of memory for each."""
 
+MOST_REASONINGS = 50_000
+"""Deployments whose reasoning about scaling is kept."""
+
 
 @dataclass(frozen=True, slots=True)
 class StreamPlan:
@@ -131,6 +134,39 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 discard=api.DiscardPolicy.OLD,
                 allow_direct=True,
                 duplicate_window=2 * _MINUTE,
+            ),
+            droppable | {"max_msgs"},
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.SCALING_STREAM,
+                # What is lost of it is worked out again, so the oldest go first.
+                subjects=[f"{subjects.SCALING_ROOT}.*"],
+                storage=api.StorageType.FILE,
+                num_replicas=replicas,
+                max_age=30 * _DAY,
+                max_msgs=MOST_REASONINGS,
+                max_bytes=256 * _MIB,
+                max_msgs_per_subject=1,
+                discard=api.DiscardPolicy.OLD,
+                allow_direct=True,
+                duplicate_window=2 * _MINUTE,
+            ),
+            droppable | {"max_msgs"},
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.LEASES_STREAM,
+                # In a file: one that a restart of the broker forgot could be taken while it is still held.
+                subjects=[f"{subjects.LEASES_ROOT}.*"],
+                storage=api.StorageType.FILE,
+                num_replicas=replicas,
+                max_msgs=100,
+                max_bytes=1 * _MIB,
+                max_msgs_per_subject=1,
+                discard=api.DiscardPolicy.NEW,
+                allow_direct=True,
+                duplicate_window=1 * _MINUTE,
             ),
             droppable | {"max_msgs"},
         ),
