@@ -115,6 +115,7 @@ def _cluster(settings: SupervisorSettings, home: Home) -> dict[str, str]:
         "SPECSTREAM_CLUSTER": None if settings.cluster == "local" else settings.cluster,
         "SPECSTREAM_KUBECONFIG": None if settings.kubeconfig is None else str(settings.kubeconfig),
         "SPECSTREAM_KUBE_NAMESPACE": settings.kube_namespace,
+        "SPECSTREAM_REGIONS": ",".join(settings.regions) or None,
     }
     return {name: value for name, value in told.items() if value is not None}
 

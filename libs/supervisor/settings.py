@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from libs.common.services import SERVICES
+from libs.common.spec import regions
 from libs.supervisor.errors import CannotStart
 
 T = TypeVar("T")
@@ -51,6 +52,8 @@ class SupervisorSettings:
     """Of the Kubernetes cluster; absolute."""
     kube_namespace: str | None = None
     """Where the replicas are there, if not where the services have it."""
+    regions: tuple[str, ...] = ()
+    """Those that a spec may name."""
     modules: Mapping[str, str] = field(default_factory=dict)
     """The module that is run for each service; a program that composes a service differently takes its place
     by `SPECSTREAM_MODULE_<SERVICE>`."""
@@ -109,6 +112,7 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
             _namespace,
             "the name of a namespace: at most 63 of a-z, 0-9 and -, a letter or digit first and last",
         ),
+        regions=read("SPECSTREAM_REGIONS", (), regions.parse_regions, regions.ALLOWED),
         modules={
             service: module
             for service in SERVICES

@@ -65,6 +65,12 @@ class MachineType(Input):
     runtime_class: ObjectName = Field(default=ABSENT)
     shm_gib: Gib = Field(default=ABSENT)
 
+    @property
+    def is_placed(self) -> bool:
+        """Whether it says which nodes have its GPUs, if it has any: what asks for an H100 must not run on a
+        T4."""
+        return not self.gpus or bool(self.node_selector)
+
     def to_wire(self) -> dict[str, Any]:
         """As the API shows it: every default filled in, what is unset left out."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True)

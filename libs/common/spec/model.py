@@ -83,6 +83,7 @@ class Spec(SpecPart):
     env: Shared[tuple[NameValue, ...]] = ()
     resources: Shared[Resources]
     health_checks: Shared[HealthChecks | None] = None
+    region: str | None = None
 
     @property
     def wanted_replicas(self) -> int:

@@ -132,7 +132,7 @@ class SpecInput(Input):
     command: Command = Field(default=ABSENT, description="Overrides what the image starts.")
     env: list[EnvVar] = Field(default=ABSENT)
     container_registry: Line = Field(default=ABSENT, description="Not supported yet.")
-    region: Line = Field(default=ABSENT, description="Not supported yet.")
+    region: Line = Field(default=ABSENT, description="Where its replicas run; one that the cluster has.")
     health_checks: Checks = Field(default=ABSENT)
 
 
