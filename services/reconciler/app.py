@@ -36,7 +36,7 @@ async def run(
         for notice in cluster.notices:
             logger.warning("cluster_notice", notice=notice)
         progress.detail.update({"notices": list(cluster.notices)})
-        reconciler = Reconciler(log, cluster)
+        reconciler = Reconciler(log, cluster, move_s=settings.move_seconds)
         aside = Aside("reconcile", progress.set_aside)
         resync = Resync(
             log,

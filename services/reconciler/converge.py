@@ -8,7 +8,8 @@ from weakref import WeakValueDictionary
 import structlog
 
 from libs.common import telemetry
-from libs.common.cluster.port import Cluster, known
+from libs.common.clock import Clock, utc_now
+from libs.common.cluster.port import Cluster, ObservedWorkload, known
 from libs.common.errors import AppendConflict, CannotApply, Fenced, LogUnavailable, Temporary
 from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded, select
 from libs.common.events.replica import RosterFact
@@ -16,6 +17,7 @@ from libs.common.events.rollout import RolloutFact, SpecFailed, SpecFailedReason
 from libs.common.log.port import EventLog, Guard, Head, Loaded
 from libs.common.state.view import DeploymentView, LastEvent, fold
 from services.reconciler.apply import perform
+from services.reconciler.moving import MOVE_S
 from services.reconciler.plan import Because, Plan, plan
 
 logger = structlog.get_logger()
@@ -53,12 +55,20 @@ class Trigger:
 class Reconciler:
     """Brings one deployment at a time to what the log says. Triggers may come twice, late, or all at once."""
 
-    def __init__(self, log: EventLog, cluster: Cluster) -> None:
+    def __init__(
+        self, log: EventLog, cluster: Cluster, *, clock: Clock = utc_now, move_s: float = MOVE_S
+    ) -> None:
         self._log = log
         self._cluster = cluster
+        self._clock = clock
+        self._move_s = move_s
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._seen: dict[str, int] = {}
         """By deployment: the newest event that a completed pass has loaded."""
+
+    def plan(self, view: DeploymentView, observed: ObservedWorkload | None) -> Plan:
+        """The next step as of now."""
+        return plan(view, observed, now=self._clock(), move_s=self._move_s)
 
     async def on_event(self, trigger: Trigger) -> None:
         """Converge, unless a completed pass has taken this event in already.
@@ -109,7 +119,7 @@ class Reconciler:
                 if view is None or view.sequence < trigger.sequence:
                     raise LogUnavailable(f"the log does not show event {trigger.sequence} yet")
                 observed = await self._cluster.observe(trigger.deployment_id)
-                step = plan(view, known(observed.get(trigger.deployment_id)))
+                step = self.plan(view, known(observed.get(trigger.deployment_id)))
                 # The same step again: it is done, and the cluster takes its time.
                 if step.is_empty or step == previous:
                     self._remember(view)

@@ -16,7 +16,6 @@ from libs.common.set_aside import Aside
 from libs.common.state.aggregates import followed_by
 from libs.common.state.view import DeploymentView, Views
 from services.reconciler.converge import Reconciler
-from services.reconciler.plan import plan
 
 logger = structlog.get_logger()
 
@@ -48,6 +47,7 @@ class Resync:
         self._log = log
         self._cluster = cluster
         self._reconciler = reconciler
+        self._plan = reconciler.plan
         self._progress = progress
         self._aside = aside
         self._interval_s = interval_s
@@ -124,12 +124,12 @@ class Resync:
         before = self._right.get(view.deployment_id)
         if before is not None and before[0] is view and before[1] == workload:
             return True
-        is_right = plan(view, workload).is_empty
-        if is_right:
+        step = self._plan(view, workload)
+        if step.is_empty and not step.depends_on_time:
             self._right[view.deployment_id] = (view, workload)
         else:
             self._right.pop(view.deployment_id, None)
-        return is_right
+        return step.is_empty
 
     async def _retry_for(self, seconds: float) -> None:
         """Wait, at most until a round is due, and try again what was set aside meanwhile."""

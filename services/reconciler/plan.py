@@ -4,12 +4,16 @@ An empty plan means converged, or that somebody else moves next: health makes re
 withdraws them, the cluster ends them.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from datetime import datetime
 from enum import StrEnum
 
 from libs.common.cluster.port import ObservedWorkload, ReplicaPhase, RunWorkload, Workload
 from libs.common.events.rollout import (
+    MoveReason,
+    ReplicasMoving,
     ReplicasRetiring,
+    RetireReason,
     RolloutFact,
     RolloutPhase,
     RolloutProgressed,
@@ -19,6 +23,7 @@ from libs.common.events.rollout import (
 )
 from libs.common.spec.template import make_template
 from libs.common.state.view import DeploymentView
+from services.reconciler.moving import MOVE_S, decide_departures
 from services.reconciler.retiring import Retirement, decide_retirement
 from services.reconciler.situation import Situation, situate
 
@@ -28,6 +33,8 @@ class Because(StrEnum):
 
     SPEC_IS_NEW = "spec_is_new"
     REPLICAS_ARE_MISSING = "replicas_are_missing"
+    REPLICAS_HAVE_TO_MOVE = "replicas_have_to_move"
+    """There have to be others elsewhere before they leave."""
     REPLICAS_ARE_WITHDRAWN = "replicas_are_withdrawn"
     """They get no requests any more and are told to end."""
     CHECK_FAILED = "check_failed"
@@ -60,6 +67,8 @@ class Plan:
     workload: Workload | None = None
     is_removal: bool = False
     facts: tuple[RolloutFact, ...] = ()
+    depends_on_time: bool = field(default=False, compare=False)
+    """Whether time alone gives another plan."""
 
     @property
     def is_empty(self) -> bool:
@@ -71,18 +80,23 @@ class Plan:
         return any(isinstance(fact, ReplicasRetiring) for fact in self.facts)
 
 
-def plan(view: DeploymentView, observed: ObservedWorkload | None) -> Plan:
+def plan(
+    view: DeploymentView, observed: ObservedWorkload | None, *, now: datetime, move_s: float = MOVE_S
+) -> Plan:
     """The next step for a deployment; `observed` is None where the cluster knows nothing of it.
 
     The cluster says what exists, the roster (which may lag behind it) what is ready. N is the number of
     replicas that the newest spec wants: 0 when it is disabled or deleted. A replica told to leave never
-    counts again; whom to tell is the table of `decide_retirement`.
+    counts again; whom to tell is the table of `decide_retirement`. One that has to be replaced elsewhere does
+    not count either, and leaves by the table of `decide_departures`.
+    move_s: how long there may be no place for what replaces one on a node that ends.
 
     | the log says                        | the cluster shows           | step                     |
     |-------------------------------------|-----------------------------|--------------------------|
     | no spec                             | -                           | nothing                  |
     | a spec not applied, not failed      | -                           | apply, SpecApplied       |
     | the spec is applied                 | fewer than N staying in it  | apply                    |
+    | a replica is not said to move       | it has to                   | apply, ReplicasMoving    |
     | the spec has failed                 | -                           | all runs stay as they are|
     | a retiring replica is withdrawn     | it, not yet told to end     | apply, it is `stopping`  |
     | a staying process is condemned      | that process, running       | restart                  |
@@ -113,13 +127,15 @@ def plan(view: DeploymentView, observed: ObservedWorkload | None) -> Plan:
                 is_removal=True,
                 facts=(WorkloadRemoved(),),
             )
-    situation = situate(view, present)
+    situation = situate(view, present, now)
     if situation is None:
         return Plan(view.sequence)
     restarts = tuple(Restart(replica.replica_id, replica.attempt) for replica in situation.condemned)
     because = decide_application(situation)
-    # A spec that cannot be applied must not cost the run before it anything.
-    retirement = None if situation.has_failed else decide_retirement(situation.wanted, situation.staying)
+    departures = decide_departures(
+        situation.moves, situation.staying, situation.goals, now=now, move_s=move_s
+    )
+    retirement = decide_leaving(situation, departures)
     return Plan(
         view.sequence,
         because=(*because, *((Because.CHECK_FAILED,) if restarts else ())),
@@ -127,8 +143,12 @@ def plan(view: DeploymentView, observed: ObservedWorkload | None) -> Plan:
         workload=make_workload(situation) if because else None,
         facts=(
             *applied_facts(situation),
+            *moving_facts(situation),
             *retiring_facts(situation, retirement),
             *progress_facts(situation, retirement),
+        ),
+        depends_on_time=any(
+            staying.observed.must_move is MoveReason.NODE_ENDS for staying in situation.staying
         ),
     )
 
@@ -139,6 +159,9 @@ def decide_application(situation: Situation) -> tuple[Because, ...]:
     found = {
         Because.SPEC_IS_NEW: s.is_new,
         Because.REPLICAS_ARE_MISSING: not s.has_failed and s.staying_in[s.run_id] < s.wanted.replicas,
+        Because.REPLICAS_HAVE_TO_MOVE: any(
+            s.lasting_in[run_id] < min(goal, s.staying_in[run_id]) for run_id, goal in s.goals.items()
+        ),
         Because.REPLICAS_ARE_WITHDRAWN: any(
             replica.replica_id in s.stopping and replica.phase is not ReplicaPhase.STOPPING
             for replica in s.present
@@ -148,13 +171,14 @@ def decide_application(situation: Situation) -> tuple[Because, ...]:
 
 
 def make_workload(situation: Situation) -> Workload:
-    """The wanted run at N, every other one at what it has; all at what they have if the spec failed."""
+    """The wanted run at N, every other one at what it has; all at what they have if the spec failed. Those to
+    be replaced elsewhere come on top of that."""
     s = situation
     templates = {staying.observed.run_id: staying.observed.template for staying in s.staying}
-    numbers = dict(s.staying_in)
     if not s.has_failed:
         templates[s.run_id] = make_template(s.spec)
-        numbers[s.run_id] = s.wanted.replicas
+    moving_in = {run_id: s.staying_in[run_id] - s.lasting_in[run_id] for run_id in s.goals}
+    numbers = {**s.staying_in, **{run_id: goal + moving_in[run_id] for run_id, goal in s.goals.items()}}
     return Workload(
         project_id=s.view.project_id,
         deployment_id=s.view.deployment_id,
@@ -180,6 +204,27 @@ def applied_facts(situation: Situation) -> list[RolloutFact]:
     if is_healthy and s.rollout.healthy_spec_id != s.spec_id:
         facts.append(SpecHealthy(spec_id=s.spec_id, run_id=s.run_id, replicas=s.wanted.replicas))
     return facts
+
+
+def decide_leaving(situation: Situation, departures: frozenset[str]) -> Retirement | None:
+    """Who leaves, for whatever reason; `departures` are those that have been replaced elsewhere."""
+    s = situation
+    lasting = [one for one in s.staying if one.observed.replica_id not in s.moves]
+    # A spec that cannot be applied must not cost the run before it anything.
+    retirement = None if s.has_failed else decide_retirement(s.wanted, lasting if s.moves else s.staying)
+    if not departures:
+        return retirement
+    if retirement is None:
+        return Retirement(departures, RetireReason.MOVED)
+    return Retirement(retirement.replica_ids | departures, retirement.reason)
+
+
+def moving_facts(situation: Situation) -> list[RolloutFact]:
+    s = situation
+    known = {move.replica_id for move in s.rollout.moves}
+    if s.moves.keys() <= known:
+        return []
+    return [ReplicasMoving(moves=tuple(sorted(s.moves.values(), key=lambda m: (m.since, m.replica_id))))]
 
 
 def retiring_facts(situation: Situation, retirement: Retirement | None) -> list[RolloutFact]:

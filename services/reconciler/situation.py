@@ -2,14 +2,16 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 
 from libs.common.cluster.port import ObservedReplica, ReplicaPhase
-from libs.common.events.rollout import LiveRun, RetireReason
+from libs.common.events.rollout import LiveRun, Move, RetireReason
 from libs.common.spec.model import Spec
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.rollout import RolloutState
 from libs.common.state.view import DeploymentView
+from services.reconciler.moving import decide_moves
 from services.reconciler.retiring import Staying, Wanted
 
 
@@ -29,6 +31,8 @@ class Situation:
     wanted: Wanted
     present: tuple[ObservedReplica, ...]
     staying: tuple[Staying, ...]
+    moves: Mapping[str, Move] = field(default_factory=dict)
+    """Those of the staying that are to be replaced elsewhere, by replica."""
 
     @property
     def rollout(self) -> RolloutState:
@@ -38,6 +42,24 @@ class Situation:
     def staying_in(self) -> Mapping[str, int]:
         """How many replicas stay in each run; 0 for any other."""
         return Counter(staying.observed.run_id for staying in self.staying)
+
+    @property
+    def lasting_in(self) -> Mapping[str, int]:
+        """How many of them are not to be replaced elsewhere."""
+        return Counter(s.observed.run_id for s in self.staying if s.observed.replica_id not in self.moves)
+
+    @property
+    def goals(self) -> Mapping[str, int]:
+        """By run, how many replicas it has to have: what the spec wants, and as many as it has where that
+        spec has failed. A run that others take the place of has no goal."""
+        if not self.has_failed:
+            return {self.run_id: self.wanted.replicas}
+        recorded: dict[str, int] = {}
+        run_of = {s.observed.replica_id: s.observed.run_id for s in self.staying}
+        for move in self.rollout.moves:
+            if (run_id := run_of.get(move.replica_id)) is not None:
+                recorded[run_id] = max(move.replicas, recorded.get(run_id, 0))
+        return {run_id: min(has, recorded.get(run_id, has)) for run_id, has in self.staying_in.items()}
 
     @property
     def ready(self) -> int:
@@ -96,7 +118,7 @@ class Situation:
         )
 
 
-def situate(view: DeploymentView, present: tuple[ObservedReplica, ...]) -> Situation | None:
+def situate(view: DeploymentView, present: tuple[ObservedReplica, ...], now: datetime) -> Situation | None:
     """None where no spec was ever registered."""
     deployment = view.deployment
     if (
@@ -106,7 +128,7 @@ def situate(view: DeploymentView, present: tuple[ObservedReplica, ...]) -> Situa
         or deployment.run_id is None
     ):
         return None
-    return Situation(
+    situation = Situation(
         view,
         deployment,
         deployment.spec,
@@ -120,6 +142,8 @@ def situate(view: DeploymentView, present: tuple[ObservedReplica, ...]) -> Situa
             if replica.replica_id not in view.rollout.retiring and replica.phase is not ReplicaPhase.STOPPING
         ),
     )
+    moves = decide_moves(view.rollout.moves, situation.staying, situation.goals, now)
+    return replace(situation, moves=moves)
 
 
 def _stop_reason(deployment: DeploymentState, spec: Spec) -> RetireReason:

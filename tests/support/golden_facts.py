@@ -21,6 +21,9 @@ from libs.common.events.replica import (
 )
 from libs.common.events.rollout import (
     LiveRun,
+    Move,
+    MoveReason,
+    ReplicasMoving,
     ReplicasRetiring,
     RetireReason,
     RolloutPhase,
@@ -123,6 +126,16 @@ _FACTS: tuple[Fact, ...] = (
         leaving_replicas=1,
     ),
     ReplicasRetiring(replica_ids=(REPLICA_ID, OTHER_REPLICA_ID), reason=RetireReason.SUPERSEDED),
+    ReplicasMoving(
+        moves=(
+            Move(
+                replica_id=REPLICA_ID,
+                reason=MoveReason.NODE_CORDONED,
+                since=datetime(2026, 1, 31, 12, 0, 0, 123456, UTC),
+                replicas=2,
+            ),
+        )
+    ),
     WorkloadRemoved(),
     ReplicaStarted(**_CHANGED),
     ReplicaBecameReady(**_CHANGED, reason=ReplicaReason.PROBE_SUCCEEDED),

@@ -23,7 +23,7 @@ from libs.common.cluster.port import (
 )
 from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable
 from libs.common.events.envelope import Position
-from libs.common.events.rollout import SpecFailedReason
+from libs.common.events.rollout import MoveReason, SpecFailedReason
 from libs.common.ids import new_id
 
 HOST = "127.0.0.1"
@@ -183,6 +183,10 @@ class MemoryCluster:
                 message=message,
             )
         )
+
+    def mark(self, replica_id: str, reason: MoveReason | None) -> None:
+        """Something is the matter with the place where it runs; None for nothing any more."""
+        self._put(replace(self._replica(replica_id), must_move=reason))
 
     def end(self, replica_id: str) -> None:
         """It is gone, as one is that was told to end."""

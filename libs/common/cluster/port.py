@@ -18,6 +18,7 @@ from libs.common.cluster.fencing import Fence
 from libs.common.errors import DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.replica import ReplicaReason
+from libs.common.events.rollout import MoveReason
 from libs.common.spec.template import Template
 
 
@@ -102,6 +103,8 @@ class ObservedReplica:
     """The same in one word, where the cluster has one for it."""
     ready: bool | None = None
     """The cluster's own verdict where `probes_natively`, else None."""
+    must_move: MoveReason | None = None
+    """Why it has to go elsewhere, where it has to."""
     traceparent: str | None = None
 
     @property

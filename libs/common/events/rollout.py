@@ -1,5 +1,6 @@
 """Facts of a `rollout`: what the reconciler did about a deployment's spec. Its id is the deployment's."""
 
+from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
@@ -84,6 +85,8 @@ class RetireReason(StrEnum):
     SCALED_DOWN = "scaled_down"
     DISABLED = "disabled"
     DELETED = "deleted"
+    MOVED = "moved"
+    """It is replaced elsewhere: its node is to be emptied, or does not answer."""
 
 
 class ReplicasRetiring(RolloutFact):
@@ -91,6 +94,38 @@ class ReplicasRetiring(RolloutFact):
 
     replica_ids: tuple[str, ...]
     reason: RetireReason
+
+
+class MoveReason(StrEnum):
+    """What is the matter with the node of a replica; closed."""
+
+    NODE_CORDONED = "node_cordoned"
+    """Nothing new is placed there: it is about to be emptied, as a rule."""
+    NODE_ENDS = "node_ends"
+    """Its end is announced, so that nothing on it will stay whatever we do."""
+    NODE_LOST = "node_lost"
+    """It has not answered for so long that nothing is expected of it."""
+
+
+class Move(BaseModel):
+    """One replica that has to go elsewhere, and since when.
+
+    replicas: how many its run has to have meanwhile, itself not counted.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+    replica_id: str
+    reason: MoveReason
+    since: datetime
+    replicas: int
+
+
+class ReplicasMoving(RolloutFact):
+    """`moves` are all replicas that are to be replaced elsewhere before they leave. Final for each: a move
+    that was begun is finished, whatever becomes of its reason."""
+
+    moves: tuple[Move, ...]
 
 
 class WorkloadRemoved(RolloutFact):

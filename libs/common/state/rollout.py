@@ -5,6 +5,8 @@ from dataclasses import dataclass, replace
 from libs.common.events.envelope import Recorded
 from libs.common.events.rollout import (
     LiveRun,
+    Move,
+    ReplicasMoving,
     ReplicasRetiring,
     RolloutPhase,
     RolloutProgressed,
@@ -37,6 +39,8 @@ class RolloutState:
     """The runs that the cluster holds, each with the newest spec it carries out."""
     retiring: frozenset[str] = frozenset()
     """Replicas that are to leave."""
+    moves: tuple[Move, ...] = ()
+    """Replicas that are to be replaced elsewhere before they leave."""
     progress: Progress | None = None
     is_removed: bool = False
 
@@ -56,9 +60,11 @@ def evolve(state: RolloutState, event: Recorded) -> RolloutState:
             return replace(state, failed_spec_id=spec_id, failure=message)
         case ReplicasRetiring(replica_ids=replica_ids):
             return replace(state, retiring=frozenset(replica_ids))
+        case ReplicasMoving(moves=moves):
+            return replace(state, moves=moves)
         case RolloutProgressed(spec_id=spec_id, phase=phase):
             return replace(state, progress=Progress(spec_id, phase))
         case WorkloadRemoved():
-            return replace(state, is_removed=True, runs=(), retiring=frozenset())
+            return replace(state, is_removed=True, runs=(), retiring=frozenset(), moves=())
         case _:
             return state

@@ -31,6 +31,7 @@ OWNERS = [
     ("SpecFailed", "rollout", "reconciler"),
     ("RolloutProgressed", "rollout", "reconciler"),
     ("ReplicasRetiring", "rollout", "reconciler"),
+    ("ReplicasMoving", "rollout", "reconciler"),
     ("WorkloadRemoved", "rollout", "reconciler"),
     ("ReplicaStarted", "replica", "health"),
     ("ReplicaBecameReady", "replica", "health"),

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from datetime import UTC, datetime, timedelta
 
 from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
-from libs.common.events.replica import Replica, ReplicaState
-from libs.common.events.rollout import LiveRun, RolloutPhase, RolloutProgressed
+from libs.common.events.replica import Replica, ReplicaReason, ReplicaState
+from libs.common.events.rollout import LiveRun, Move, MoveReason, RolloutPhase, RolloutProgressed
 from libs.common.spec.model import Resources, Spec
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.deployment import DeploymentState
@@ -13,6 +13,8 @@ from libs.common.state.replica import Roster
 from libs.common.state.rollout import RolloutState
 from libs.common.state.traffic import TrafficState
 from libs.common.state.view import DeploymentView
+from services.reconciler.plan import Plan
+from services.reconciler.plan import plan as plan_at
 
 PROJECT = "default"
 DEPLOYMENT = "d" * 32
@@ -59,8 +61,18 @@ def listed(
     )
 
 
+def plan(view: DeploymentView, observed: ObservedWorkload | None, *, now: datetime = START) -> Plan:
+    """The next step, at a time that says nothing."""
+    return plan_at(view, observed, now=now)
+
+
 def shown(
-    replica_id: str, *, phase: ReplicaPhase = ReplicaPhase.RUNNING, attempt: int = 0
+    replica_id: str,
+    *,
+    phase: ReplicaPhase = ReplicaPhase.RUNNING,
+    attempt: int = 0,
+    must_move: MoveReason | None = None,
+    reason: ReplicaReason | None = None,
 ) -> ObservedReplica:
     """A replica as the cluster shows it, of the run named by the id's letter; its number is its age."""
     return ObservedReplica(
@@ -71,6 +83,8 @@ def shown(
         phase=phase,
         created_at=START + timedelta(seconds=int(replica_id[1:])),
         attempt=attempt,
+        must_move=must_move,
+        reason=reason,
     )
 
 
@@ -128,12 +142,15 @@ def view(
     )
 
 
-def settled(letter: str, n: int, *also: str, retiring: Iterable[str] = ()) -> RolloutState:
+def settled(
+    letter: str, n: int, *also: str, retiring: Iterable[str] = (), moves: Iterable[Move] = ()
+) -> RolloutState:
     """The spec of run `letter` is applied, healthy and complete at n replicas; `also` are other runs held."""
     return RolloutState(
         applied_spec_id=f"spec-{letter}",
         healthy_spec_id=f"spec-{letter}",
         runs=runs(letter, *also),
         retiring=frozenset(retiring),
+        moves=tuple(moves),
         progress=progressed(letter, RolloutPhase.COMPLETE, n, n),
     )

@@ -12,6 +12,7 @@ from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload, ReplicaPhase, Workload
 from libs.common.errors import Temporary
 from libs.common.events.envelope import Cause, Draft, Recorded, select
+from libs.common.events.rollout import MoveReason
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Appended, EventLog, Guard, Heads, Loaded
 from libs.common.spec.model import Spec
@@ -194,12 +195,21 @@ class Stage(Players):
 
     def new_process(self, *, is_held: bool = False) -> Process:
         pace = Pace(is_free=not is_held)
-        return Process(Reconciler(PacedLog(self.log, pace), PacedCluster(self.cluster, pace)), pace)
+        return Process(
+            Reconciler(PacedLog(self.log, pace), PacedCluster(self.cluster, pace), clock=lambda: self.now),
+            pace,
+        )
 
     async def crash(self, number: int) -> None:
         running = await self.in_phase(ReplicaPhase.RUNNING)
         if running:
             self.cluster.exit(running[number % len(running)].replica_id, status=1)
+
+    async def mark(self, number: int, reason: MoveReason | None) -> None:
+        """Something is the matter with the node of one of the replicas."""
+        shown = await self.observed()
+        if shown:
+            self.cluster.mark(shown[number % len(shown)].replica_id, reason)
 
     async def in_phase(self, *phases: ReplicaPhase) -> list[ObservedReplica]:
         return [replica for replica in await self.observed() if replica.phase in phases]

@@ -3,6 +3,7 @@
 import asyncio
 from collections import Counter
 from collections.abc import Sequence
+from datetime import timedelta
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -11,14 +12,19 @@ from hypothesis import strategies as st
 from libs.common.cluster.port import ReplicaPhase
 from libs.common.events.envelope import Recorded
 from libs.common.events.replica import ReplicaState
-from libs.common.events.rollout import ReplicasRetiring, RolloutPhase, RolloutProgressed
+from libs.common.events.rollout import MoveReason, ReplicasRetiring, RolloutPhase, RolloutProgressed
 from libs.common.state.view import DeploymentView, evolve
-from services.reconciler.plan import plan
 from tests.support.polling import let_others_run
-from tests.unit.reconciler.scene import DEPLOYMENT, spec
+from tests.unit.reconciler.scene import DEPLOYMENT, plan, spec
 from tests.unit.reconciler.stage import NEVER_READY_IMAGE, REFUSED_IMAGE, Stage, spec_of
 
 Action = tuple[str, int, int]
+
+MARKS = {
+    "cordon": MoveReason.NODE_CORDONED,
+    "node ends": MoveReason.NODE_ENDS,
+    "node lost": MoveReason.NODE_LOST,
+}
 
 images = st.sampled_from(["a", "a", "b", "b", NEVER_READY_IMAGE, REFUSED_IMAGE])
 numbers = st.integers(0, 3)
@@ -34,6 +40,7 @@ actions = st.one_of(
     acts("health", "router", "end the stopping"),
     acts("health goes on", "process goes on"),
     acts("wake old", "kill", "second process", "crash", "start the dead", "condemn"),
+    acts("cordon", "cordon", "node ends", "node lost", "unmark", "time goes by"),
     st.tuples(st.just("spec"), images, numbers),
     st.tuples(st.sampled_from(["disable", "delete"]), st.just("a"), numbers),
 )
@@ -75,6 +82,10 @@ async def act(stage: Stage, name: str, what: int | str, number: int) -> None:  #
             await stage.router()
         case "crash", int():
             await stage.crash(what)
+        case "cordon" | "node ends" | "node lost" | "unmark", int():
+            await stage.mark(what, MARKS.get(name))
+        case "time goes by", _:
+            stage.now += timedelta(seconds=200)
         case "condemn", int():
             await stage.condemn(what)
         case "start the dead", _:
@@ -111,7 +122,7 @@ async def check_end(stage: Stage) -> None:
     assert view is not None
     assert view.deployment is not None
     observed = (await stage.cluster.observe()).get(DEPLOYMENT)
-    assert plan(view, observed).is_empty
+    assert plan(view, observed, now=stage.now).is_empty
     if view.deployment.is_deleted:
         assert view.rollout.is_removed
         assert observed is None

@@ -16,7 +16,6 @@ from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from libs.common.state.view import DeploymentView
-from services.reconciler import loop
 from services.reconciler.converge import Reconciler
 from services.reconciler.loop import Resync
 from services.reconciler.plan import Plan
@@ -73,10 +72,10 @@ async def test_what_was_right_is_planned_again_only_when_it_or_its_replicas_chan
 
     def plan(view: DeploymentView, workload: ObservedWorkload | None) -> Plan:
         planned.append(view.deployment_id)
-        return loop_plan(view, workload)
+        return planned_now(view, workload)
 
-    loop_plan = loop.plan
-    monkeypatch.setattr(loop, "plan", plan)
+    planned_now = scene.resync._plan
+    monkeypatch.setattr(scene.resync, "_plan", plan)
     for _ in range(3):
         await scene.resync.round()
     assert planned == [DEPLOYMENT]

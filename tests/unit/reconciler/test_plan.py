@@ -18,13 +18,14 @@ from libs.common.spec.template import make_template
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.rollout import RolloutState
 from libs.common.state.view import DeploymentView
-from services.reconciler.plan import Because, Plan, Restart, plan
+from services.reconciler.plan import Because, Plan, Restart
 from tests.unit.reconciler.scene import (
     DEPLOYMENT,
     PROJECT,
     TRACE,
     listed,
     observed,
+    plan,
     progressed,
     run_of,
     runs,

@@ -4,8 +4,8 @@ from dataclasses import replace
 
 from libs.common.events.rollout import RolloutPhase, WorkloadRemoved
 from libs.common.state.rollout import RolloutState
-from services.reconciler.plan import Because, Plan, plan
-from tests.unit.reconciler.scene import observed, progressed, settled, view
+from services.reconciler.plan import Because, Plan
+from tests.unit.reconciler.scene import observed, plan, progressed, settled, view
 
 RETIRING = RolloutPhase.RETIRING
 
