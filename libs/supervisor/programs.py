@@ -75,6 +75,7 @@ def service(
     match name:
         case "reconciler":
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
+            environment["SPECSTREAM_ROLLOUT_SECONDS"] = str(settings.rollout_seconds)
         case "api":
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)

@@ -1,10 +1,10 @@
 """Which replicas have to leave. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from libs.common.cluster.port import ObservedReplica, ReplicaPhase
-from libs.common.events.replica import Replica, ReplicaState
+from libs.common.events.replica import Replica, ReplicaReason, ReplicaState
 from libs.common.events.rollout import RetireReason
 
 
@@ -39,6 +39,9 @@ class Wanted:
     replicas: int
     stop_reason: RetireReason
     """Why, where `replicas` is 0."""
+    surges: bool = True
+    """Whether what it replaces stays until it is ready. Otherwise one of those leaves before, where there is
+    no room for both."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,35 +50,63 @@ class Retirement:
     reason: RetireReason
 
 
-def decide_retirement(wanted: Wanted, staying: Sequence[Staying]) -> Retirement | None:
+def decide_retirement(
+    wanted: Wanted, staying: Sequence[Staying], *, is_making_room: bool = False
+) -> Retirement | None:
     """Who leaves besides those told before; None when nobody does. `ready` counts the wanted run.
 
     | wanted | ready     | of the wanted run        | of other runs           | reason               |
     |--------|-----------|--------------------------|-------------------------|----------------------|
     | 0      | -         | all                      | all                     | `wanted.stop_reason` |
     | N      | >= wanted | the excess over `wanted` | all                     | superseded if any of |
-    | N      | < wanted  | the excess over `wanted` | those that never served | them is of another   |
-    |        |           |                          |                         | run, else scaled_down|
+    | N      | > 0       | the excess over `wanted` | those that never served | them is of another   |
+    |        |           |                          | and the excess of the   | run, else scaled_down|
+    |        |           |                          | rest over N - `ready`   |                      |
+    | N      | 0         | the excess over `wanted` | those that never served |                      |
+
+    So each new one that is ready takes the place of an old one, and a rollout needs room for one more. Where
+    `wanted` does not surge and there is no room even for that, one of the rest leaves before: when some new
+    ones have no place, none is about to be ready, and nobody is on its way out. is_making_room: somebody is.
 
     The excess is taken from the replicas that are not ready, then from those that are; of each kind the
-    youngest first. So the ready replicas of the wanted run never drop below the smaller of `wanted` and
-    what they were.
+    youngest first. So all ready replicas together never drop below the smaller of `wanted` and what they
+    were, unless one has to make room.
     """
     if wanted.replicas == 0:
         everyone = frozenset(s.observed.replica_id for s in staying)
         return Retirement(everyone, wanted.stop_reason) if everyone else None
 
-    ours = [s for s in staying if s.observed.run_id == wanted.run_id]
-    others = [s for s in staying if s.observed.run_id != wanted.run_id]
-    has_enough = sum(s.is_ready for s in ours) >= wanted.replicas
-    superseded = frozenset(s.observed.replica_id for s in others if has_enough or not s.was_ready)
-
-    excess = max(len(ours) - wanted.replicas, 0)
-    oldest_first = sorted(ours, key=lambda s: (s.observed.created_at, s.observed.replica_id))
-    most_useful_first = sorted(oldest_first, key=lambda s: (not s.is_ready, not s.was_ready))
-    surplus = frozenset(s.observed.replica_id for s in most_useful_first[len(ours) - excess :])
+    ours = _most_useful_first(s for s in staying if s.observed.run_id == wanted.run_id)
+    others = _most_useful_first(s for s in staying if s.observed.run_id != wanted.run_id)
+    ready = sum(s.is_ready for s in ours)
+    served = [s for s in others if s.was_ready]
+    kept = len(served) if ready == 0 else max(0, wanted.replicas - ready)
+    if not wanted.surges and not is_making_room and 0 < len(served) <= kept and _lack_room(ours):
+        kept = len(served) - 1
+    superseded = _ids(s for s in others if not s.was_ready) | _ids(served[kept:])
+    surplus = _ids(ours[wanted.replicas :])
 
     if not superseded and not surplus:
         return None
     reason = RetireReason.SUPERSEDED if superseded else RetireReason.SCALED_DOWN
     return Retirement(superseded | surplus, reason)
+
+
+def _lack_room(ours: Sequence[Staying]) -> bool:
+    """Whether some of the new ones have no place, and none that has one is still to become ready."""
+    waiting = [s for s in ours if not s.is_ready]
+    return bool(waiting) and all(_has_no_place(s) for s in waiting)
+
+
+def _has_no_place(one: Staying) -> bool:
+    observed = one.observed
+    return observed.phase is ReplicaPhase.PENDING and observed.reason is ReplicaReason.UNSCHEDULABLE
+
+
+def _most_useful_first(some: Iterable[Staying]) -> list[Staying]:
+    oldest_first = sorted(some, key=lambda s: (s.observed.created_at, s.observed.replica_id))
+    return sorted(oldest_first, key=lambda s: (not s.is_ready, not s.was_ready))
+
+
+def _ids(some: Iterable[Staying]) -> frozenset[str]:
+    return frozenset(s.observed.replica_id for s in some)

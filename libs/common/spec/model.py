@@ -72,6 +72,8 @@ class Resources(SpecPart):
     machine_type: str
     ports: tuple[int, ...] = Field(min_length=1)
     replicas: int = 1
+    surge: bool | None = None
+    """None for what the machine type says."""
 
 
 class Spec(SpecPart):

@@ -117,6 +117,11 @@ class Resources(Scale):
         description="Unique. The first is the endpoint's.",
         json_schema_extra={"uniqueItems": True},
     )
+    surge: bool = Field(
+        default=ABSENT,
+        description="false: an old replica leaves before its replacement comes, where there is no room for "
+        "both. As the machine type says, by default.",
+    )
 
 
 class OldResources(Scale):

@@ -13,6 +13,8 @@ from libs.common.events.project import ProjectCreated, ProjectDeleted, ProjectFa
 from libs.common.events.replica import Replica, ReplicaFact, ReplicaState
 from libs.common.events.rollout import (
     ReplicasRetiring,
+    RolloutFact,
+    RolloutProgressed,
     SpecApplied,
     SpecFailed,
     SpecHealthy,
@@ -57,6 +59,18 @@ def project_event(rows: Rows, event: Recorded) -> None:
         case DeploymentDeleted():
             rows.change(deployments, {"deleted_at": at}, id=deployment_id)
             _put_activities(rows, event, [Activity(Action.DELETED)])
+        case RolloutFact() as fact:
+            _put_rollout(rows, deployment_id, fact, at)
+        case ReplicaFact(roster=None, replica_id=replica_id, replica=replica):
+            _put_replica(rows, deployment_id, replica_id, replica, at)
+        case ReplicaFact(roster=roster):
+            _put_roster(rows, deployment_id, roster or (), at)
+        case _:
+            pass
+
+
+def _put_rollout(rows: Rows, deployment_id: str, fact: RolloutFact, at: str) -> None:
+    match fact:
         case SpecApplied(spec_id=spec_id, runs=runs):
             rows.change(deployments, {"runs": [run.model_dump() for run in runs]}, id=deployment_id)
             rows.change(specs, {"error": None}, id=spec_id)
@@ -65,14 +79,12 @@ def project_event(rows: Rows, event: Recorded) -> None:
             rows.change(specs, {"healthy_at": at}, id=spec_id, healthy_at=None)
         case SpecFailed(spec_id=spec_id, message=message):
             rows.change(specs, {"error": message}, id=spec_id)
+        case RolloutProgressed(spec_id=spec_id, message=message):
+            rows.change(specs, {"stalled": message}, id=spec_id)
         case ReplicasRetiring(replica_ids=replica_ids):
             rows.change(deployments, {"retiring": list(replica_ids)}, id=deployment_id)
         case WorkloadRemoved():
             rows.change(deployments, {"runs": [], "retiring": []}, id=deployment_id)
-        case ReplicaFact(roster=None, replica_id=replica_id, replica=replica):
-            _put_replica(rows, deployment_id, replica_id, replica, at)
-        case ReplicaFact(roster=roster):
-            _put_roster(rows, deployment_id, roster or (), at)
         case _:
             pass
 
@@ -106,6 +118,7 @@ def _register(rows: Rows, event: Recorded, fact: SpecRegistered) -> None:
         applied_at=None,
         healthy_at=None,
         error=None,
+        stalled=None,
         git=fact.git.model_dump(exclude_none=True) if fact.git else None,
         command_source=event.cause.causation_source,
     )

@@ -21,6 +21,7 @@ class ProjectRecord:
 @dataclass(frozen=True, slots=True)
 class SpecRecord:
     """user_id: who registered it. data: the spec as the API shows it. git: the `x-git-*` headers.
+    stalled: why its rollout takes longer than one may; None while it does not.
     command_source: of one that a command registered, the source that its publisher claims."""
 
     id: str
@@ -33,6 +34,7 @@ class SpecRecord:
     applied_at: str | None = None
     healthy_at: str | None = None
     error: str | None = None
+    stalled: str | None = None
     git: Mapping[str, str] | None = None
     command_source: str | None = None
 
@@ -70,6 +72,7 @@ class RunRecord:
     """replicas: desired. instances: all that exist, oldest first.
 
     ready, available: how many that are not leaving are ready, and how many run without being ready.
+    stalled: why its rollout takes longer than one may.
     """
 
     run_id: str
@@ -77,6 +80,7 @@ class RunRecord:
     ready: int
     available: int
     instances: tuple[InstanceRecord, ...]
+    stalled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +152,8 @@ def make_runs(deployment: DeploymentRecord, instances: list[InstanceRecord]) -> 
         if replicas or shown:
             ready = sum(i.state == ReplicaState.RUNNING for i in staying)
             available = sum(i.state in _AVAILABLE for i in staying)
-            runs.append(RunRecord(run_id, replicas, ready, available, tuple(shown)))
+            stalled = wanted.stalled if wanted is not None and is_wanted else None
+            runs.append(RunRecord(run_id, replicas, ready, available, tuple(shown), stalled))
     return runs
 
 
