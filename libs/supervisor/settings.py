@@ -56,6 +56,10 @@ class SupervisorSettings:
     """Where the replicas are there, if not where the services have it."""
     regions: tuple[str, ...] = ()
     """Those that a spec may name."""
+    node_lost_seconds: float = 60.0
+    """How long a node may be silent before its replicas are replaced."""
+    move_seconds: float = 600.0
+    """How long there may be no place for what replaces a replica on a node that ends."""
     modules: Mapping[str, str] = field(default_factory=dict)
     """The module that is run for each service; a program that composes a service differently takes its place
     by `SPECSTREAM_MODULE_<SERVICE>`."""
@@ -118,6 +122,12 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
             "the name of a namespace: at most 63 of a-z, 0-9 and -, a letter or digit first and last",
         ),
         regions=read("SPECSTREAM_REGIONS", (), regions.parse_regions, regions.ALLOWED),
+        node_lost_seconds=read(
+            "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _seconds, "a number of seconds above 0, at most 3600"
+        ),
+        move_seconds=read(
+            "SPECSTREAM_MOVE_SECONDS", 600.0, _seconds, "a number of seconds above 0, at most 3600"
+        ),
         modules={
             service: module
             for service in SERVICES

@@ -307,8 +307,12 @@ def _end_of(known: Replica, o: ObservedReplica) -> tuple[ReplicaReason, str]:
         return ReplicaReason.CONDEMNED, known.message
     if o.last_exit is None:
         return ReplicaReason.EXIT_UNKNOWN, o.message or UNKNOWN_END
-    message = o.message or o.last_exit.message  # one that could not start at all says why
-    if o.reason is not None:
+    # What is said of a process that runs by now is not about the one before it.
+    is_over = o.phase is not ReplicaPhase.RUNNING
+    message = (o.message if is_over else None) or o.last_exit.message  # one that could not start says why
+    if o.last_exit.reason is not None:
+        return o.last_exit.reason, o.last_exit.message
+    if o.reason is not None and is_over:
         return o.reason, message
     if o.last_exit.signal is not None:
         return ReplicaReason.KILLED, message

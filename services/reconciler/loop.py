@@ -79,6 +79,7 @@ class Resync:
             try:
                 await self.round()
                 self._progress.is_ready, self._progress.problem = True, ""
+                self._progress.detail["notices"] = list(self._cluster.notices)
                 await self._retry_for(self._interval_s)
             except (ClusterUnavailable, LogUnavailable) as error:
                 self._progress.is_ready, self._progress.problem = False, f"resync has to wait: {error}"

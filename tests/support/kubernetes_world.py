@@ -15,6 +15,7 @@ import pytest
 from libs.common.clock import utc_now
 from libs.common.cluster.kubernetes import names
 from libs.common.cluster.kubernetes.cluster import KubernetesCluster
+from libs.common.cluster.kubernetes.manifests import make_budget
 from libs.common.cluster.port import ObservedReplica
 from tests.support.polling import eventually
 
@@ -24,7 +25,7 @@ GROUP = "/apis/scheduling.k8s.io/v1/priorityclasses"
 
 
 def prepare(client: Any, namespace: str) -> None:
-    """What infra/kubernetes/replicas makes, as far as pods need it."""
+    """What infra/kubernetes/replicas makes, as far as pods need it, and the platform once for all of them."""
     client.patch(
         f"/api/v1/namespaces/{namespace}",
         {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
@@ -32,6 +33,8 @@ def prepare(client: Any, namespace: str) -> None:
     client.create(
         f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": names.SERVICE_ACCOUNT}}
     )
+    budget = make_budget(namespace=namespace)
+    client.create(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets", budget)
     made = client.ask(
         "POST",
         GROUP,

@@ -49,7 +49,7 @@ async def _open_kubernetes(settings: ServiceSettings) -> AsyncIterator[Cluster]:
         settings.kubeconfig,
         namespace=settings.kube_namespace,
         machine_types=machine_types(settings.machine_types),
-        timing=Timing(settings.grace_seconds, settings.drain_deadline_seconds),
+        timing=Timing(settings.grace_seconds, settings.drain_deadline_seconds, settings.node_lost_seconds),
         abilities=abilities(settings),
     ) as cluster:
         yield cluster

@@ -66,9 +66,15 @@ class Exit:
     status: int | None = None
     signal: int | None = None
     at: datetime | None = None
+    reason: ReplicaReason | None = None
+    """Why, where the cluster knows more than that."""
+    said: str = ""
+    """The same in its words."""
 
     @property
     def message(self) -> str:
+        if self.said:
+            return self.said
         if self.signal is not None:
             return f"ended by signal {self.signal}"
         if self.status is not None:

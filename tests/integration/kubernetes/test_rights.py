@@ -20,6 +20,8 @@ PATHS = {
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
     "PriorityClass": GROUP,
     "Namespace": "/api/v1/namespaces",
@@ -28,6 +30,15 @@ PATHS = {
 
 def documents(*names):
     return [one for name in names for one in yaml.safe_load_all((FOLDER / name).read_text())]
+
+
+def placed(document, namespace):
+    """What belongs to the whole cluster belongs to this test alone."""
+    for subject in document.get("subjects", ()):
+        subject["namespace"] = namespace
+    if document["kind"] == "ClusterRoleBinding":
+        document["metadata"]["name"] += f"-{namespace}"
+    return document
 
 
 def make(world, document, **params):
@@ -40,9 +51,7 @@ def make(world, document, **params):
 async def as_account(kubernetes_world, tmp_path):
     """Opens the cluster as one of the accounts."""
     for document in documents("service-accounts.yaml", "roles.yaml"):
-        for subject in document.get("subjects", ()):
-            subject["namespace"] = kubernetes_world.namespace
-        await asyncio.to_thread(make, kubernetes_world, document)
+        await asyncio.to_thread(make, kubernetes_world, placed(document, kubernetes_world.namespace))
 
     def opened(account):
         path = PATHS["ServiceAccount"].format(namespace=kubernetes_world.namespace)
@@ -98,9 +107,7 @@ async def test_an_account_without_rights_is_told_what_it_lacks(as_account):
 )
 async def test_a_server_takes_every_object(kubernetes_world, name):
     for document in documents(name):
-        if document["kind"] == "RoleBinding":
-            for subject in document["subjects"]:
-                subject["namespace"] = kubernetes_world.namespace
+        placed(document, kubernetes_world.namespace)
         await asyncio.to_thread(make, kubernetes_world, document, dryRun="All", fieldValidation="Strict")
 
 

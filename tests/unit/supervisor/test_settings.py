@@ -28,6 +28,8 @@ def test_what_is_set_is_taken():
             "SPECSTREAM_GRACE_SECONDS": "0.5",
             "SPECSTREAM_DRAIN_DEADLINE_SECONDS": "3600",
             "SPECSTREAM_UPLOAD_DEADLINE_SECONDS": "60.5",
+            "SPECSTREAM_NODE_LOST_SECONDS": "90",
+            "SPECSTREAM_MOVE_SECONDS": "120.5",
             "SPECSTREAM_ENVOY_HEAP_MIB": "256",
             "SPECSTREAM_LOG_LEVEL": "debug",
             "SPECSTREAM_MODULE_HEALTH": "somewhere.health",
@@ -38,6 +40,7 @@ def test_what_is_set_is_taken():
     assert settings.api_key == "k-1"
     assert (settings.grace_seconds, settings.drain_deadline_seconds) == (0.5, 3600)
     assert (settings.upload_deadline_seconds, settings.envoy_heap_mib) == (60.5, 256)
+    assert (settings.node_lost_seconds, settings.move_seconds) == (90, 120.5)
     assert settings.log_level == "DEBUG"
     assert settings.module("health") == "somewhere.health"
     assert "k-1" not in repr(settings)
@@ -55,6 +58,8 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_GRACE_SECONDS", "nan", id="not a number of seconds"),
         pytest.param("SPECSTREAM_DRAIN_DEADLINE_SECONDS", "-1", id="negative"),
         pytest.param("SPECSTREAM_UPLOAD_DEADLINE_SECONDS", "0", id="no time to send a request"),
+        pytest.param("SPECSTREAM_NODE_LOST_SECONDS", "-5", id="silent for less than no time"),
+        pytest.param("SPECSTREAM_MOVE_SECONDS", "soon", id="no number"),
         pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "63", id="less than Envoy needs"),
         pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "1e3", id="not a whole number"),
         pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "-1", id="less than nothing"),

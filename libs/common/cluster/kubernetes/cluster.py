@@ -11,6 +11,7 @@ from libs.common.cluster.abilities import KUBERNETES, Abilities
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.kubernetes import logs as log_lines
 from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.budget import Budget
 from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.knowledge import Knowledge, parse_anchor
 from libs.common.cluster.kubernetes.pods import Pod, parse
@@ -38,11 +39,12 @@ class KubernetesCluster:
     ) -> None:
         self._client = client
         self._abilities = abilities
-        self._knowledge = Knowledge(client, ticks=ticks)
+        self._knowledge = Knowledge(client, ticks=ticks, node_lost_s=timing.node_lost_s)
         self._writer = Writer(
             client, self._knowledge, machine_types=machine_types, timing=timing, clock=clock
         )
-        self._sweeper = Sweeper(self._knowledge, self._writer, clock=clock, ticks=ticks)
+        self._budget = Budget(client, self._knowledge.places)
+        self._sweeper = Sweeper(self._knowledge, self._writer, self._budget, clock=clock, ticks=ticks)
         self._sweeping: asyncio.Task[None] | None = None
 
     @classmethod
@@ -83,7 +85,20 @@ class KubernetesCluster:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        return ()
+        found = []
+        if refusal := self._knowledge.places.nodes.refusal:
+            found.append(
+                "replicas are not moved before their node is emptied, and no disruption budget makes that "
+                f"wait: {refusal}"
+            )
+        elif self._budget.problem:
+            found.append(
+                "the disruption budget that makes drains wait until replicas have moved cannot be kept: "
+                f"{self._budget.problem}"
+            )
+        if refusal := self._knowledge.events.refusal:
+            found.append(f"why a replica waits or is not ready is told in part only: {refusal}")
+        return tuple(found)
 
     async def apply(self, workload: Workload, *, fence: Fence) -> None:
         await self._prepare()

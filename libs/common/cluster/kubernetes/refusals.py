@@ -45,6 +45,10 @@ class Unauthorized(ClusterUnavailable):
     """The credentials are not taken (401)."""
 
 
+class Forbidden(ClusterUnavailable):
+    """We have no right to it (403)."""
+
+
 _QUOTA = "exceeded quota"
 _POLICIES = (
     "violates PodSecurity",
@@ -80,7 +84,7 @@ def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
         case 403 if any(policy in message for policy in _POLICIES):
             return CannotApply(f"a policy of the cluster refuses it: {message}")
         case 403:
-            return ClusterUnavailable(
+            return Forbidden(
                 f"Kubernetes does not allow us to {asked.verb} {asked.resource}: {message}; "
                 "infra/kubernetes/replicas has the rights that are needed"
             )

@@ -40,10 +40,11 @@ PODS: Final = "pods"
 @dataclass(frozen=True, slots=True)
 class Timing:
     """In seconds. grace_s: between SIGTERM and SIGKILL. drain_s: for the requests of a pod that somebody
-    else ends."""
+    else ends. node_lost_s: how long a node may be silent before its replicas are replaced."""
 
     grace_s: float
     drain_s: float
+    node_lost_s: float = 60.0
 
     @property
     def told_to_end_s(self) -> int:

@@ -9,7 +9,9 @@ from libs.common.cluster.kubernetes import names
 from libs.common.cluster.kubernetes.anchor import Listed
 from libs.common.cluster.kubernetes.pods import parse, show
 from libs.common.cluster.port import Exit, ReplicaPhase
+from libs.common.events.rollout import MoveReason
 from tests.support.clusters import template
+from tests.unit.cluster.kubernetes.test_sayings import event, said
 
 LISTED = Listed("rep", "run", "spec")
 TEMPLATE = template(ports=(8000, 9000))
@@ -60,8 +62,8 @@ def condition(kind, status, reason="", message=""):
     return {"conditions": [{"type": kind, "status": status, "reason": reason, "message": message}]}
 
 
-def seen(raw, listed=LISTED):
-    return show(parse(raw), listed, TEMPLATE)
+def seen(raw, listed=LISTED, **known):
+    return show(parse(raw), listed, TEMPLATE, **known)
 
 
 RUNNING = {"running": {"startedAt": STARTED}}
@@ -197,6 +199,55 @@ def test_one_whose_node_is_silent_is_not_ready_unless_that_says_nothing():
     assert shown.message == "its node node-1 does not answer"
     held = show(parse(LOST), LISTED, TEMPLATE, is_held=True)
     assert (held.phase, held.ready) == (ReplicaPhase.RUNNING, None)
+
+
+def test_one_that_starts_on_a_silent_node_is_not_ready_either():
+    starts = pod(status=container(RUNNING, **condition("Ready", "False")))
+    shown = seen(starts, is_lost=True)
+    assert (shown.phase, shown.reason, shown.ready) == (ReplicaPhase.RUNNING, "node_lost", False)
+    waits = seen(pod(status=waiting("ContainerCreating")), is_lost=True)
+    assert (waits.phase, waits.reason, waits.ready) == (PENDING, None, None)
+
+
+def test_who_has_to_move_is_told():
+    assert seen(pod(), must_move=MoveReason.NODE_ENDS).must_move == "node_ends"
+    assert seen(pod()).must_move is None
+
+
+def test_an_event_tells_why_it_waits_only_where_the_status_does_not():
+    mount = said(event("FailedMount", "no such volume"))
+    shown = seen(pod(status=waiting("ContainerCreating")), said=mount)
+    assert (shown.phase, shown.reason, shown.message) == (PENDING, "cannot_start", "no such volume")
+    shown = seen(pod(status=waiting("ErrImagePull", "not found")), said=mount)
+    assert (shown.reason, shown.message) == ("image_pull", "not found")
+    shown = seen(pod(status=waiting("ContainerCreating")), said=said(event("Pulling")))
+    assert (shown.phase, shown.reason, shown.message) == (PENDING, "pulling", "pulling model:1")
+
+
+def test_an_event_tells_why_it_is_not_ready():
+    fails = said(event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", at=9))
+    unready = pod(status=container(RUNNING, **condition("Ready", "False")))
+    assert seen(unready, said=fails).message == "readiness check: status 503"
+    assert seen(pod(status=container(RUNNING, ready=True)), said=fails).message is None
+
+
+KILLED = said(event("Killing", "Container replica failed liveness probe, will be restarted", at=2))
+
+
+@pytest.mark.parametrize(
+    ("terminated", "events", "reason", "message"),
+    [
+        pytest.param(ended(137), KILLED, "condemned", "liveness check: failed too often", id="condemned"),
+        pytest.param(ended(137, "OOMKilled"), (), "out_of_memory", "ran out of its memory", id="memory"),
+        pytest.param(ended(137), (), None, "ended by signal 9", id="killed"),
+    ],
+)
+@pytest.mark.parametrize("is_back", [False, True], ids=["waits", "runs again"])
+def test_why_a_process_ended_is_told_even_if_it_runs_again(terminated, events, reason, message, is_back):
+    state = RUNNING if is_back else {"waiting": {"reason": "CrashLoopBackOff"}}
+    shown = seen(pod(status=container(state, restarts=1, last=terminated)), said=events)
+    assert (shown.last_exit.reason, shown.last_exit.message) == (reason, message)
+    assert shown.reason == (None if is_back else reason)
 
 
 def test_one_that_we_told_to_end_has_no_other_reason():

@@ -7,6 +7,7 @@ import pytest
 from libs.common.cluster.kubernetes.refusals import (
     Asked,
     Conflicting,
+    Forbidden,
     Gone,
     NotThere,
     Unauthorized,
@@ -53,7 +54,7 @@ def answer(status, message):
         (
             403,
             'pods is forbidden: User "u" cannot create resource "pods"',
-            ClusterUnavailable,
+            Forbidden,
             "does not allow us to create pods: .*User",
         ),
         (404, 'pods "r-1" not found', NotThere, "not found"),
