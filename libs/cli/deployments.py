@@ -62,7 +62,7 @@ def get(
         if json:
             show.as_json(found if at else {**found, "runs": runs})
             return
-        _show_deployment(found)
+        _show_deployment(found, runs)
         if at is None:
             _show_runs(runs)
 
@@ -212,7 +212,7 @@ def _instant(text: str | None) -> str | None:
     return text if moment.tzinfo else moment.astimezone().isoformat()
 
 
-def _show_deployment(found: Json) -> None:
+def _show_deployment(found: Json, runs: list[Json]) -> None:
     spec = found.get("latestSpec") or {}
     lines = [
         ("id", found["id"]),
@@ -227,6 +227,7 @@ def _show_deployment(found: Json) -> None:
     ]
     if spec.get("error"):
         lines.append(("error", spec["error"]))
+    lines += [("stalled", run["stalled"]) for run in runs if run.get("stalled")]
     show.fields(lines)
 
 

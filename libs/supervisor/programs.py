@@ -75,6 +75,7 @@ def service(
     match name:
         case "reconciler":
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
+            environment["SPECSTREAM_ROLLOUT_SECONDS"] = str(settings.rollout_seconds)
             environment["SPECSTREAM_MOVE_SECONDS"] = str(settings.move_seconds)
         case "api":
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
@@ -116,6 +117,7 @@ def _cluster(settings: SupervisorSettings, home: Home) -> dict[str, str]:
         "SPECSTREAM_CLUSTER": None if settings.cluster == "local" else settings.cluster,
         "SPECSTREAM_KUBECONFIG": None if settings.kubeconfig is None else str(settings.kubeconfig),
         "SPECSTREAM_KUBE_NAMESPACE": settings.kube_namespace,
+        "SPECSTREAM_REGIONS": ",".join(settings.regions) or None,
         "SPECSTREAM_NODE_LOST_SECONDS": (
             None if settings.cluster == "local" else str(settings.node_lost_seconds)
         ),

@@ -107,7 +107,7 @@ class Watch:
     async def run(self) -> None:
         """Never returns. A cluster or a log that cannot be reached is waited for: hold what is."""
         async with asyncio.TaskGroup() as group:
-            if not self._cluster.probes_natively:
+            if not self._cluster.abilities.probes_natively:
                 group.create_task(self._probe_runner.run())
             group.create_task(self._listen())
             group.create_task(self._try_again())
@@ -243,7 +243,7 @@ class Watch:
             self._timers[deployment_id] = loop.call_later(min(waits_s), self.wake_for, deployment_id)
 
     def _conclusions(self, deployment_id: str, workload: ObservedWorkload | None) -> Conclusions:
-        if not self._cluster.probes_natively:
+        if not self._cluster.abilities.probes_natively:
             return self._probe_runner.conclusions(deployment_id)
         replicas = workload.replicas if workload else ()
         return self._lasting(deployment_id, {(o.replica_id, o.attempt): _native(o) for o in replicas})

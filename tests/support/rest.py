@@ -22,6 +22,7 @@ from services.api.health.platform import Heartbeats
 from services.api.readmodels.database import open_database
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
+from tests.support.specs import LOCAL_OFFER
 
 KEY = "test-key"
 EDGE_PORT = 8081
@@ -72,7 +73,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         engine=engine,
         cluster=LocalCluster(home / "replicas"),
         machine_types=bundled(),
-        commands=Commands.over(log, projector, bundled()),
+        commands=Commands.over(log, projector, LOCAL_OFFER),
         queries=Queries(engine),
         projector=projector,
         heartbeats=Heartbeats(),

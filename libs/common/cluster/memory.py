@@ -6,12 +6,12 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from libs.common.clock import Clock
+from libs.common.cluster.abilities import LOCAL, Abilities
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, admit, position
 from libs.common.cluster.local.shim.back_off import next_back_off_s
 from libs.common.cluster.port import (
     EVERYTHING,
-    Abilities,
     Changed,
     Exit,
     LogLine,
@@ -48,7 +48,8 @@ class _Watcher:
 class MemoryCluster:
     """Passes the contract suite of the port. is_available: set False to let every call fail."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, abilities: Abilities = LOCAL) -> None:
+        self.abilities = abilities
         self.is_available = True
         self._clock = clock
         self._fences: dict[str, Position] = {}
@@ -56,14 +57,6 @@ class MemoryCluster:
         self._back_offs: dict[str, float] = {}
         self._next_port = _FIRST_PORT
         self._watchers: list[_Watcher] = []
-
-    @property
-    def probes_natively(self) -> bool:
-        return False
-
-    @property
-    def abilities(self) -> Abilities:
-        return Abilities()
 
     @property
     def notices(self) -> tuple[str, ...]:

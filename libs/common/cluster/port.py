@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
+from libs.common.cluster.abilities import Abilities
 from libs.common.cluster.fencing import Fence
 from libs.common.errors import DeploymentUnavailable
 from libs.common.events.envelope import Position
@@ -164,28 +165,9 @@ class Changed:
 EVERYTHING: Final = Changed(everything=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    """What one cluster can do and another cannot; nobody asks a cluster for what it cannot do."""
-
-    restarts: bool = True
-    """`restart` ends a process. Otherwise whoever carries out the checks ends the condemned by itself."""
-    runs_images: bool = False
-    """A template without a `command` can be run: what the image says is run then."""
-    shifts_ports: bool = True
-    """Each replica has ports of its own; otherwise those of its template, at an address of its own."""
-    keeps_last_words: bool = True
-    """What a replica wrote can be read when it is gone."""
-
-
 class Cluster(Protocol):
     """Every method raises ClusterUnavailable when the cluster cannot be asked, and one about a deployment
     raises DeploymentUnavailable when only that one cannot be handled."""
-
-    @property
-    def probes_natively(self) -> bool:
-        """Whether the cluster carries out the health checks itself and fills `ready`."""
-        ...
 
     @property
     def abilities(self) -> Abilities: ...

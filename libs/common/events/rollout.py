@@ -56,6 +56,7 @@ class SpecFailed(RolloutFact):
 
 class RolloutPhase(StrEnum):
     WAITING_FOR_READY = "waiting_for_ready"
+    STALLED = "stalled"
     RETIRING = "retiring"
     COMPLETE = "complete"
     STOPPED = "stopped"
@@ -67,9 +68,13 @@ class RolloutProgressed(RolloutFact):
     | phase             | the wanted run                       | replicas that must go |
     |-------------------|--------------------------------------|-----------------------|
     | waiting_for_ready | has fewer ready replicas than wanted | kept while they serve |
+    | stalled           | the same, and never had enough for   | kept while they serve |
+    |                   | longer than a rollout may take       |                       |
     | retiring          | has enough                           | some are left         |
     | complete          | has enough                           | none                  |
     | stopped           | wants none                           | none                  |
+
+    since: when the rollout of this spec began. message: why it is stalled, where it is.
     """
 
     spec_id: str
@@ -78,6 +83,8 @@ class RolloutProgressed(RolloutFact):
     replicas: int
     ready_replicas: int
     leaving_replicas: int
+    since: datetime | None = None
+    message: str | None = None
 
 
 class RetireReason(StrEnum):

@@ -49,7 +49,8 @@ class MachineType(Input):
 
     memory_gib, disk_gib, shm_gib: in GiB. gpu_resource: what a node calls them; the profile of a divided GPU,
     or another vendor's, is only another name. node_selector: labels that a node must have. Placement and
-    classes are Kubernetes' own and mean nothing on a cluster that has no nodes.
+    classes are Kubernetes' own and mean nothing on a cluster that has no nodes. surge: whether a new replica
+    comes before the old one leaves also where there is no room for both.
     """
 
     name: Annotated[str, Field(max_length=63, pattern=MACHINE_TYPE)]
@@ -64,6 +65,13 @@ class MachineType(Input):
     priority_class: ObjectName = Field(default=ABSENT)
     runtime_class: ObjectName = Field(default=ABSENT)
     shm_gib: Gib = Field(default=ABSENT)
+    surge: bool = True
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it says which nodes have its GPUs, if it has any: what asks for an H100 must not run on a
+        T4."""
+        return not self.gpus or bool(self.node_selector)
 
     def to_wire(self) -> dict[str, Any]:
         """As the API shows it: every default filled in, what is unset left out."""

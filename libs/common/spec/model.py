@@ -121,6 +121,8 @@ class Resources(SpecPart):
     replicas: int = 1
     """With autoscaling the floor."""
     autoscaling: Shared[Autoscaling | None] = None
+    surge: bool | None = None
+    """None for what the machine type says."""
 
 
 class Spec(SpecPart):
@@ -132,6 +134,7 @@ class Spec(SpecPart):
     env: Shared[tuple[NameValue, ...]] = ()
     resources: Shared[Resources]
     health_checks: Shared[HealthChecks | None] = None
+    region: str | None = None
 
     @property
     def scale(self) -> Scale:

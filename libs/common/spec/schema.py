@@ -104,6 +104,11 @@ class Resources(Scale):
         description="Unique. The first is the endpoint's.",
         json_schema_extra={"uniqueItems": True},
     )
+    surge: bool = Field(
+        default=ABSENT,
+        description="false: an old replica leaves before its replacement comes, where there is no room for "
+        "both. As the machine type says, by default.",
+    )
 
 
 class OldResources(Scale):
@@ -119,7 +124,7 @@ class SpecInput(Input):
     command: Command = Field(default=ABSENT, description="Overrides what the image starts.")
     env: list[EnvVar] = Field(default=ABSENT)
     container_registry: Line = Field(default=ABSENT, description="Not supported yet.")
-    region: Line = Field(default=ABSENT, description="Not supported yet.")
+    region: Line = Field(default=ABSENT, description="Where its replicas run; one that the cluster has.")
     health_checks: Checks = Field(default=ABSENT)
 
 

@@ -14,7 +14,7 @@ _NOT_YET = "is not supported yet"
 
 
 def unsupported(raw: Mapping[str, Any]) -> Iterator[Issue]:
-    for name in ("basicAuthKey", "containerRegistry", "region"):
+    for name in ("basicAuthKey", "containerRegistry"):
         if name in raw:
             yield _refused((name,), name, raw[name])
     for name in ("integrations", "models"):

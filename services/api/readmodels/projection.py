@@ -15,6 +15,7 @@ from libs.common.events.replica import Replica, ReplicaFact, ReplicaState
 from libs.common.events.rollout import (
     ReplicasRetiring,
     RolloutFact,
+    RolloutProgressed,
     SpecApplied,
     SpecFailed,
     SpecHealthy,
@@ -97,6 +98,8 @@ def _roll_out(rows: Rows, deployment_id: str, fact: RolloutFact, at: str) -> Non
             rows.change(specs, {"healthy_at": at}, id=spec_id, healthy_at=None)
         case SpecFailed(spec_id=spec_id, message=message):
             rows.change(specs, {"error": message}, id=spec_id)
+        case RolloutProgressed(spec_id=spec_id, message=message):
+            rows.change(specs, {"stalled": message}, id=spec_id)
         case ReplicasRetiring(replica_ids=replica_ids):
             rows.change(deployments, {"retiring": list(replica_ids)}, id=deployment_id)
         case WorkloadRemoved():
@@ -119,6 +122,7 @@ def _register(rows: Rows, event: Recorded, fact: SpecRegistered) -> None:
         applied_at=None,
         healthy_at=None,
         error=None,
+        stalled=None,
         git=fact.git.model_dump(exclude_none=True) if fact.git else None,
         command_source=event.cause.causation_source,
         scaling_since=fact.scaling_since,

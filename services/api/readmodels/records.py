@@ -21,6 +21,7 @@ class ProjectRecord:
 @dataclass(frozen=True, slots=True)
 class SpecRecord:
     """user_id: who registered it. data: the spec as the API shows it. git: the `x-git-*` headers.
+    stalled: why its rollout takes longer than one may; None while it does not.
     command_source: of one that a command registered, the source that its publisher claims. scaling_since: the
     first spec of the stretch with autoscaling on that it is in."""
 
@@ -34,6 +35,7 @@ class SpecRecord:
     applied_at: str | None = None
     healthy_at: str | None = None
     error: str | None = None
+    stalled: str | None = None
     git: Mapping[str, str] | None = None
     command_source: str | None = None
     scaling_since: str | None = None
@@ -95,6 +97,7 @@ class RunRecord:
     """replicas: the number in force. instances: all that exist, oldest first.
 
     ready, available: how many that are not leaving are ready, and how many run without being ready.
+    stalled: why its rollout takes longer than one may.
     """
 
     run_id: str
@@ -102,6 +105,7 @@ class RunRecord:
     ready: int
     available: int
     instances: tuple[InstanceRecord, ...]
+    stalled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +177,8 @@ def make_runs(deployment: DeploymentRecord, instances: list[InstanceRecord]) -> 
         if replicas or shown:
             ready = sum(i.state == ReplicaState.RUNNING for i in staying)
             available = sum(i.state in _AVAILABLE for i in staying)
-            runs.append(RunRecord(run_id, replicas, ready, available, tuple(shown)))
+            stalled = wanted.stalled if wanted is not None and is_wanted else None
+            runs.append(RunRecord(run_id, replicas, ready, available, tuple(shown), stalled))
     return runs
 
 

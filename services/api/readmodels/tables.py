@@ -74,13 +74,15 @@ specs = Table(
     Column("applied_at", String(32)),
     Column("healthy_at", String(32)),
     Column("error", Text),
+    Column("stalled", Text),
     Column("git", JSON),
     Column("command_source", Text),
     Column("scaling_since", String(32)),
     Index("specs_by_deployment", "deployment_id", "sequence"),
 )
 
-"""user_id: the actor. command_source: what the publisher of a command claims to be; None for others."""
+"""user_id: the actor. stalled: why its rollout takes too long.
+command_source: what the publisher of a command claims to be; None for others."""
 
 instances = Table(
     "instances",

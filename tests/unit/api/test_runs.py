@@ -111,3 +111,9 @@ def test_make_runs(given, instances, expected):
 )
 def test_status(given, ready, expected):
     assert status(given, ready) is expected
+
+
+def test_a_stalled_rollout_is_said_of_the_wanted_run_alone():
+    given = deployment(spec(stalled="1 of 2 replicas are ready"), runs=("new", "old"))
+    shown = make_runs(given, [instance("o1", "old"), instance("n1")])
+    assert [run.stalled for run in shown] == ["1 of 2 replicas are ready", None]

@@ -156,6 +156,7 @@ def test_name_replicas_and_enabled_keep_the_run(spec, name, replicas, enabled):
         ("env", []),
         ("resources.ports", [9000, 8000]),
         ("resources.machineType", "C5"),
+        ("region", "eu-west-1"),
         (f"{READY}.path", "/other"),
         (f"{READY}.periodSeconds", 11),
         (f"{READY}.headers.0.value", "2"),

@@ -19,7 +19,6 @@ OLD = {"apiVersion": "v0alpha0", "name": "a", "image": "b", "resources": {"insta
         ("basicAuthKey", "secret:TOKEN", "basicAuthKey is not supported yet"),
         ("basicAuthKey", "a literal", "basicAuthKey is not supported yet"),
         ("containerRegistry", "team-registry", "containerRegistry is not supported yet"),
-        ("region", "east", "region is not supported yet"),
         ("integrations", [S3], "integrations is not supported yet"),
         ("integrations", [{**S3, **KEYS, "path": "/d", "region": "r"}], "integrations is not supported yet"),
         ("integrations", [{"type": "model", "id": "m", "name": "n"}], "integrations is not supported yet"),

@@ -150,7 +150,11 @@ def test_a_mistake_is_refused_where_it_is(path, value, message):
         pytest.param("enabled", 1, 1, "true or false", id="a boolean in words"),
         pytest.param(f"{READY}.port", 80, 80, [8000, 9000], id="the spec's own ports"),
         pytest.param(
-            "resources.cpu", 1, 1, ["autoscaling", "machineType", "ports", "replicas"], id="the fields"
+            "resources.cpu",
+            1,
+            1,
+            ["autoscaling", "machineType", "ports", "replicas", "surge"],
+            id="the fields",
         ),
         pytest.param("name", "x" * 999, "x" * 100 + "…", None, id="a long value is cut"),
         pytest.param("name", "\ud800", "\\ud800", None, id="a surrogate is spelled out"),

@@ -15,7 +15,6 @@ OTHER_SPELLING = ("healthchecks",)
 
 REFUSED = {
     ("container_registry",): {"containerRegistry": "r"},
-    ("region",): {"region": "r"},
     ("basic_auth_key",): {"basicAuthKey": "k"},
     ("integrations",): {"integrations": [{"type": "volume", "name": "v"}]},
     ("health_checks", "startup", "exec"): {"healthChecks": {"startup": {"exec": {}}}},

@@ -5,7 +5,7 @@ refused by one write. Pods follow from it. A pod that it does not list is no rep
 """
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,19 +15,22 @@ from pydantic import ValidationError
 from libs.common.back_off import BackOff
 from libs.common.clock import to_rfc3339
 from libs.common.cluster import fencing
+from libs.common.cluster.abilities import KUBERNETES
 from libs.common.cluster.counting import missing
 from libs.common.cluster.port import Workload
 from libs.common.errors import CannotApply, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.spec.template import Template
 
-MOST_BYTES: Final = 900 * 1024
-"""Of an anchor. A ConfigMap has at most 1 MiB, its metadata included."""
+MOST_BYTES: Final = KUBERNETES.most_bytes or 0
+"""Of an anchor."""
 TOMBSTONE_FOR: Final = timedelta(hours=1)
 """How long the anchor of a removed deployment stays, so that plans from before the removal are refused."""
 
 REPLACEMENTS: Final = BackOff(10.0, 300.0)
 """Before a replica of a run is made in the place of one that ended without ever being ready."""
+
+_ANY_ID: Final = "0" * 32
 
 _PLAN: Final = "plan.json"
 _TEMPLATE: Final = "template.json"
@@ -249,6 +252,18 @@ def from_data(name: str, data: Mapping[str, str]) -> Anchor:
 
 def size_of(anchor: Anchor) -> int:
     return sum(len(key) + len(value.encode()) for key, value in to_data(anchor).items())
+
+
+def expected_size(runs: Collection[tuple[Template, int]]) -> int:
+    """Of the anchor of a deployment that has these runs, each with so many replicas."""
+    templates = {f"{number:032}": template for number, (template, _) in enumerate(runs)}
+    replicas = [
+        Listed(f"{one:032}", run_id, _ANY_ID, is_stopping=True)
+        for run_id, (_, many) in zip(templates, runs, strict=True)
+        for one in range(many)
+    ]
+    fence = Position(10**15, _ANY_ID, _ANY_ID * 2)
+    return size_of(Anchor(_ANY_ID, _ANY_ID, fence, tuple(replicas), templates))
 
 
 def _replica_to_json(one: Listed) -> dict[str, Any]:

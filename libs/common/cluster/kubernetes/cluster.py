@@ -4,9 +4,10 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
+from libs.common.cluster.abilities import KUBERNETES, Abilities
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.kubernetes import logs as log_lines
 from libs.common.cluster.kubernetes import names
@@ -17,21 +18,27 @@ from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import NotThere
 from libs.common.cluster.kubernetes.sweeper import Sweeper
 from libs.common.cluster.kubernetes.writer import ANCHORS, PODS, Timing, Writer
-from libs.common.cluster.port import Abilities, Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Changed, LogLine, ObservedWorkload, Workload
 from libs.common.errors import CannotApply
 from libs.common.events.envelope import Position
 from libs.common.machine_types.catalogue import MachineTypes
-
-_ABILITIES: Final = Abilities(restarts=False, runs_images=True, shifts_ports=False, keeps_last_words=False)
 
 
 class KubernetesCluster:
     """See the port. Made by `opened`; several processes may have one on the same namespace."""
 
     def __init__(
-        self, client: Client, *, machine_types: MachineTypes, timing: Timing, clock: Clock, ticks: Ticks
+        self,
+        client: Client,
+        *,
+        machine_types: MachineTypes,
+        timing: Timing,
+        abilities: Abilities,
+        clock: Clock,
+        ticks: Ticks,
     ) -> None:
         self._client = client
+        self._abilities = abilities
         self._knowledge = Knowledge(client, ticks=ticks, node_lost_s=timing.node_lost_s)
         self._writer = Writer(
             client, self._knowledge, machine_types=machine_types, timing=timing, clock=clock
@@ -49,6 +56,7 @@ class KubernetesCluster:
         namespace: str = names.NAMESPACE,
         machine_types: MachineTypes,
         timing: Timing,
+        abilities: Abilities = KUBERNETES,
         clock: Clock = utc_now,
         ticks: Ticks = monotonic,
     ) -> AsyncIterator[Self]:
@@ -57,7 +65,14 @@ class KubernetesCluster:
         kubeconfig: None for the cluster whose pod we are in.
         """
         client = Client(kubeconfig, namespace, clock=clock, ticks=ticks)
-        cluster = cls(client, machine_types=machine_types, timing=timing, clock=clock, ticks=ticks)
+        cluster = cls(
+            client,
+            machine_types=machine_types,
+            timing=timing,
+            abilities=abilities,
+            clock=clock,
+            ticks=ticks,
+        )
         try:
             yield cluster
         finally:
@@ -65,12 +80,8 @@ class KubernetesCluster:
             await client.close()
 
     @property
-    def probes_natively(self) -> bool:
-        return True
-
-    @property
     def abilities(self) -> Abilities:
-        return _ABILITIES
+        return self._abilities
 
     @property
     def notices(self) -> tuple[str, ...]:

@@ -13,6 +13,9 @@ RUN: Final = "specstream/run"
 REPLICA: Final = "specstream/replica"
 """Labels of a pod. An anchor has the first two."""
 
+REGION: Final = "topology.kubernetes.io/region"
+"""Label of a node, as cloud providers set it."""
+
 SPEC: Final = "specstream/spec"
 """Annotation of a pod: the spec it was created for."""
 TRACEPARENT: Final = "specstream/traceparent"

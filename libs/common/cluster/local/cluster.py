@@ -16,6 +16,7 @@ import structlog
 
 from libs.common.back_off import BackOff
 from libs.common.clock import Clock, utc_now
+from libs.common.cluster.abilities import LOCAL, Abilities
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, position
 from libs.common.cluster.local import lines
@@ -29,7 +30,7 @@ from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.local.watching import watch
-from libs.common.cluster.port import Abilities, Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Changed, LogLine, ObservedWorkload, Workload
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import SpecFailedReason
@@ -59,10 +60,12 @@ class LocalCluster:
         grace_seconds: float = 10.0,
         clock: Clock = utc_now,
         python: str = sys.executable,
+        abilities: Abilities = LOCAL,
     ) -> None:
         self._home = Home(root)
         self._grace_s = grace_seconds
         self._clock = clock
+        self._abilities = abilities
         self._starter = Starter(python)
         self._path = f"{Path(python).parent}:{os.environ.get('PATH', os.defpath)}"
         self._journal = Journal(self._home.journal)
@@ -70,12 +73,8 @@ class LocalCluster:
         self._launched_at: dict[Path, float] = {}
 
     @property
-    def probes_natively(self) -> bool:
-        return False
-
-    @property
     def abilities(self) -> Abilities:
-        return Abilities()
+        return self._abilities
 
     @property
     def notices(self) -> tuple[str, ...]:

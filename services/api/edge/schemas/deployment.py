@@ -174,12 +174,14 @@ class InstanceAnswer(Answer):
 
 
 class RunAnswer(Answer):
-    """replicas: desired. availableReplicas: available but not ready, which is to say that they run."""
+    """replicas: desired. availableReplicas: available but not ready, which is to say that they run.
+    stalled: why its rollout takes longer than one may; null while it does not."""
 
     id: str
     replicas: int
     ready_replicas: int
     available_replicas: int
+    stalled: str | None
     instances: list[InstanceAnswer]
 
     @classmethod
@@ -189,6 +191,7 @@ class RunAnswer(Answer):
             replicas=run.replicas,
             ready_replicas=run.ready,
             available_replicas=run.available,
+            stalled=run.stalled,
             instances=[InstanceAnswer.of(instance) for instance in run.instances],
         )
 
