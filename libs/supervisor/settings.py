@@ -114,7 +114,7 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
             "the name of a namespace: at most 63 of a-z, 0-9 and -, a letter or digit first and last",
         ),
         node_lost_seconds=read(
-            "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _seconds, "a number of seconds above 0, at most 3600"
+            "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _node_lost, "a number of seconds from 10 to 3600"
         ),
         move_seconds=read(
             "SPECSTREAM_MOVE_SECONDS", 600.0, _seconds, "a number of seconds above 0, at most 3600"
@@ -179,6 +179,13 @@ def _heap_mib(text: str) -> int:
 def _seconds(text: str) -> float:
     seconds = float(text)
     if not (math.isfinite(seconds) and 0 < seconds <= 3600):
+        raise ValueError(text)
+    return seconds
+
+
+def _node_lost(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds < 10:
         raise ValueError(text)
     return seconds
 

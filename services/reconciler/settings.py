@@ -9,5 +9,5 @@ from services.reconciler.moving import MOVE_S
 class Settings(ServiceSettings):
     resync_seconds: float = 10.0
     """The time between two comparisons of all deployments with the cluster; events come at once."""
-    move_seconds: float = Field(default=MOVE_S, gt=0, le=86_400)
+    move_seconds: float = Field(default=MOVE_S, gt=0, le=3600)
     """How long there may be no place for what replaces a replica on a node that ends."""

@@ -34,5 +34,6 @@ class ServiceSettings(BaseSettings):
         default="specstream-replicas", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63
     )
     """Where the replicas are there."""
-    node_lost_seconds: float = Field(default=60.0, gt=0, le=86_400)
-    """How long a node may be silent there before its replicas are replaced elsewhere."""
+    node_lost_seconds: float = Field(default=60.0, ge=10, le=3600)
+    """How long a node may be silent there before its replicas are replaced elsewhere. In less than 10 s
+    nobody can tell one from all of them."""
