@@ -123,7 +123,7 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         ),
         regions=read("SPECSTREAM_REGIONS", (), regions.parse_regions, regions.ALLOWED),
         node_lost_seconds=read(
-            "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _seconds, "a number of seconds above 0, at most 3600"
+            "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _node_lost, "a number of seconds from 10 to 3600"
         ),
         move_seconds=read(
             "SPECSTREAM_MOVE_SECONDS", 600.0, _seconds, "a number of seconds above 0, at most 3600"
@@ -194,6 +194,13 @@ def _seconds(text: str, *, most: float = 3600) -> float:
 
 def _long_seconds(text: str) -> float:
     return _seconds(text, most=604_800)
+
+
+def _node_lost(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds < 10:
+        raise ValueError(text)
+    return seconds
 
 
 def _mebibytes(text: str) -> int:
