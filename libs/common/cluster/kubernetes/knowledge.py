@@ -181,9 +181,9 @@ class Knowledge:
 
     async def _check_server(self) -> None:
         version = await self._client.version()
-        if tuple(int(part) for part in version.split(".")) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            raise ClusterUnavailable(f"Kubernetes is {version}; allowed: {oldest} and later")
+        if version < OLDEST:
+            present, oldest = (".".join(map(str, each)) for each in (version, OLDEST))
+            raise ClusterUnavailable(f"Kubernetes is {present}; allowed: {oldest} and later")
         await self._client.check_namespace()
 
     def _on_pod(self, before: Pod | None, after: Pod | None) -> None:
