@@ -39,6 +39,8 @@ class Because(StrEnum):
     """There have to be others elsewhere before they leave."""
     REPLICAS_ARE_WITHDRAWN = "replicas_are_withdrawn"
     """They get no requests any more and are told to end."""
+    RECORD_WAS_CHANGED = "record_was_changed"
+    """Somebody else has changed what the cluster knows of the deployment."""
     CHECK_FAILED = "check_failed"
     """A startup or liveness check has sentenced a process."""
     DEPLOYMENT_DELETED = "deployment_deleted"
@@ -107,6 +109,7 @@ def plan(
     | a spec not applied, not failed      | -                           | apply, SpecApplied       |
     | the spec is applied                 | fewer than N staying in it  | apply                    |
     | a replica is not said to move       | it has to                   | apply, ReplicasMoving    |
+    | -                                   | that its record was changed | apply                    |
     | the spec has failed                 | -                           | all runs stay as they are|
     | a retiring replica is withdrawn     | it, not yet told to end     | apply, it is `stopping`  |
     | a staying process is condemned      | that process, running       | restart                  |
@@ -146,6 +149,8 @@ def plan(
         return Plan(view.sequence)
     restarts = tuple(Restart(replica.replica_id, replica.attempt) for replica in situation.condemned)
     because = decide_application(situation)
+    if observed is not None and observed.is_altered:
+        because = (*because, Because.RECORD_WAS_CHANGED)
     departures = decide_departures(
         situation.moves, situation.staying, situation.goals, now=now, move_s=move_s
     )

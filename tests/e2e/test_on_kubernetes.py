@@ -1,6 +1,7 @@
 """The whole platform over a real Kubernetes API: its nodes are simulated, so what is served is not asked."""
 
 import asyncio
+import json
 
 import pytest
 
@@ -83,6 +84,43 @@ async def test_a_deployment_lives_changes_is_repaired_and_goes(platform, kuberne
     await platform.delete(deployment_id)
     await platform.gone(deployment_id)
     assert await pods(kubernetes_world) == {}
+
+
+async def test_what_is_changed_by_hand_is_put_back_and_what_is_not_ours_left_alone(
+    platform, kubernetes_world
+):
+    world = kubernetes_world
+    deployment_id = await platform.deploy(spec_of("by-hand"))
+    changed, kept = sorted(await pods(world))
+    maps = f"/api/v1/namespaces/{world.namespace}/configmaps"
+    anchor = await asyncio.to_thread(world.client.get, f"{maps}/d-{deployment_id}")
+    stranger = {**anchor, "metadata": {"name": "d-stranger", "labels": anchor["metadata"]["labels"]}}
+    await asyncio.to_thread(world.client.create, maps, stranger)
+
+    emptied = {"data": {"plan.json": '{"replicas": []}'}}
+    await asyncio.to_thread(world.client.patch, f"{maps}/d-{deployment_id}", emptied)
+
+    async def is_put_back():
+        found = await asyncio.to_thread(world.client.get, f"{maps}/d-{deployment_id}")
+        listed = json.loads(found["data"]["plan.json"])["replicas"]
+        return listed == json.loads(anchor["data"]["plan.json"])["replicas"]
+
+    await eventually(is_put_back)
+    assert sorted(await pods(world)) == [changed, kept]
+
+    other = {"metadata": {"labels": {names.RUN: "other"}}}
+    await asyncio.to_thread(world.client.patch, world.pod_path(changed), other)
+
+    async def is_replaced():
+        present = await pods(world)
+        return len(present) == 2 and kept in present and changed not in present
+
+    await eventually(is_replaced)
+    await platform.settled(deployment_id)
+    retired = await platform.events(deployment_id, type="ReplicasRetiring")
+    assert [(one["data"]["reason"], one["data"]["replica_ids"]) for one in retired] == [("moved", [changed])]
+    left = await asyncio.to_thread(world.client.get, f"{maps}/d-stranger")
+    assert left["data"] == anchor["data"]
 
 
 @pytest.mark.parametrize(

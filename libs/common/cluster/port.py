@@ -135,6 +135,9 @@ class ObservedWorkload:
     problem: str | None = None
     """Why this deployment could not be observed, while others could. Nothing else of it is known then, which
     is not the same as nothing being there."""
+    is_altered: bool = False
+    """Whether somebody else has changed what the cluster knows of the deployment; the next `apply` puts it
+    back."""
 
 
 def known(workload: ObservedWorkload | None) -> ObservedWorkload | None:

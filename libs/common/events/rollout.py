@@ -93,7 +93,8 @@ class RetireReason(StrEnum):
     DISABLED = "disabled"
     DELETED = "deleted"
     MOVED = "moved"
-    """It is replaced elsewhere: its node is to be emptied, or does not answer."""
+    """It is replaced, elsewhere as a rule: its node is to be emptied, or does not answer, or somebody has
+    changed it by hand."""
 
 
 class ReplicasRetiring(RolloutFact):
@@ -104,7 +105,7 @@ class ReplicasRetiring(RolloutFact):
 
 
 class MoveReason(StrEnum):
-    """What is the matter with the node of a replica; closed."""
+    """What is the matter with a replica or its node; closed."""
 
     NODE_CORDONED = "node_cordoned"
     """Nothing new is placed there: it is about to be emptied, as a rule."""
@@ -112,6 +113,8 @@ class MoveReason(StrEnum):
     """Its end is announced, so that nothing on it will stay whatever we do."""
     NODE_LOST = "node_lost"
     """It has not answered for so long that nothing is expected of it."""
+    POD_CHANGED = "pod_changed"
+    """Somebody has changed by hand what it is: its image, or our labels."""
 
 
 class Move(BaseModel):

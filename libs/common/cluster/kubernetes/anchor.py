@@ -4,6 +4,7 @@ It is one object of the cluster, replaced as a whole under its resource version,
 refused by one write. Pods follow from it. A pod that it does not list is no replica.
 """
 
+import hashlib
 import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
@@ -32,7 +33,10 @@ REPLACEMENTS: Final = BackOff(10.0, 300.0)
 
 _ANY_ID: Final = "0" * 32
 
+_SEALED_VERSION: Final = 2
+"""The first that has a digest."""
 _PLAN: Final = "plan.json"
+_DIGEST: Final = "digest"
 _TEMPLATE: Final = "template.json"
 """Keys of the object's data; each template's begins with its run."""
 
@@ -130,9 +134,8 @@ def admit(
             tried.add(run.run_id)
             added.append(Listed(next(new_ids), run.run_id, run.spec_id, failed_before=setback.times))
     replicas = (*kept, *added)
-    templates = {run.run_id: run.template for run in workload.runs}
-    if present is not None:
-        templates |= present.templates
+    templates = dict(present.templates) if present is not None else {}
+    templates |= {run.run_id: run.template for run in workload.runs}
     after = Anchor(
         workload.project_id,
         workload.deployment_id,
@@ -200,7 +203,7 @@ def to_data(anchor: Anchor) -> dict[str, str]:
     """As the `data` of a ConfigMap."""
     fence = anchor.fence
     plan: dict[str, Any] = {
-        "version": 1,
+        "version": _SEALED_VERSION,
         "project_id": anchor.project_id,
         "deployment_id": anchor.deployment_id,
         "fence": {"sequence": fence.sequence, "log": fence.log, "hash": fence.hash},
@@ -217,7 +220,21 @@ def to_data(anchor: Anchor) -> dict[str, str]:
         f"{run_id}.{_TEMPLATE}": _dumped(template.model_dump(mode="json", exclude_none=True))
         for run_id, template in anchor.templates.items()
     }
-    return {_PLAN: _dumped(plan), **templates}
+    data = {_PLAN: _dumped(plan), **templates}
+    return {**data, _DIGEST: _digest(data)}
+
+
+def is_sealed(data: Mapping[str, str]) -> bool:
+    """Whether it is as one of us wrote it; of what can be read. Other versions had no digest, or
+    may have another one."""
+    version = json.loads(data[_PLAN]).get("version")
+    if version != _SEALED_VERSION:
+        return True
+    return data.get(_DIGEST) == _digest({key: value for key, value in data.items() if key != _DIGEST})
+
+
+def _digest(data: Mapping[str, str]) -> str:
+    return hashlib.sha256(_dumped(data).encode()).hexdigest()
 
 
 def from_data(name: str, data: Mapping[str, str]) -> Anchor:

@@ -66,10 +66,15 @@ class Client:
             await connection.close()
         self._connections.clear()
 
-    async def version(self) -> str:
-        """Such as `1.36`."""
+    async def version(self) -> tuple[int, int]:
+        """Such as `(1, 36)`. Raises ClusterUnavailable where this is no Kubernetes."""
         said = await self._json(Asked("get", "version"), "GET", "/version")
-        return f"{said['major']}.{str(said['minor']).rstrip('+')}"
+        try:
+            return int(said["major"]), int(str(said["minor"]).rstrip("+"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ClusterUnavailable(
+                f"what the kubeconfig names as cluster is no Kubernetes: /version answers {str(said)[:200]}"
+            ) from error
 
     async def check_namespace(self) -> None:
         """Raises ClusterUnavailable when it is not there."""

@@ -11,9 +11,10 @@ from libs.common.cluster.abilities import KUBERNETES, Abilities
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.kubernetes import logs as log_lines
 from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.anchor_object import parse_anchor
 from libs.common.cluster.kubernetes.budget import Budget
 from libs.common.cluster.kubernetes.client import Client
-from libs.common.cluster.kubernetes.knowledge import Knowledge, parse_anchor
+from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import NotThere
 from libs.common.cluster.kubernetes.sweeper import Sweeper

@@ -1,25 +1,26 @@
 """What the informers know together: which pods are replicas, by what their anchors list."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from libs.common.clock import Ticks
-from libs.common.cluster.kubernetes import anchor as anchors
 from libs.common.cluster.kubernetes import names, pods, sayings
+from libs.common.cluster.kubernetes.altered import is_altered
 from libs.common.cluster.kubernetes.anchor import Anchor, Listed
+from libs.common.cluster.kubernetes.anchor_object import AnchorObject, Written, parse_anchor
 from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.informer import Informer, Kind
 from libs.common.cluster.kubernetes.places import Places
 from libs.common.cluster.kubernetes.pods import Pod
 from libs.common.cluster.kubernetes.sayings import Saying
 from libs.common.cluster.port import EVERYTHING, Changed, ObservedReplica, ObservedWorkload
-from libs.common.errors import ClusterUnavailable, DeploymentUnavailable
-from libs.common.spec.template import Template
+from libs.common.errors import ClusterUnavailable
+from libs.common.events.rollout import MoveReason
 
 logger = structlog.get_logger()
 
@@ -27,39 +28,6 @@ OLDEST: Final = (1, 34)
 """The oldest Kubernetes that has what the pods use."""
 _CHECKED_EVERY_S: Final = 1.0
 _REMEMBERED: Final = 4_096
-
-JSON = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class AnchorObject:
-    """The object that an anchor is in. anchor: None where it cannot be read, and `problem` says why."""
-
-    name: str
-    uid: str
-    version: int = field(compare=False)
-    deployment_id: str
-    anchor: Anchor | None
-    problem: str | None = None
-
-
-def parse_anchor(raw: JSON) -> AnchorObject:
-    metadata = raw["metadata"]
-    anchor, problem = None, None
-    try:
-        anchor = anchors.from_data(metadata["name"], raw.get("data") or {})
-    except DeploymentUnavailable as error:
-        problem = str(error)
-    deployment_id = (metadata.get("labels") or {}).get(names.DEPLOYMENT, "")
-    return AnchorObject(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        version=int(metadata["resourceVersion"]),
-        deployment_id=deployment_id,
-        anchor=anchor,
-        problem=problem,
-    )
-
 
 PODS: Final = Kind("pods", names.selector(names.REPLICAS), pods.parse)
 ANCHORS: Final = Kind("configmaps", names.selector(names.ANCHORS), parse_anchor)
@@ -90,6 +58,9 @@ class Knowledge:
         """The names of the events about a pod, by its uid."""
         self._was_ready: dict[str, bool] = {}
         """By replica that has or had a pod; of those without, the newest few thousand."""
+        self.written = Written()
+        self._born_with: dict[str, str] = {}
+        """The image of each pod as it was made, by its uid, where that was seen."""
         self._tasks: list[asyncio.Task[None]] = []
         self._checked = asyncio.Lock()
         self._is_checked = False
@@ -132,7 +103,8 @@ class Knowledge:
         await self.events.wait_until_answered()
 
     def anchor(self, deployment_id: str) -> AnchorObject | None:
-        return self.anchors.items.get(names.anchor_name(deployment_id))
+        held = self.anchors.items.get(names.anchor_name(deployment_id))
+        return None if held is None else self.written.mend(held)
 
     def pod(self, replica_id: str) -> Pod | None:
         return self.pods.items.get(names.pod_name(replica_id))
@@ -156,7 +128,7 @@ class Knowledge:
         if held.anchor is None:
             return ObservedWorkload("", deployment_id, 0, (), held.problem)
         replicas = tuple(
-            self._show(pod, listed, held.anchor.templates[listed.run_id])
+            self._show(held.anchor, pod, listed)
             for listed in held.anchor.replicas
             if (pod := self.pod(listed.replica_id)) is not None
             and pod.owner_uid == held.uid
@@ -164,9 +136,18 @@ class Knowledge:
         )
         if held.anchor.removed_at is not None and not replicas:
             return None
-        return ObservedWorkload(held.anchor.project_id, deployment_id, held.anchor.fence.sequence, replicas)
+        return ObservedWorkload(
+            held.anchor.project_id,
+            deployment_id,
+            held.anchor.fence.sequence,
+            replicas,
+            is_altered=not held.is_as_written,
+        )
 
-    def _show(self, pod: Pod, listed: Listed, template: Template) -> ObservedReplica:
+    def _show(self, anchor: Anchor, pod: Pod, listed: Listed) -> ObservedReplica:
+        template = anchor.templates[listed.run_id]
+        labels = names.pod_labels(anchor.project_id, anchor.deployment_id, listed.run_id, listed.replica_id)
+        is_changed = is_altered(pod, labels, self._born_with.get(pod.uid, template.image))
         is_lost = self.places.is_lost(pod)
         return pods.show(
             pod,
@@ -177,7 +158,7 @@ class Knowledge:
             ],
             is_lost=is_lost,
             is_held=is_lost and self.places.is_held(pod),
-            must_move=self.places.must_move(pod),
+            must_move=self.places.must_move(pod) or (MoveReason.POD_CHANGED if is_changed else None),
         )
 
     async def watch(self) -> AsyncIterator[Changed]:
@@ -200,14 +181,18 @@ class Knowledge:
 
     async def _check_server(self) -> None:
         version = await self._client.version()
-        if tuple(int(part) for part in version.split(".")) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            raise ClusterUnavailable(f"Kubernetes is {version}; allowed: {oldest} and later")
+        if version < OLDEST:
+            present, oldest = (".".join(map(str, each)) for each in (version, OLDEST))
+            raise ClusterUnavailable(f"Kubernetes is {present}; allowed: {oldest} and later")
         await self._client.check_namespace()
 
     def _on_pod(self, before: Pod | None, after: Pod | None) -> None:
         self.places.take(before, after)
+        if after is None and before is not None:
+            self._born_with.pop(before.uid, None)
         if after is not None:
+            if after.is_as_made:
+                self._born_with[after.uid] = after.image
             was_ready = self._was_ready.pop(after.replica_id, False)
             self._was_ready[after.replica_id] = was_ready or after.is_ready
         if len(self._was_ready) > _REMEMBERED + len(self.pods.items):
@@ -221,6 +206,9 @@ class Knowledge:
                 self._tell(pod.deployment_id)
 
     def _on_anchor(self, before: AnchorObject | None, after: AnchorObject | None) -> None:
+        self.written.take(before, after)
+        if after is not None and not after.is_as_written:
+            logger.warning("an anchor was changed by hand", name=after.name)
         for held in (before, after):
             if held is not None:
                 self._tell(held.deployment_id)

@@ -86,10 +86,16 @@ class Pod:
     uid: str
     version: int = field(compare=False)
     """Its resource version; a greater one is newer."""
-    project_id: str
     deployment_id: str
-    run_id: str
+    """By its controller, whatever its labels say."""
     replica_id: str
+    """By its name."""
+    labels: Mapping[str, str]
+    """Those of ours that it has."""
+    image: str
+    """Of the one container."""
+    is_as_made: bool
+    """Whether its spec is as it was when it was made."""
     spec_id: str
     owner_uid: str
     """Of its controller."""
@@ -133,14 +139,16 @@ def parse(raw: JSON) -> Pod:
     labels = metadata.get("labels") or _NOTHING
     annotations = metadata.get("annotations") or _NOTHING
     owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), _NOTHING)
+    containers = {one["name"]: one for one in spec.get("containers") or ()}
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
-        project_id=labels.get(names.PROJECT, ""),
-        deployment_id=labels.get(names.DEPLOYMENT, ""),
-        run_id=labels.get(names.RUN, ""),
-        replica_id=labels.get(names.REPLICA, ""),
+        deployment_id=names.deployment_of(owner.get("name", "")) or labels.get(names.DEPLOYMENT, ""),
+        replica_id=names.replica_of(metadata["name"]),
+        labels={name: labels[name] for name in names.POD_LABELS if name in labels},
+        image=containers.get(names.CONTAINER, _NOTHING).get("image", ""),
+        is_as_made=metadata.get("generation", 1) <= 1,
         spec_id=annotations.get(names.SPEC, ""),
         owner_uid=owner.get("uid", ""),
         traceparent=annotations.get(names.TRACEPARENT),

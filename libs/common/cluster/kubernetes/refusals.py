@@ -89,7 +89,9 @@ def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
                 "infra/kubernetes/replicas has the rights that are needed"
             )
         case 404 if "namespaces " in message:
-            return ClusterUnavailable(f"{message}; infra/kubernetes/replicas makes it")
+            return ClusterUnavailable(
+                f"SPECSTREAM_KUBE_NAMESPACE: {message}; infra/kubernetes/replicas makes it"
+            )
         case 404:
             return NotThere(said)
         case 409:

@@ -11,8 +11,9 @@ import structlog
 
 from libs.common.clock import Clock, Ticks
 from libs.common.cluster.kubernetes.anchor import is_expired
+from libs.common.cluster.kubernetes.anchor_object import AnchorObject
 from libs.common.cluster.kubernetes.budget import Budget
-from libs.common.cluster.kubernetes.knowledge import AnchorObject, Knowledge
+from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.pods import Pod
 from libs.common.cluster.kubernetes.writer import Writer
 from libs.common.errors import ClusterUnavailable

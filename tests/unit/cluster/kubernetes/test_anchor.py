@@ -162,7 +162,7 @@ def test_one_that_was_spoilt_by_hand_names_itself(change):
 
 def test_what_a_later_version_added_does_not_count():
     data = anchors.to_data(PRESENT)
-    data["plan.json"] = data["plan.json"].replace('"version":1', '"version":2,"later":{}')
+    data["plan.json"] = data["plan.json"].replace('"version":2', '"version":3,"later":{}')
     assert anchors.from_data("d-x", data | {"later": "x"}) == PRESENT
 
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.altered import is_altered, is_labelled
 from libs.common.cluster.kubernetes.anchor import Listed
 from libs.common.cluster.kubernetes.pods import parse, show
 from libs.common.cluster.port import Exit, ReplicaPhase
@@ -296,3 +297,44 @@ def test_what_says_nothing_new_does_not_count():
     other["status"]["containerStatuses"].append({"name": "injected", "restartCount": 7})
     assert parse(other) == parse(raw)
     assert parse(other).version == 18
+
+
+LABELS = names.pod_labels("default", "d", "run", "rep")
+
+
+def born_with(image="model:1", generation=1, labels=(), **spec):
+    raw = pod()
+    raw["metadata"]["generation"] = generation
+    raw["metadata"]["labels"] = {**raw["metadata"]["labels"], **dict(labels)}
+    raw["spec"] = {**raw["spec"], "containers": [{"name": "replica", "image": image}], **spec}
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "altered"),
+    [
+        pytest.param(born_with(), False, id="as it was made"),
+        pytest.param(born_with(image="mirror/model:1"), False, id="an admission put a mirror before it"),
+        pytest.param(born_with(generation=2), False, id="its resources were changed"),
+        pytest.param(born_with(labels={"theirs": "x"}), False, id="another label"),
+        pytest.param(
+            born_with(containers=[{"name": "proxy", "image": "p"}, {"name": "replica", "image": "model:1"}]),
+            False,
+            id="a container beside it",
+        ),
+        pytest.param(born_with(image="model:2", generation=2), True, id="another image"),
+        pytest.param(born_with(labels={names.RUN: "other"}), True, id="another run"),
+        pytest.param(born_with(labels={names.DEPLOYMENT: "other"}), True, id="another deployment"),
+    ],
+)
+def test_a_change_by_hand_is_seen(raw, altered):
+    assert is_altered(parse(raw), LABELS, "model:1") is altered
+
+
+def test_who_it_is_does_not_depend_on_its_labels():
+    raw = born_with(labels={names.DEPLOYMENT: "other", names.REPLICA: "other"})
+    raw["metadata"]["ownerReferences"][1]["name"] = "d-mine"
+    seen = parse(raw)
+    assert (seen.deployment_id, seen.replica_id, is_labelled(seen)) == ("mine", "rep", True)
+    del raw["metadata"]["labels"][names.MANAGED_BY]
+    assert not is_labelled(parse(raw))
