@@ -118,7 +118,7 @@ class Load:
         while True:
             with contextlib.suppress(MetricsUnavailable):
                 await self._source.use(self._deployment_id, *self.replica_ids, percent=self.percent)
-            await asyncio.sleep(EVERY_S)
+            await let_time_pass(EVERY_S)
 
 
 async def decisions(log: JetStreamLog) -> list[ReplicasDecided]:
