@@ -7,7 +7,7 @@ A cluster starts a replica that ends unasked again by itself, with the kubelet's
 recovers while every service is away.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -125,6 +125,20 @@ class ObservedWorkload:
     is not the same as nothing being there."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of a command that was run in a replica: `status` or `signal` where it ended by itself."""
+
+    status: int | None = None
+    signal: int | None = None
+    has_timed_out: bool = False
+    """It was killed, with all that it had started."""
+    output: str = ""
+    """The first 4 KiB of what it wrote to stdout and stderr."""
+    problem: str | None = None
+    """Why it could not be started, by a fault of the command."""
+
+
 def known(workload: ObservedWorkload | None) -> ObservedWorkload | None:
     """`workload`, unless it could not be looked at. Raises DeploymentUnavailable."""
     if workload is not None and workload.problem is not None:
@@ -159,6 +173,8 @@ class Abilities:
 
     restarts: bool = True
     """`restart` ends a process. Otherwise whoever carries out the checks ends the condemned by itself."""
+    runs_checks: bool = True
+    """`run_check` runs a command in a replica. Otherwise the cluster does so by itself."""
     runs_images: bool = False
     """A template without a `command` can be run: what the image says is run then."""
     shifts_ports: bool = True
@@ -196,6 +212,18 @@ class Cluster(Protocol):
         """End this process of the replica, so that it is started again; nothing at another attempt.
 
         Raises CannotApply where `abilities` say that the cluster does not.
+        """
+        ...
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        """Run a command in a replica, beside its process of this attempt: confined like it, in its directory,
+        with its environment and nothing else. When it has ended, when its time is over, or when this is
+        cancelled, whatever it started is killed.
+
+        Raises DeploymentUnavailable when that process is not there or cannot be asked, CannotApply where
+        `abilities` say that the cluster does not.
         """
         ...
 

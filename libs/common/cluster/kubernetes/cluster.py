@@ -1,7 +1,7 @@
 """The port over one namespace of a Kubernetes cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -16,12 +16,14 @@ from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import NotThere
 from libs.common.cluster.kubernetes.sweeper import Sweeper
 from libs.common.cluster.kubernetes.writer import ANCHORS, PODS, Timing, Writer
-from libs.common.cluster.port import Abilities, Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Abilities, Changed, Checked, LogLine, ObservedWorkload, Workload
 from libs.common.errors import CannotApply
 from libs.common.events.envelope import Position
 from libs.common.machine_types.catalogue import MachineTypes
 
-_ABILITIES: Final = Abilities(restarts=False, runs_images=True, shifts_ports=False, keeps_last_words=False)
+_ABILITIES: Final = Abilities(
+    restarts=False, runs_checks=False, runs_images=True, shifts_ports=False, keeps_last_words=False
+)
 
 
 class KubernetesCluster:
@@ -82,6 +84,14 @@ class KubernetesCluster:
         raise CannotApply(
             f"replica {replica_id} of {deployment_id}, attempt {attempt}: on this cluster the kubelet "
             "carries out the checks and ends whom they condemn"
+        )
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        raise CannotApply(
+            f"replica {replica_id} of {deployment_id}, attempt {attempt}: on this cluster the kubelet runs "
+            f"{command[0]!r}, with its time limit of {timeout_s:g} s"
         )
 
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
