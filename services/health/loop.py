@@ -81,6 +81,7 @@ class Watch:
             ticks=ticks,
             on_verdict=self.wake_for,
             aside=Aside("probe", progress.set_aside, clock, ticks),
+            cluster=cluster,
         )
         self._woken_for: set[str] = set()
         self._wake = asyncio.Event()

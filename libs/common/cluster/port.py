@@ -141,6 +141,20 @@ class ObservedWorkload:
     back."""
 
 
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of a command that was run in a replica: `status` or `signal` where it ended by itself."""
+
+    status: int | None = None
+    signal: int | None = None
+    has_timed_out: bool = False
+    """It was killed, with all that it had started."""
+    output: str = ""
+    """The first 4 KiB of what it wrote to stdout and stderr."""
+    problem: str | None = None
+    """Why it could not be started, by a fault of the command."""
+
+
 def known(workload: ObservedWorkload | None) -> ObservedWorkload | None:
     """`workload`, unless it could not be looked at. Raises DeploymentUnavailable."""
     if workload is not None and workload.problem is not None:
@@ -193,6 +207,18 @@ class Cluster(Protocol):
         """End this process of the replica, so that it is started again; nothing at another attempt.
 
         Raises CannotApply where `abilities` say that the cluster does not.
+        """
+        ...
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        """Run a command in a replica, beside its process of this attempt: confined like it, in its directory,
+        with its environment and nothing else. When it has ended, when its time is over, or when this is
+        cancelled, whatever it started is killed.
+
+        Raises DeploymentUnavailable when that process is not there or cannot be asked, CannotApply where
+        `abilities` say that the cluster does not.
         """
         ...
 

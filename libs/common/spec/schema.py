@@ -60,7 +60,9 @@ class Header(Input):
 
 
 class ExecAction(Input):
-    command: Command = Field(description="Succeeds on exit status 0. Not supported yet.")
+    command: Command = Field(
+        description="Run in the replica; succeeds on exit status 0. `$(NAME)` is a variable of the replica."
+    )
 
 
 class Check(Input):

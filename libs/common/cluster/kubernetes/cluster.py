@@ -20,7 +20,7 @@ from libs.common.cluster.kubernetes.refusals import NotThere
 from libs.common.cluster.kubernetes.sweeper import Sweeper
 from libs.common.cluster.kubernetes.usage import used
 from libs.common.cluster.kubernetes.writer import ANCHORS, PODS, Timing, Writer
-from libs.common.cluster.port import Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Changed, Checked, LogLine, ObservedWorkload, Workload
 from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply
 from libs.common.events.envelope import Position
@@ -111,6 +111,14 @@ class KubernetesCluster:
         raise CannotApply(
             f"replica {replica_id} of {deployment_id}, attempt {attempt}: on this cluster the kubelet "
             "carries out the checks and ends whom they condemn"
+        )
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        raise CannotApply(
+            f"replica {replica_id} of {deployment_id}, attempt {attempt}: on this cluster the kubelet runs "
+            f"{command[0]!r}, with its time limit of {timeout_s:g} s"
         )
 
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:

@@ -20,6 +20,7 @@ from libs.common.cluster.abilities import LOCAL, Abilities
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, position
 from libs.common.cluster.local import lines
+from libs.common.cluster.local.checking import run_check
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.journal import Journal
 from libs.common.cluster.local.launch import Starter
@@ -31,7 +32,7 @@ from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.local.usage import Meter
 from libs.common.cluster.local.watching import watch
-from libs.common.cluster.port import Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Changed, Checked, LogLine, ObservedWorkload, Workload
 from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
@@ -105,6 +106,13 @@ class LocalCluster:
             if state.attempt == attempt and state.pid is not None and directory.exists():
                 files.write_json(f"{directory}/{files.RESTART}", {"attempt": attempt})
                 await self._attend([directory])
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        with _translated():
+            directory = self._home.deployment(deployment_id) / replica_id
+            return await run_check(directory, attempt=attempt, command=command, timeout_s=timeout_s)
 
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
         with _translated():
