@@ -18,12 +18,24 @@ from services.api.edge.routes import (
     metrics,
     projects,
     session,
+    usage,
 )
 from services.api.edge.routes.context import Api
 
 ROUTERS = tuple(
     module.router
-    for module in (deployments, history, metrics, projects, machine_types, session, events, log, health)
+    for module in (
+        deployments,
+        history,
+        metrics,
+        projects,
+        machine_types,
+        usage,
+        session,
+        events,
+        log,
+        health,
+    )
 )
 
 

@@ -24,6 +24,7 @@ from libs.common.events.rollout import (
 from libs.common.events.scaling import ReplicasDecided
 from libs.common.scaling.in_force import Decided, in_force
 from libs.common.spec.model import Spec
+from services.api.readmodels import staying
 from services.api.readmodels.activity import Action, Activity, activities, scaled
 from services.api.readmodels.rows import Rows
 from services.api.readmodels.tables import activities as activity_table
@@ -66,11 +67,11 @@ def project_event(rows: Rows, event: Recorded) -> None:
         case ReplicasDecided() as fact:
             _decide(rows, event, fact)
         case RolloutFact() as fact:
-            _roll_out(rows, deployment_id, fact, at)
+            _roll_out(rows, event, fact, at)
         case ReplicaFact(roster=None, replica_id=replica_id, replica=replica):
-            _put_replica(rows, deployment_id, replica_id, replica, at)
+            _put_replica(rows, event, replica_id, replica, at)
         case ReplicaFact(roster=roster):
-            _put_roster(rows, deployment_id, roster or (), at)
+            _put_roster(rows, event, roster or (), at)
         case _:
             pass
 
@@ -88,10 +89,12 @@ def _put_project(rows: Rows, event: Recorded, at: str) -> None:
             rows.change(projects, {"deleted_at": at}, id=project_id)
 
 
-def _roll_out(rows: Rows, deployment_id: str, fact: RolloutFact, at: str) -> None:
+def _roll_out(rows: Rows, event: Recorded, fact: RolloutFact, at: str) -> None:
+    deployment_id = event.aggregate.id
     match fact:
         case SpecApplied(spec_id=spec_id, runs=runs):
             rows.change(deployments, {"runs": [run.model_dump() for run in runs]}, id=deployment_id)
+            staying.carry_out(rows, event, runs)
             rows.change(specs, {"error": None}, id=spec_id)
             rows.change(specs, {"applied_at": at}, id=spec_id, applied_at=None)
         case SpecHealthy(spec_id=spec_id):
@@ -164,22 +167,30 @@ def _put_activities(rows: Rows, event: Recorded, found: Sequence[Activity]) -> N
         )
 
 
-def _put_replica(rows: Rows, deployment_id: str, replica_id: str, replica: Replica | None, at: str) -> None:
+def _put_replica(rows: Rows, event: Recorded, replica_id: str, replica: Replica | None, at: str) -> None:
     """The row of the one replica that changed; every other one stays as it is."""
+    deployment_id = event.aggregate.id
     if replica is None:
+        staying.end(rows, event, replica_id)
         rows.delete(instances, id=replica_id, deployment_id=deployment_id)
         return
     known = rows.find(instances, _SHOWN, id=replica_id, deployment_id=deployment_id)
+    if not known:
+        staying.begin(rows, event, replica)
     if not known or known[0][:2] != (replica.state, replica.message):
         _put_instance(rows, deployment_id, replica, known[0][2] if known else (), at)
 
 
-def _put_roster(rows: Rows, deployment_id: str, roster: Sequence[Replica], at: str) -> None:
+def _put_roster(rows: Rows, event: Recorded, roster: Sequence[Replica], at: str) -> None:
     """The rows of all replicas, by a fact of version 1."""
+    deployment_id = event.aggregate.id
     known = {row[0]: row[1:] for row in rows.find(instances, ("id", *_SHOWN), deployment_id=deployment_id)}
     for replica_id in known.keys() - {replica.replica_id for replica in roster}:
+        staying.end(rows, event, replica_id)
         rows.delete(instances, id=replica_id)
     for replica in roster:
+        if replica.replica_id not in known:
+            staying.begin(rows, event, replica)
         state, message, history = known.get(replica.replica_id, (None, None, ()))
         if (state, message) != (replica.state, replica.message):
             _put_instance(rows, deployment_id, replica, history, at)
