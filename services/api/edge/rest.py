@@ -16,6 +16,7 @@ from services.api.edge.routes import (
     history,
     log,
     machine_types,
+    metrics,
     projects,
     session,
 )
@@ -24,7 +25,7 @@ from services.api.edge.routes.context import Api
 ROUTERS = tuple(
     module.router
     for module in (
-        *(deployments, history, decisions, projects),
+        *(deployments, history, decisions, metrics, projects),
         *(machine_types, session, events, log, health),
     )
 )
