@@ -112,8 +112,22 @@ activities = Table(
     Index("activities_by_deployment", "deployment_id", "id"),
 )
 
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("deployment_id", String(32), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Index("decisions_by_deployment", "deployment_id", "kind", "sequence"),
+)
+"""What was decided about each deployment (`decisions.py`)."""
+
 set_aside = Table("set_aside", metadata, Column("id", String(64), primary_key=True))
 """Deployments and projects of which an event could not be taken in: their rows are to be made anew."""
 
-COMPARED = (projects, deployments, specs, instances, activities, step_backs)
+COMPARED = (projects, deployments, specs, instances, activities, decisions, step_backs)
 """The tables that must equal a fresh replay of the log."""
