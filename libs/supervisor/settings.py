@@ -50,6 +50,8 @@ class SupervisorSettings:
     """Room kept beside the log, so that deleting works when the disk is full; 0 keeps none."""
     usage_seconds: float = 15.0
     """Between two measurements of what the replicas use."""
+    request_window_seconds: float = 300.0
+    """What the duration of requests is averaged over when it is scaled by."""
     metrics_max_bytes: int = 1024 * 1024 * 1024
     """The room of what was measured, on the disk of the api."""
     machine_types: Path | None = None
@@ -120,6 +122,9 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         ),
         usage_seconds=read(
             "SPECSTREAM_USAGE_SECONDS", 15.0, _usage_seconds, "a number of seconds from 0.5 to 300"
+        ),
+        request_window_seconds=read(
+            "SPECSTREAM_REQUEST_WINDOW_SECONDS", 300.0, _window_seconds, "a number of seconds from 1 to 3600"
         ),
         metrics_max_bytes=read(
             "SPECSTREAM_METRICS_MAX_BYTES",
@@ -222,6 +227,13 @@ def _node_lost(text: str) -> float:
 def _usage_seconds(text: str) -> float:
     seconds = float(text)
     if not 0.5 <= seconds <= 300:
+        raise ValueError(text)
+    return seconds
+
+
+def _window_seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
         raise ValueError(text)
     return seconds
 

@@ -11,6 +11,7 @@ from typing import Any
 
 import uvicorn
 
+from libs.common.autoscaling.kept import KeptReasoning
 from libs.common.bus import server_health, subjects
 from libs.common.bus.broker import close, make_broker
 from libs.common.bus.connection import Connection, connected
@@ -103,6 +104,11 @@ async def run(
                 clock=utc_now,
                 edge_port=settings.edge_port,
                 log_condition=condition,
+                reasoning=KeptReasoning(
+                    JetStreamEntries(
+                        connection.client, stream=subjects.SCALING_STREAM, root=subjects.SCALING_ROOT
+                    )
+                ),
             )
             entries = JetStreamEntries(
                 connection.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT

@@ -4,22 +4,23 @@ It brings together what is measured, what is remembered and what the facts say, 
 answer as a fact, where the number changes, and as the present reasoning, always.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
 from libs.common.autoscaling.present import ConditionShown, Present
-from libs.common.autoscaling.told import Told, tell_hpa, tell_in_flight
+from libs.common.autoscaling.told import IN_FLIGHT, Told, tell_hpa, tell_in_flight
 from libs.common.events.scaling import ReplicasDecided
 from libs.common.scaling.conditions import Condition, ConditionType, MetricFailure, Reason
 from libs.common.scaling.hpa import decide_hpa
-from libs.common.scaling.hpa_decision import Cause
+from libs.common.scaling.hpa_decision import Cause, Reasoning
 from libs.common.scaling.hpa_policy import HpaPolicy, Measured
 from libs.common.scaling.in_flight import InFlightDecision, InFlightPolicy, decide_in_flight
+from libs.common.scaling.proposals import Unknown
 from libs.common.scaling.replicas import Replica
 from services.autoscaler.holding import held_for_s, step_held_for_s
 from services.autoscaler.in_flight_loads import Averages
-from services.autoscaler.memory import Memory, panicked
+from services.autoscaler.memory import Memory, panicked, that_matter
 from services.autoscaler.situation import Situation
 
 GAP_S = 45.0
@@ -27,12 +28,97 @@ GAP_S = 45.0
 
 
 @dataclass(frozen=True, slots=True)
-class Outcome:
-    """fact: what to append; None where the number stays. memory: once that is stored. present: to explain."""
+class Reasoned:
+    """What the rules came to. tell: their arithmetic in words and numbers, which not every decision needs.
 
-    fact: ReplicasDecided | None
+    unknown: why nothing is known, by the name of what is measured. gist: of the arithmetic, that which a
+    reader would call another reasoning if it were otherwise. held_s: for how long a change is held back at
+    least.
+    """
+
+    replicas: int
+    cause: Cause
+    conditions: tuple[Condition | None, ...]
     memory: Memory
-    present: Present
+    unknown: Mapping[str, str]
+    gist: Hashable
+    tell: Callable[[], Told]
+    held_s: Callable[[], float | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """memory: once what is to be appended is stored."""
+
+    situation: Situation
+    reasoned: Reasoned
+    memory: Memory
+    now: float
+    wall: datetime
+
+    @property
+    def is_changed(self) -> bool:
+        return self.reasoned.replicas != self.situation.current
+
+    @property
+    def meaning(self) -> Hashable:
+        """The same for two outcomes whose explanations differ in nothing but measured values and times."""
+        situation, reasoned = self.situation, self.reasoned
+        return (
+            (situation.spec_id, situation.stretch_id, situation.current, reasoned.replicas, reasoned.cause),
+            situation.is_rolling_out,
+            tuple(one and (one.is_true, one.reason) for one in reasoned.conditions),
+            reasoned.gist,
+            tuple(one.replicas for one in that_matter(self.memory.hpa.recommendations or ())),
+        )
+
+    def fact(self) -> ReplicasDecided | None:
+        """What to append; None where the number stays."""
+        if not self.is_changed:
+            return None
+        situation, told = self.situation, self.reasoned.tell()
+        return ReplicasDecided(
+            spec_id=situation.spec_id,
+            stretch_id=situation.stretch_id,
+            from_replicas=situation.current,
+            to_replicas=self.reasoned.replicas,
+            floor=situation.bounds.minimum,
+            policy=situation.autoscaling,
+            reason=self.reasoned.cause,
+            is_rolling_out=situation.is_rolling_out,
+            metrics=told.metrics,
+            winner=told.winner,
+            stabilised=told.stabilised,
+            limited=told.limited,
+            in_flight=told.in_flight,
+        )
+
+    def present(self) -> Present:
+        """What explains the number now."""
+        situation, reasoned, told = self.situation, self.reasoned, self.reasoned.tell()
+        held_s, since = reasoned.held_s(), self.memory.unknown_since.items()
+        return Present(
+            spec_id=situation.spec_id,
+            stretch_id=situation.stretch_id,
+            at=self.wall,
+            current=situation.current,
+            replicas=reasoned.replicas,
+            reason=reasoned.cause,
+            is_rolling_out=situation.is_rolling_out,
+            conditions=tuple(
+                ConditionShown(type=one.type, is_true=one.is_true, reason=one.reason, message=one.message)
+                for one in reasoned.conditions
+                if one is not None
+            ),
+            metrics=told.metrics,
+            winner=told.winner,
+            stabilised=told.stabilised,
+            limited=told.limited,
+            in_flight=told.in_flight,
+            held_until=None if held_s is None else self.wall + timedelta(seconds=held_s),
+            unknown=dict(reasoned.unknown),
+            unknown_since={name: self.wall - timedelta(seconds=self.now - at) for name, at in since},
+        )
 
 
 def decide(
@@ -55,17 +141,8 @@ def decide(
         reasoned = _by_requests_in_flight(situation, policy, replicas, averages, memory, now=now)
     else:
         reasoned = _by_metrics(situation, policy, replicas, measured, memory, now=now)
-    return _outcome(situation, reasoned, now=now, wall=wall)
-
-
-@dataclass(frozen=True, slots=True)
-class _Reasoned:
-    replicas: int
-    cause: Cause
-    told: Told
-    conditions: tuple[Condition | None, ...]
-    memory: Memory
-    held_s: float | None
+    since = {name: memory.unknown_since.get(name, now) for name in reasoned.unknown}
+    return Outcome(situation, reasoned, replace(reasoned.memory, unknown_since=since), now, wall)
 
 
 def _by_metrics(
@@ -76,7 +153,7 @@ def _by_metrics(
     memory: Memory,
     *,
     now: float,
-) -> _Reasoned:
+) -> Reasoned:
     decision = decide_hpa(
         policy,
         bounds=situation.bounds,
@@ -87,15 +164,34 @@ def _by_metrics(
         now=now,
         is_rolling_out=situation.is_rolling_out,
     )
-    conditions = decision.conditions
-    return _Reasoned(
+    conditions, reasoning = decision.conditions, decision.reasoning
+    outcomes = () if reasoning is None else reasoning.outcomes
+    unknown = {one.name: one.proposal.value for one in outcomes if isinstance(one.proposal, Unknown)}
+    return Reasoned(
         decision.replicas,
         decision.cause,
-        tell_hpa(policy, decision, measured, now=now),
         (conditions.able_to_scale, conditions.scaling_active, conditions.scaling_limited),
         # The changes come from the log, once this one is there.
         replace(memory, hpa=replace(decision.memory, changes=memory.hpa.changes)),
-        held_for_s(policy, decision, memory.hpa, now=now),
+        unknown,
+        _gist(reasoning),
+        lambda: tell_hpa(policy, decision, measured, now=now),
+        lambda: held_for_s(policy, decision, memory.hpa, now=now),
+    )
+
+
+def _gist(reasoning: Reasoning | None) -> Hashable:
+    if reasoning is None:
+        return None
+    proposals = tuple(
+        one.proposal if isinstance(one.proposal, Unknown) else (one.proposal.replicas, one.proposal.is_held)
+        for one in reasoning.outcomes
+    )
+    stabilised, limited = reasoning.stabilised, reasoning.limited
+    return (
+        proposals,
+        stabilised and (stabilised.replicas, stabilised.reason),
+        limited and (limited.replicas, limited.reason),
     )
 
 
@@ -107,7 +203,7 @@ def _by_requests_in_flight(
     memory: Memory,
     *,
     now: float,
-) -> _Reasoned:
+) -> Reasoned:
     ready = sum(one.serves for one in replicas)
     before = memory.in_flight
     decision = decide_in_flight(
@@ -125,15 +221,18 @@ def _by_requests_in_flight(
     if decision.needed is None:
         after = panicked(after, situation.current, now=now)
     cause, conditions = _in_flight_reason(situation, decision)
-    return _Reasoned(
+    is_unknown = decision.needed is None
+    return Reasoned(
         decision.replicas,
         cause,
-        tell_in_flight(
-            decision, stable=averages.stable, panic=averages.panic, ready=ready, before=before, now=now
-        ),
         conditions,
         replace(memory, in_flight=after),
-        step_held_for_s(policy, decision, now=now),
+        {IN_FLIGHT: Unknown.NO_SAMPLES.value} if is_unknown else {},
+        (decision.needed, decision.concurrency.panicking_since is None),
+        lambda: tell_in_flight(
+            decision, stable=averages.stable, panic=averages.panic, ready=ready, before=before, now=now
+        ),
+        lambda: step_held_for_s(policy, decision, now=now),
     )
 
 
@@ -166,48 +265,3 @@ def _in_flight_reason(
     if decision.replicas != situation.current:
         able = replace(able, reason=Reason.SUCCEEDED_RESCALE)
     return cause, (able, active, limited)
-
-
-def _outcome(situation: Situation, reasoned: _Reasoned, *, now: float, wall: datetime) -> Outcome:
-    told, memory = reasoned.told, reasoned.memory
-    since: Mapping[str, float] = {name: memory.unknown_since.get(name, now) for name in told.unknown}
-    fact = None
-    if reasoned.replicas != situation.current:
-        fact = ReplicasDecided(
-            spec_id=situation.spec_id,
-            stretch_id=situation.stretch_id,
-            from_replicas=situation.current,
-            to_replicas=reasoned.replicas,
-            floor=situation.bounds.minimum,
-            policy=situation.autoscaling,
-            reason=reasoned.cause,
-            is_rolling_out=situation.is_rolling_out,
-            metrics=told.metrics,
-            winner=told.winner,
-            stabilised=told.stabilised,
-            limited=told.limited,
-            in_flight=told.in_flight,
-        )
-    present = Present(
-        spec_id=situation.spec_id,
-        stretch_id=situation.stretch_id,
-        at=wall,
-        current=situation.current,
-        replicas=reasoned.replicas,
-        reason=reasoned.cause,
-        is_rolling_out=situation.is_rolling_out,
-        conditions=tuple(
-            ConditionShown(type=one.type, is_true=one.is_true, reason=one.reason, message=one.message)
-            for one in reasoned.conditions
-            if one is not None
-        ),
-        metrics=told.metrics,
-        winner=told.winner,
-        stabilised=told.stabilised,
-        limited=told.limited,
-        in_flight=told.in_flight,
-        held_until=None if reasoned.held_s is None else wall + timedelta(seconds=reasoned.held_s),
-        unknown=dict(told.unknown),
-        unknown_since={name: wall - timedelta(seconds=now - at) for name, at in since.items()},
-    )
-    return Outcome(fact, replace(memory, unknown_since=since), present)

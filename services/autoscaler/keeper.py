@@ -14,11 +14,11 @@ import structlog
 from pydantic import ValidationError
 
 from libs.common.autoscaling.kept import Kept, read_kept
-from libs.common.autoscaling.present import Present
 from libs.common.bus.entries import Entries, Replaced
 from libs.common.clock import Ticks
 from libs.common.errors import LogUnavailable
-from services.autoscaler.memory import KeptMemory, Memory, that_matter
+from services.autoscaler.decide import Outcome
+from services.autoscaler.memory import KeptMemory
 
 logger = structlog.get_logger()
 
@@ -28,6 +28,8 @@ RETRY_S: Final = 5.0
 """So long a bucket that does not answer is left alone."""
 REFRESHED_S: Final = 60.0
 """So old the numbers of an entry become while its meaning stays, unless there are many entries."""
+MOST_FRESHER: Final = 1_000
+"""That wait to be refreshed."""
 REFRESHED_IN_S: Final = 0.2
 """Between two writes of what means the same."""
 
@@ -42,8 +44,8 @@ class Keeper:
     def __init__(self, entries: Entries, *, ticks: Ticks) -> None:
         self._entries = entries
         self._ticks = ticks
-        self._waiting: dict[str, tuple[Memory, Present, float]] = {}
-        self._fresher: dict[str, tuple[Memory, Present, float]] = {}
+        self._waiting: dict[str, Outcome] = {}
+        self._fresher: dict[str, Outcome] = {}
         """What means the same as what is written, with newer numbers."""
         self._written: dict[str, _Written] = {}
         self._sequences: dict[str, int] = {}
@@ -68,15 +70,18 @@ class Keeper:
         except ValidationError:
             return None
 
-    def note(self, deployment_id: str, memory: Memory, present: Present) -> None:
-        now = self._ticks()
+    def note(self, deployment_id: str, outcome: Outcome) -> None:
+        """Of what means the same as what is written nothing else is worked out."""
         written = self._written.get(deployment_id)
-        if written is None or written.meaning != meaning_of(memory, present):
-            self._waiting[deployment_id] = (memory, present, now)
+        if written is None or written.meaning != outcome.meaning:
+            self._waiting[deployment_id] = outcome
             self._news.set()
-        elif now - written.at >= REFRESHED_S:
-            self._fresher[deployment_id] = (memory, present, now)
-            self._news.set()
+        else:
+            self._waiting.pop(deployment_id, None)
+            is_old = outcome.now - written.at >= REFRESHED_S
+            if is_old and (len(self._fresher) < MOST_FRESHER or deployment_id in self._fresher):
+                self._fresher[deployment_id] = outcome
+                self._news.set()
 
     def forget(self, deployment_id: str) -> None:
         """What lies in the bucket stays until newer entries need its place."""
@@ -96,27 +101,28 @@ class Keeper:
                 await asyncio.sleep(wait_s)
             if self._waiting:
                 name = next(iter(self._waiting))
-                await self._write(name, *self._waiting.pop(name))
+                await self._write(name, self._waiting.pop(name))
                 await asyncio.sleep(BETWEEN_S)
             elif self._fresher:
                 name = next(iter(self._fresher))
-                await self._write(name, *self._fresher.pop(name))
+                await self._write(name, self._fresher.pop(name))
                 await asyncio.sleep(REFRESHED_IN_S)
             else:
                 self._news.clear()
 
-    async def _write(self, name: str, memory: Memory, present: Present, at: float) -> None:
-        kept = Kept(present=present, memory=KeptMemory.of(memory, now=at).model_dump(mode="json"))
+    async def _write(self, name: str, outcome: Outcome) -> None:
+        memory = KeptMemory.of(outcome.memory, now=outcome.now)
+        kept = Kept(present=outcome.present(), memory=memory.model_dump(mode="json"))
         data = kept.model_dump_json(exclude_defaults=True).encode()
         self._fresher.pop(name, None)
         try:
             self._sequences[name] = await self._put(name, data)
         except LogUnavailable as error:
             self._is_away(error)
-            self._waiting.setdefault(name, (memory, present, at))
+            self._waiting.setdefault(name, outcome)
             self._news.set()
             return
-        self._written[name] = _Written(meaning_of(memory, present), self._ticks())
+        self._written[name] = _Written(outcome.meaning, outcome.now)
 
     async def _put(self, name: str, data: bytes) -> int:
         """Whoever wrote before, what is decided now is what counts."""
@@ -130,19 +136,3 @@ class Keeper:
     def _is_away(self, error: Exception) -> None:
         self._away_until = self._ticks() + RETRY_S
         logger.warning("the reasoning about scaling cannot be kept", error=str(error))
-
-
-def meaning_of(memory: Memory, present: Present) -> Hashable:
-    """What a reader would call the same: everything but measured values, ages and times."""
-    in_flight = present.in_flight
-    return (
-        (present.spec_id, present.stretch_id, present.current, present.replicas, present.reason),
-        present.is_rolling_out,
-        tuple((one.type, one.is_true, one.reason) for one in present.conditions),
-        tuple((one.metric, one.proposal, one.unknown, one.is_held) for one in present.metrics),
-        None if present.stabilised is None else (present.stabilised.replicas, present.stabilised.reason),
-        None if present.limited is None else (present.limited.replicas, present.limited.reason),
-        None if in_flight is None else (in_flight.needed, in_flight.panicking_for_s is None),
-        frozenset(present.unknown.items()),
-        tuple(one.replicas for one in that_matter(memory.hpa.recommendations or ())),
-    )

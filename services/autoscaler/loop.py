@@ -200,15 +200,15 @@ class Loop:
         if outcome is None:
             return
         self._knowledge.memories[name] = outcome.memory
-        self._keeper.note(name, outcome.memory, outcome.present)
-        if outcome.present.unknown:
+        self._keeper.note(name, outcome)
+        if outcome.reasoned.unknown:
             self._unknown.add(name)
             self._unknown_count.add(1)
         else:
             self._unknown.discard(name)
-        if outcome.fact is not None:
+        if (fact := outcome.fact()) is not None:
             self._on_their_way[name] = _OnItsWay(None, view)
-            task = asyncio.ensure_future(self._store(view, outcome.fact, made_at=now))
+            task = asyncio.ensure_future(self._store(view, fact, made_at=now))
             self._storing.add(task)
             task.add_done_callback(self._storing.discard)
 

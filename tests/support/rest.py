@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
+from libs.common.autoscaling.kept import PresentReasoning
 from libs.common.clock import utc_now
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.log.memory import MemoryLog
@@ -36,6 +37,10 @@ class RunningApi:
     api: Api
     rest: FastAPI
     http: httpx.AsyncClient
+
+    def with_reasoning(self, reasoning: PresentReasoning) -> None:
+        """What the autoscaler keeps, from now on."""
+        self.api = self.rest.state.api = replace(self.api, reasoning=reasoning)
 
     async def submit(self, config: dict[str, Any], **more: Any) -> str:
         answer = await self.http.post(

@@ -240,15 +240,15 @@ class Story:
         if outcome is None:
             return None
         self.knowledge.memories[self.name] = outcome.memory
-        self.present = outcome.present
-        if outcome.fact is not None:
-            fact = ReplicasDecided.model_validate_json(outcome.fact.model_dump_json())
+        self.present = outcome.present()
+        if (decided := outcome.fact()) is not None:
+            fact = ReplicasDecided.model_validate_json(decided.model_dump_json())
             assert decided_again(fact) == fact.to_replicas
             assert self.floor <= fact.to_replicas <= fact.policy.max_replicas
             self.decisions.append((self.now, fact))
             self.tell(fact)
         else:
-            assert outcome.present.replicas == outcome.present.current
+            assert self.present.replicas == self.present.current
         self.keep_up()
         return outcome
 

@@ -9,6 +9,7 @@ from services.api.edge import refusals
 from services.api.edge.boundary import Boundary
 from services.api.edge.openapi import make_openapi
 from services.api.edge.routes import (
+    decisions,
     deployments,
     events,
     health,
@@ -25,16 +26,8 @@ from services.api.edge.routes.context import Api
 ROUTERS = tuple(
     module.router
     for module in (
-        deployments,
-        history,
-        metrics,
-        projects,
-        machine_types,
-        usage,
-        session,
-        events,
-        log,
-        health,
+        *(deployments, history, decisions, metrics, projects),
+        *(machine_types, usage, session, events, log, health),
     )
 )
 

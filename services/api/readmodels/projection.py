@@ -26,9 +26,10 @@ from libs.common.scaling.in_force import Decided, in_force
 from libs.common.spec.model import Spec
 from services.api.readmodels import staying
 from services.api.readmodels.activity import Action, Activity, activities, scaled
+from services.api.readmodels.decisions import kind_of, short
 from services.api.readmodels.rows import Rows
 from services.api.readmodels.tables import activities as activity_table
-from services.api.readmodels.tables import deployments, instances, projects, specs
+from services.api.readmodels.tables import decisions, deployments, instances, projects, specs
 
 _PER_EVENT = 8
 """More activities than one event can lead to, so that their ids stay in the order of the log."""
@@ -41,6 +42,7 @@ def project_event(rows: Rows, event: Recorded) -> None:
     """Carry one event into the read models."""
     at = to_rfc3339(event.time)
     deployment_id = event.aggregate.id
+    _put_decision(rows, event, at)
     match event.fact:
         case ProjectFact():
             _put_project(rows, event, at)
@@ -150,6 +152,20 @@ def _decide(rows: Rows, event: Recorded, fact: ReplicasDecided) -> None:
                 for decision in (None if before is None else Decided(**before), decided)
             )
             _put_activities(rows, event, scaled(old, new))
+
+
+def _put_decision(rows: Rows, event: Recorded, at: str) -> None:
+    if (kind := kind_of(event.fact)) is not None:
+        rows.put(
+            decisions,
+            sequence=event.sequence,
+            deployment_id=event.aggregate.id,
+            kind=kind.value,
+            type=event.type,
+            actor=event.cause.actor,
+            data=short(event),
+            created_at=at,
+        )
 
 
 def _put_activities(rows: Rows, event: Recorded, found: Sequence[Activity]) -> None:

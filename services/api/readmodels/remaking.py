@@ -8,6 +8,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from services.api.readmodels.rows import Rows
 from services.api.readmodels.tables import (
     activities,
+    decisions,
     deployments,
     instances,
     projects,
@@ -23,6 +24,7 @@ _ROWS: tuple[tuple[Table, ColumnElement[Any]], ...] = (
     (instances, instances.c.deployment_id),
     (stays, stays.c.deployment_id),
     (activities, activities.c.deployment_id),
+    (decisions, decisions.c.deployment_id),
 )
 """Every table that events fill, with the column that says whose row it is."""
 

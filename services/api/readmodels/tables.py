@@ -133,8 +133,22 @@ stays = Table(
 """How long each replica was there, kept for good: a row for each spec that its run carried out meanwhile, and
 one more when it is there still. id: the replica and the sequence of the event that began it."""
 
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("deployment_id", String(32), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Index("decisions_by_deployment", "deployment_id", "kind", "sequence"),
+)
+"""What was decided about each deployment (`decisions.py`)."""
+
 set_aside = Table("set_aside", metadata, Column("id", String(64), primary_key=True))
 """Deployments and projects of which an event could not be taken in: their rows are to be made anew."""
 
-COMPARED = (projects, deployments, specs, instances, stays, activities, step_backs)
+COMPARED = (projects, deployments, specs, instances, stays, activities, decisions, step_backs)
 """The tables that must equal a fresh replay of the log."""

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common import telemetry
+from libs.common.autoscaling.kept import PresentReasoning
+from libs.common.autoscaling.present import Present
 from libs.common.clock import Clock
 from libs.common.cluster.port import Cluster
 from libs.common.errors import BadRequest, Issue
@@ -33,6 +35,13 @@ MAX_LIMIT = 120
 
 ACTOR = "key:default"
 """Who is answerable for what comes with the one key that there is."""
+
+
+class NothingKept:
+    """A `PresentReasoning` where nobody keeps any."""
+
+    async def present(self, deployment_id: str) -> Present | None:  # noqa: ARG002 - nobody knows of any
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +67,8 @@ class Api:
     clock: Clock
     edge_port: int
     log_condition: LogCondition = field(default_factory=LogCondition)
+    reasoning: PresentReasoning = field(default_factory=NothingKept)
+    """Why the number of replicas of a deployment is what it is now."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends, so that streams end too."""
     event_streams: set[object] = field(default_factory=set)
