@@ -156,6 +156,7 @@ HOLDS = {
     "COMMANDS": "requests of other systems; answers to them pass through it and are not kept",
     "OUTCOMES": "what became of each command, so that a repeat gets the first answer",
     "SIGNALS": "heartbeats",
+    "CHECKS": "how the checks of each deployment's replicas stand, as health told last",
     "PROBES": "the newest attempt to write, by which the api tells whether the log can be written",
     "PARKED": "the broker's notes of messages that a worker gave up",
 }

@@ -100,8 +100,11 @@ def permissions_of(user: str) -> Permissions:
             return Permissions((server_health.REQUEST,), (f"{server_health.INBOX}.>",))
         case "api":
             outcomes = permissions.keeper(subjects.OUTCOMES_STREAM, subjects.OUTCOMES_ROOT)
-            says = (*subjects.ANSWERS, subjects.WRITE_PROBE)
+            asks = (f"$JS.API.STREAM.MSG.GET.{subjects.CHECKS_STREAM}",)
+            says = (*subjects.ANSWERS, subjects.WRITE_PROBE, *asks)
             return _service(user) + outcomes + Permissions(says, (subjects.HEARTBEATS,))
+        case "health":
+            return _service(user) + Permissions((subjects.checks("*"),))
         case _:
             return _service(user)
 

@@ -16,6 +16,9 @@ OUTCOMES_STREAM = "OUTCOMES"
 """What became of each command: one message for each, under the key of its source and id."""
 OUTCOMES_ROOT = "outcomes"
 
+CHECKS_STREAM = "CHECKS"
+"""How the checks of each deployment's replicas stand: the newest signal of each."""
+
 RECONCILER_DURABLE = "reconciler"
 COMMANDS_DURABLE = "api-commands"
 
@@ -42,6 +45,10 @@ def heartbeat(service: str) -> str:
 
 
 HEARTBEATS = heartbeat("*")
+
+
+def checks(deployment_id: str) -> str:
+    return f"checks.{deployment_id}"
 
 
 def rejected(project_id: str) -> str:

@@ -102,6 +102,8 @@ async def test_a_service_speaks_for_itself_alone(lasting_platform, user):
             assert await client.may_publish(answer) == (user == "api")
         for subject in ("outcomes.a", "$JS.API.STREAM.MSG.GET.OUTCOMES"):
             assert await client.may_publish(subject) == (user == "api")
+        assert await client.may_publish("checks.a") == (user == "health")
+        assert await client.may_publish("$JS.API.STREAM.MSG.GET.CHECKS") == (user == "api")
 
 
 @pytest.mark.parametrize(

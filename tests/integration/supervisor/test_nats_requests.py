@@ -8,7 +8,7 @@ from tests.support.nats_users import SILENT_FOR_S, answer, connected_as
 from tests.support.platform_process import PlatformProcess
 from tests.support.polling import PATIENCE_S
 
-STREAMS = ("EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "PARKED", "PROBES")
+STREAMS = ("EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "CHECKS", "PARKED", "PROBES")
 CONSUMERS = ("reconciler", "api-commands", "own", "api-0", "health-0")
 
 OF_THE_SERVER = (
@@ -104,6 +104,7 @@ ANSWERED = {
         *_READS,
         "CONSUMER.CREATE.EVENTS.api-0",
         "STREAM.MSG.GET.OUTCOMES",
+        "STREAM.MSG.GET.CHECKS",
         "CONSUMER.INFO.COMMANDS.api-commands",
         "CONSUMER.MSG.NEXT.COMMANDS.api-commands",
     },

@@ -1,7 +1,7 @@
 """What every route has at hand, and how a request becomes a cause, a body and a span."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common import telemetry
+from libs.common.bus.checks import DeploymentSignal
 from libs.common.clock import Clock
 from libs.common.cluster.port import Cluster
 from libs.common.errors import BadRequest, Issue
@@ -32,6 +33,10 @@ MAX_LIMIT = 120
 
 ACTOR = "key:default"
 """Who is answerable for what comes with the one key that there is."""
+
+
+async def _no_signal(deployment_id: str) -> DeploymentSignal | None:  # noqa: ARG001 - of none
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +59,8 @@ class Api:
     heartbeats: Heartbeats
     clock: Clock
     edge_port: int
+    signal: Callable[[str], Awaitable[DeploymentSignal | None]] = _no_signal
+    """How the checks of a deployment stand; None when that is not known."""
     log_condition: LogCondition = field(default_factory=LogCondition)
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends, so that streams end too."""
