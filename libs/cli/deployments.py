@@ -235,12 +235,19 @@ def _show_runs(runs: list[Json]) -> None:
     show.console.print()
     now = utc_now()
     show.table(
-        ("REPLICA", "RUN", "STATE", "AGE", "MESSAGE"),
+        ("REPLICA", "RUN", "STATE", "AGE", "RESTARTS", "MESSAGE"),
         (
-            (i["id"], run["id"][:8], i["state"], show.age(i["dtCreated"], now=now), i.get("stateMessage"))
+            (
+                i["id"],
+                run["id"][:8],
+                i["state"],
+                show.age(i["dtCreated"], now=now),
+                i.get("restarts") or None,
+                i.get("stateMessage"),
+            )
             for run in runs
             for i in run["instances"]
         ),
         empty="no replicas",
-        optional={"MESSAGE"},
+        optional={"RESTARTS", "MESSAGE"},
     )

@@ -14,6 +14,7 @@ import uvicorn
 from libs.common.autoscaling.kept import KeptReasoning
 from libs.common.bus import server_health, subjects
 from libs.common.bus.broker import close, make_broker
+from libs.common.bus.checks import CheckSignals
 from libs.common.bus.connection import Connection, connected
 from libs.common.bus.entries import Entries
 from libs.common.bus.jetstream_entries import JetStreamEntries
@@ -103,6 +104,7 @@ async def run(
                 heartbeats=Heartbeats(),
                 clock=utc_now,
                 edge_port=settings.edge_port,
+                signal=CheckSignals(connection.client).get,
                 log_condition=condition,
                 reasoning=KeptReasoning(
                     JetStreamEntries(

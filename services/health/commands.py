@@ -27,10 +27,16 @@ async def run_command(
 def outcome_of(checked: Checked, check: HealthCheck) -> Outcome:
     """Exit status 0 is success. What the command wrote is no part of why it failed, since that is kept for
     ever, and a replica may write anything. Pure."""
+    if checked.status == 0:
+        return Success()
+    return Failure(_why(checked, check), output=checked.output)
+
+
+def _why(checked: Checked, check: HealthCheck) -> str:
     if checked.problem is not None:
-        return Failure(checked.problem)
+        return checked.problem
     if checked.has_timed_out:
-        return Failure(f"timed out after {check.timeout_seconds:g} s")
+        return f"timed out after {check.timeout_seconds:g} s"
     if checked.signal is not None:
-        return Failure(f"ended by signal {checked.signal}")
-    return Success() if checked.status == 0 else Failure(f"exited with status {checked.status}")
+        return f"ended by signal {checked.signal}"
+    return f"exited with status {checked.status}"

@@ -193,8 +193,8 @@ def _put_replica(rows: Rows, event: Recorded, replica_id: str, replica: Replica 
     known = rows.find(instances, _SHOWN, id=replica_id, deployment_id=deployment_id)
     if not known:
         staying.begin(rows, event, replica)
-    if not known or known[0][:2] != (replica.state, replica.message):
-        _put_instance(rows, deployment_id, replica, known[0][2] if known else (), at)
+    if not known or known[0][:3] != (replica.state, replica.message, replica.attempt):
+        _put_instance(rows, deployment_id, replica, known[0][3] if known else (), at)
 
 
 def _put_roster(rows: Rows, event: Recorded, roster: Sequence[Replica], at: str) -> None:
@@ -207,12 +207,12 @@ def _put_roster(rows: Rows, event: Recorded, roster: Sequence[Replica], at: str)
     for replica in roster:
         if replica.replica_id not in known:
             staying.begin(rows, event, replica)
-        state, message, history = known.get(replica.replica_id, (None, None, ()))
-        if (state, message) != (replica.state, replica.message):
+        *before, history = known.get(replica.replica_id, (None, None, None, ()))
+        if before != [replica.state, replica.message, replica.attempt]:
             _put_instance(rows, deployment_id, replica, history, at)
 
 
-_SHOWN = ("state", "message", "history")
+_SHOWN = ("state", "message", "restarts", "history")
 
 
 def _put_instance(rows: Rows, deployment_id: str, replica: Replica, history: Sequence[Any], at: str) -> None:
@@ -225,6 +225,7 @@ def _put_instance(rows: Rows, deployment_id: str, replica: Replica, history: Seq
         state=replica.state.value,
         message=replica.message,
         created_at=to_rfc3339(replica.created_at),
+        restarts=replica.attempt,
         finished_at=at if replica.state is ReplicaState.FAILED else None,
         history=[*history, entry][-HISTORY:],
     )

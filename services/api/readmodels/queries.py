@@ -84,7 +84,7 @@ class Queries:
     async def instances(self, deployment_id: str) -> list[InstanceRecord]:
         """Oldest first."""
         query = select(instances).where(instances.c.deployment_id == deployment_id)
-        columns = ("id", "run_id", "state", "message", "created_at", "finished_at")
+        columns = ("id", "run_id", "state", "message", "created_at", "finished_at", "restarts")
         return [
             InstanceRecord(**{c: row[c] for c in columns}, history=tuple(row["history"]))
             for row in await self._rows(query.order_by(instances.c.created_at, instances.c.id))

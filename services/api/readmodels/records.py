@@ -1,7 +1,7 @@
 """What the API shows of a deployment, whether it comes from SQL or from the log folded up to some place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -90,6 +90,7 @@ class InstanceRecord:
     created_at: str
     finished_at: str | None
     history: tuple[Mapping[str, str], ...] = ()
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,12 +186,4 @@ def make_runs(deployment: DeploymentRecord, instances: list[InstanceRecord]) -> 
 def _shown(instance: InstanceRecord, retiring: frozenset[str]) -> InstanceRecord:
     if instance.id not in retiring or instance.state == ReplicaState.STOPPING:
         return instance
-    return InstanceRecord(
-        id=instance.id,
-        run_id=instance.run_id,
-        state=ReplicaState.STOPPING.value,
-        message=instance.message,
-        created_at=instance.created_at,
-        finished_at=instance.finished_at,
-        history=instance.history,
-    )
+    return replace(instance, state=ReplicaState.STOPPING.value)

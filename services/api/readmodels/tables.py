@@ -5,7 +5,7 @@ times that the broker stored may step back, and those of the rows, which never d
 (`libs/common/log/timeline.py`).
 """
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -94,6 +94,7 @@ instances = Table(
     Column("message", Text),
     Column("created_at", String(32), nullable=False),
     Column("finished_at", String(32)),
+    Column("restarts", Integer, nullable=False),
     Column("history", JSON, nullable=False),
     Index("instances_by_deployment", "deployment_id"),
 )

@@ -1,7 +1,7 @@
 """What every route has at hand, and how a request becomes a cause, a body and a span."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.common import telemetry
 from libs.common.autoscaling.kept import PresentReasoning
 from libs.common.autoscaling.present import Present
+from libs.common.bus.checks import DeploymentSignal
 from libs.common.clock import Clock
 from libs.common.cluster.port import Cluster
 from libs.common.errors import BadRequest, Issue
@@ -44,6 +45,10 @@ class NothingKept:
         return None
 
 
+async def _no_signal(deployment_id: str) -> DeploymentSignal | None:  # noqa: ARG001 - of none
+    return None
+
+
 @dataclass(frozen=True, slots=True)
 class Api:
     """All that the routes use."""
@@ -66,6 +71,8 @@ class Api:
     heartbeats: Heartbeats
     clock: Clock
     edge_port: int
+    signal: Callable[[str], Awaitable[DeploymentSignal | None]] = _no_signal
+    """How the checks of a deployment stand; None when that is not known."""
     log_condition: LogCondition = field(default_factory=LogCondition)
     reasoning: PresentReasoning = field(default_factory=NothingKept)
     """Why the number of replicas of a deployment is what it is now."""
