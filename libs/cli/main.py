@@ -5,7 +5,19 @@ import sys
 
 import typer
 
-from libs.cli import decisions, deploy, deployments, events, log, logs, machine_types, platform
+from libs.cli import (
+    cost,
+    decisions,
+    deploy,
+    deployments,
+    events,
+    log,
+    logs,
+    machine_types,
+    metrics,
+    platform,
+    top,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -29,6 +41,9 @@ app.command()(deployments.disable)
 app.command()(deployments.scale)
 app.command()(deployments.delete)
 app.command(name="machine-types")(machine_types.machine_types)
+app.command()(metrics.metrics)
+app.command()(top.top)
+app.command()(cost.cost)
 app.command()(logs.logs)
 app.command()(events.events)
 app.add_typer(log.app, name="log")
