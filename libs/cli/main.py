@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from libs.cli import decisions, deploy, deployments, events, log, logs, machine_types, platform
+from libs.cli import decisions, deploy, deployments, events, log, logs, machine_types, platform, whatif
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +22,7 @@ app.command()(deployments.get)
 app.command()(deployments.history)
 app.command()(decisions.explain)
 app.command()(decisions.decisions)
+app.command()(whatif.whatif)
 app.command()(deployments.diff)
 app.command()(deployments.rollback)
 app.command()(deployments.enable)

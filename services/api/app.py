@@ -104,6 +104,7 @@ async def run(
                 heartbeats=Heartbeats(),
                 clock=utc_now,
                 edge_port=settings.edge_port,
+                request_window_s=settings.request_window_seconds,
                 log_condition=condition,
                 reasoning=KeptReasoning(
                     JetStreamEntries(

@@ -19,13 +19,14 @@ from services.api.edge.routes import (
     metrics,
     projects,
     session,
+    whatif,
 )
 from services.api.edge.routes.context import Api
 
 ROUTERS = tuple(
     module.router
     for module in (
-        *(deployments, history, decisions, metrics, projects),
+        *(deployments, history, decisions, metrics, whatif, projects),
         *(machine_types, session, events, log, health),
     )
 )
