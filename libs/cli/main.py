@@ -17,6 +17,7 @@ from libs.cli import (
     metrics,
     platform,
     top,
+    whatif,
 )
 
 app = typer.Typer(
@@ -34,6 +35,7 @@ app.command()(deployments.get)
 app.command()(deployments.history)
 app.command()(decisions.explain)
 app.command()(decisions.decisions)
+app.command()(whatif.whatif)
 app.command()(deployments.diff)
 app.command()(deployments.rollback)
 app.command()(deployments.enable)

@@ -105,6 +105,7 @@ async def run(
                 clock=utc_now,
                 edge_port=settings.edge_port,
                 signal=CheckSignals(connection.client).get,
+                request_window_s=settings.request_window_seconds,
                 log_condition=condition,
                 reasoning=KeptReasoning(
                     JetStreamEntries(

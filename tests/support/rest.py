@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -41,6 +42,10 @@ class RunningApi:
     def with_reasoning(self, reasoning: PresentReasoning) -> None:
         """What the autoscaler keeps, from now on."""
         self.api = self.rest.state.api = replace(self.api, reasoning=reasoning)
+
+    def at(self, moment: datetime) -> None:
+        """The time of day, from now on."""
+        self.api = self.rest.state.api = replace(self.api, clock=lambda: moment)
 
     async def submit(self, config: dict[str, Any], **more: Any) -> str:
         answer = await self.http.post(

@@ -20,13 +20,14 @@ from services.api.edge.routes import (
     projects,
     session,
     usage,
+    whatif,
 )
 from services.api.edge.routes.context import Api
 
 ROUTERS = tuple(
     module.router
     for module in (
-        *(deployments, history, decisions, metrics, projects),
+        *(deployments, history, decisions, metrics, whatif, projects),
         *(machine_types, usage, session, events, log, health),
     )
 )

@@ -18,6 +18,19 @@ class ProjectRecord:
     deleted_at: str | None = None
 
 
+def scale_of(data: Mapping[str, Any], scaling_since: str | None) -> Scale:
+    """What a spec as the API shows it says about how many replicas there should be."""
+    resources = data["resources"]
+    autoscaling = resources.get("autoscaling")
+    return Scale(
+        int(resources["replicas"]),
+        is_enabled=data["enabled"],
+        max_replicas=None if autoscaling is None else autoscaling["maxReplicas"],
+        is_autoscaling_enabled=autoscaling is None or autoscaling["enabled"],
+        stretch_id=scaling_since,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class SpecRecord:
     """user_id: who registered it. data: the spec as the API shows it. git: the `x-git-*` headers.
@@ -43,15 +56,7 @@ class SpecRecord:
     @property
     def scale(self) -> Scale:
         """What it says about how many replicas there should be."""
-        resources = self.data["resources"]
-        autoscaling = resources.get("autoscaling")
-        return Scale(
-            int(resources["replicas"]),
-            is_enabled=self.data["enabled"],
-            max_replicas=None if autoscaling is None else autoscaling["maxReplicas"],
-            is_autoscaling_enabled=autoscaling is None or autoscaling["enabled"],
-            stretch_id=self.scaling_since,
-        )
+        return scale_of(self.data, self.scaling_since)
 
     @property
     def floor(self) -> int:

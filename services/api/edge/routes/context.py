@@ -22,6 +22,7 @@ from libs.common.errors import BadRequest, Issue
 from libs.common.events.envelope import Cause
 from libs.common.log.port import Archive, EventLog
 from libs.common.machine_types.catalogue import MachineTypes
+from libs.common.scaling.request_duration import REQUEST_WINDOW_S
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.health.log_watch import LogCondition
@@ -73,6 +74,10 @@ class Api:
     edge_port: int
     signal: Callable[[str], Awaitable[DeploymentSignal | None]] = _no_signal
     """How the checks of a deployment stand; None when that is not known."""
+    request_window_s: float = REQUEST_WINDOW_S
+    """What request durations are averaged over."""
+    one_trial: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Policies are tried one after the other: each keeps a core busy."""
     log_condition: LogCondition = field(default_factory=LogCondition)
     reasoning: PresentReasoning = field(default_factory=NothingKept)
     """Why the number of replicas of a deployment is what it is now."""
