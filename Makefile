@@ -1,6 +1,6 @@
 # Each target sets up what it needs by itself; `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo test up down lint docs bench bench-scale soak kubelab
+.PHONY: help setup demo demo-scaling test up down lint docs bench bench-scale soak kubelab
 
 PYTHON := .venv/bin/python
 
@@ -8,13 +8,16 @@ PYTHON := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-11s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-12s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install the locked dependencies and the binaries; at once when nothing changed
 	@infra/setup/sync.sh
 
 demo: setup ## Watch a spec become an endpoint, change, roll back and go away
 	@exec $(PYTHON) -m libs.cli.demo
+
+demo-scaling: setup ## Watch a deployment follow its load, up and down, and say why
+	@exec $(PYTHON) -m libs.cli.demo.scaling
 
 up: setup ## Run the platform in the foreground until Ctrl-C
 	@exec bin/specstream up

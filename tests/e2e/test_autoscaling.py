@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from tests.support.dying_service import ORDERS, order_of
 from tests.support.live_platform import LivePlatform
 from tests.support.platform_process import ROOT
 from tests.support.polling import eventually
@@ -49,6 +50,7 @@ async def platform(tmp_path_factory):
         folder / "home",
         SPECSTREAM_USAGE_SECONDS="1",
         SPECSTREAM_MACHINE_TYPES=str(folder / "types.yaml"),
+        **ORDERS,
     )
     try:
         await platform.start_and_wait()
@@ -98,3 +100,40 @@ async def _is_down(platform: LivePlatform, deployment_id: str) -> bool:
     return (await decided(platform, deployment_id))[-1] == 1 and len(
         await platform.instances(deployment_id)
     ) == 1
+
+
+async def test_memory_that_is_held_adds_a_replica_and_its_end_takes_it_away(platform):
+    """Of 512 MiB the first replica holds 400: 80 % and more of 60, so one more makes the average fit."""
+    autoscaling = {"maxReplicas": 3, "metrics": [{"metric": "memory", "summary": "average", "value": 60}]}
+    deployment_id = await platform.deploy(load("by-memory", {**autoscaling, "behavior": QUICK}))
+    (first,) = await ready(platform, deployment_id)
+    caller = platform.caller(deployment_id)
+    assert (await caller.once("/hold?mib=400")).status_code == 200
+    await eventually(lambda: _has_more(platform, deployment_id, 2))
+
+    async def gives_it_back() -> bool:
+        answer = await caller.once("/hold?mib=0")
+        return answer.headers["x-specstream-replica"] == first
+
+    await eventually(gives_it_back)
+    await eventually(lambda: _is_down(platform, deployment_id))
+    events = await platform.events(deployment_id, type="ReplicasDecided")
+    assert {event["data"]["winner"] for event in events} == {"memory"}
+    await platform.delete(deployment_id)
+
+
+@pytest.mark.parametrize("point", ["before ReplicasDecided", "after ReplicasDecided"])
+async def test_an_autoscaler_that_dies_at_a_decision_loses_nothing(platform, point):
+    autoscaling = {"maxReplicas": 2, "metrics": [{"metric": "cpu", "summary": "average", "value": 50}]}
+    deployment_id = await platform.deploy(load(point, {**autoscaling, "behavior": QUICK}))
+    order = order_of(platform.home, "autoscaler")
+    order.write_text(point)
+    async with platform.calling(deployment_id, f"/burn?seconds={WORK_S}") as caller:
+        await eventually(lambda: not order.exists())
+        await eventually(lambda: _has_more(platform, deployment_id, 2))
+    await eventually(lambda: _is_down(platform, deployment_id))
+    assert not caller.failures()
+    numbers = await decided(platform, deployment_id)
+    assert all(before != after for before, after in itertools.pairwise(numbers))
+    await platform.healthy()
+    await platform.delete(deployment_id)

@@ -10,11 +10,12 @@ ENDS_WITHIN_S = 600
 """Before the test itself would be ended, so that what it said is told."""
 
 
-async def test_every_step_of_the_demo_works_and_no_call_fails():
+async def told_by(module: str) -> str:
+    """All that a demo says; it ends well."""
     demo = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
-        "libs.cli.demo",
+        module,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -26,6 +27,20 @@ async def test_every_step_of_the_demo_works_and_no_call_fails():
             demo.kill()
     told = out.decode()
     assert demo.returncode == 0, told
+    return told
+
+
+async def test_every_step_of_the_demo_works_and_no_call_fails():
+    told = await told_by("libs.cli.demo")
     counted = re.findall(r"calls: (\d+), failed: (\d+)", told)
     assert len(counted) >= 3, told
     assert all(int(calls) > 0 and failed == "0" for calls, failed in counted), told
+
+
+async def test_the_demo_of_scaling_goes_up_and_down_and_says_why():
+    told = await told_by("libs.cli.demo.scaling")
+    assert "3 in force, 3 ready" in told
+    assert re.search(r"cpu \d+ % of 50 → ", told), told
+    ((calls, failed),) = re.findall(r"calls: (\d+), failed: (\d+)", told)
+    assert (int(calls) > 0, failed) == (True, "0")
+    assert re.fullmatch(r"demo-scaling: ok in \d+ s", told.strip().splitlines()[-1])

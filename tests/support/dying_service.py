@@ -26,7 +26,7 @@ SERVICES_WITH_A_CLUSTER = {"reconciler", "health"}
 
 ORDERS = {
     f"SPECSTREAM_MODULE_{name.upper()}": "tests.support.dying_service"
-    for name in ("api", "reconciler", "health", "router")
+    for name in ("api", "reconciler", "health", "router", "autoscaler")
 }
 """Settings under which the platform's services obey."""
 

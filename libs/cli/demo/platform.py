@@ -40,8 +40,11 @@ class Platform:
 
 
 @contextmanager
-def temporary_platform() -> Iterator[Platform]:
-    """The real platform, as `make up` starts it, on free ports; gone with its home afterwards."""
+def temporary_platform(*, machine_types: str = "", **settings: str) -> Iterator[Platform]:
+    """The real platform, as `make up` starts it, on free ports; gone with its home afterwards.
+
+    machine_types: the text of their file, instead of the bundled one. settings: more of its environment.
+    """
     with tempfile.TemporaryDirectory(prefix="specstream-demo-") as directory:
         home = Path(directory)
         api, edge = _free_ports(2)
@@ -50,7 +53,12 @@ def temporary_platform() -> Iterator[Platform]:
             "SPECSTREAM_HOME": str(home),
             "SPECSTREAM_API_PORT": str(api),
             "SPECSTREAM_EDGE_PORT": str(edge),
+            **settings,
         }
+        if machine_types:
+            types = home / "my-machine-types.yaml"
+            types.write_text(machine_types)
+            environment["SPECSTREAM_MACHINE_TYPES"] = str(types)
         with (home / "up.log").open("wb") as log:
             process = subprocess.Popen(
                 [sys.executable, "-P", "-m", "libs.supervisor", "up"],

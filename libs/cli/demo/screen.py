@@ -12,7 +12,8 @@ from libs.common.clock import monotonic
 class Screen:
     """Prints as things happen. Without a terminal it prints the same lines, plain."""
 
-    def __init__(self) -> None:
+    def __init__(self, name: str = "demo") -> None:
+        self._name = name
         self._console = Console(highlight=False, soft_wrap=True)
         self._began = monotonic()
         self._shown: dict[str, str] = {}
@@ -39,9 +40,9 @@ class Screen:
                 )
 
     def failure(self, reason: str, details: Sequence[str]) -> None:
-        self._console.print(f"\n[bold red]demo: failed: {escape(reason)}[/bold red]")
+        self._console.print(f"\n[bold red]{self._name}: failed: {escape(reason)}[/bold red]")
         for line in details:
             self._console.print(line, markup=False)
 
     def done(self) -> None:
-        self._console.print(f"\ndemo: ok in {self.elapsed_s:.0f} s")
+        self._console.print(f"\n{self._name}: ok in {self.elapsed_s:.0f} s")

@@ -1,0 +1,156 @@
+"""`make demo-scaling`: a deployment follows its load, up and down, and says why. Every claim is checked."""
+
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+from libs.cli import specfile, waiting
+from libs.cli.decisions import show_explained
+from libs.cli.demo.calls import Caller, Tally
+from libs.cli.demo.platform import DemoFailed, Platform, temporary_platform
+from libs.cli.demo.screen import Screen
+from libs.client import Json
+from libs.common.clock import monotonic
+from libs.supervisor.settings import ROOT
+
+SPEC = ROOT / "examples" / "load" / "specstream.yaml"
+MACHINE_TYPES = "- {name: quarter, cpus: 0.25, memoryGib: 0.5}\n"
+FLOOR, CEILING = 1, 4
+UP_S, DOWN_S, READY_S = 45.0, 45.0, 30.0
+LOOK_S = 0.5
+
+QUICK = {
+    "scaleUp": {"policies": [{"type": "Pods", "value": 1, "periodSeconds": 3}]},
+    "scaleDown": {
+        "stabilizationWindowSeconds": 5,
+        "policies": [{"type": "Pods", "value": 2, "periodSeconds": 3}],
+    },
+}
+"""As a spec has it; the usual windows take minutes."""
+
+
+@dataclass(slots=True)
+class ScalingStory:
+    platform: Platform
+    screen: Screen
+    deployment_id: str = ""
+    calls: int = 0
+    failures: list[str] = field(default_factory=list)
+    _shown: tuple[int, int] = (0, 0)
+
+    def tell(self) -> None:
+        endpoint = self.deploy()
+        with Caller(endpoint, path="/") as light:
+            first = self.answer_of(light)
+            self.raise_load(endpoint)
+            self.explain("why it has so many")
+            self.end_load()
+            self.explain("why it has so few again")
+            last = self.answer_of(light)
+            self.take(light.take())
+        self._check(
+            (last["replica"], last["pid"]) == (first["replica"], first["pid"]),
+            "the replica that stayed is not the same process any more",
+        )
+        self.screen.step("what it cost the callers")
+        self.screen.fact(f"replica {str(first['replica'])[:12]} is still pid {first['pid']}")
+        self.screen.fact(f"calls: {self.calls}, failed: {len(self.failures)}")
+        self._check(not self.failures, f"calls failed: {self.failures[:5]}")
+
+    def deploy(self) -> str:
+        self.screen.step(
+            f"deploy examples/load: {FLOOR} to {CEILING} replicas of a quarter of a core, at 50 %"
+        )
+        spec = specfile.load(SPEC)
+        spec["resources"] |= {"machineType": "quarter", "replicas": FLOOR}
+        spec["resources"]["autoscaling"] |= {"maxReplicas": CEILING, "behavior": QUICK}
+        self.deployment_id = self.platform.client.submit(spec)
+        seen = waiting.until_done(
+            self.platform.client, self.deployment_id, deadline_s=READY_S, on_change=self.screen.replicas
+        )
+        endpoint = str(seen.deployment["endpoint"])
+        self.screen.fact(f"GET http://{endpoint}/burn?seconds=0.02")
+        return endpoint
+
+    def raise_load(self, endpoint: str) -> None:
+        self.screen.step("raise the load: each call burns 0.02 s of a processor")
+        with self.burning(endpoint):
+            self._until(lambda: self.picture()[1] >= FLOOR + 2, UP_S, "the load added no two replicas")
+
+    @contextmanager
+    def burning(self, endpoint: str) -> Iterator[None]:
+        with (
+            Caller(endpoint, path="/burn?seconds=0.02") as first,
+            Caller(endpoint, path="/burn?seconds=0.02") as second,
+        ):
+            yield
+        self.take(first.take())
+        self.take(second.take())
+
+    def end_load(self) -> None:
+        self.screen.step("end the load; somebody goes on calling who asks for nothing")
+        self._until(lambda: self.picture() == (FLOOR, FLOOR), DOWN_S, "it did not go down to its floor")
+
+    def explain(self, what: str) -> None:
+        self.screen.step(f"explain: {what}")
+        found = self.platform.client.explain(self.deployment_id)
+        self._check(bool(found["decisions"]), "nothing was decided")
+        show_explained(found)
+
+    def picture(self) -> tuple[int, int]:
+        """The number in force and how many are ready; a line for each change."""
+        found = self.platform.client.explain(self.deployment_id)
+        seen = (int(found["replicas"]), int(found["ready"]))
+        if seen != self._shown:
+            self._shown = seen
+            wanted, ready = seen
+            bar = "#" * min(ready, wanted) + "." * max(0, wanted - ready)
+            self.screen.fact(
+                f"{self.screen.elapsed_s:6.1f} s  {bar:<{CEILING}}  {wanted} in force, {ready} ready"
+            )
+        return seen
+
+    def answer_of(self, caller: Caller) -> Json:
+        """Who answers; of several, the one that was there first."""
+        instances = [one for run in self.platform.client.runs(self.deployment_id) for one in run["instances"]]
+        oldest = instances[0]["id"]
+        deadline = monotonic() + READY_S
+        while True:
+            answer: Json = caller.once().json()
+            if answer["replica"] == oldest:
+                return answer
+            self._check(monotonic() < deadline, f"replica {oldest} does not answer")
+
+    def take(self, tally: Tally) -> None:
+        self.calls += tally.calls
+        self.failures += tally.failures
+
+    def _until(self, is_so: Callable[[], bool], within_s: float, complaint: str) -> None:
+        deadline = monotonic() + within_s
+        while not is_so():
+            self._check(monotonic() < deadline, complaint)
+            time.sleep(LOOK_S)
+
+    def _check(self, is_so: bool, complaint: str) -> None:
+        if not is_so:
+            raise DemoFailed(complaint)
+
+
+def main() -> int:
+    screen = Screen("demo-scaling")
+    screen.step("start the platform in a temporary home, measuring every second")
+    try:
+        with temporary_platform(machine_types=MACHINE_TYPES, SPECSTREAM_USAGE_SECONDS="1") as platform:
+            screen.fact(f"healthy: {platform.client.base_url}")
+            ScalingStory(platform, screen).tell()
+    except DemoFailed as error:
+        screen.failure(str(error), error.details)
+        return 1
+    screen.done()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
