@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from libs.cli import deploy, deployments, events, log, logs, machine_types, platform
+from libs.cli import cost, deploy, deployments, events, log, logs, machine_types, metrics, platform, top
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -27,6 +27,9 @@ app.command()(deployments.disable)
 app.command()(deployments.scale)
 app.command()(deployments.delete)
 app.command(name="machine-types")(machine_types.machine_types)
+app.command()(metrics.metrics)
+app.command()(top.top)
+app.command()(cost.cost)
 app.command()(logs.logs)
 app.command()(events.events)
 app.add_typer(log.app, name="log")

@@ -103,6 +103,23 @@ class Client:
         params = {"from": before, "to": after}
         return list(self._json("GET", f"/deployments/{_segment(deployment_id)}/diff", params=params))
 
+    def metrics(self, deployment_id: str, metric: str, *, timeframe: str = "hour") -> list[Json]:
+        """What was measured, in the shape of that metric, oldest first; values are strings."""
+        params = {"metric": metric, "timeframe": timeframe}
+        return list(self._json("GET", f"/deployments/{_segment(deployment_id)}/metrics", params=params))
+
+    def usage(
+        self,
+        *,
+        begin: str,
+        end: str | None = None,
+        group_by: str = "deployment",
+        deployment_id: str | None = None,
+    ) -> Json:
+        """Replica-seconds and their cost between two times (RFC 3339); up to now without `end`."""
+        params = {"from": begin, **_given(to=end, groupBy=group_by, deploymentId=deployment_id)}
+        return self._call("GET", "/usage", params=params)
+
     def logs(
         self, deployment_id: str, *, instance_id: str | None = None, after: str | None = None
     ) -> Iterator[Json]:

@@ -4,7 +4,7 @@ import asyncio
 import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +21,7 @@ from libs.common.cluster.opening import open_cluster
 from libs.common.disk import MIB, room_under
 from libs.common.log import reserve
 from libs.common.log.jetstream import JetStreamLog, open_log
+from libs.common.log.jetstream.samples import open_sample_reader
 from libs.common.log.jetstream.write_probe import refused_write
 from libs.common.log.port import Archive, EventLog
 from libs.common.machine_types.reading import machine_types
@@ -36,6 +37,8 @@ from services.api.handlers import make_publish, subscribe
 from services.api.health import mirror_notice
 from services.api.health.log_watch import LogCondition, watch
 from services.api.health.platform import Heartbeats
+from services.api.points.collector import Collector
+from services.api.points.store import PointStore
 from services.api.readmodels.database import open_database
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
@@ -69,12 +72,18 @@ async def run(
     types = machine_types(settings.machine_types)
     engine = await open_database(home / "api" / "read.db")
     try:
-        async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as cluster:
+        async with (
+            connected(settings, service=SERVICE) as connection,
+            open_cluster(settings) as cluster,
+            AsyncExitStack() as leaving,
+        ):
             progress = Progress()
             archive = open_log(
                 connection.client, SERVICE, on_stuck=progress.cannot_follow, deadline_s=LOG_DEADLINE_S
             )
             log = adapt_log(archive)
+            points = PointStore(home / "api" / "points.db", most_bytes=settings.metrics_max_bytes)
+            leaving.callback(points.close)
             projector = Projector(log, engine, progress, settings.visible_timeout_s)
             condition = LogCondition(shortage=partial(shortage, settings))
             api = Api(
@@ -90,6 +99,7 @@ async def run(
                 commands=Commands.over(log, projector, types, condition),
                 queries=Queries(engine),
                 projector=projector,
+                points=points,
                 heartbeats=Heartbeats(),
                 clock=utc_now,
                 edge_port=settings.edge_port,
@@ -126,6 +136,7 @@ async def run(
                 lambda: [
                     projector.run(),
                     api.importer.run(),
+                    Collector(open_sample_reader(connection.client, SERVICE), points, clock=utc_now).run(),
                     serve(),
                     watch(condition, log_checks(settings, connection)),
                     *mirror_checks(settings, progress),

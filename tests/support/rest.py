@@ -19,6 +19,7 @@ from services.api.commands.carry_out import Commands
 from services.api.edge.rest import make_rest
 from services.api.edge.routes.context import Api
 from services.api.health.platform import Heartbeats
+from services.api.points.store import PointStore
 from services.api.readmodels.database import open_database
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
@@ -59,6 +60,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
     log = log or MemoryLog(source="specstream/api")
     engine = await open_database(home / "api" / "read.db")
     projector = Projector(log, engine)
+    points = PointStore(home / "api" / "points.db", most_bytes=2**30)
 
     @asynccontextmanager
     async def open_archive() -> AsyncIterator[Any]:
@@ -75,6 +77,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         commands=Commands.over(log, projector, bundled()),
         queries=Queries(engine),
         projector=projector,
+        points=points,
         heartbeats=Heartbeats(),
         clock=utc_now,
         edge_port=EDGE_PORT,
@@ -90,6 +93,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+        points.close()
         await engine.dispose()
 
 

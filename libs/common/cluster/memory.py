@@ -1,7 +1,7 @@
 """A cluster in memory. Nothing happens by itself: a test says when a replica starts, writes and ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -21,6 +21,7 @@ from libs.common.cluster.port import (
     RunWorkload,
     Workload,
 )
+from libs.common.cluster.usage import Used
 from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import SpecFailedReason
@@ -56,6 +57,7 @@ class MemoryCluster:
         self._back_offs: dict[str, float] = {}
         self._next_port = _FIRST_PORT
         self._watchers: list[_Watcher] = []
+        self._used: dict[str, Used] = {}
 
     @property
     def probes_natively(self) -> bool:
@@ -132,6 +134,16 @@ class MemoryCluster:
         finally:
             self._watchers.remove(watcher)
 
+    async def usage(self) -> Sequence[Used]:
+        self._ask()
+        running = {
+            replica.replica_id: replica.attempt
+            for deployment in self._deployments.values()
+            for replica in deployment.replicas.values()
+            if replica.phase in (ReplicaPhase.RUNNING, ReplicaPhase.STOPPING)
+        }
+        return [used for used in self._used.values() if running.get(used.replica_id) == used.attempt]
+
     async def logs(
         self,
         deployment_id: str,
@@ -197,6 +209,31 @@ class MemoryCluster:
         del self._deployments[deployment_id].replicas[replica_id]
         self._forget_if_vacated(deployment_id)
         self._note(deployment_id)
+
+    def use(
+        self,
+        replica_id: str,
+        *,
+        cpu_cores: float | None,
+        memory_bytes: float | None,
+        window_s: float = 15.0,
+        cpus: float | None = None,
+        memory_gib: float | None = None,
+        ended_at: float | None = None,
+    ) -> None:
+        """This is measured of its present process, now unless said otherwise."""
+        present = self._replica(replica_id)
+        self._used[replica_id] = Used(
+            deployment_id=self._deployment_of(replica_id),
+            replica_id=replica_id,
+            attempt=present.attempt,
+            ended_at=self._clock().timestamp() if ended_at is None else ended_at,
+            window_s=window_s,
+            cpu_cores=cpu_cores,
+            memory_bytes=memory_bytes,
+            cpus=cpus,
+            memory_gib=memory_gib,
+        )
 
     def write(self, replica_id: str, message: str) -> None:
         """It writes one line."""

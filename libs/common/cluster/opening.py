@@ -19,7 +19,11 @@ async def open_cluster(settings: ServiceSettings) -> AsyncIterator[Cluster]:
         async with _open_kubernetes(settings) as cluster:
             yield cluster
     else:
-        yield LocalCluster(settings.home.expanduser() / FOLDER, grace_seconds=settings.grace_seconds)
+        yield LocalCluster(
+            settings.home.expanduser() / FOLDER,
+            grace_seconds=settings.grace_seconds,
+            machine_types=machine_types(settings.machine_types),
+        )
 
 
 @asynccontextmanager

@@ -7,13 +7,14 @@ A cluster starts a replica that ends unasked again by itself, with the kubelet's
 recovers while every service is away.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
 from libs.common.cluster.fencing import Fence
+from libs.common.cluster.usage import Used
 from libs.common.errors import DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.replica import ReplicaReason
@@ -227,6 +228,15 @@ class Cluster(Protocol):
         looks after it was told misses nothing. A deployment that did not change may be named now and then,
         but one of which nothing exists costs nothing. When the cluster cannot be asked it raises
         ClusterUnavailable, and has to be called again.
+        """
+        ...
+
+    async def usage(self) -> Sequence[Used]:
+        """What each replica that has a process used since this was asked before, or over the window of the
+        cluster's own measurement. A replica of which nothing is known is not there.
+
+        Others have their turn meanwhile, however many replicas there are. Raises ClusterUnavailable, also
+        where nobody measures.
         """
         ...
 

@@ -15,13 +15,27 @@ from services.api.edge.routes import (
     history,
     log,
     machine_types,
+    metrics,
     projects,
     session,
+    usage,
 )
 from services.api.edge.routes.context import Api
 
 ROUTERS = tuple(
-    module.router for module in (deployments, history, projects, machine_types, session, events, log, health)
+    module.router
+    for module in (
+        deployments,
+        history,
+        metrics,
+        projects,
+        machine_types,
+        usage,
+        session,
+        events,
+        log,
+        health,
+    )
 )
 
 

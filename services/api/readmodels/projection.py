@@ -19,6 +19,7 @@ from libs.common.events.rollout import (
     WorkloadRemoved,
 )
 from libs.common.spec.model import Spec
+from services.api.readmodels import staying
 from services.api.readmodels.activity import Action, Activity, activities
 from services.api.readmodels.rows import Rows
 from services.api.readmodels.tables import activities as activity_table
@@ -59,6 +60,7 @@ def project_event(rows: Rows, event: Recorded) -> None:
             _put_activities(rows, event, [Activity(Action.DELETED)])
         case SpecApplied(spec_id=spec_id, runs=runs):
             rows.change(deployments, {"runs": [run.model_dump() for run in runs]}, id=deployment_id)
+            staying.carry_out(rows, event, runs)
             rows.change(specs, {"error": None}, id=spec_id)
             rows.change(specs, {"applied_at": at}, id=spec_id, applied_at=None)
         case SpecHealthy(spec_id=spec_id):
@@ -70,9 +72,9 @@ def project_event(rows: Rows, event: Recorded) -> None:
         case WorkloadRemoved():
             rows.change(deployments, {"runs": [], "retiring": []}, id=deployment_id)
         case ReplicaFact(roster=None, replica_id=replica_id, replica=replica):
-            _put_replica(rows, deployment_id, replica_id, replica, at)
+            _put_replica(rows, event, replica_id, replica, at)
         case ReplicaFact(roster=roster):
-            _put_roster(rows, deployment_id, roster or (), at)
+            _put_roster(rows, event, roster or (), at)
         case _:
             pass
 
@@ -129,22 +131,30 @@ def _put_activities(rows: Rows, event: Recorded, found: Sequence[Activity]) -> N
         )
 
 
-def _put_replica(rows: Rows, deployment_id: str, replica_id: str, replica: Replica | None, at: str) -> None:
+def _put_replica(rows: Rows, event: Recorded, replica_id: str, replica: Replica | None, at: str) -> None:
     """The row of the one replica that changed; every other one stays as it is."""
+    deployment_id = event.aggregate.id
     if replica is None:
+        staying.end(rows, event, replica_id)
         rows.delete(instances, id=replica_id, deployment_id=deployment_id)
         return
     known = rows.find(instances, _SHOWN, id=replica_id, deployment_id=deployment_id)
+    if not known:
+        staying.begin(rows, event, replica)
     if not known or known[0][:2] != (replica.state, replica.message):
         _put_instance(rows, deployment_id, replica, known[0][2] if known else (), at)
 
 
-def _put_roster(rows: Rows, deployment_id: str, roster: Sequence[Replica], at: str) -> None:
+def _put_roster(rows: Rows, event: Recorded, roster: Sequence[Replica], at: str) -> None:
     """The rows of all replicas, by a fact of version 1."""
+    deployment_id = event.aggregate.id
     known = {row[0]: row[1:] for row in rows.find(instances, ("id", *_SHOWN), deployment_id=deployment_id)}
     for replica_id in known.keys() - {replica.replica_id for replica in roster}:
+        staying.end(rows, event, replica_id)
         rows.delete(instances, id=replica_id)
     for replica in roster:
+        if replica.replica_id not in known:
+            staying.begin(rows, event, replica)
         state, message, history = known.get(replica.replica_id, (None, None, ()))
         if (state, message) != (replica.state, replica.message):
             _put_instance(rows, deployment_id, replica, history, at)

@@ -109,8 +109,27 @@ activities = Table(
     Index("activities_by_deployment", "deployment_id", "id"),
 )
 
+stays = Table(
+    "stays",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("replica_id", String(32), nullable=False),
+    Column("deployment_id", String(32), nullable=False),
+    Column("project_id", String(32), nullable=False),
+    Column("run_id", String(32), nullable=False),
+    Column("spec_id", String(32), nullable=False),
+    Column("machine_type", Text, nullable=False),
+    Column("started_at", String(32), nullable=False),
+    Column("ended_at", String(32)),
+    Index("stays_by_replica", "replica_id"),
+    Index("stays_by_deployment", "deployment_id", "run_id"),
+    Index("stays_by_end", "ended_at"),
+)
+"""How long each replica was there, kept for good: a row for each spec that its run carried out meanwhile, and
+one more when it is there still. id: the replica and the sequence of the event that began it."""
+
 set_aside = Table("set_aside", metadata, Column("id", String(64), primary_key=True))
 """Deployments and projects of which an event could not be taken in: their rows are to be made anew."""
 
-COMPARED = (projects, deployments, specs, instances, activities, step_backs)
+COMPARED = (projects, deployments, specs, instances, stays, activities, step_backs)
 """The tables that must equal a fresh replay of the log."""

@@ -1,7 +1,7 @@
 """The port over one namespace of a Kubernetes cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -15,8 +15,10 @@ from libs.common.cluster.kubernetes.knowledge import Knowledge, parse_anchor
 from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import NotThere
 from libs.common.cluster.kubernetes.sweeper import Sweeper
+from libs.common.cluster.kubernetes.usage import used
 from libs.common.cluster.kubernetes.writer import ANCHORS, PODS, Timing, Writer
 from libs.common.cluster.port import Abilities, Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply
 from libs.common.events.envelope import Position
 from libs.common.machine_types.catalogue import MachineTypes
@@ -102,6 +104,11 @@ class KubernetesCluster:
         await self._prepare()
         async for changed in self._knowledge.watch():
             yield changed
+
+    async def usage(self) -> Sequence[Used]:
+        await self._prepare()
+        measured = await self._client.usage(names.selector(names.REPLICAS))
+        return list(used(measured, self._knowledge.pods.items))
 
     async def logs(
         self,

@@ -28,12 +28,15 @@ from libs.common.cluster.local.shim import files, proc
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
+from libs.common.cluster.local.usage import Meter
 from libs.common.cluster.local.watching import watch
 from libs.common.cluster.port import Abilities, Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import SpecFailedReason
 from libs.common.ids import new_id
+from libs.common.machine_types.catalogue import MachineTypes
 
 logger = structlog.get_logger()
 
@@ -50,7 +53,8 @@ _ENDING = BackOff(0.02, 0.2, factor=1.5)
 class LocalCluster:
     """See the port. A replica's process gets SIGKILL `grace_seconds` after SIGTERM. root: in the platform's
     home, of which the replicas see nothing but what is their own. python: runs the shims, and the directory
-    it is in comes first in the PATH of the replicas."""
+    it is in comes first in the PATH of the replicas. machine_types: what a new replica's record says of
+    its own."""
 
     def __init__(
         self,
@@ -59,6 +63,7 @@ class LocalCluster:
         grace_seconds: float = 10.0,
         clock: Clock = utc_now,
         python: str = sys.executable,
+        machine_types: MachineTypes | None = None,
     ) -> None:
         self._home = Home(root)
         self._grace_s = grace_seconds
@@ -68,6 +73,8 @@ class LocalCluster:
         self._journal = Journal(self._home.journal)
         self._observer = Observer(self._home, clock)
         self._launched_at: dict[Path, float] = {}
+        self._machine_types = machine_types or {}
+        self._meter = Meter(clock)
 
     @property
     def probes_natively(self) -> bool:
@@ -133,6 +140,12 @@ class LocalCluster:
                 await asyncio.sleep(0)
             self._observer.observe(deployment_ids[start : start + _OBSERVED_AT_ONCE], seen)
         return seen
+
+    async def usage(self) -> Sequence[Used]:
+        with _translated():
+            deployment_ids = self._home.deployment_ids()
+            await self._observed(deployment_ids)
+            return await self._meter.measure(self._observer.running())
 
     def watch(self) -> AsyncIterator[Changed]:
         return watch(self._home, self._clock)
@@ -215,9 +228,12 @@ class LocalCluster:
                         traceparent=workload.traceparent,
                         path=self._path,
                         grace_s=self._grace_s,
+                        cpus=machine.cpus if machine else None,
+                        memory_gib=machine.memory_gib if machine else None,
                     )
                 )
                 for number, run in enumerate(lacking)
+                for machine in [self._machine_types.get(run.template.machine_type)]
             ]
         self._journal.note(deployment_id)
         unattended = [path for path in staying if not files.is_supervised(str(path))]

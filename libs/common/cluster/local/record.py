@@ -27,6 +27,9 @@ class Record:
     """The PATH that its command sees and is looked up in."""
     grace_s: float
     """Seconds between SIGTERM and SIGKILL."""
+    cpus: float | None = None
+    """Of the machine type, as it was then; None where nobody knew it."""
+    memory_gib: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -40,6 +43,8 @@ class Record:
             "traceparent": self.traceparent,
             "path": self.path,
             "grace_s": self.grace_s,
+            "cpus": self.cpus,
+            "memory_gib": self.memory_gib,
         }
 
 

@@ -23,6 +23,7 @@ from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.health.log_watch import LogCondition
 from services.api.health.platform import Heartbeats
+from services.api.points.store import PointStore
 from services.api.readmodels.paging import Order, Paging, from_cursor
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
@@ -51,6 +52,8 @@ class Api:
     commands: Commands
     queries: Queries
     projector: Projector
+    points: PointStore
+    """What was measured."""
     heartbeats: Heartbeats
     clock: Clock
     edge_port: int
