@@ -33,6 +33,8 @@ class Program:
     """What it reads at its start."""
     folder: Path | None = None
     """Its working directory; None for the checkout."""
+    start_variable: str = ""
+    """A variable that has another value at each start, and does not make a process out of date."""
 
     @property
     def launch(self) -> str:
@@ -51,9 +53,9 @@ def nats_server(settings: SupervisorSettings, home: Home, *, configuration: str)
 def envoy(settings: SupervisorSettings, home: Home, *, configuration: str) -> Program:
     # The script of the package replaces itself by the real binary, so the pid is Envoy's.
     binary = settings.root / ".envoy" / "bin" / "envoy"
-    options = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
-    argv = (str(binary), "--config-path", str(home.envoy / envoy_config.BOOTSTRAP), *options)
-    return Program(ENVOY, argv, {}, configuration, folder=home.envoy)
+    argv = (str(binary), "--config-path", str(home.envoy / envoy_config.BOOTSTRAP), *envoy_config.OPTIONS)
+    variable = envoy_config.START_VARIABLE
+    return Program(ENVOY, argv, {}, configuration, folder=home.envoy, start_variable=variable)
 
 
 def provision(settings: SupervisorSettings, home: Home, ports: Ports) -> Program:
