@@ -27,4 +27,6 @@ def measured_run(ready: Mapping[str, int], *, newest: str) -> str:
 
 def serving_replicas(*, in_force: int, has: int, new_run_ready: int) -> int:
     """How many the run that serves is to have. has: how many it was to have until now."""
-    return max(has, in_force) if new_run_ready == 0 else max(0, in_force - new_run_ready)
+    if new_run_ready >= in_force:
+        return 0
+    return max(has, in_force) if new_run_ready == 0 else in_force - new_run_ready
