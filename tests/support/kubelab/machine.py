@@ -45,6 +45,10 @@ class CannotUse(Exception):
     """This machine is not to be changed, and why."""
 
 
+class InUse(CannotUse):
+    """Somebody else has a node on it now."""
+
+
 def prepare() -> socket.socket:
     """Everything a real node needs of this machine, which is the caller's while what is returned is open.
 
@@ -57,7 +61,7 @@ def prepare() -> socket.socket:
         held.bind(_LOCK)
     except OSError:
         held.close()
-        raise CannotUse("another run has its node on this machine") from None
+        raise InUse("another run has its node on this machine") from None
     try:
         _prepare()
     except BaseException:
