@@ -11,6 +11,7 @@
 | `/running`                      | how many requests run, this one included                       |
 | `/crash?status=3`               | nothing: the process ends at once                              |
 
+`HOST` (127.0.0.1): where it listens. A container is asked from elsewhere, so there it has to be 0.0.0.0.
 `START_SECONDS` (0): how long it takes until `/ready` is on. SIGTERM: finishes what runs, then ends.
 """
 
@@ -132,7 +133,7 @@ def whoami():
 
 
 def main():
-    server = Server(("127.0.0.1", int(os.environ["PORT"])), Handler)
+    server = Server((os.environ.get("HOST", "127.0.0.1"), int(os.environ["PORT"])), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     print(f"hello listens on port {os.environ['PORT']}", flush=True)
     server.serve_forever(poll_interval=0.05)

@@ -21,6 +21,7 @@ KUBERNETES_FIXTURES = (
     "simulated_cluster",
     "own_kubernetes",
     "real_node",
+    "two_real_nodes",
 )
 """Others rest on these, and these on a program that may have to be built first."""
 

@@ -11,14 +11,17 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
 
-from tests.support.kubelab import binary
+from tests.support.kubelab import binary, machine
 from tests.support.kubelab.client import Client
 from tests.support.kubelab.control_plane import ControlPlane, wait_for_account
+from tests.support.kubelab.real_node import RealCluster
 from tests.support.kubelab.shared import shared_cluster
+from tests.support.polling import waited_for
 from tests.support.scheduling import needs_kubernetes
 
 KUBECONFIG = "SPECSTREAM_TEST_KUBECONFIG"
@@ -84,6 +87,31 @@ def real_node(
     with shared_cluster(directory, "real") as kubeconfig, _connected("real", kubeconfig) as cluster:
         request.config.stash[_ran].add("a real node")
         yield cluster
+
+
+@pytest.fixture
+def two_real_nodes(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
+    """A cluster for this test alone with two real nodes, whose machine nobody else uses meanwhile."""
+    if os.environ.get(REAL_NODE) != "1":
+        pytest.skip(f"no real node: {REAL_NODE}=1 asks for it, as root on Debian")
+    # The kubelet has sockets below it, and their paths have 108 characters at most.
+    with TemporaryDirectory(prefix="kubelab-", ignore_cleanup_errors=True) as directory:
+        cluster = RealCluster(Path(directory), kubelab_program(), nodes=("real-0", "real-1"))
+        try:
+            waited_for(lambda: _started(cluster), within_s=PATIENCE_S, every_s=1.0, because="it is in use")
+            request.config.stash[_ran].add("two real nodes")
+            yield cluster
+        finally:
+            cluster.stop()
+
+
+def _started(cluster: RealCluster) -> bool:
+    """Not while another worker has its node on this machine."""
+    try:
+        cluster.start()
+    except machine.InUse:
+        return False
+    return True
 
 
 @pytest.fixture

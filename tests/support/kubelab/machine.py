@@ -38,11 +38,16 @@ _FOLDERS = ("/var/lib/kubelet", "/var/lib/cni", "/run/containerd", "/var/log/con
 """Which kubelet, runtime and plugins make wherever they are told to work."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
-_PODS = "kubepods"
+_PODS = ("kubepods", "k8s.io")
+"""Where a kubelet puts its pods, and where containerd puts those of a kubelet that leaves that to it."""
 
 
 class CannotUse(Exception):
     """This machine is not to be changed, and why."""
+
+
+class InUse(CannotUse):
+    """Somebody else has a node on it now."""
 
 
 def prepare() -> socket.socket:
@@ -57,7 +62,7 @@ def prepare() -> socket.socket:
         held.bind(_LOCK)
     except OSError:
         held.close()
-        raise CannotUse("another run has its node on this machine") from None
+        raise InUse("another run has its node on this machine") from None
     try:
         _prepare()
     except BaseException:
@@ -148,7 +153,8 @@ def _all_pids() -> list[int]:
 
 def _pod_cgroups() -> list[Path]:
     """One in each hierarchy, or the one there is."""
-    return [found for found in [_CGROUPS / _PODS, *_CGROUPS.glob(f"*/{_PODS}")] if found.is_dir()]
+    found = (path for name in _PODS for path in [_CGROUPS / name, *_CGROUPS.glob(f"*/{name}")])
+    return [path for path in found if path.is_dir() and not path.is_symlink()]
 
 
 def _remove_cgroup(top: Path) -> None:

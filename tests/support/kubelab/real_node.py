@@ -4,6 +4,7 @@ import json
 import shutil
 import socket
 import subprocess
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -28,46 +29,40 @@ BUSYBOX = "kubelab.local/busybox:1"
 
 
 class RealCluster:
-    """Changes the machine it is on, until `stop`: see `machine`."""
+    """Changes the machine it is on, until `stop`: see `machine`. nodes: their names."""
 
-    def __init__(self, directory: Path, program: Path) -> None:
+    def __init__(self, directory: Path, program: Path, nodes: Sequence[str] = (NODE,)) -> None:
         self.directory = directory
-        self._program = program
-        self._node = directory / "node"
         self.plane = ControlPlane(
             directory / "plane", program, host=machine.ADDRESS, nodes=simulated_nodes(taint=TAINT)
         )
-        self.containerd = Part(
-            "containerd",
-            ["containerd", "--config", self._node / "containerd.toml"],
-            self._node / "containerd.log",
-        )
+        self._folder = directory / "node"
+        self.nodes = [
+            RealNode(name, self._folder, program, self.plane, is_first=number == 0)
+            for number, name in enumerate(nodes)
+        ]
         self._held: socket.socket | None = None
-        self.kubelet = Part("kubelet", self._kubelet_command(), self._node / "kubelet.log")
 
     @property
     def kubeconfig(self) -> Path:
         return self.plane.kubeconfig
 
     def start(self) -> None:
-        """Returns when the node is Ready. machine.CannotUse where this machine is not to be changed."""
+        """Returns when each node is Ready. machine.CannotUse where this machine is not to be changed."""
         self._held = machine.prepare()
-        self._node.mkdir(parents=True)
-        machine.uses(self._node)
+        self._folder.mkdir(parents=True)
+        machine.uses(self._folder)
         self.plane.start()
-        self._write_files()
-        self.containerd.start()
-        self.containerd.wait_until(lambda: self._ctr("version", check=False) == 0)
-        self._import_images()
-        self.kubelet.start()
-        self.kubelet.wait_until(self._node_is_ready)
+        for node in self.nodes:
+            node.start()
 
     def stop(self) -> None:
         """Safe after a start that failed. Leaves the logs."""
-        if self.kubelet.is_alive and self.plane.apiserver.is_alive:
-            self._delete_pods()
-        self.kubelet.kill()
-        self.containerd.terminate(patience_s=10)
+        if self.plane.apiserver.is_alive:
+            self._delete_pods([node.name for node in self.nodes if node.kubelet.is_alive])
+        for node in self.nodes:
+            node.kubelet.kill()
+            node.containerd.terminate(patience_s=10)
         self.plane.stop()
         if self._held:
             machine.restore()
@@ -75,20 +70,61 @@ class RealCluster:
             self._held = None
 
     def import_image(self, archive: Path) -> None:
-        """What `images.write_image` wrote: pods name it with `imagePullPolicy: Never`."""
-        self._ctr("images", "import", str(archive))
+        """What `images.write_image` wrote: no pod has to pull it."""
+        for node in self.nodes:
+            node.import_image(archive)
 
-    def _delete_pods(self) -> None:
+    def _delete_pods(self, nodes: Sequence[str]) -> None:
         """So that the runtime tidies up after them itself."""
         client = self.plane.client
-        on_it = {"fieldSelector": f"spec.nodeName={NODE}"}
-        for pod in client.get("/api/v1/pods", **on_it)["items"]:
+
+        def left() -> list[Any]:
+            pods = client.get("/api/v1/pods")["items"]
+            return [pod for pod in pods if pod["spec"].get("nodeName") in nodes]
+
+        for pod in left():
             name, namespace = pod["metadata"]["name"], pod["metadata"]["namespace"]
             client.delete(f"/api/v1/namespaces/{namespace}/pods/{name}", grace_s=1)
-        waited_for(lambda: not client.get("/api/v1/pods", **on_it)["items"], because="pods do not end")
+        waited_for(lambda: not left(), because="pods do not end")
 
-    def _node_is_ready(self) -> bool:
-        answer = self.plane.client.ask("GET", f"/api/v1/nodes/{NODE}")
+
+class RealNode:
+    """A kubelet, and a runtime of its own. folder: of the cluster's nodes.
+
+    is_first: has its pods' cgroups where a kubelet has them by itself. A second kubelet would take them for
+    what is left of its own, and end them, so that one leaves the cgroups to the runtime.
+    """
+
+    def __init__(
+        self, name: str, folder: Path, program: Path, plane: ControlPlane, *, is_first: bool
+    ) -> None:
+        self.name = name
+        self.plane = plane
+        self._program = program
+        self._folder = folder
+        self._node = folder / name
+        self._is_first = is_first
+        self.containerd = Part(
+            f"containerd of {name}",
+            ["containerd", "--config", self._node / "containerd.toml"],
+            self._node / "containerd.log",
+        )
+        self.kubelet = Part(f"kubelet of {name}", self._kubelet_command(), self._node / "kubelet.log")
+
+    def start(self) -> None:
+        self._node.mkdir(parents=True)
+        self._write_files()
+        self.containerd.start()
+        self.containerd.wait_until(lambda: self._ctr("version", check=False) == 0)
+        self._import_images()
+        self.kubelet.start()
+        self.kubelet.wait_until(self._is_ready)
+
+    def import_image(self, archive: Path) -> None:
+        self._ctr("images", "import", str(archive))
+
+    def _is_ready(self) -> bool:
+        answer = self.plane.client.ask("GET", f"/api/v1/nodes/{self.name}")
         return answer.status_code == 200 and is_ready(answer.json())
 
     def _import_images(self) -> None:
@@ -131,7 +167,8 @@ class RealCluster:
         ipam = {
             "type": "host-local",
             "ranges": [[{"subnet": "10.244.0.0/24", "rangeStart": "10.244.0.10"}]],
-            "dataDir": str(self._node / "addresses"),
+            # Of all nodes: their pods are on one bridge.
+            "dataDir": str(self._folder / "addresses"),
         }
         bridge = {"type": "bridge", "bridge": machine.BRIDGE, "hairpinMode": True, "ipam": ipam}
         return {"cniVersion": "0.4.0", "name": "kubelab", "plugins": [bridge]}
@@ -165,6 +202,7 @@ class RealCluster:
             "imageGCLowThresholdPercent": 99,
             "crashLoopBackOff": {"maxContainerRestartPeriod": "5s"},
             "nodeLeaseDurationSeconds": 20,
+            **({} if self._is_first else {"cgroupsPerQOS": False, "enforceNodeAllocatable": []}),
         }
 
     def _kubelet_command(self) -> list[str | Path]:
@@ -173,7 +211,7 @@ class RealCluster:
             "kubelet",
             f"--config={self._node}/kubelet.yaml",
             f"--kubeconfig={self.plane.kubeconfig}",
-            f"--hostname-override={NODE}",
+            f"--hostname-override={self.name}",
             f"--node-ip={machine.ADDRESS}",
             f"--root-dir={self._node}/kubelet",
             f"--cert-dir={self._node}/kubelet-certs",
