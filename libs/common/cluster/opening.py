@@ -36,6 +36,7 @@ async def open_cluster(settings: ServiceSettings) -> AsyncIterator[Cluster]:
             settings.home.expanduser() / FOLDER,
             grace_seconds=settings.grace_seconds,
             abilities=abilities(settings),
+            machine_types=machine_types(settings.machine_types),
         )
 
 

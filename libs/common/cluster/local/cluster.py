@@ -11,6 +11,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 
 import structlog
 
@@ -19,13 +20,13 @@ from libs.common.clock import Clock, utc_now
 from libs.common.cluster.abilities import LOCAL, Abilities
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, position
-from libs.common.cluster.local import lines
+from libs.common.cluster.local import limiting, lines
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.journal import Journal
 from libs.common.cluster.local.launch import Starter
 from libs.common.cluster.local.observation import ONE_DEPLOYMENTS, Observed, Observer
 from libs.common.cluster.local.record import Record, load_record
-from libs.common.cluster.local.shim import files, proc
+from libs.common.cluster.local.shim import files, limits, proc
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
@@ -35,6 +36,7 @@ from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavai
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import SpecFailedReason
 from libs.common.ids import new_id
+from libs.common.machine_types.catalogue import MachineTypes
 
 logger = structlog.get_logger()
 
@@ -51,7 +53,8 @@ _ENDING = BackOff(0.02, 0.2, factor=1.5)
 class LocalCluster:
     """See the port. A replica's process gets SIGKILL `grace_seconds` after SIGTERM. root: in the platform's
     home, of which the replicas see nothing but what is their own. python: runs the shims, and the directory
-    it is in comes first in the PATH of the replicas."""
+    it is in comes first in the PATH of the replicas. machine_types: the limits of a replica, as they are when
+    it is created."""
 
     def __init__(
         self,
@@ -61,11 +64,13 @@ class LocalCluster:
         clock: Clock = utc_now,
         python: str = sys.executable,
         abilities: Abilities = LOCAL,
+        machine_types: MachineTypes = MappingProxyType({}),
     ) -> None:
         self._home = Home(root)
         self._grace_s = grace_seconds
         self._clock = clock
         self._abilities = abilities
+        self._machine_types = machine_types
         self._starter = Starter(python)
         self._path = f"{Path(python).parent}:{os.environ.get('PATH', os.defpath)}"
         self._journal = Journal(self._home.journal)
@@ -78,7 +83,7 @@ class LocalCluster:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        return notices()
+        return (*notices(), *limits.notices())
 
     async def apply(self, workload: Workload, *, fence: Fence) -> None:
         for run in workload.runs:
@@ -214,6 +219,7 @@ class LocalCluster:
                         traceparent=workload.traceparent,
                         path=self._path,
                         grace_s=self._grace_s,
+                        limits=limiting.limits_of(self._machine_types.get(run.template.machine_type)),
                     )
                 )
                 for number, run in enumerate(lacking)

@@ -1,12 +1,13 @@
 """What a replica is, as its `record.json` says: written before anything is started, never changed."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
+from libs.common.cluster.local.limiting import Limits
 from libs.common.cluster.local.shim import files
 from libs.common.cluster.local.stored import known_fields, unreadable
 from libs.common.spec.template import Template
@@ -27,6 +28,8 @@ class Record:
     """The PATH that its command sees and is looked up in."""
     grace_s: float
     """Seconds between SIGTERM and SIGKILL."""
+    limits: Limits | None = None
+    """What it may use; None for all that there is."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -40,6 +43,7 @@ class Record:
             "traceparent": self.traceparent,
             "path": self.path,
             "grace_s": self.grace_s,
+            **({} if self.limits is None else {"limits": asdict(self.limits)}),
         }
 
 
@@ -56,6 +60,7 @@ def load_record(directory: Path) -> Record | None:
                 **known,
                 "template": Template.model_validate(known["template"]),
                 "created_at": datetime.fromtimestamp(known["created_at"], UTC),
+                "limits": Limits(**known["limits"]) if known.get("limits") else None,
             }
         )
     except (ValidationError, TypeError, ValueError, OverflowError) as error:

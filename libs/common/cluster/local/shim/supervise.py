@@ -13,7 +13,17 @@ import select
 import sys
 import time
 
-from libs.common.cluster.local.shim import back_off, expand, files, libc, ports, proc, process, temporary
+from libs.common.cluster.local.shim import (
+    back_off,
+    expand,
+    files,
+    libc,
+    limits,
+    ports,
+    proc,
+    process,
+    temporary,
+)
 from libs.common.cluster.local.shim.confine import Confinement
 from libs.common.cluster.local.shim.gone import delete, forget_oldest
 from libs.common.cluster.local.shim.log_keeper import LogKeeper, Teller
@@ -51,6 +61,7 @@ class Shim:
         self._temporary = f"{self._root}/{files.TEMPORARY}/{record['replica_id'][-12:]}"
         self._ports = ports.OwnPorts(self._root)
         self._control = os.open(f"{directory}/{files.CONTROL}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._cgroup = limits.of_record(record)
         self._process: Process | None = None
         self._is_family_known = self._state.attempt is None
         """Whether every process that the replica ever had was started below this shim."""
@@ -157,6 +168,7 @@ class Shim:
         lock = self._lock()
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         confinement = None
+        entrance = self._entrance()
         try:
             confinement = Confinement(
                 private=os.path.dirname(self._root),
@@ -164,20 +176,37 @@ class Shim:
                 writable=[self._log],
                 programs=[CHECKOUT, sys.base_prefix],
             )
-            return process.spawn(
+            started = process.spawn(
                 file,
                 argv,
                 env,
                 log=log,
                 inherited=[lock, *self._ports.descriptors],
+                entrance=entrance,
                 confinement=confinement,
                 before_exec=self._note_start,
             )
+            if entrance is not None and self._cgroup is not None and not self._cgroup.has(started.pid):
+                self._teller.say("its CPU and memory are not limited: it could not be moved to its cgroup")
+            return started
         finally:
             os.close(lock)
             os.close(log)
+            if entrance is not None:
+                os.close(entrance)
             if confinement is not None:
                 confinement.close()
+
+    def _entrance(self) -> int | None:
+        """Of its cgroup, made anew if it is gone, as after a start of the machine."""
+        if self._cgroup is None:
+            return None
+        try:
+            self._cgroup.make()
+            return self._cgroup.open()
+        except OSError as error:
+            self._teller.say(f"its CPU and memory are not limited: {error}")
+            return None
 
     def _environment(self, cwd: str) -> dict[str, str]:
         """Ours, then the spec's; nothing else of the platform's own environment."""
@@ -269,6 +298,8 @@ class Shim:
             self._process.end(order.get("grace_s", self._record["grace_s"]))
             self._process.collect()
         self._sweep()
+        if self._cgroup is not None:
+            self._cgroup.remove()
         self._keeper.note(has_ended=True)
         temporary.remove(self._temporary, self._cwd)
         try:
