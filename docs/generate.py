@@ -155,7 +155,10 @@ HOLDS = {
     "EVENTS": "every fact: the truth",
     "COMMANDS": "requests of other systems; answers to them pass through it and are not kept",
     "OUTCOMES": "what became of each command, so that a repeat gets the first answer",
+    "KV_SCALING": "the present reasoning about each deployment's scaling; what is lost is worked out again",
+    "KV_LEASES": "which copy of a service leads",
     "SIGNALS": "heartbeats",
+    "METRICS": "what was measured of replicas and requests",
     "PROBES": "the newest attempt to write, by which the api tells whether the log can be written",
     "PARKED": "the broker's notes of messages that a worker gave up",
 }

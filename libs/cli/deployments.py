@@ -1,14 +1,15 @@
 """Commands about one deployment or all: each takes its name or its id."""
 
-from datetime import datetime
 from typing import Annotated, Any
 
 import typer
+from rich.text import Text
 
 from libs.cli import naming, show
 from libs.cli.connection import connect
 from libs.cli.deploy import DEADLINE_S, AsJson, Deadline, Project, Wait, finish
-from libs.cli.errors import VALIDATION, CommandFailed, reported_errors
+from libs.cli.errors import reported_errors
+from libs.cli.instants import instant
 from libs.client import Json
 from libs.common.clock import utc_now
 
@@ -57,7 +58,7 @@ def get(
     """Show a deployment and its replicas, or what it was at a past instant."""
     with reported_errors(), connect() as client:
         deployment_id = naming.deployment_id(client, deployment, project=project)
-        found = client.deployment(deployment_id, at=_instant(at))
+        found = client.deployment(deployment_id, at=instant(at))
         runs = client.runs(deployment_id) if at is None else []
         if json:
             show.as_json(found if at else {**found, "runs": runs})
@@ -153,20 +154,33 @@ def disable(
 
 def scale(
     deployment: Deployment,
-    replicas: Annotated[int, typer.Argument(min=0, help="How many replicas should run.")],
+    replicas: Annotated[
+        int, typer.Argument(min=0, help="How many replicas should run; with autoscaling the fewest.")
+    ],
     project: Project = "default",
     wait: Wait = True,
     timeout: Deadline = DEADLINE_S,
     json: AsJson = False,
 ) -> None:
-    """Change the number of replicas; none of the others is restarted."""
-    _change(
-        deployment,
-        project,
-        lambda spec: spec["resources"].update(replicas=replicas),
-        wait=wait,
-        timeout=timeout,
-        json=json,
+    """Change the number of replicas, with autoscaling the fewest; none of the others is restarted."""
+
+    def edit(spec: Json) -> None:
+        spec["resources"]["replicas"] = replicas
+        if not json and (said := said_of_the_floor(spec)) is not None:
+            show.say(Text(said, "dim"))
+
+    _change(deployment, project, edit, wait=wait, timeout=timeout, json=json)
+
+
+def said_of_the_floor(spec: Json) -> str | None:
+    """What `replicas` means where load moves the number; None where it does not."""
+    resources = spec["resources"]
+    block = resources.get("autoscaling")
+    if block is None or not block["enabled"] or not resources["replicas"]:
+        return None
+    return (
+        f"autoscaling is on: {resources['replicas']} is the fewest there are, and load decides up to "
+        f"{block['maxReplicas']}"
     )
 
 
@@ -196,20 +210,6 @@ def _change(name_or_id: str, project: str, edit: Any, *, wait: bool, timeout: fl
         edit(config)
         client.submit(config, project_id=found["projectId"], deployment_id=found["id"])
         finish(client, found["id"], wait=wait, timeout=timeout, json=json)
-
-
-def _instant(text: str | None) -> str | None:
-    """A time without an offset is the reader's local one, as these commands print times."""
-    if text is None or text.isdecimal():
-        return text
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise CommandFailed(
-            f"--at: {text!r} is neither a time such as 2026-01-31T12:00:00Z nor an event sequence",
-            status=VALIDATION,
-        ) from None
-    return text if moment.tzinfo else moment.astimezone().isoformat()
 
 
 def _show_deployment(found: Json, runs: list[Json]) -> None:

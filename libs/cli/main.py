@@ -5,7 +5,7 @@ import sys
 
 import typer
 
-from libs.cli import deploy, deployments, events, log, logs, machine_types, platform
+from libs.cli import decisions, deploy, deployments, events, log, logs, machine_types, platform
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -20,6 +20,8 @@ app.command()(deploy.deploy)
 app.command(name="list")(deployments.list_)
 app.command()(deployments.get)
 app.command()(deployments.history)
+app.command()(decisions.explain)
+app.command()(decisions.decisions)
 app.command()(deployments.diff)
 app.command()(deployments.rollback)
 app.command()(deployments.enable)

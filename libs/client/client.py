@@ -103,6 +103,14 @@ class Client:
         params = {"from": before, "to": after}
         return list(self._json("GET", f"/deployments/{_segment(deployment_id)}/diff", params=params))
 
+    def explain(self, deployment_id: str, *, at: str | None = None) -> Json:
+        """Why it has as many replicas as it has, or had `at` a time (RFC 3339) or a sequence."""
+        return self._call("GET", f"/deployments/{_segment(deployment_id)}/explain", params=_given(at=at))
+
+    def decisions(self, deployment_id: str, *, kind: str | None = None) -> Iterator[Json]:
+        """What was decided about it, newest first. kind: scaling, rollout, verdict or spec."""
+        yield from self._pages(f"/deployments/{_segment(deployment_id)}/decisions", kind=kind)
+
     def logs(
         self, deployment_id: str, *, instance_id: str | None = None, after: str | None = None
     ) -> Iterator[Json]:

@@ -11,6 +11,7 @@ SpecstreamError
 │   ├── LogUnavailable       the broker cannot be reached; an append may or may not have happened
 │   │   └── LogImporting     a part of an import is there: nothing is decided before it is whole
 │   ├── LogReplaced          the log is another one, or lost events: start again from what it says
+│   ├── MetricsUnavailable   the stream of samples cannot be reached; what was measured may be lost
 │   ├── ClusterUnavailable   the cluster does not answer: hold the present state
 │   └── DeploymentUnavailable  the cluster cannot show or change one deployment: hold that one's state
 └── Permanent                trying again gives the same
@@ -113,6 +114,10 @@ class LogReplaced(Temporary):
 
     Whatever was made of those events has to be made again; a service does so by starting again.
     """
+
+
+class MetricsUnavailable(Temporary):
+    """The stream of samples cannot be reached. Samples are droppable: what was not taken is lost."""
 
 
 class ClusterUnavailable(Temporary):

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 
 import structlog
 
-from libs.common.bus.heartbeat import HeartbeatPublisher, SetAside
+from libs.common.bus.heartbeat import HeartbeatPublisher, SetAside, Standing
 
 logger = structlog.get_logger()
 
@@ -35,6 +35,8 @@ class Progress:
     held_by: str = ""
     """What keeps it from deciding anything, whatever else it can do, such as `importing 3 of 10`; it is not
     ready meanwhile."""
+    standing: Standing | None = None
+    """Of a service of which one copy leads; None where every copy does the same."""
     set_aside: dict[str, SetAside] = field(default_factory=dict)
     """What could not be handled and is tried again later, by its id, while all else goes on."""
     detail: dict[str, Any] = field(default_factory=dict)
@@ -46,6 +48,10 @@ class Progress:
     def cannot_follow(self, reason: str) -> None:
         """reason: empty when it follows the log again."""
         self.stuck = reason
+
+    def lead(self, is_leading: bool) -> None:
+        """Whether this copy of the service leads."""
+        self.standing = Standing.LEADING if is_leading else Standing.WARM
 
     def hold(self, by: object | None) -> None:
         """by: what it waits for, shown as text; None lets it go on."""
@@ -79,6 +85,7 @@ async def run_until_stopped(
                 is_ready=progress.is_ready and not progress.held_by and not progress.stuck,
                 detail=progress.detail,
                 problem=progress.held_by or progress.stuck or progress.problem,
+                standing=progress.standing or "",
                 set_aside=progress.set_aside.values(),
             )
             is_young = beats < _YOUNG_BEATS

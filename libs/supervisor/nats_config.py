@@ -11,8 +11,9 @@ from typing import Any
 
 from libs.common.bus import server_health, subjects
 from libs.common.log import permissions
-from libs.common.log.consumer_names import names_of
+from libs.common.log.consumer_names import names_of, names_of_samples
 from libs.common.log.permissions import Permissions
+from libs.common.metrics.samples import Kind
 from libs.common.services import SERVICES
 from libs.common.state.aggregates import written_by
 from libs.supervisor import nats_accounts
@@ -29,6 +30,17 @@ WORKS: Mapping[str, tuple[str, str]] = {
     "reconciler": (subjects.EVENTS_STREAM, subjects.RECONCILER_DURABLE),
 }
 """The stream and durable that wake a service."""
+
+MEASURES: Mapping[str, tuple[Kind, ...]] = {
+    "health": (Kind.USAGE,),
+    "router": (Kind.REQUESTS, Kind.IN_FLIGHT),
+}
+"""The samples that each service may publish."""
+
+READS_SAMPLES = ("api", "autoscaler")
+
+LEADS = ("autoscaler",)
+"""The services of which one copy leads, by the lease that has the service's name."""
 
 USERS = (PROVISION_USER, MIRROR_USER, *WRITES, COMMANDS_USER)
 """`provision` owns streams and durables, and `provision-mirror` the copy that other systems read; nobody else
@@ -100,8 +112,11 @@ def permissions_of(user: str) -> Permissions:
             return Permissions((server_health.REQUEST,), (f"{server_health.INBOX}.>",))
         case "api":
             outcomes = permissions.keeper(subjects.OUTCOMES_STREAM, subjects.OUTCOMES_ROOT)
+            reasoning = permissions.looker(subjects.SCALING_STREAM)
             says = (*subjects.ANSWERS, subjects.WRITE_PROBE)
-            return _service(user) + outcomes + Permissions(says, (subjects.HEARTBEATS,))
+            return _service(user) + outcomes + reasoning + Permissions(says, (subjects.HEARTBEATS,))
+        case "autoscaler":
+            return _service(user) + permissions.keeper(subjects.SCALING_STREAM, subjects.SCALING_ROOT)
         case _:
             return _service(user)
 
@@ -110,4 +125,12 @@ def _service(name: str) -> Permissions:
     allowed = (
         permissions.service(name) + permissions.reader(names_of(name)) + permissions.appender(WRITES[name])
     )
-    return allowed + permissions.worker(*WORKS[name]) if name in WORKS else allowed
+    if name in WORKS:
+        allowed += permissions.worker(*WORKS[name])
+    if name in MEASURES:
+        allowed += permissions.measurer(MEASURES[name])
+    if name in READS_SAMPLES:
+        allowed += permissions.reader(names_of_samples(name), subjects.METRICS_STREAM)
+    if name in LEADS:
+        allowed += permissions.keeper(subjects.LEASES_STREAM, subjects.LEASES_ROOT, name)
+    return allowed

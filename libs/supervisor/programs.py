@@ -82,8 +82,12 @@ def service(
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
             environment["SPECSTREAM_API_KEY"] = api_key
             environment["SPECSTREAM_DISK_RESERVE_MIB"] = str(settings.disk_reserve_mib)
+            environment["SPECSTREAM_METRICS_MAX_BYTES"] = str(settings.metrics_max_bytes)
+        case "autoscaler":
+            environment["SPECSTREAM_REQUEST_WINDOW_SECONDS"] = str(settings.request_window_seconds)
         case "health":
             environment["SPECSTREAM_INNER_PORTS"] = _inner_ports(ports)
+            environment["SPECSTREAM_USAGE_SECONDS"] = str(settings.usage_seconds)
         case "router":
             environment["SPECSTREAM_ENVOY_FOLDER"] = str(home.envoy)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)

@@ -24,6 +24,9 @@ DEFAULT_HOME = "~/.specstream"
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout that this file belongs to."""
 
+LEAST_METRICS_BYTES = 1024 * 1024
+MOST_METRICS_BYTES = 1024**4
+
 
 @dataclass(frozen=True, slots=True)
 class SupervisorSettings:
@@ -45,6 +48,12 @@ class SupervisorSettings:
     """The memory in which Envoy has to get along."""
     disk_reserve_mib: int = 64
     """Room kept beside the log, so that deleting works when the disk is full; 0 keeps none."""
+    usage_seconds: float = 15.0
+    """Between two measurements of what the replicas use."""
+    request_window_seconds: float = 300.0
+    """What the duration of requests is averaged over when it is scaled by."""
+    metrics_max_bytes: int = 1024 * 1024 * 1024
+    """The room of what was measured, on the disk of the api."""
     machine_types: Path | None = None
     """The file that lists them; absolute. None for the bundled list."""
     log_level: str = "INFO"
@@ -111,6 +120,18 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         disk_reserve_mib=read(
             "SPECSTREAM_DISK_RESERVE_MIB", 64, _mebibytes, "a whole number of MiB from 0 to 65536"
         ),
+        usage_seconds=read(
+            "SPECSTREAM_USAGE_SECONDS", 15.0, _usage_seconds, "a number of seconds from 0.5 to 300"
+        ),
+        request_window_seconds=read(
+            "SPECSTREAM_REQUEST_WINDOW_SECONDS", 300.0, _window_seconds, "a number of seconds from 1 to 3600"
+        ),
+        metrics_max_bytes=read(
+            "SPECSTREAM_METRICS_MAX_BYTES",
+            1024 * 1024 * 1024,
+            _metrics_bytes,
+            f"a whole number of bytes from {LEAST_METRICS_BYTES} to {MOST_METRICS_BYTES}",
+        ),
         machine_types=read("SPECSTREAM_MACHINE_TYPES", None, _path, "a path"),
         log_level=read("SPECSTREAM_LOG_LEVEL", "INFO", _log_level, "one of " + ", ".join(LOG_LEVELS)),
         cluster=read("SPECSTREAM_CLUSTER", "local", _cluster, "one of " + ", ".join(CLUSTERS)),
@@ -123,7 +144,7 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         ),
         regions=read("SPECSTREAM_REGIONS", (), regions.parse_regions, regions.ALLOWED),
         node_lost_seconds=read(
-            "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _seconds, "a number of seconds above 0, at most 3600"
+            "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _node_lost, "a number of seconds from 10 to 3600"
         ),
         move_seconds=read(
             "SPECSTREAM_MOVE_SECONDS", 600.0, _seconds, "a number of seconds above 0, at most 3600"
@@ -194,6 +215,34 @@ def _seconds(text: str, *, most: float = 3600) -> float:
 
 def _long_seconds(text: str) -> float:
     return _seconds(text, most=604_800)
+
+
+def _node_lost(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds < 10:
+        raise ValueError(text)
+    return seconds
+
+
+def _usage_seconds(text: str) -> float:
+    seconds = float(text)
+    if not 0.5 <= seconds <= 300:
+        raise ValueError(text)
+    return seconds
+
+
+def _window_seconds(text: str) -> float:
+    seconds = float(text)
+    if not 1 <= seconds <= 3600:
+        raise ValueError(text)
+    return seconds
+
+
+def _metrics_bytes(text: str) -> int:
+    number = int(text)
+    if not LEAST_METRICS_BYTES <= number <= MOST_METRICS_BYTES:
+        raise ValueError(text)
+    return number
 
 
 def _mebibytes(text: str) -> int:

@@ -4,13 +4,14 @@ import asyncio
 import gc
 import socket
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import uvicorn
 
+from libs.common.autoscaling.kept import KeptReasoning
 from libs.common.bus import server_health, subjects
 from libs.common.bus.broker import close, make_broker
 from libs.common.bus.connection import Connection, connected
@@ -21,6 +22,7 @@ from libs.common.cluster.opening import offer, open_cluster
 from libs.common.disk import MIB, room_under
 from libs.common.log import reserve
 from libs.common.log.jetstream import JetStreamLog, open_log
+from libs.common.log.jetstream.samples import open_sample_reader
 from libs.common.log.jetstream.write_probe import refused_write
 from libs.common.log.port import Archive, EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
@@ -35,6 +37,8 @@ from services.api.handlers import make_publish, subscribe
 from services.api.health import mirror_notice
 from services.api.health.log_watch import LogCondition, watch
 from services.api.health.platform import Heartbeats
+from services.api.points.collector import Collector
+from services.api.points.store import PointStore
 from services.api.readmodels.database import open_database
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
@@ -68,12 +72,18 @@ async def run(
     offered = offer(settings)
     engine = await open_database(home / "api" / "read.db")
     try:
-        async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as cluster:
+        async with (
+            connected(settings, service=SERVICE) as connection,
+            open_cluster(settings) as cluster,
+            AsyncExitStack() as leaving,
+        ):
             progress = Progress()
             archive = open_log(
                 connection.client, SERVICE, on_stuck=progress.cannot_follow, deadline_s=LOG_DEADLINE_S
             )
             log = adapt_log(archive)
+            points = PointStore(home / "api" / "points.db", most_bytes=settings.metrics_max_bytes)
+            leaving.callback(points.close)
             projector = Projector(log, engine, progress, settings.visible_timeout_s)
             condition = LogCondition(shortage=partial(shortage, settings))
             api = Api(
@@ -89,10 +99,16 @@ async def run(
                 commands=Commands.over(log, projector, offered, condition),
                 queries=Queries(engine),
                 projector=projector,
+                points=points,
                 heartbeats=Heartbeats(),
                 clock=utc_now,
                 edge_port=settings.edge_port,
                 log_condition=condition,
+                reasoning=KeptReasoning(
+                    JetStreamEntries(
+                        connection.client, stream=subjects.SCALING_STREAM, root=subjects.SCALING_ROOT
+                    )
+                ),
             )
             entries = JetStreamEntries(
                 connection.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT
@@ -125,6 +141,7 @@ async def run(
                 lambda: [
                     projector.run(),
                     api.importer.run(),
+                    Collector(open_sample_reader(connection.client, SERVICE), points, clock=utc_now).run(),
                     serve(),
                     watch(condition, log_checks(settings, connection)),
                     *mirror_checks(settings, progress),

@@ -15,6 +15,7 @@ class Settings(ServiceSettings):
     edge_port: where Envoy listens, for the endpoints of deployments.
     disk_reserve_mib: of the reserve that the supervisor keeps beside the log, in this home; None where there
     is no supervisor, and so no disk of this machine to look at.
+    metrics_max_bytes: the room of what was measured, on the disk.
     visible_timeout_s: how long a write waits until reads show it, after it is durable.
     """
 
@@ -23,4 +24,5 @@ class Settings(ServiceSettings):
     api_key: SecretStr = Field(min_length=1)
     edge_port: int = Field(default=8081, ge=1, le=65535)
     disk_reserve_mib: int | None = Field(default=None, ge=0)
+    metrics_max_bytes: int = Field(default=1024**3, ge=1024**2, le=1024**4)
     visible_timeout_s: float = Field(default=10.0, gt=0)

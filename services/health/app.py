@@ -7,11 +7,13 @@ from libs.common.clock import monotonic, utc_now
 from libs.common.cluster.opening import open_cluster
 from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import open_log
+from libs.common.log.jetstream.samples import JetStreamSamplePublisher
 from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.health.loop import watch_cluster
 from services.health.prober import Prober
+from services.health.sampler import Sampler
 from services.health.settings import Settings
 
 SERVICE = "health"
@@ -38,7 +40,14 @@ async def run(
                     clock=utc_now,
                     ticks=monotonic,
                     snapshot=Snapshot.of(SERVICE, settings),
-                )
+                ),
+                Sampler(
+                    cluster,
+                    JetStreamSamplePublisher(connection.client),
+                    interval_s=settings.usage_seconds,
+                    clock=utc_now,
+                    ticks=monotonic,
+                ).run(),
             ],
             heartbeat=connection.heartbeat,
             progress=progress,

@@ -39,6 +39,9 @@ GATHER_S = 0.001
 MOST_GATHERED_S = 0.5
 """So long, for each of its replicas and at most, the changes of a deployment are gathered after some were
 recorded: whoever follows the log has work with each record, the more the larger the deployment is."""
+FIRST = 32
+"""Deployments, those with the newest events, that are observed before all: somebody waits for what changed
+while nobody watched, and observing all takes the longer the more there are."""
 MOST_PORTIONS = 1_000
 """A deployment of 1,000 replicas takes a hundred; one that never comes to an end must not hold the others."""
 
@@ -78,6 +81,7 @@ class Watch:
             ticks=ticks,
             on_verdict=self.wake_for,
             aside=Aside("probe", progress.set_aside, clock, ticks),
+            cluster=cluster,
         )
         self._woken_for: set[str] = set()
         self._wake = asyncio.Event()
@@ -135,13 +139,17 @@ class Watch:
         resync_at = loop.time()
         while True:
             woken_for = self._take_woken(loop.time())
-            is_whole = self._must_observe or self._must_load or loop.time() >= resync_at
+            may_have_missed = self._must_observe or self._must_load
+            is_whole = may_have_missed or loop.time() >= resync_at
             self._must_observe = False
             self._wake.clear()
             try:
                 if self._must_load:
                     await self._records.load()
                     self._must_load = False
+                if may_have_missed:
+                    for deployment_id in self._records.newest(FIRST):
+                        await self.observe_one(deployment_id)
                 if is_whole:
                     await self.observe()
                     resync_at = loop.time() + RESYNC_S

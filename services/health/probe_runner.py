@@ -14,11 +14,12 @@ import structlog
 
 from libs.common import telemetry
 from libs.common.clock import Clock, Ticks
-from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
+from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload, ReplicaPhase
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.set_aside import Aside
 from libs.common.state.replica import Roster
 from services.health import examination, schedule
+from services.health.commands import run_command
 from services.health.examination import Conclusion, Examination, Ready
 from services.health.probe_request import Endpoint
 from services.health.prober import Prober
@@ -31,6 +32,10 @@ logger = structlog.get_logger()
 
 IN_FLIGHT = 512
 """Attempts at one time, each with one file; the rest waits its turn, and its time limit starts with it."""
+
+COMMANDS_IN_FLIGHT = 32
+"""Attempts at one time that are commands, each with processes of its own: they take their turns apart, so
+that what a machine can start bounds them and they keep nobody else waiting."""
 
 EAGER = frozenset({CheckKind.STARTUP, CheckKind.READINESS})
 """Checks whose first success somebody waits for."""
@@ -83,12 +88,16 @@ class ProbeRunner:
         ticks: Ticks,
         on_verdict: Callable[[str], None],
         aside: Aside,
+        cluster: Cluster,
     ) -> None:
-        """on_verdict: called with the deployment_id when a check of it has concluded something new.
+        """cluster: runs the checks that are commands.
+
+        on_verdict: called with the deployment_id when a check of it has concluded something new.
 
         aside: where deployments are noted whose checks could not be made, by a fault of ours.
         """
         self._prober = prober
+        self._cluster = cluster
         self._clock = clock
         self._ticks = ticks
         self._on_verdict = on_verdict
@@ -97,6 +106,7 @@ class ProbeRunner:
         self._schedule: Schedule[Attempt] = Schedule()
         self._poked = asyncio.Event()
         self._slots = Slots(IN_FLIGHT)
+        self._command_slots = Slots(COMMANDS_IN_FLIGHT)
         self._probes = telemetry.counter(
             "specstream.health.probes", unit="{probe}", description="Probe attempts by check and outcome"
         )
@@ -283,7 +293,9 @@ class ProbeRunner:
         """Made when its deployment's turn comes. What goes wrong with us is no fault of the replica."""
         deployment_id = process.deployment_id
         try:
-            outcome = await self._slots.run(deployment_id, lambda: self._probe(process, kind))
+            outcome = await self._slots_of(process, kind).run(
+                deployment_id, lambda: self._probe(process, kind)
+            )
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._aside.failed(deployment_id, error)
             return ProberError(f"{type(error).__name__}: {error}")
@@ -291,11 +303,18 @@ class ProbeRunner:
             self._aside.succeeded(deployment_id)
         return outcome
 
+    def _slots_of(self, process: ProbedProcess, kind: CheckKind) -> Slots:
+        return self._slots if process.exam.checks[kind].exec is None else self._command_slots
+
     async def _probe(self, process: ProbedProcess, kind: CheckKind) -> Outcome:
+        check = process.exam.checks[kind]
+        if check.exec is not None:
+            ids = (process.deployment_id, process.replica_id, process.attempt)
+            return await run_command(self._cluster, *ids, check)
         endpoint = process.endpoint(kind)
         if kind is CheckKind.PORT:
             return await self._prober.connect(endpoint)
-        return await self._prober.get(endpoint, process.exam.checks[kind], process.ports)
+        return await self._prober.get(endpoint, check, process.ports)
 
     def _count(self, kind: CheckKind, outcome: Outcome) -> None:
         if isinstance(outcome, ProberError):

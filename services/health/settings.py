@@ -1,5 +1,7 @@
 """What health is told."""
 
+from pydantic import Field
+
 from libs.common.bus.settings import ServiceSettings
 from libs.common.cluster.addresses import Addresses
 
@@ -9,6 +11,9 @@ class Settings(ServiceSettings):
 
     inner_ports: frozenset[int] = frozenset()
     """Ports on which the platform's own services listen on this machine; no replica is ever there."""
+
+    usage_seconds: float = Field(default=15.0, ge=0.5, le=300)
+    """Between two measurements of what the replicas use."""
 
     @property
     def addresses(self) -> Addresses:

@@ -172,7 +172,10 @@ class Reconciler:
             if not await self._perform(step, view.deployment_id, fence):
                 return
         except CannotApply as error:
-            step = replace(step, facts=(_failed(view, error),))
+            failed = _failed(view, error)
+            if failed.spec_id == view.rollout.failed_spec_id:
+                return  # it is said already; what was refused now is more of an older run
+            step = replace(step, facts=(failed,))
         except DeploymentUnavailable as error:
             # Such as a quota. It is tried again and again, and may be what keeps the rollout.
             step, held = replace(step, facts=_still_waiting(step, error)), error

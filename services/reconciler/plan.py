@@ -96,7 +96,7 @@ def plan(
     """The next step for a deployment; `observed` is None where the cluster knows nothing of it.
 
     The cluster says what exists, the roster (which may lag behind it) what is ready. N is the number of
-    replicas that the newest spec wants: 0 when it is disabled or deleted. A replica told to leave never
+    replicas in force: 0 when the newest spec is disabled, or it is deleted. A replica told to leave never
     counts again; whom to tell is the table of `decide_retirement`. One that has to be replaced elsewhere does
     not count either, and leaves by the table of `decide_departures`.
 
@@ -114,15 +114,19 @@ def plan(
     | a retiring replica is withdrawn     | it, not yet told to end     | apply, it is `stopping`  |
     | a staying process is condemned      | that process, running       | restart                  |
     | the spec is applied                 | other runs than recorded    | SpecApplied              |
-    | the spec is not known to be healthy | N > 0, and N ready in it    | SpecHealthy              |
+    | the spec is not known to be healthy | N > 0, `floor` ready in it  | SpecHealthy              |
+    | N goes by load, and too few of the  | fewer than N staying in the | apply                    |
+    | spec's run are ready                | older run that serves       |                          |
     | see `decide_retirement`             | replicas that have to leave | ReplicasRetiring         |
     | other spec or phase; or some retire | -                           | RolloutProgressed        |
     | deleted, empty roster               | no replica                  | remove, WorkloadRemoved  |
     | removed                             | anything: a late old plan's | remove                   |
 
     While the wanted run has fewer than N ready replicas, other runs are named with the number they have, and
-    none of theirs is made anew. ReplicasRetiring precedes its effect by a whole step, since
-    `stopping` needs the router's answer to it; every other fact follows its effect.
+    none of theirs is made anew but where N goes by load. Then the older run that serves has what the wanted
+    one lacks, so that a broken spec and more load together are no outage. ReplicasRetiring precedes its
+    effect by a whole step, since `stopping` needs the router's answer to it; every other fact follows its
+    effect.
     """
     deployment = view.deployment
     if deployment is None:
@@ -172,7 +176,7 @@ def decide_application(situation: Situation) -> tuple[Because, ...]:
     s = situation
     found = {
         Because.SPEC_IS_NEW: s.is_new,
-        Because.REPLICAS_ARE_MISSING: not s.has_failed and s.staying_in[s.run_id] < s.wanted.replicas,
+        Because.REPLICAS_ARE_MISSING: any(s.staying_in[run_id] < goal for run_id, goal in s.goals.items()),
         Because.REPLICAS_HAVE_TO_MOVE: any(
             s.lasting_in[run_id] < min(goal, s.staying_in[run_id]) for run_id, goal in s.goals.items()
         ),
@@ -214,21 +218,20 @@ def applied_facts(situation: Situation) -> list[RolloutFact]:
     facts: list[RolloutFact] = []
     if s.is_new or s.live_runs != s.rollout.runs:
         facts.append(SpecApplied(spec_id=s.spec_id, run_id=s.run_id, runs=s.live_runs))
-    is_healthy = 0 < s.wanted.replicas <= s.ready
+    is_healthy = 0 < s.floor <= s.ready
     if is_healthy and s.rollout.healthy_spec_id != s.spec_id:
-        facts.append(SpecHealthy(spec_id=s.spec_id, run_id=s.run_id, replicas=s.wanted.replicas))
+        facts.append(SpecHealthy(spec_id=s.spec_id, run_id=s.run_id, replicas=s.floor))
     return facts
 
 
 def decide_leaving(situation: Situation, departures: frozenset[str]) -> Retirement | None:
     """Who leaves, for whatever reason; `departures` are those that have been replaced elsewhere."""
     s = situation
-    lasting = [one for one in s.staying if one.observed.replica_id not in s.moves]
     # A spec that cannot be applied must not cost the run before it anything.
     retirement = (
         None
         if s.has_failed
-        else decide_retirement(s.wanted, lasting if s.moves else s.staying, is_making_room=s.is_making_room)
+        else decide_retirement(s.wanted, s.lasting, s.serving, is_making_room=s.is_making_room)
     )
     if not departures:
         return retirement

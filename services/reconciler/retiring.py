@@ -1,11 +1,13 @@
 """Which replicas have to leave. Pure."""
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from libs.common.cluster.port import ObservedReplica, ReplicaPhase
 from libs.common.events.replica import Replica, ReplicaReason, ReplicaState
 from libs.common.events.rollout import RetireReason
+from libs.common.scaling.rollout import measured_run, serving_replicas
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,9 +41,21 @@ class Wanted:
     replicas: int
     stop_reason: RetireReason
     """Why, where `replicas` is 0."""
+    is_autoscaled: bool = False
+    """Whether load changes the number."""
+
     surges: bool = True
     """Whether what it replaces stays until it is ready. Otherwise one of those leaves before, where there is
     no room for both."""
+
+
+@dataclass(frozen=True, slots=True)
+class Serving:
+    """An older run that serves while the wanted one cannot yet."""
+
+    run_id: str
+    replicas: int
+    """How many it is to have."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,8 +64,30 @@ class Retirement:
     reason: RetireReason
 
 
+def find_serving(wanted: Wanted, staying: Sequence[Staying]) -> Serving | None:
+    """Which older run meets the load. None where the wanted one does, where load does not change the number
+    (what a person asks for is for the wanted run alone), and where nothing surges (what room there is, is for
+    the wanted run).
+
+    staying: without those that are to be replaced elsewhere.
+    """
+    if not (wanted.is_autoscaled and wanted.surges):
+        return None
+    ready = Counter(s.observed.run_id for s in staying if s.is_ready)
+    run_id = measured_run(ready, newest=wanted.run_id)
+    if run_id == wanted.run_id:
+        return None
+    served = sum(s.was_ready for s in staying if s.observed.run_id == run_id)
+    replicas = serving_replicas(in_force=wanted.replicas, has=served, new_run_ready=ready[wanted.run_id])
+    return Serving(run_id, replicas) if replicas else None
+
+
 def decide_retirement(
-    wanted: Wanted, staying: Sequence[Staying], *, is_making_room: bool = False
+    wanted: Wanted,
+    staying: Sequence[Staying],
+    serving: Serving | None = None,
+    *,
+    is_making_room: bool = False,
 ) -> Retirement | None:
     """Who leaves besides those told before; None when nobody does. `ready` counts the wanted run.
 
@@ -70,7 +106,8 @@ def decide_retirement(
 
     The excess is taken from the replicas that are not ready, then from those that are; of each kind the
     youngest first. So all ready replicas together never drop below the smaller of `wanted` and what they
-    were, unless one has to make room.
+    were, unless one has to make room. Of a run that is `serving` so many stay as it is to have, though they
+    have not served yet.
     """
     if wanted.replicas == 0:
         everyone = frozenset(s.observed.replica_id for s in staying)
@@ -84,6 +121,9 @@ def decide_retirement(
     if not wanted.surges and not is_making_room and 0 < len(served) <= kept and _lack_room(ours):
         kept = len(served) - 1
     superseded = _ids(s for s in others if not s.was_ready) | _ids(served[kept:])
+    if serving is not None:
+        starting = [s for s in others if s.observed.run_id == serving.run_id and not s.was_ready]
+        superseded -= _ids(starting[: max(0, serving.replicas - kept)])
     surplus = _ids(ours[wanted.replicas :])
 
     if not superseded and not surplus:

@@ -15,7 +15,7 @@ from libs.common.state.deployment import DeploymentState
 from libs.common.state.rollout import RolloutState
 from libs.common.state.view import DeploymentView
 from services.reconciler.moving import decide_moves
-from services.reconciler.retiring import Staying, Wanted
+from services.reconciler.retiring import Serving, Staying, Wanted, find_serving
 
 NO_MACHINE_TYPES: Final[MachineTypes] = MappingProxyType({})
 
@@ -51,12 +51,29 @@ class Situation:
     @property
     def lasting_in(self) -> Mapping[str, int]:
         """How many of them are not to be replaced elsewhere."""
-        return Counter(s.observed.run_id for s in self.staying if s.observed.replica_id not in self.moves)
+        return Counter(s.observed.run_id for s in self.lasting)
+
+    @property
+    def lasting(self) -> tuple[Staying, ...]:
+        """Those of the staying that are not to be replaced elsewhere."""
+        return tuple(s for s in self.staying if s.observed.replica_id not in self.moves)
+
+    @property
+    def serving(self) -> Serving | None:
+        """An older run in which load is met, while the wanted one has too few that are ready."""
+        return find_serving(self.wanted, self.lasting)
 
     @property
     def goals(self) -> Mapping[str, int]:
-        """By run, how many replicas it has to have: what the spec wants, and as many as it has where that
-        spec has failed. A run that others take the place of has no goal."""
+        """By run, how many replicas it has to have: the number in force, and as many as it has where the
+        newest spec has failed. A run that others take the place of has none, unless load is met there."""
+        goals = self._goals_of_the_spec
+        if (serving := self.serving) is not None:
+            goals[serving.run_id] = max(serving.replicas, goals.get(serving.run_id, 0))
+        return goals
+
+    @property
+    def _goals_of_the_spec(self) -> dict[str, int]:
         if not self.has_failed:
             return {self.run_id: self.wanted.replicas}
         recorded: dict[str, int] = {}
@@ -70,6 +87,11 @@ class Situation:
     def ready(self) -> int:
         """How many replicas of the wanted run are ready."""
         return sum(s.is_ready for s in self.staying if s.observed.run_id == self.run_id)
+
+    @property
+    def floor(self) -> int:
+        """How many of them make the newest spec healthy: those that there have to be without any load."""
+        return self.deployment.wanted_replicas(None)
 
     @property
     def may_stall(self) -> bool:
@@ -156,8 +178,9 @@ def situate(
         deployment.run_id,
         Wanted(
             deployment.run_id,
-            deployment.wanted_replicas,
+            view.wanted_replicas,
             _stop_reason(deployment, deployment.spec),
+            is_autoscaled=deployment.spec.scale.is_autoscaled,
             surges=_surges(deployment.spec, machine_types),
         ),
         present,

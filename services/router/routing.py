@@ -72,11 +72,11 @@ def make_routing(view: DeploymentView, addresses: Addresses = LOCAL) -> Routing:
     deployment = view.deployment
     if deployment is None or not deployment.exists or deployment.spec is None or deployment.spec_id is None:
         return Routing(view.deployment_id, None, endpoints)
-    return Routing(view.deployment_id, Route(deployment.spec_id, _refusal(deployment)), endpoints)
+    return Routing(view.deployment_id, Route(deployment.spec_id, _refusal(view, deployment)), endpoints)
 
 
-def _refusal(deployment: DeploymentState) -> Refusal | None:
-    if deployment.wanted_replicas > 0:
+def _refusal(view: DeploymentView, deployment: DeploymentState) -> Refusal | None:
+    if view.wanted_replicas > 0:
         return None
     if deployment.spec and not deployment.spec.enabled:
         return Refusal.DISABLED

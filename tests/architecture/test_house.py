@@ -17,7 +17,15 @@ SLEEPS = {"time.sleep", "asyncio.sleep", "sleep"}
 BACK_OFF = "libs/common/back_off.py"
 """Everything else has a value of it."""
 
-ADAPTERS = {"JetStreamLog", "LocalCluster", "MemoryLog", "MemoryCluster"}
+ADAPTERS = {
+    "JetStreamLog",
+    "JetStreamSamplePublisher",
+    "JetStreamSampleReader",
+    "LocalCluster",
+    "MemoryLog",
+    "MemoryCluster",
+    "MemorySamples",
+}
 
 OURS = ("libs", "services", "tests", "benchmarks", "examples")
 

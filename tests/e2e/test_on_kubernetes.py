@@ -128,10 +128,24 @@ async def test_what_is_changed_by_hand_is_put_back_and_what_is_not_ours_left_alo
     [
         ("ImagePullBackOff", "image_pull", "ImagePullBackOff"),
         ("CreateContainerConfigError", "cannot_start", "CreateContainerConfigError"),
+        ("Pulling", "pulling", "pulling specstream/hello"),
+        (
+            "FailedMount",
+            "cannot_start",
+            'MountVolume.SetUp failed for volume "data" : configmap "settings" not found',
+        ),
+        (
+            "FailedCreatePodSandBox",
+            "cannot_start",
+            (
+                "Failed to create pod sandbox: rpc error: code = Unknown desc = "
+                "failed to setup network for sandbox"
+            ),
+        ),
     ],
 )
 async def test_why_a_replica_waits_is_said(platform, state, reason, message):
-    deployment_id = await platform.submit(spec_of(f"waits-{reason}", replicas=1, SIM_STATE=state))
+    deployment_id = await platform.submit(spec_of(f"waits-{state.lower()}", replicas=1, SIM_STATE=state))
 
     async def is_said():
         told = await platform.events(deployment_id, type="ReplicaStarted")
@@ -140,3 +154,20 @@ async def test_why_a_replica_waits_is_said(platform, state, reason, message):
     await eventually(is_said, every_s=0.1)
     (instance,) = await platform.instances(deployment_id)
     assert (instance["state"], instance["stateMessage"]) == ("pending", message)
+
+
+async def test_what_a_failed_check_has_answered_is_said(platform, kubernetes_world):
+    deployment_id = await platform.deploy(spec_of("unready", replicas=1))
+    (replica_id,) = await pods(kubernetes_world)
+    told = {"metadata": {"annotations": {"sim/state": "NotReady"}}}
+    await asyncio.to_thread(kubernetes_world.client.patch, kubernetes_world.pod_path(replica_id), told)
+
+    async def is_said():
+        (instance,) = await platform.instances(deployment_id)
+        return instance["state"] == "unready" and instance["stateMessage"] == "readiness check: status 503"
+
+    await eventually(is_said, every_s=0.1)
+    # The status and the event come by two ways, so it may be told once without the answer.
+    facts = await platform.events(deployment_id, type="ReplicaBecameUnready")
+    assert {one["data"]["reason"] for one in facts} == {"probe_failed"}
+    assert len(facts) <= 2

@@ -18,10 +18,17 @@ from libs.common.events.replica import (
     ReplicaStopped,
     RosterRecorded,
 )
-from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied, WorkloadRemoved
+from libs.common.events.rollout import (
+    LiveRun,
+    ReplicasRetiring,
+    RetireReason,
+    SpecApplied,
+    SpecHealthy,
+    WorkloadRemoved,
+)
 from libs.common.ids import endpoint_host, new_id
 from libs.common.log.port import EventLog
-from libs.common.spec.model import Resources, Spec
+from libs.common.spec.model import Autoscaling, Resources, ScalingMetric, Spec
 from libs.common.state.replica import Roster, free_slots, record
 from libs.common.state.view import DeploymentView, fold
 
@@ -29,9 +36,18 @@ BORN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 CAUSE = Cause(actor="test", correlation_id="test")
 
 
-def a_spec(*, name: str = "demo", replicas: int = 1, enabled: bool = True) -> Spec:
-    resources = Resources(machine_type="C4", ports=(8000,), replicas=replicas)
+def a_spec(
+    *, name: str = "demo", replicas: int = 1, enabled: bool = True, autoscaling: Autoscaling | None = None
+) -> Spec:
+    resources = Resources(machine_type="C4", ports=(8000,), replicas=replicas, autoscaling=autoscaling)
     return Spec(name=name, image="example/app:1.0", enabled=enabled, resources=resources)
+
+
+def by_load(spec: Spec, *, most: int = 5, enabled: bool = True) -> Spec:
+    """The same with autoscaling."""
+    metrics = (ScalingMetric(metric="cpu", value=50),)
+    block = Autoscaling(enabled=enabled, max_replicas=most, metrics=metrics)
+    return spec.model_copy(update={"resources": spec.resources.model_copy(update={"autoscaling": block})})
 
 
 def a_replica(
@@ -93,6 +109,18 @@ class Storyteller:
     ) -> None:
         spec = a_spec(replicas=replicas, enabled=enabled)
         await self.tell(SpecRegistered(spec_id=spec_id, run_id=run_id, spec=spec))
+
+    async def autoscale(
+        self, autoscaling: Autoscaling, *, replicas: int = 1, spec_id: str = "spec-1", run_id: str = "run-1"
+    ) -> None:
+        """Created by a spec that scales by load, applied and healthy."""
+        spec = a_spec(replicas=replicas, autoscaling=autoscaling)
+        await self.tell(
+            DeploymentCreated(name="demo"),
+            SpecRegistered(spec_id=spec_id, run_id=run_id, spec=spec, scaling_since=spec_id),
+        )
+        await self.apply(spec_id=spec_id, run_id=run_id)
+        await self.tell(SpecHealthy(spec_id=spec_id, run_id=run_id, replicas=replicas))
 
     async def apply(self, *, spec_id: str, run_id: str) -> None:
         await self.tell(

@@ -34,8 +34,29 @@ from libs.common.events.rollout import (
     SpecHealthy,
     WorkloadRemoved,
 )
+from libs.common.events.scaling import (
+    LimitedTo,
+    MetricName,
+    MetricOutcome,
+    ReplicasDecided,
+    StabilisedTo,
+)
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
-from libs.common.spec.model import HealthCheck, HealthChecks, NameValue, Resources, Spec
+from libs.common.scaling.conditions import Reason
+from libs.common.scaling.hpa_decision import Cause
+from libs.common.scaling.proposals import Unknown
+from libs.common.spec.model import (
+    Autoscaling,
+    HealthCheck,
+    HealthChecks,
+    NameValue,
+    Resources,
+    ScalingBehavior,
+    ScalingDirection,
+    ScalingMetric,
+    ScalingRate,
+    Spec,
+)
 
 SPEC_ID, EARLIER_SPEC_ID = "5" * 32, "4" * 32
 RUN_ID, EARLIER_RUN_ID = "e" * 32, "d" * 32
@@ -152,6 +173,47 @@ _FACTS: tuple[Fact, ...] = (
     ReplicaStopped(**_CHANGED, reason=ReplicaReason.EXITED, message="exited with status 3"),
     RosterRecorded(page=0, pages=2, replicas=ROSTER),
     EndpointsWithdrawn(replica_ids=(REPLICA_ID,), reason=WithdrawReason.DEADLINE, active_requests=2),
+    ReplicasDecided(
+        spec_id=SPEC_ID,
+        stretch_id=EARLIER_SPEC_ID,
+        from_replicas=3,
+        to_replicas=5,
+        floor=1,
+        policy=Autoscaling(
+            max_replicas=5,
+            metrics=(
+                ScalingMetric(metric="cpu", value=50),
+                ScalingMetric(metric="requestDuration", value=0.15),
+            ),
+            behavior=ScalingBehavior(
+                scale_up=ScalingDirection(
+                    stabilization_window_seconds=0,
+                    select_policy="Max",
+                    policies=(ScalingRate(type="Pods", value=4, period_seconds=15),),
+                    tolerance=0.1,
+                )
+            ),
+        ),
+        reason=Cause.METRIC_ABOVE_TARGET,
+        metrics=(
+            MetricOutcome(
+                metric=MetricName.CPU,
+                target=50,
+                value=84,
+                ratio=1.68,
+                proposal=6,
+                counted_ratio=1.68,
+                counted=3,
+                ready=3,
+                window_s=15,
+                age_s=2.5,
+            ),
+            MetricOutcome(metric=MetricName.REQUEST_DURATION, target=0.15, unknown=Unknown.NO_SAMPLES),
+        ),
+        winner=MetricName.CPU,
+        stabilised=StabilisedTo(replicas=6, reason=Reason.READY_FOR_NEW_SCALE),
+        limited=LimitedTo(replicas=5, reason=Reason.TOO_MANY_REPLICAS),
+    ),
 )
 
 GOLDEN: dict[str, Fact] = {fact.event_type(): fact for fact in _FACTS}

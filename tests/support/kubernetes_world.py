@@ -16,7 +16,7 @@ from libs.common.clock import utc_now
 from libs.common.cluster.kubernetes import names
 from libs.common.cluster.kubernetes.cluster import KubernetesCluster
 from libs.common.cluster.kubernetes.manifests import make_budget
-from libs.common.cluster.port import ObservedReplica
+from libs.common.cluster.port import Checked, ObservedReplica
 from tests.support.polling import eventually
 
 STATE = "sim/state"
@@ -58,6 +58,9 @@ class KubernetesWorld:
         self.kubeconfig: Path = simulated.kubeconfig
         self.namespace = namespace
         self._replicas = replicas
+
+    def command(self, becomes: Checked) -> tuple[str, ...]:
+        raise NotImplementedError(f"the kubelet runs the checks of this cluster, so nothing is {becomes}")
 
     async def until(self, condition):
         shown: tuple[ObservedReplica, ...] = ()

@@ -20,14 +20,18 @@ from libs.common.events.replica import (
     ReplicaState,
     ReplicaStopped,
 )
+from libs.common.events.scaling import ReplicasDecided
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.port import EventLog
-from libs.common.spec.model import Spec
+from libs.common.scaling.hpa_decision import Cause as ScalingCause
+from libs.common.scaling.in_force import stretch_of
+from libs.common.spec.model import Autoscaling, ScalingMetric, Spec
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.replica import Roster, free_slots, record
 from libs.common.state.view import DeploymentView, fold
 
 PROJECT = "default"
+BY_CPU = Autoscaling(max_replicas=5, metrics=(ScalingMetric(metric="cpu", value=50),))
 START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -73,11 +77,32 @@ class Players:
         if view and view.deployment and view.deployment.is_deleted:
             return None
         created = [DeploymentCreated(name=wanted.name)] if view is None else []
+        spec_id = f"s{self.said}"
+        before = view.deployment.scaling_since if view and view.deployment else None
         registered = SpecRegistered(
-            spec_id=f"s{self.said}", run_id=run_id(make_template(wanted)), spec=wanted
+            spec_id=spec_id,
+            run_id=run_id(make_template(wanted)),
+            spec=wanted,
+            scaling_since=stretch_of(wanted.scale, spec_id=spec_id, before=before),
         )
         await self.say(*created, registered, traceparent=traceparent)
         return registered.spec_id
+
+    async def decide(self, replicas: int) -> None:
+        """The autoscaler asks for so many, also where the newest spec is not scaled by load any more."""
+        view = await self.view()
+        if view and view.deployment and view.deployment.spec and view.deployment.spec_id:
+            await self.say(
+                ReplicasDecided(
+                    spec_id=view.deployment.spec_id,
+                    stretch_id=view.deployment.scaling_since or "before",
+                    from_replicas=view.wanted_replicas,
+                    to_replicas=replicas,
+                    floor=view.deployment.spec.resources.replicas,
+                    policy=view.deployment.spec.resources.autoscaling or BY_CPU,
+                    reason=ScalingCause.METRIC_ABOVE_TARGET,
+                )
+            )
 
     async def delete(self) -> None:
         view = await self.view()

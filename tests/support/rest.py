@@ -3,13 +3,14 @@
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import httpx
 from fastapi import FastAPI
 
+from libs.common.autoscaling.kept import PresentReasoning
 from libs.common.clock import utc_now
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.log.memory import MemoryLog
@@ -19,6 +20,7 @@ from services.api.commands.carry_out import Commands
 from services.api.edge.rest import make_rest
 from services.api.edge.routes.context import Api
 from services.api.health.platform import Heartbeats
+from services.api.points.store import PointStore
 from services.api.readmodels.database import open_database
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
@@ -35,6 +37,10 @@ class RunningApi:
     api: Api
     rest: FastAPI
     http: httpx.AsyncClient
+
+    def with_reasoning(self, reasoning: PresentReasoning) -> None:
+        """What the autoscaler keeps, from now on."""
+        self.api = self.rest.state.api = replace(self.api, reasoning=reasoning)
 
     async def submit(self, config: dict[str, Any], **more: Any) -> str:
         answer = await self.http.post(
@@ -60,6 +66,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
     log = log or MemoryLog(source="specstream/api")
     engine = await open_database(home / "api" / "read.db")
     projector = Projector(log, engine)
+    points = PointStore(home / "api" / "points.db", most_bytes=2**30)
 
     @asynccontextmanager
     async def open_archive() -> AsyncIterator[Any]:
@@ -76,6 +83,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         commands=Commands.over(log, projector, LOCAL_OFFER),
         queries=Queries(engine),
         projector=projector,
+        points=points,
         heartbeats=Heartbeats(),
         clock=utc_now,
         edge_port=EDGE_PORT,
@@ -91,6 +99,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
     finally:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
+        points.close()
         await engine.dispose()
 
 

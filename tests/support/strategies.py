@@ -14,7 +14,7 @@ from libs.common.events.envelope import GENESIS, Aggregate, Cause, Recorded, cha
 from libs.common.events.fact import Fact
 from libs.common.events.replica import ReplicaFact, RosterRecorded
 from libs.common.machine_types.reading import bundled
-from libs.common.spec.model import Spec
+from libs.common.spec.model import Autoscaling, Spec
 from libs.common.spec.text import HOP_BY_HOP, is_secret_reference
 from tests.support.specs import parse_spec
 
@@ -67,16 +67,62 @@ def _checks(ports: list[int]) -> st.SearchStrategy[dict[str, Any]]:
     return _optional(startup=check, readiness=check, liveness=check)
 
 
+def _autoscaling(replicas: int) -> st.SearchStrategy[dict[str, Any]]:
+    resource = st.floats(0.001, 100) | st.integers(1, 100)
+    metric = st.sampled_from(["cpu", "memory", "requestDuration"]).flatmap(
+        lambda name: st.fixed_dictionaries(
+            {
+                "metric": st.just(name),
+                "summary": st.just("average"),
+                "value": st.floats(0.001, 1e9) if name == "requestDuration" else resource,
+            }
+        )
+    )
+    rate = st.fixed_dictionaries(
+        {
+            "type": st.sampled_from(["Pods", "Percent"]),
+            "value": _whole,
+            "periodSeconds": st.integers(1, 1800),
+        }
+    )
+    direction = _optional(
+        stabilizationWindowSeconds=st.integers(0, 3600),
+        selectPolicy=st.sampled_from(["Max", "Min", "Disabled"]),
+        policies=st.lists(rate, min_size=1, max_size=3),
+        tolerance=st.floats(0, 10),
+    )
+    concurrency = _optional(
+        target=_whole,
+        targetUtilizationPercentage=st.integers(1, 100),
+        windowSeconds=st.integers(10, 3600),
+        scaleDownDelaySeconds=st.integers(0, 3600),
+        maxScaleDownRatePercent=st.integers(1, 50),
+    )
+    most = {"maxReplicas": st.integers(max(1, replicas), 1000)}
+    enabled = {"enabled": st.booleans()}
+    metrics = st.lists(metric, min_size=1, unique_by=lambda one: one["metric"])
+    behavior = _optional(scaleUp=direction, scaleDown=direction)
+    return st.fixed_dictionaries(
+        {**most, "metrics": metrics}, optional={**enabled, "behavior": behavior}
+    ) | st.fixed_dictionaries({**most, "concurrency": concurrency}, optional=enabled)
+
+
+def autoscalings() -> st.SearchStrategy[Autoscaling]:
+    """Of stored specs."""
+    return _autoscaling(1).map(Autoscaling.model_validate)
+
+
 @st.composite
 def sent_specs(draw: st.DrawFn) -> dict[str, Any]:
     """Valid specs in the shape of v1, as a client sends them: defaults left out at will."""
     ports = draw(st.lists(st.integers(1, 65535), min_size=1, max_size=3, unique=True))
     env = st.builds(lambda name, value: {"name": name, "value": value}, _env_names, arguments)
-    resources = {
+    resources: dict[str, Any] = {
         "ports": ports,
         "machineType": draw(st.sampled_from(sorted(bundled()))),
         **draw(_optional(replicas=st.integers(0, 1000))),
     }
+    resources |= draw(_optional(autoscaling=_autoscaling(resources.get("replicas", 1))))
     return {
         "name": draw(names),
         "image": draw(
@@ -125,6 +171,10 @@ def _values(annotation: Any) -> st.SearchStrategy[Any]:
         return st.none()
     if annotation is str:
         return st.one_of(_ids, st.text(max_size=10))
+    if annotation is bool:
+        return st.booleans()
+    if annotation is float:
+        return st.floats(0, 1000)
     if annotation is int:
         return st.integers(0, 1000)
     if annotation is datetime:

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Mapping
 from datetime import datetime
+from enum import StrEnum
 from functools import lru_cache
 from typing import Any
 
@@ -52,11 +53,20 @@ class SetAside(_OfAnyVersion):
     attempts: int
 
 
+class Standing(StrEnum):
+    """What a copy of a service is, where one of several leads."""
+
+    LEADING = "leading"
+    WARM = "warm"
+    """It knows all that the leading one knows, and takes over when that ends. It counts as ready."""
+
+
 class Heartbeat(_OfAnyVersion):
     """service: its name. applied_sequence: the last event it has taken in. sent_at: its own clock.
 
     problem: why it is not ready, in one sentence; empty when it is, or when it only starts.
     set_aside: what it works without; at most `MOST_SET_ASIDE`, the longest first.
+    standing: one of `Standing`; empty where every copy does the same.
     """
 
     service: str
@@ -65,6 +75,7 @@ class Heartbeat(_OfAnyVersion):
     applied_sequence: int
     sent_at: datetime
     problem: str = ""
+    standing: str = ""
     set_aside: tuple[SetAside, ...] = ()
     detail: dict[str, Any] = {}
 
@@ -90,6 +101,7 @@ class HeartbeatPublisher:
         is_ready: bool,
         detail: dict[str, Any],
         problem: str = "",
+        standing: str = "",
         set_aside: Iterable[SetAside] = (),
     ) -> None:
         longest_first = sorted(set_aside, key=lambda one: one.since)
@@ -100,6 +112,7 @@ class HeartbeatPublisher:
             applied_sequence=applied_sequence,
             sent_at=self._clock(),
             problem=problem,
+            standing=standing,
             set_aside=tuple(longest_first[:MOST_SET_ASIDE]),
             detail=detail,
         )

@@ -42,5 +42,6 @@ class ServiceSettings(BaseSettings):
     """Where the replicas are there."""
     regions: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_regions)] = ()
     """Those that a spec may name: values of the label `topology.kubernetes.io/region` of its nodes."""
-    node_lost_seconds: float = Field(default=60.0, gt=0, le=86_400)
-    """How long a node may be silent there before its replicas are replaced elsewhere."""
+    node_lost_seconds: float = Field(default=60.0, ge=10, le=3600)
+    """How long a node may be silent there before its replicas are replaced elsewhere. In less than 10 s
+    nobody can tell one from all of them."""

@@ -16,6 +16,14 @@ OUTCOMES_STREAM = "OUTCOMES"
 """What became of each command: one message for each, under the key of its source and id."""
 OUTCOMES_ROOT = "outcomes"
 
+SCALING_STREAM = "KV_SCALING"
+"""A bucket: the present reasoning about each deployment's scaling, and the memory behind it."""
+SCALING_ROOT = "$KV.SCALING"
+
+LEASES_STREAM = "KV_LEASES"
+"""A bucket: which copy of a service leads, one entry for each service that has one leader."""
+LEASES_ROOT = "$KV.LEASES"
+
 RECONCILER_DURABLE = "reconciler"
 COMMANDS_DURABLE = "api-commands"
 
@@ -23,6 +31,9 @@ PROBES_STREAM = "PROBES"
 """One message, written again and again: whether the broker can write at all."""
 
 WRITE_PROBE = "probes.write"
+
+METRICS_STREAM = "METRICS"
+"""Samples of replicas and requests, for about an hour."""
 
 COMMANDS = "commands.{project_id}.deployment.{verb}"
 """Every command. The names in braces are those that FastStream and the AsyncAPI document show."""
@@ -42,6 +53,11 @@ def heartbeat(service: str) -> str:
 
 
 HEARTBEATS = heartbeat("*")
+
+
+def samples(kind: str = "*", source: str = "*") -> str:
+    """Of one kind, by one source: health, or one Envoy."""
+    return f"metrics.{kind}.{source}"
 
 
 def rejected(project_id: str) -> str:

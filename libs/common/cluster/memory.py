@@ -1,7 +1,7 @@
 """A cluster in memory. Nothing happens by itself: a test says when a replica starts, writes and ends."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
@@ -13,6 +13,7 @@ from libs.common.cluster.local.shim.back_off import next_back_off_s
 from libs.common.cluster.port import (
     EVERYTHING,
     Changed,
+    Checked,
     Exit,
     LogLine,
     ObservedReplica,
@@ -21,7 +22,8 @@ from libs.common.cluster.port import (
     RunWorkload,
     Workload,
 )
-from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable
+from libs.common.cluster.usage import Used
+from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import MoveReason, SpecFailedReason
 from libs.common.ids import new_id
@@ -46,10 +48,12 @@ class _Watcher:
 
 
 class MemoryCluster:
-    """Passes the contract suite of the port. is_available: set False to let every call fail."""
+    """Passes the contract suite of the port. is_available: set False to let every call fail. commands: what
+    becomes of those that are run in a replica; any other one succeeds."""
 
     def __init__(self, clock: Clock, abilities: Abilities = LOCAL) -> None:
         self.abilities = abilities
+        self.commands: dict[tuple[str, ...], Checked] = {}
         self.is_available = True
         self._clock = clock
         self._fences: dict[str, Position] = {}
@@ -57,6 +61,7 @@ class MemoryCluster:
         self._back_offs: dict[str, float] = {}
         self._next_port = _FIRST_PORT
         self._watchers: list[_Watcher] = []
+        self._used: dict[str, Used] = {}
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -85,6 +90,19 @@ class MemoryCluster:
         present = deployment.replicas.get(replica_id) if deployment else None
         if present and present.phase is ReplicaPhase.RUNNING and present.attempt == attempt:
             self.exit(replica_id, signal=15)
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        self._ask()
+        deployment = self._deployments.get(deployment_id)
+        present = deployment.replicas.get(replica_id) if deployment else None
+        if present is None or present.phase is not ReplicaPhase.RUNNING or present.attempt != attempt:
+            raise DeploymentUnavailable(f"the process of attempt {attempt} of {replica_id} is gone")
+        checked = self.commands.get(tuple(command), Checked(status=0))
+        if checked.has_timed_out:
+            await asyncio.sleep(timeout_s)
+        return checked
 
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
         self._ask()
@@ -124,6 +142,16 @@ class MemoryCluster:
                 yield Changed(frozenset(changed))
         finally:
             self._watchers.remove(watcher)
+
+    async def usage(self) -> Sequence[Used]:
+        self._ask()
+        running = {
+            replica.replica_id: replica.attempt
+            for deployment in self._deployments.values()
+            for replica in deployment.replicas.values()
+            if replica.phase in (ReplicaPhase.RUNNING, ReplicaPhase.STOPPING)
+        }
+        return [used for used in self._used.values() if running.get(used.replica_id) == used.attempt]
 
     async def logs(
         self,
@@ -194,6 +222,31 @@ class MemoryCluster:
         del self._deployments[deployment_id].replicas[replica_id]
         self._forget_if_vacated(deployment_id)
         self._note(deployment_id)
+
+    def use(
+        self,
+        replica_id: str,
+        *,
+        cpu_cores: float | None,
+        memory_bytes: float | None,
+        window_s: float = 15.0,
+        cpus: float | None = None,
+        memory_gib: float | None = None,
+        ended_at: float | None = None,
+    ) -> None:
+        """This is measured of its present process, now unless said otherwise."""
+        present = self._replica(replica_id)
+        self._used[replica_id] = Used(
+            deployment_id=self._deployment_of(replica_id),
+            replica_id=replica_id,
+            attempt=present.attempt,
+            ended_at=self._clock().timestamp() if ended_at is None else ended_at,
+            window_s=window_s,
+            cpu_cores=cpu_cores,
+            memory_bytes=memory_bytes,
+            cpus=cpus,
+            memory_gib=memory_gib,
+        )
 
     def write(self, replica_id: str, message: str) -> None:
         """It writes one line."""

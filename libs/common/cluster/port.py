@@ -7,7 +7,7 @@ A cluster starts a replica that ends unasked again by itself, with the kubelet's
 recovers while every service is away.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,7 @@ from typing import Final, Protocol
 
 from libs.common.cluster.abilities import Abilities
 from libs.common.cluster.fencing import Fence
+from libs.common.cluster.usage import Used
 from libs.common.errors import DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.replica import ReplicaReason
@@ -111,6 +112,8 @@ class ObservedReplica:
     """The cluster's own verdict where `probes_natively`, else None."""
     must_move: MoveReason | None = None
     """Why it has to go elsewhere, where it has to."""
+    failed_before: int = 0
+    """How many times in a row replicas of its run had ended without ever being ready when it was made."""
     traceparent: str | None = None
 
     @property
@@ -136,6 +139,20 @@ class ObservedWorkload:
     is_altered: bool = False
     """Whether somebody else has changed what the cluster knows of the deployment; the next `apply` puts it
     back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of a command that was run in a replica: `status` or `signal` where it ended by itself."""
+
+    status: int | None = None
+    signal: int | None = None
+    has_timed_out: bool = False
+    """It was killed, with all that it had started."""
+    output: str = ""
+    """The first 4 KiB of what it wrote to stdout and stderr."""
+    problem: str | None = None
+    """Why it could not be started, by a fault of the command."""
 
 
 def known(workload: ObservedWorkload | None) -> ObservedWorkload | None:
@@ -193,6 +210,18 @@ class Cluster(Protocol):
         """
         ...
 
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        """Run a command in a replica, beside its process of this attempt: confined like it, in its directory,
+        with its environment and nothing else. When it has ended, when its time is over, or when this is
+        cancelled, whatever it started is killed.
+
+        Raises DeploymentUnavailable when that process is not there or cannot be asked, CannotApply where
+        `abilities` say that the cluster does not.
+        """
+        ...
+
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
         """Put `fence` in the place of what refused it: the log says that it does not have that event.
 
@@ -221,6 +250,15 @@ class Cluster(Protocol):
         looks after it was told misses nothing. A deployment that did not change may be named now and then,
         but one of which nothing exists costs nothing. When the cluster cannot be asked it raises
         ClusterUnavailable, and has to be called again.
+        """
+        ...
+
+    async def usage(self) -> Sequence[Used]:
+        """What each replica that has a process used since this was asked before, or over the window of the
+        cluster's own measurement. A replica of which nothing is known is not there.
+
+        Others have their turn meanwhile, however many replicas there are. Raises ClusterUnavailable, also
+        where nobody measures.
         """
         ...
 

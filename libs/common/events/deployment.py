@@ -36,6 +36,8 @@ class SpecRegistered(DeploymentFact):
 
     run_id: the hash of its template; the same as before means that no replica restarts.
     rolled_back_from: the earlier spec_id whose content this registers again, on a rollback.
+    scaling_since: the first spec of the unbroken stretch of specs with autoscaling on, enabled and not 0,
+    that this one is in; absent where it is in none.
     """
 
     spec_id: str
@@ -43,6 +45,7 @@ class SpecRegistered(DeploymentFact):
     spec: Spec
     git: GitHeaders | None = None
     rolled_back_from: str | None = None
+    scaling_since: str | None = None
 
 
 class DeploymentDeleted(DeploymentFact):

@@ -34,7 +34,7 @@ class SpecApplied(RolloutFact):
 
 
 class SpecHealthy(RolloutFact):
-    """As many replicas of the spec's run as it asks for are ready."""
+    """As many replicas of the spec's run as it asks for, whatever the load, are ready."""
 
     spec_id: str
     run_id: str

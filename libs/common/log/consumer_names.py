@@ -11,6 +11,9 @@ USUAL = 32
 OF_THE_API = 256
 """It follows for its clients too."""
 
+OF_SAMPLES = 8
+"""Of the stream of samples, which a service follows once."""
+
 MOST_EVENT_STREAMS = 200
 """That the api serves at once, so that it always has consumers for its own work."""
 
@@ -18,3 +21,7 @@ MOST_EVENT_STREAMS = 200
 def names_of(service: str) -> tuple[str, ...]:
     number = OF_THE_API if service == "api" else USUAL
     return tuple(f"{service}-{place}" for place in range(number))
+
+
+def names_of_samples(service: str) -> tuple[str, ...]:
+    return names_of(service)[:OF_SAMPLES]

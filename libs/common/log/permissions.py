@@ -6,6 +6,7 @@ The broker itself so enforces that each kind of fact has one writer. A denied re
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from libs.common.bus import subjects
 from libs.common.bus.subjects import EVENTS_STREAM, heartbeat
 from libs.common.events.envelope import append_subject
 
@@ -63,6 +64,16 @@ def worker(stream: str, durable: str) -> Permissions:
     )
 
 
-def keeper(stream: str, root: str) -> Permissions:
-    """Read and replace the entries of a stream that keeps one for each key."""
-    return Permissions((f"{root}.*", f"$JS.API.STREAM.MSG.GET.{stream}"))
+def keeper(stream: str, root: str, key: str = "*") -> Permissions:
+    """Read the entries of a stream that keeps one for each key, and replace those of some keys."""
+    return Permissions((f"{root}.{key}",)) + looker(stream)
+
+
+def looker(stream: str) -> Permissions:
+    """Read the entries of a stream that keeps one for each key."""
+    return Permissions((f"$JS.API.STREAM.MSG.GET.{stream}",))
+
+
+def measurer(kinds: Iterable[str]) -> Permissions:
+    """Publish samples of these kinds; the stream's answer comes to the inbox."""
+    return Permissions(tuple(subjects.samples(kind) for kind in kinds))

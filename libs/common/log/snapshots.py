@@ -38,7 +38,7 @@ logger = structlog.get_logger()
 
 FOLDER: Final = "views"
 """Of the home."""
-_FOLDED_BY: Final = ("events", "state", "spec", "log")
+_FOLDED_BY: Final = ("events", "state", "spec", "scaling", "log")
 """Parts of `libs/common` that decide what becomes of a stored event."""
 _AT_ONCE: Final = 100
 """Views that are read before somebody else may do something."""

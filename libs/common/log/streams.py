@@ -8,6 +8,7 @@ from nats.js import api
 
 from libs.common.bus import subjects
 from libs.common.events.envelope import APPEND_ROOT, ROOT, append_subject, select
+from libs.common.metrics.port import KEPT_S
 from libs.common.state.aggregates import waking
 
 _MINUTE = 60.0
@@ -17,6 +18,9 @@ _MIB = 1024 * 1024
 
 MOST_OUTCOMES = 500_000
 """Commands whose outcome is remembered. The broker's index takes some 270 bytes of memory for each."""
+
+MOST_REASONINGS = 50_000
+"""Deployments whose reasoning about scaling is kept."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,12 +139,61 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
         ),
         StreamPlan(
             api.StreamConfig(
+                name=subjects.SCALING_STREAM,
+                # What is lost of it is worked out again, so the oldest go first.
+                subjects=[f"{subjects.SCALING_ROOT}.*"],
+                storage=api.StorageType.FILE,
+                num_replicas=replicas,
+                max_age=30 * _DAY,
+                max_msgs=MOST_REASONINGS,
+                max_bytes=256 * _MIB,
+                max_msgs_per_subject=1,
+                discard=api.DiscardPolicy.OLD,
+                allow_direct=True,
+                duplicate_window=2 * _MINUTE,
+            ),
+            droppable | {"max_msgs"},
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.LEASES_STREAM,
+                # In a file: one that a restart of the broker forgot could be taken while it is still held.
+                subjects=[f"{subjects.LEASES_ROOT}.*"],
+                storage=api.StorageType.FILE,
+                num_replicas=replicas,
+                max_msgs=100,
+                max_bytes=1 * _MIB,
+                max_msgs_per_subject=1,
+                discard=api.DiscardPolicy.NEW,
+                allow_direct=True,
+                duplicate_window=1 * _MINUTE,
+            ),
+            droppable | {"max_msgs"},
+        ),
+        StreamPlan(
+            api.StreamConfig(
                 name=subjects.SIGNALS_STREAM,
                 subjects=["signals.>"],
                 storage=api.StorageType.MEMORY,
                 num_replicas=1,
                 max_age=10 * _MINUTE,
                 max_bytes=32 * _MIB,
+                allow_direct=True,
+                duplicate_window=1 * _MINUTE,
+            ),
+            droppable,
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.METRICS_STREAM,
+                subjects=[subjects.samples()],
+                # In a file, because what is scaled after a restart rests on the minutes before it. One copy:
+                # a sample that is lost is unknown, which decides nothing.
+                storage=api.StorageType.FILE,
+                num_replicas=1,
+                max_age=KEPT_S,
+                max_bytes=256 * _MIB,
+                discard=api.DiscardPolicy.OLD,
                 allow_direct=True,
                 duplicate_window=1 * _MINUTE,
             ),

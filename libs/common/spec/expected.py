@@ -96,6 +96,8 @@ def _range_in_words(node: Node) -> str:
             return f" from {least} to {most}"
         case {"minimum": least}:
             return f", at least {least}"
+        case {"exclusiveMinimum": limit, "maximum": most}:
+            return f" greater than {limit}, at most {most}"
         case {"exclusiveMinimum": limit}:
             return f" greater than {limit}"
         case _:

@@ -6,8 +6,17 @@ Here are the shapes. `parse.py` turns what a client sent into a `Spec`, or says 
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from pydantic.alias_generators import to_camel
+
+from libs.common.scaling.in_force import Scale
 
 T = TypeVar("T")
 
@@ -20,11 +29,6 @@ def _known(part: Any) -> Any:
 Shared = Annotated[T, AfterValidator(_known)]
 """A part of a spec that is the same in many: they have one object of it, since nobody can change it. Without
 that, a service with 10,000 deployments in memory has most of it filled with equal health checks."""
-
-
-def wanted_replicas(*, enabled: bool, replicas: int) -> int:
-    """How many replicas should run: none while disabled."""
-    return replicas if enabled else 0
 
 
 class SpecPart(BaseModel):
@@ -44,13 +48,21 @@ class NameValue(SpecPart):
     value: str
 
 
-class HealthCheck(SpecPart):
-    """One HTTP probe. `port` is one of the spec's ports; None means the first of them.
+class ExecAction(SpecPart):
+    """A command that is run in the replica."""
 
-    `host` sets the Host header only, never the address that is probed. Times in seconds.
+    command: tuple[str, ...] = Field(min_length=1)
+
+
+class HealthCheck(SpecPart):
+    """One probe: HTTP where it has a `path`, a command where it has `exec`; it has one of them.
+
+    `port` is one of the spec's ports; None means the first of them. `host` sets the Host header only, never
+    the address that is probed. Times in seconds.
     """
 
-    path: str
+    path: str | None = None
+    exec: ExecAction | None = None
     port: int | None = None
     host: str | None = None
     headers: tuple[NameValue, ...] = ()
@@ -59,11 +71,69 @@ class HealthCheck(SpecPart):
     timeout_seconds: int = 1
     failure_threshold: int = 3
 
+    @model_serializer(mode="wrap")
+    def _without_headers_of_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A command is sent no headers: what is shown of it can be submitted again."""
+        shown: dict[str, Any] = handler(self)
+        if self.exec is not None:
+            del shown["headers"]
+        return shown
+
 
 class HealthChecks(SpecPart):
     startup: Shared[HealthCheck | None] = None
     readiness: Shared[HealthCheck | None] = None
     liveness: Shared[HealthCheck | None] = None
+
+
+class ScalingMetric(SpecPart):
+    """`value` is what each replica should have on average: percent of the machine type, or seconds."""
+
+    metric: str
+    summary: str = "average"
+    value: float
+
+
+class ScalingRate(SpecPart):
+    """At most `value` replicas (`Pods`) or percent (`Percent`) within any `period_seconds`."""
+
+    type: str
+    value: int
+    period_seconds: int
+
+
+class ScalingDirection(SpecPart):
+    """How fast it goes up, or down. What is None is as in autoscaling/v2."""
+
+    stabilization_window_seconds: int | None = None
+    select_policy: str | None = None
+    policies: tuple[ScalingRate, ...] | None = None
+    tolerance: float | None = None
+
+
+class ScalingBehavior(SpecPart):
+    scale_up: ScalingDirection | None = None
+    scale_down: ScalingDirection | None = None
+
+
+class ScalingConcurrency(SpecPart):
+    """Scaling by requests in flight: `target` of them make a replica full."""
+
+    target: int = 1
+    target_utilization_percentage: int = 70
+    window_seconds: int = 60
+    scale_down_delay_seconds: int = 900
+    max_scale_down_rate_percent: int = 50
+
+
+class Autoscaling(SpecPart):
+    """Between `replicas` and `max_replicas`, by `metrics` or by `concurrency`: one of them is there."""
+
+    enabled: bool = True
+    max_replicas: int
+    metrics: tuple[ScalingMetric, ...] | None = None
+    behavior: ScalingBehavior | None = None
+    concurrency: ScalingConcurrency | None = None
 
 
 class Resources(SpecPart):
@@ -72,6 +142,8 @@ class Resources(SpecPart):
     machine_type: str
     ports: tuple[int, ...] = Field(min_length=1)
     replicas: int = 1
+    """With autoscaling the floor."""
+    autoscaling: Shared[Autoscaling | None] = None
     surge: bool | None = None
     """None for what the machine type says."""
 
@@ -88,5 +160,12 @@ class Spec(SpecPart):
     region: str | None = None
 
     @property
-    def wanted_replicas(self) -> int:
-        return wanted_replicas(enabled=self.enabled, replicas=self.resources.replicas)
+    def scale(self) -> Scale:
+        """What it says about how many replicas there should be, without the stretch that it is in."""
+        autoscaling = self.resources.autoscaling
+        return Scale(
+            self.resources.replicas,
+            is_enabled=self.enabled,
+            max_replicas=None if autoscaling is None else autoscaling.max_replicas,
+            is_autoscaling_enabled=autoscaling is None or autoscaling.enabled,
+        )

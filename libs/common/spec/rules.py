@@ -5,6 +5,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from libs.common.errors import Issue
+from libs.common.spec.autoscaling import autoscaling_is_consistent
 from libs.common.spec.raw import CHECKS_SPELLINGS, arguments, checks, listing, mapping, text, whole
 from libs.common.spec.shown import shown
 from libs.common.spec.text import HOP_BY_HOP
@@ -88,9 +89,12 @@ def arguments_can_start_a_process(raw: Raw) -> Iterator[Issue]:
         if _bytes(argument) > MAX_ARGUMENT_BYTES:
             yield _too_long(("command", index), argument)
     for path, check in checks(raw):
-        command = listing(mapping(check.get("exec")).get("command"))
-        if command and command[0] == "":
-            yield Issue((*path, "exec", "command", 0), "must not be empty: it is the program to start", "")
+        for index, argument in arguments(mapping(check.get("exec")).get("command")):
+            place = (*path, "exec", "command", index)
+            if index == 0 and not argument:
+                yield Issue(place, "must not be empty: it is the program to start", "")
+            if _bytes(argument) > MAX_ARGUMENT_BYTES:
+                yield _too_long(place, argument)
     for index, entry in enumerate(listing(raw.get("env"))):
         name, value = text(mapping(entry).get("name")), text(mapping(entry).get("value"))
         if name is not None and value is not None and _bytes(f"{name}={value}") > MAX_ARGUMENT_BYTES:
@@ -107,6 +111,13 @@ def arguments_fit_together(raw: Raw) -> Iterator[Issue]:
         field = "command" if command >= env else "env"
         message = f"is too long: command and env together take {command + env} bytes to start a process with"
         yield Issue((field,), message, shown((field,), raw[field]), f"at most {MAX_ARGUMENTS_BYTES} bytes")
+    for path, check in checks(raw):
+        sent = mapping(check.get("exec")).get("command")
+        command = sum(_counted(argument) for _, argument in arguments(sent))
+        if command and command + env > MAX_ARGUMENTS_BYTES:
+            place = (*path, "exec", "command")
+            message = f"is too long: it takes {command + env} bytes with env to start a process with"
+            yield Issue(place, message, shown(place, sent), f"at most {MAX_ARGUMENTS_BYTES} bytes")
 
 
 def image_repository_is_short(raw: Raw) -> Iterator[Issue]:
@@ -160,21 +171,6 @@ def checks_use_the_ports(raw: Raw) -> Iterator[Issue]:
         port = whole(check.get("port"))
         if port is not None and port not in ports:
             yield Issue((*path, "port"), "is not one of the spec's ports", shown(path, port), ports[:100])
-
-
-def autoscaling_is_consistent(raw: Raw) -> Iterator[Issue]:
-    resources = mapping(raw.get("resources"))
-    autoscaling = mapping(resources.get("autoscaling"))
-    path = ("resources", "autoscaling")
-    replicas, most = whole(resources.get("replicas", 1)), whole(autoscaling.get("maxReplicas"))
-    if replicas is not None and most is not None and most < replicas:
-        message = f"must be at least replicas ({shown((), replicas)})"
-        yield Issue((*path, "maxReplicas"), message, shown((), most))
-    for index, metric in enumerate(listing(autoscaling.get("metrics"))):
-        name, value = mapping(metric).get("metric"), mapping(metric).get("value")
-        if name in ("cpu", "memory") and isinstance(value, int | float) and value > 100:
-            allowed = "a percentage from above 0 to 100"
-            yield Issue((*path, "metrics", index, "value"), "must be at most 100", shown((), value), allowed)
 
 
 def integrations_are_consistent(raw: Raw) -> Iterator[Issue]:

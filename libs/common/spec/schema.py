@@ -11,6 +11,7 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 from pydantic.json_schema import models_json_schema
 from pydantic_core import PydanticCustomError
 
+from libs.common.spec.autoscaling import MAX_INT, MAX_REPLICAS, Autoscaling
 from libs.common.spec.integrations import ABSENT, MAX_INTEGRATIONS, AnyIntegration, FolderPath, Input
 from libs.common.spec.text import (
     ENV_NAME,
@@ -24,8 +25,6 @@ from libs.common.spec.text import (
     Name,
 )
 
-MAX_INT = 2_147_483_647
-MAX_REPLICAS = 1000
 MAX_PORTS = 128
 """A machine has some twenty thousand for the replicas of all, and a replica holds a file for each."""
 
@@ -61,7 +60,9 @@ class Header(Input):
 
 
 class ExecAction(Input):
-    command: Command = Field(description="Succeeds on exit status 0. Not supported yet.")
+    command: Command = Field(
+        description="Run in the replica; succeeds on exit status 0. `$(NAME)` is a variable of the replica."
+    )
 
 
 class Check(Input):
@@ -88,25 +89,13 @@ class Checks(Input):
     liveness: Check = Field(default=ABSENT, description="When it fails the replica is restarted.")
 
 
-class Metric(Input):
-    metric: Literal["cpu", "memory", "requestDuration"]
-    summary: Literal["average"]
-    value: Annotated[float, Field(gt=0, allow_inf_nan=False)] = Field(
-        description="cpu and memory: percent, at most 100. requestDuration: seconds."
-    )
-
-
-class Autoscaling(Input):
-    enabled: bool = True
-    max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)]
-    metrics: list[Metric] = Field(min_length=1)
-
-
 class Scale(Input):
     """What the resources of every version have in common."""
 
-    replicas: Replicas = Field(default=1, description="0 stops the deployment.")
-    autoscaling: Autoscaling = Field(default=ABSENT, description="Not supported yet.")
+    replicas: Replicas = Field(
+        default=1, description="0 stops the deployment. With autoscaling the fewest there are."
+    )
+    autoscaling: Autoscaling = Field(default=ABSENT)
 
 
 class Resources(Scale):

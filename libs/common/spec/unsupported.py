@@ -26,12 +26,6 @@ def unsupported(raw: Mapping[str, Any]) -> Iterator[Issue]:
             "repositories is not supported: it belongs to v0alpha0 alone; put the files into the image",
             shown(("repositories",), raw["repositories"]),
         )
-    resources = mapping(raw.get("resources"))
-    if "autoscaling" in resources:
-        yield _refused(("resources", "autoscaling"), "autoscaling", resources["autoscaling"])
-    for path, check in checks(raw):
-        if "exec" in check:
-            yield _refused((*path, "exec"), "an exec check", check["exec"])
     yield from _secret_references(raw)
 
 
@@ -53,6 +47,8 @@ def _values(raw: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str
     for index, argument in arguments(raw.get("command")):
         yield ("command", index), argument
     for path, check in checks(raw):
+        for index, argument in arguments(mapping(check.get("exec")).get("command")):
+            yield (*path, "exec", "command", index), argument
         for index, header in enumerate(listing(check.get("headers"))):
             value = text(mapping(header).get("value"))
             if value is not None:

@@ -18,13 +18,15 @@ from libs.common.events.name import NameFact
 from libs.common.events.project import ProjectFact
 from libs.common.events.replica import RosterFact
 from libs.common.events.rollout import RolloutFact
+from libs.common.events.scaling import ScalingFact
 from libs.common.events.traffic import TrafficFact
-from libs.common.state import deployment, name, project, replica, rollout, traffic
+from libs.common.state import deployment, name, project, replica, rollout, scaling, traffic
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.name import NameState
 from libs.common.state.project import ProjectState
 from libs.common.state.replica import Roster
 from libs.common.state.rollout import RolloutState
+from libs.common.state.scaling import ScalingState
 from libs.common.state.traffic import TrafficState
 
 _FOLLOWERS: Final = frozenset({"reconciler", "health", "autoscaler", "router"})
@@ -110,6 +112,16 @@ AGGREGATES: Final = (
         view_field="traffic",
         followers=_FOLLOWERS,
         wakes=frozenset({"reconciler", "health"}),
+    ),
+    AggregateKind(
+        ScalingFact,
+        writer="autoscaler",
+        state=ScalingState,
+        evolve=scaling.evolve,
+        start=ScalingState(),
+        view_field="scaling",
+        followers=_FOLLOWERS,
+        wakes=frozenset({"reconciler"}),
     ),
 )
 

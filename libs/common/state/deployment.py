@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
 from libs.common.events.envelope import Recorded
+from libs.common.scaling.in_force import Decided, in_force
 from libs.common.spec.model import Spec
 
 
@@ -17,6 +18,8 @@ class DeploymentState:
     spec: Spec | None = None
     spec_id: str | None = None
     run_id: str | None = None
+    scaling_since: str | None = None
+    """The first spec of the stretch with autoscaling on that the newest spec is in; None: in none."""
     spec_traceparent: str | None = None
     """The trace of the request that registered the newest spec."""
     correlation_id: str | None = None
@@ -27,9 +30,12 @@ class DeploymentState:
     def exists(self) -> bool:
         return self.is_created and not self.is_deleted
 
-    @property
-    def wanted_replicas(self) -> int:
-        return self.spec.wanted_replicas if self.spec and self.exists else 0
+    def wanted_replicas(self, decided: Decided | None) -> int:
+        """The number in force. decided: the newest decision of the autoscaler."""
+        if self.spec is None:
+            return 0
+        scale = replace(self.spec.scale, stretch_id=self.scaling_since)
+        return in_force(scale, decided, is_deleted=not self.exists)
 
 
 def evolve(state: DeploymentState | None, event: Recorded) -> DeploymentState:
@@ -46,6 +52,7 @@ def evolve(state: DeploymentState | None, event: Recorded) -> DeploymentState:
                 spec=fact.spec,
                 spec_id=fact.spec_id,
                 run_id=fact.run_id,
+                scaling_since=fact.scaling_since,
                 spec_traceparent=event.cause.traceparent,
                 correlation_id=event.cause.correlation_id,
             )

@@ -10,6 +10,7 @@ from libs.common.state.aggregates import AGGREGATES, BY_NAME, AggregateKind
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.replica import Roster
 from libs.common.state.rollout import RolloutState
+from libs.common.state.scaling import ScalingState
 from libs.common.state.traffic import TrafficState
 
 
@@ -41,10 +42,16 @@ class DeploymentView:
     rollout: RolloutState = RolloutState()
     roster: Roster = Roster()
     traffic: TrafficState = TrafficState()
+    scaling: ScalingState = ScalingState()
     sequence: int = 0
     """Of the newest event."""
     last: LastEvent | None = None
     """The newest event, whose cause a decision made now continues."""
+
+    @property
+    def wanted_replicas(self) -> int:
+        """The number of replicas in force."""
+        return 0 if self.deployment is None else self.deployment.wanted_replicas(self.scaling.decided)
 
 
 def evolve(view: DeploymentView | None, event: Recorded) -> DeploymentView:

@@ -8,6 +8,7 @@ from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, 
 from libs.common.events.envelope import Draft
 from libs.common.events.name import NameClaimed, NameReleased
 from libs.common.log.port import Guard
+from libs.common.scaling.in_force import stretch_of
 from libs.common.spec.model import Spec
 from libs.common.spec.parse import refused
 from libs.common.spec.template import make_template, run_id
@@ -109,6 +110,7 @@ def decide_submit(state: SubmitState, command: Submit, offer: Offer) -> Decision
             run_id=run_id(make_template(command.spec)),
             spec=command.spec,
             git=command.git,
+            scaling_since=_stretch(command.spec, command.new_spec_id, target),
         ),
     )
     renamed = _rename(target, command.spec.name) if is_rename else ()
@@ -131,6 +133,7 @@ def _create(state: SubmitState, command: Submit) -> Decision[Submitted]:
                 run_id=run_id(make_template(command.spec)),
                 spec=command.spec,
                 git=command.git,
+                scaling_since=_stretch(command.spec, command.new_spec_id, None),
             ),
         ),
     )
@@ -212,9 +215,16 @@ def decide_rollback(
         spec=spec,
         git=command.git or earlier.git,
         rolled_back_from=earlier.spec_id,
+        scaling_since=_stretch(spec, command.new_spec_id, deployment),
     )
     aggregate = deployment_aggregate(deployment.project_id, deployment.deployment_id)
     return Decision(Submitted(deployment.deployment_id, command.new_spec_id), (Draft(aggregate, registered),))
+
+
+def _stretch(spec: Spec, spec_id: str, before: DeploymentState | None) -> str | None:
+    """The first spec of the stretch with autoscaling on that this one is in."""
+    since = None if before is None else before.scaling_since
+    return stretch_of(spec.scale, spec_id=spec_id, before=since)
 
 
 def _existing(target: DeploymentState | None, deployment_id: str) -> DeploymentState:

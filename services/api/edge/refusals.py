@@ -156,7 +156,7 @@ def _bad_query(error: RequestValidationError) -> BadRequest:
                 message = "is not a known query parameter"
             case "missing":
                 message, value = "is required", None
-            case "literal_error":
+            case "literal_error" | "enum":
                 message, allowed = "is not one of the allowed values", context.get("expected")
             case "greater_than_equal":
                 allowed = f"at least {context['ge']}"

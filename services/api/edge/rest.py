@@ -9,19 +9,26 @@ from services.api.edge import refusals
 from services.api.edge.boundary import Boundary
 from services.api.edge.openapi import make_openapi
 from services.api.edge.routes import (
+    decisions,
     deployments,
     events,
     health,
     history,
     log,
     machine_types,
+    metrics,
     projects,
     session,
+    usage,
 )
 from services.api.edge.routes.context import Api
 
 ROUTERS = tuple(
-    module.router for module in (deployments, history, projects, machine_types, session, events, log, health)
+    module.router
+    for module in (
+        *(deployments, history, decisions, metrics, projects),
+        *(machine_types, usage, session, events, log, health),
+    )
 )
 
 

@@ -1,6 +1,6 @@
 """Whether the whole platform is ready, judged from heartbeats. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any
@@ -10,6 +10,9 @@ from libs.common.services import SERVICES
 
 PATIENCE = timedelta(seconds=15)
 """A service that has not moved for so long is not ready."""
+
+A_MOMENT = timedelta(seconds=3)
+"""A copy beats every 2 s."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,12 +24,46 @@ class Heard:
 
 @dataclass(slots=True)
 class Heartbeats:
-    """The newest heartbeat of each service."""
+    """The newest heartbeat of each copy of each service.
 
-    by_service: dict[str, Heard] = field(default_factory=dict)
+    The newest speaks for its service. Where one copy leads and others stand by, one that was heard a moment
+    ago and is ready speaks for those that are not.
+    """
+
+    by_copy: dict[str, dict[int, Heard]] = field(default_factory=dict)
+    """By service, then by process."""
 
     def take(self, beat: Heartbeat, now: datetime) -> None:
-        self.by_service[beat.service] = Heard(beat, now)
+        """A copy that was not heard for `PATIENCE` is forgotten when another one speaks."""
+        others = self.by_copy.get(beat.service, {}).items()
+        living = {pid: one for pid, one in others if now - one.received_at < PATIENCE}
+        self.by_copy[beat.service] = {**living, beat.pid: Heard(beat, now)}
+
+    @property
+    def by_service(self) -> dict[str, Heard]:
+        return {service: _speaker(copies.values()) for service, copies in self.by_copy.items()}
+
+    def copies(self, now: datetime) -> dict[str, list[dict[str, Any]]]:
+        """Of the services of which one copy leads, those that were heard lately, by their processes."""
+        found = {
+            service: [
+                {"pid": pid, "standing": one.beat.standing, "isReady": one.beat.is_ready}
+                for pid, one in sorted(copies.items())
+                if one.beat.standing and now - one.received_at < PATIENCE
+            ]
+            for service, copies in self.by_copy.items()
+        }
+        return {service: copies for service, copies in found.items() if copies}
+
+
+def _speaker(copies: Collection[Heard]) -> Heard:
+    newest = max(copies, key=lambda one: one.received_at)
+    ready = [
+        one
+        for one in copies
+        if one.beat.is_ready and one.beat.standing and newest.received_at - one.received_at < A_MOMENT
+    ]
+    return newest if newest.beat.is_ready or not ready else ready[0]
 
 
 @dataclass(frozen=True, slots=True)

@@ -73,6 +73,7 @@ async def deployment_at(
         spec=await _latest_spec(log, events, timeline),
         runs=tuple(run.run_id for run in then.rollout.runs),
         retiring=then.rollout.retiring,
+        decided=then.scaling.decided,
     )
     ready = then.roster.ready(then.deployment.run_id)
     return record, sum(replica.replica_id not in then.rollout.retiring for replica in ready)
@@ -106,6 +107,7 @@ async def _latest_spec(log: EventLog, events: Sequence[Recorded], timeline: Time
         error=_error(events, fact.spec_id),
         git=fact.git.model_dump(exclude_none=True) if fact.git else None,
         command_source=event.cause.causation_source,
+        scaling_since=fact.scaling_since,
     )
 
 

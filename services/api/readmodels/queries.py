@@ -7,7 +7,9 @@ from sqlalchemy import ColumnElement, RowMapping, Select, Table, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.events.replica import ReplicaState
+from libs.common.scaling.in_force import Decided
 from services.api.commands.decision import DEFAULT_PROJECT
+from services.api.readmodels.decisions import DecisionKind, DecisionRecord
 from services.api.readmodels.paging import Page, Paging, make_page
 from services.api.readmodels.records import (
     ActivityRecord,
@@ -16,7 +18,7 @@ from services.api.readmodels.records import (
     ProjectRecord,
     SpecRecord,
 )
-from services.api.readmodels.tables import activities, deployments, instances, projects, specs
+from services.api.readmodels.tables import activities, decisions, deployments, instances, projects, specs
 
 DEFAULT = ProjectRecord(DEFAULT_PROJECT, 0, DEFAULT_PROJECT, "1970-01-01T00:00:00.000000Z")
 """Older than the log, so no row holds it."""
@@ -123,6 +125,26 @@ class Queries:
         ]
         return make_page("activity", found, paging.limit, lambda activity: activity.id)
 
+    async def decisions(
+        self,
+        deployment_id: str,
+        paging: Paging,
+        *,
+        kind: DecisionKind | None = None,
+        until: int | None = None,
+    ) -> Page[DecisionRecord]:
+        """until: the newest sequence."""
+        query = select(decisions).where(decisions.c.deployment_id == deployment_id)
+        if kind is not None:
+            query = query.where(decisions.c.kind == kind.value)
+        if until is not None:
+            query = query.where(decisions.c.sequence <= until)
+        found = [
+            DecisionRecord(**{**row, "kind": DecisionKind(row["kind"])})
+            for row in await self._page(query, decisions, paging)
+        ]
+        return make_page("decisions", found, paging.limit, lambda decision: decision.sequence)
+
     async def newest_spec_before(self, moment: str) -> int:
         """The sequence of the newest spec registered up to then; 0 for none. moment: as the API spells it."""
         query = select(func.max(specs.c.sequence).label("sequence")).where(specs.c.created_at <= moment)
@@ -161,6 +183,7 @@ def _deployment(row: RowMapping) -> DeploymentRecord:
         spec=_spec(spec) if spec["id"] is not None else None,
         runs=tuple(run["run_id"] for run in values["d_runs"]),
         retiring=frozenset(values["d_retiring"]),
+        decided=Decided(**decided) if (decided := values["d_decided"]) is not None else None,
     )
 
 

@@ -6,7 +6,7 @@ from enum import StrEnum
 from typing import Any
 
 from libs.common.events.replica import ReplicaState
-from libs.common.spec.model import wanted_replicas
+from libs.common.scaling.in_force import Decided, Scale, in_force
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,7 +22,8 @@ class ProjectRecord:
 class SpecRecord:
     """user_id: who registered it. data: the spec as the API shows it. git: the `x-git-*` headers.
     stalled: why its rollout takes longer than one may; None while it does not.
-    command_source: of one that a command registered, the source that its publisher claims."""
+    command_source: of one that a command registered, the source that its publisher claims. scaling_since: the
+    first spec of the stretch with autoscaling on that it is in."""
 
     id: str
     sequence: int
@@ -37,10 +38,25 @@ class SpecRecord:
     stalled: str | None = None
     git: Mapping[str, str] | None = None
     command_source: str | None = None
+    scaling_since: str | None = None
 
     @property
-    def wanted_replicas(self) -> int:
-        return wanted_replicas(enabled=self.data["enabled"], replicas=int(self.data["resources"]["replicas"]))
+    def scale(self) -> Scale:
+        """What it says about how many replicas there should be."""
+        resources = self.data["resources"]
+        autoscaling = resources.get("autoscaling")
+        return Scale(
+            int(resources["replicas"]),
+            is_enabled=self.data["enabled"],
+            max_replicas=None if autoscaling is None else autoscaling["maxReplicas"],
+            is_autoscaling_enabled=autoscaling is None or autoscaling["enabled"],
+            stretch_id=self.scaling_since,
+        )
+
+    @property
+    def floor(self) -> int:
+        """How many there are without any load."""
+        return in_force(self.scale, None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +70,15 @@ class DeploymentRecord:
     spec: SpecRecord | None = None
     runs: tuple[str, ...] = ()
     retiring: frozenset[str] = frozenset()
+    decided: Decided | None = None
+    """The newest decision of the autoscaler."""
+
+    @property
+    def wanted_replicas(self) -> int:
+        """The number in force."""
+        if self.spec is None:
+            return 0
+        return in_force(self.spec.scale, self.decided, is_deleted=self.deleted_at is not None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +94,7 @@ class InstanceRecord:
 
 @dataclass(frozen=True, slots=True)
 class RunRecord:
-    """replicas: desired. instances: all that exist, oldest first.
+    """replicas: the number in force. instances: all that exist, oldest first.
 
     ready, available: how many that are not leaving are ready, and how many run without being ready.
     stalled: why its rollout takes longer than one may.
@@ -108,7 +133,7 @@ class Status(StrEnum):
 
 
 def status(spec: SpecRecord, ready: int) -> Status:
-    """ready: replicas of the spec's run that get requests.
+    """ready: replicas of the spec's run that get requests. Enough are as many as there are without any load.
 
     | spec                 | ready              | status    |
     |----------------------|--------------------|-----------|
@@ -116,18 +141,18 @@ def status(spec: SpecRecord, ready: int) -> Status:
     | wants no replicas    | -                  | disabled  |
     | not applied          | -                  | applying  |
     | never healthy so far | -                  | deploying |
-    | was healthy          | fewer than wanted  | degraded  |
-    | was healthy          | as many as wanted  | ready     |
+    | was healthy          | too few            | degraded  |
+    | was healthy          | enough             | ready     |
     """
     if spec.error is not None:
         return Status.FAILED
-    if spec.wanted_replicas == 0:
+    if spec.floor == 0:
         return Status.DISABLED
     if spec.applied_at is None:
         return Status.APPLYING
     if spec.healthy_at is None:
         return Status.DEPLOYING
-    return Status.READY if ready >= spec.wanted_replicas else Status.DEGRADED
+    return Status.READY if ready >= spec.floor else Status.DEGRADED
 
 
 _AVAILABLE = frozenset({ReplicaState.STARTING, ReplicaState.UNREADY})
@@ -148,7 +173,7 @@ def make_runs(deployment: DeploymentRecord, instances: list[InstanceRecord]) -> 
         shown = [_shown(i, deployment.retiring) for i in instances if i.run_id == run_id]
         staying = [i for i in shown if i.state != ReplicaState.STOPPING]
         is_wanted = wanted is not None and run_id == wanted.run_id
-        replicas = wanted.wanted_replicas if wanted is not None and is_wanted else len(staying)
+        replicas = deployment.wanted_replicas if is_wanted else len(staying)
         if replicas or shown:
             ready = sum(i.state == ReplicaState.RUNNING for i in staying)
             available = sum(i.state in _AVAILABLE for i in staying)

@@ -6,14 +6,25 @@ from sqlalchemy import ColumnElement, Engine, Table, delete, insert, select
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from services.api.readmodels.rows import Rows
-from services.api.readmodels.tables import activities, deployments, instances, projects, set_aside, specs
+from services.api.readmodels.tables import (
+    activities,
+    decisions,
+    deployments,
+    instances,
+    projects,
+    set_aside,
+    specs,
+    stays,
+)
 
 _ROWS: tuple[tuple[Table, ColumnElement[Any]], ...] = (
     (projects, projects.c.id),
     (deployments, deployments.c.id),
     (specs, specs.c.deployment_id),
     (instances, instances.c.deployment_id),
+    (stays, stays.c.deployment_id),
     (activities, activities.c.deployment_id),
+    (decisions, decisions.c.deployment_id),
 )
 """Every table that events fill, with the column that says whose row it is."""
 

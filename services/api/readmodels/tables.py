@@ -55,9 +55,11 @@ deployments = Table(
     Column("spec_id", String(32)),
     Column("runs", JSON, nullable=False),
     Column("retiring", JSON, nullable=False),
+    Column("decided", JSON),
     Index("deployments_by_project", "project_id", "sequence"),
 )
-"""spec_id: of the newest spec. runs: `[{run_id, spec_id}]`, what the cluster holds. retiring: replicas."""
+"""spec_id: of the newest spec. runs: `[{run_id, spec_id}]`, what the cluster holds. retiring: replicas.
+decided: `{replicas, stretch_id}`, the newest decision of the autoscaler."""
 
 specs = Table(
     "specs",
@@ -75,6 +77,7 @@ specs = Table(
     Column("stalled", Text),
     Column("git", JSON),
     Column("command_source", Text),
+    Column("scaling_since", String(32)),
     Index("specs_by_deployment", "deployment_id", "sequence"),
 )
 
@@ -111,8 +114,41 @@ activities = Table(
     Index("activities_by_deployment", "deployment_id", "id"),
 )
 
+stays = Table(
+    "stays",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("replica_id", String(32), nullable=False),
+    Column("deployment_id", String(32), nullable=False),
+    Column("project_id", String(32), nullable=False),
+    Column("run_id", String(32), nullable=False),
+    Column("spec_id", String(32), nullable=False),
+    Column("machine_type", Text, nullable=False),
+    Column("started_at", String(32), nullable=False),
+    Column("ended_at", String(32)),
+    Index("stays_by_replica", "replica_id"),
+    Index("stays_by_deployment", "deployment_id", "run_id"),
+    Index("stays_by_end", "ended_at"),
+)
+"""How long each replica was there, kept for good: a row for each spec that its run carried out meanwhile, and
+one more when it is there still. id: the replica and the sequence of the event that began it."""
+
+decisions = Table(
+    "decisions",
+    metadata,
+    Column("sequence", BigInteger, primary_key=True, autoincrement=False),
+    Column("deployment_id", String(32), nullable=False),
+    Column("kind", String(16), nullable=False),
+    Column("type", String(64), nullable=False),
+    Column("actor", Text, nullable=False),
+    Column("data", JSON, nullable=False),
+    Column("created_at", String(32), nullable=False),
+    Index("decisions_by_deployment", "deployment_id", "kind", "sequence"),
+)
+"""What was decided about each deployment (`decisions.py`)."""
+
 set_aside = Table("set_aside", metadata, Column("id", String(64), primary_key=True))
 """Deployments and projects of which an event could not be taken in: their rows are to be made anew."""
 
-COMPARED = (projects, deployments, specs, instances, activities, step_backs)
+COMPARED = (projects, deployments, specs, instances, stays, activities, decisions, step_backs)
 """The tables that must equal a fresh replay of the log."""

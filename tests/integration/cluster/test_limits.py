@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 
 from libs.common.cluster.local.cluster import LocalCluster
-from libs.common.cluster.local.limiting import make_limits
 from libs.common.cluster.local.shim import limits
 from libs.common.cluster.local.shim.limits import Cgroup, NoLimits, place
 from libs.common.errors import ClusterUnavailable
@@ -68,7 +67,7 @@ async def test_a_replica_whose_cgroup_cannot_be_made_again_runs_and_its_shim_say
         await without_shims.apply(workload(run_of(1)), fence=1)
     record = next(world.root.glob("deployments/*/*/record.json"))
     stored = json.loads(record.read_text())
-    stored["limits"] = {"folder": "/proc/specstream", "cpus": 1.0, "memory_bytes": 1 << 30}
+    stored |= {"cgroups": "/proc/specstream", "cpus": 1.0, "memory_gib": 1.0}
     record.write_text(json.dumps(stored))
     try:
         await world.until(all_run(1))
@@ -95,11 +94,6 @@ async def test_a_replica_has_the_cpu_and_memory_of_its_machine_type(tmp_path):
         await eventually(lambda: not path.exists())
     finally:
         await world.cluster.shutdown(grace_seconds=0)
-
-
-def test_what_is_limited():
-    found = make_limits(MachineType.model_validate({"name": "m", "cpus": 1.5, "memoryGib": 2.0}), "/f")
-    assert (found.folder, found.cpus, found.memory_bytes) == ("/f", 1.5, 2 << 30)
 
 
 def a_tree(root: Path, **subtrees: str) -> str:

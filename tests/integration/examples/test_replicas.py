@@ -156,3 +156,14 @@ async def test_the_model_server_ends_when_it_is_told_even_while_it_loads(tmp_pat
         await eventually(lambda: model.answers("/liveness/"))
         model.process.terminate()
         await asyncio.wait_for(model.process.wait(), PATIENCE_S)
+
+
+async def test_load_uses_what_it_is_asked_to_use(tmp_path):
+    async with running("load", tmp_path) as replica:
+        await eventually(lambda: replica.answers("/ready"))
+        for path in ("/", "/burn?seconds=0.01", "/hold?mib=1", "/hold?mib=0", "/sleep?seconds=0.01"):
+            assert await replica.status(path) == 200
+        assert "from 0 to 60" in str(await replica.json("/burn?seconds=-1"))
+        assert await replica.status("/burn?seconds=x") == 400
+        assert await replica.status("/hold?mib=100000") == 400
+        assert await replica.status("/nothing") == 404

@@ -6,15 +6,19 @@ from pathlib import Path
 import pytest
 import yaml
 
+from libs.common.cluster.kubernetes import informer, names, sweeper
 from libs.common.cluster.kubernetes.cluster import KubernetesCluster
+from libs.common.cluster.kubernetes.manifests import make_budget
 from libs.common.cluster.kubernetes.writer import Timing
 from libs.common.errors import ClusterUnavailable
 from libs.common.machine_types.reading import bundled
 from tests.support.clusters import all_run, replicas, run_of, workload
 from tests.support.kubernetes_world import GROUP
+from tests.support.polling import eventually
 
 FOLDER = Path(__file__).parents[3] / "infra/kubernetes/replicas"
 TIMING = Timing(grace_s=5, drain_s=30)
+BUDGETS = "/apis/policy/v1/namespaces/{}/poddisruptionbudgets"
 
 PATHS = {
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
@@ -94,6 +98,98 @@ async def test_the_reader_may_look_and_change_nothing(kubernetes_world, as_accou
         with pytest.raises(ClusterUnavailable, match="does not allow us to create configmaps"):
             await cluster.apply(workload(run_of(1), deployment_id="e" * 32), fence=2)
     assert await kubernetes_world.until(all_run(1)) == first
+
+
+async def evict(world, replica_id):
+    """The status that the server answers with."""
+    metadata = {"name": names.pod_name(replica_id), "namespace": world.namespace}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    path = f"{world.pod_path(replica_id)}/eviction"
+    return (await asyncio.to_thread(world.client.ask, "POST", path, eviction)).status_code
+
+
+async def is_counted(world):
+    """Whether the budget knows of a pod."""
+    (budget,) = (await asyncio.to_thread(world.client.get, BUDGETS.format(world.namespace)))["items"]
+    return budget.get("status", {}).get("expectedPods", 0) > 0
+
+
+async def has_budget(world):
+    path = f"{BUDGETS.format(world.namespace)}/{names.BUDGET}"
+    answer = await asyncio.to_thread(world.client.ask, "GET", path)
+    return answer.status_code == 200 and answer.json()["spec"] == make_budget(namespace="")["spec"]
+
+
+async def is_told(cluster, words):
+    await cluster.observe()
+    return any(words in notice for notice in cluster.notices)
+
+
+async def shows(cluster, condition):
+    shown = await replicas(cluster)
+    return shown if condition(shown) else None
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """What is looked at now and then is looked at all the time."""
+    monkeypatch.setattr(sweeper, "_ALL_EVERY_S", 0.2)
+    monkeypatch.setattr(informer, "FORBIDDEN_FOR_S", 0.2)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_the_budget_is_applied_and_put_back(kubernetes_world, as_account):
+    world = kubernetes_world
+    path = f"{BUDGETS.format(world.namespace)}/{names.BUDGET}"
+    await asyncio.to_thread(world.client.delete, path)
+    async with as_account("specstream-writer") as cluster:
+        assert await cluster.observe() == {}
+        await eventually(lambda: has_budget(world))
+        made = await asyncio.to_thread(world.client.get, path)
+        assert {one["manager"] for one in made["metadata"]["managedFields"]} >= {names.MANAGER}
+        spoilt = {"spec": {"minAvailable": 1, "unhealthyPodEvictionPolicy": None}}
+        await asyncio.to_thread(world.client.patch, path, spoilt)
+        await eventually(lambda: has_budget(world))
+        assert cluster.notices == ()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_without_the_right_to_read_nodes_there_is_no_budget_and_it_is_said(
+    kubernetes_world, as_account
+):
+    world = kubernetes_world
+    binding = PATHS["ClusterRoleBinding"], f"specstream-nodes-{world.namespace}"
+    async with as_account("specstream-writer") as cluster:
+        await asyncio.to_thread(world.client.delete, "/".join(binding))
+        await eventually(lambda: is_told(cluster, "does not allow us to list nodes"))
+        (notice,) = cluster.notices
+        assert notice.startswith("replicas are not moved before their node is emptied")
+
+        async def is_gone():
+            return not await has_budget(world)
+
+        await eventually(is_gone)
+        # Replicas live all the same, and nothing keeps whoever empties their node.
+        await cluster.apply(workload(run_of(1)), fence=1)
+        (first,) = await eventually(lambda: shows(cluster, all_run(1)))
+        assert await evict(world, first.replica_id) in (200, 201)
+        for document in documents("roles.yaml"):
+            await asyncio.to_thread(make, world, placed(document, world.namespace))
+        await eventually(lambda: has_budget(world))
+        assert cluster.notices == ()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_without_the_right_to_read_events_it_is_said(kubernetes_world, as_account):
+    world = kubernetes_world
+    path = f"{PATHS['Role'].format(namespace=world.namespace)}/specstream-writer"
+    rules = (await asyncio.to_thread(world.client.get, path))["rules"]
+    without = [rule for rule in rules if "events" not in rule["resources"]]
+    await asyncio.to_thread(world.client.patch, path, {"rules": without})
+    async with as_account("specstream-writer") as cluster:
+        await eventually(lambda: is_told(cluster, "why a replica waits or is not ready is told in part only"))
+        await cluster.apply(workload(run_of(1)), fence=1)
+        await eventually(lambda: shows(cluster, all_run(1)))
 
 
 async def test_an_account_without_rights_is_told_what_it_lacks(as_account):

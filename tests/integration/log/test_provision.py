@@ -32,7 +32,17 @@ async def configs(client: Client) -> dict[str, api.StreamConfig]:
 
 
 async def test_makes_every_stream_and_durable(log_client: Client):
-    streams = {"EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "PARKED", "PROBES"}
+    streams = {
+        "EVENTS",
+        "COMMANDS",
+        "OUTCOMES",
+        "KV_SCALING",
+        "KV_LEASES",
+        "SIGNALS",
+        "METRICS",
+        "PARKED",
+        "PROBES",
+    }
     assert set(await configs(log_client)) == streams
     found = {}
     for durable in make_durables():

@@ -38,6 +38,8 @@ FORBIDDEN = (
     "append.default.{kind}.x.DeploymentDeleted",
     "events.default.deployment.x.DeploymentDeleted",
     "signals.heartbeat.{other}",
+    "metrics.usage.evil",
+    "metrics.requests.evil",
     "commands.default.rejected",
     "commands.default.deployment.submit",
     "_INBOX_{other}.1.1",
@@ -73,8 +75,9 @@ class Watched:
         found: dict[str, object] = {}
         for stream in await jetstream.streams_info():
             name = str(stream.config.name)
-            # Heartbeats go on, and the user appends what it may.
-            found[name] = (stream.config, None if name in {"SIGNALS", "EVENTS"} else stream.state)
+            # Heartbeats and samples go on, and the user appends what it may.
+            goes_on = name in {"SIGNALS", "METRICS", "EVENTS"}
+            found[name] = (stream.config, None if goes_on else stream.state)
         for stream, durable in (("EVENTS", "reconciler"), ("COMMANDS", "api-commands")):
             info = await jetstream.consumer_info(stream, durable)
             found[durable] = (info.config, info.paused)

@@ -27,6 +27,7 @@ WRITER = {
     "rollout": "reconciler",
     "replica": "health",
     "traffic": "router",
+    "scaling": "autoscaler",
 }
 SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
 
@@ -102,6 +103,12 @@ async def test_a_service_speaks_for_itself_alone(lasting_platform, user):
             assert await client.may_publish(answer) == (user == "api")
         for subject in ("outcomes.a", "$JS.API.STREAM.MSG.GET.OUTCOMES"):
             assert await client.may_publish(subject) == (user == "api")
+        for subject in ("$KV.SCALING.a", "$KV.LEASES.autoscaler", "$JS.API.STREAM.MSG.GET.KV_LEASES"):
+            assert await client.may_publish(subject) == (user == "autoscaler")
+        assert await client.may_publish("$JS.API.STREAM.MSG.GET.KV_SCALING") == (
+            user in {"api", "autoscaler"}
+        )
+        assert not await client.may_publish("$KV.LEASES.reconciler")
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,17 @@ from tests.support.nats_users import SILENT_FOR_S, answer, connected_as
 from tests.support.platform_process import PlatformProcess
 from tests.support.polling import PATIENCE_S
 
-STREAMS = ("EVENTS", "COMMANDS", "OUTCOMES", "SIGNALS", "PARKED", "PROBES")
+STREAMS = (
+    "EVENTS",
+    "COMMANDS",
+    "OUTCOMES",
+    "KV_SCALING",
+    "KV_LEASES",
+    "SIGNALS",
+    "METRICS",
+    "PARKED",
+    "PROBES",
+)
 CONSUMERS = ("reconciler", "api-commands", "own", "api-0", "health-0")
 
 OF_THE_SERVER = (
@@ -75,6 +85,11 @@ _READS = {
     "STREAM.MSG.GET.EVENTS",
     "DIRECT.GET.EVENTS",
 }
+_READS_SAMPLES = {
+    "STREAM.INFO.METRICS",
+    "STREAM.MSG.GET.METRICS",
+    "DIRECT.GET.METRICS",
+}
 _OTHERS = {
     "INFO",
     "STREAM.NAMES",
@@ -102,8 +117,11 @@ _OTHERS = {
 ANSWERED = {
     "api": {
         *_READS,
+        *_READS_SAMPLES,
         "CONSUMER.CREATE.EVENTS.api-0",
+        "CONSUMER.CREATE.METRICS.api-0",
         "STREAM.MSG.GET.OUTCOMES",
+        "STREAM.MSG.GET.KV_SCALING",
         "CONSUMER.INFO.COMMANDS.api-commands",
         "CONSUMER.MSG.NEXT.COMMANDS.api-commands",
     },
@@ -113,7 +131,12 @@ ANSWERED = {
         "CONSUMER.MSG.NEXT.EVENTS.reconciler",
     },
     "health": {*_READS, "CONSUMER.CREATE.EVENTS.health-0"},
-    "autoscaler": _READS,
+    "autoscaler": {
+        *_READS,
+        *_READS_SAMPLES,
+        "STREAM.MSG.GET.KV_SCALING",
+        "STREAM.MSG.GET.KV_LEASES",
+    },
     "router": _READS,
     # In the account of the mirror: no stream or consumer of that name there is ours.
     "commands": _OTHERS,

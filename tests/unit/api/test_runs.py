@@ -2,6 +2,7 @@
 
 import pytest
 
+from libs.common.scaling.in_force import Decided
 from services.api.readmodels.records import (
     DeploymentRecord,
     InstanceRecord,
@@ -14,13 +15,27 @@ from services.api.readmodels.records import (
 T = "2026-01-31T12:00:00.000000Z"
 
 
-def spec(*, replicas: int = 2, enabled: bool = True, run_id: str = "new", **more) -> SpecRecord:
-    data = {"enabled": enabled, "resources": {"replicas": replicas}}
+def spec(
+    *, replicas: int = 2, enabled: bool = True, run_id: str = "new", most: int | None = None, **more
+) -> SpecRecord:
+    resources = {"replicas": replicas}
+    if most is not None:
+        resources["autoscaling"] = {"enabled": True, "maxReplicas": most}
+        more["scaling_since"] = "first"
+    data = {"enabled": enabled, "resources": resources}
     return SpecRecord("s", 1, "d", run_id, "key:default", data, T, **more)
 
 
-def deployment(wanted: SpecRecord, *, runs: tuple[str, ...] = (), retiring: frozenset[str] = frozenset()):
-    return DeploymentRecord("d", 1, "default", "demo", T, spec=wanted, runs=runs, retiring=retiring)
+def deployment(
+    wanted: SpecRecord,
+    *,
+    runs: tuple[str, ...] = (),
+    retiring: frozenset[str] = frozenset(),
+    decided: Decided | None = None,
+):
+    return DeploymentRecord(
+        "d", 1, "default", "demo", T, spec=wanted, runs=runs, retiring=retiring, decided=decided
+    )
 
 
 def instance(name: str, run_id: str = "new", state: str = "running") -> InstanceRecord:
@@ -63,6 +78,18 @@ def shape(runs) -> list[tuple]:
             [("new", 2, 0, [("n1", "failed"), ("n2", "unready")])],
             id="failing replicas are not ready",
         ),
+        pytest.param(
+            deployment(spec(most=5), runs=("new",), decided=Decided(4, "first")),
+            [instance("n1")],
+            [("new", 4, 1, [("n1", "running")])],
+            id="the number in force is what is desired",
+        ),
+        pytest.param(
+            deployment(spec(most=5), runs=("new",), decided=Decided(4, "another stretch")),
+            [instance("n1")],
+            [("new", 2, 1, [("n1", "running")])],
+            id="a decision of another stretch counts for nothing",
+        ),
     ],
 )
 def test_make_runs(given, instances, expected):
@@ -78,6 +105,8 @@ def test_make_runs(given, instances, expected):
         pytest.param(spec(applied_at=T), 1, Status.DEPLOYING, id="not healthy yet"),
         pytest.param(spec(applied_at=T, healthy_at=T), 1, Status.DEGRADED, id="lost a replica"),
         pytest.param(spec(applied_at=T, healthy_at=T), 2, Status.READY, id="all ready"),
+        pytest.param(spec(most=5, applied_at=T, healthy_at=T), 2, Status.READY, id="as many as the floor"),
+        pytest.param(spec(most=5, applied_at=T, healthy_at=T), 1, Status.DEGRADED, id="below the floor"),
     ],
 )
 def test_status(given, ready, expected):

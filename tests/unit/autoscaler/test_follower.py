@@ -1,13 +1,9 @@
 """The autoscaler's follower takes in what there is, then what comes."""
 
-import asyncio
-
 from libs.common.events.deployment import DeploymentCreated
 from libs.common.events.envelope import Aggregate, Cause, Draft
 from libs.common.log.memory import MemoryLog
-from libs.common.runtime import Progress
-from libs.common.state.view import Views
-from services.autoscaler.follower import follow
+from tests.support.autoscaling import Autoscaler
 from tests.support.polling import eventually
 
 CAUSE = Cause(actor="key:default", correlation_id="c")
@@ -19,16 +15,13 @@ async def create(log: MemoryLog, deployment_id: str) -> int:
 
 
 async def test_it_is_ready_when_the_past_is_taken_in_and_goes_on_with_the_present() -> None:
-    log, views, progress = MemoryLog(), Views(), Progress()
+    log = MemoryLog()
     before = await create(log, "d1")
-    task = asyncio.ensure_future(follow(log, views, progress))
-    try:
+    async with Autoscaler(log).running() as autoscaler:
+        progress, views = autoscaler.progress, autoscaler.views
         await eventually(lambda: progress.is_ready)
         assert progress.applied_sequence == before
         assert set(views.by_id) == {"d1"}
         after = await create(log, "d2")
         await eventually(lambda: progress.applied_sequence == after)
         assert set(views.by_id) == {"d1", "d2"}
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

@@ -1,23 +1,19 @@
 """One deployment that cannot be taken in does not keep the autoscaler from all others."""
 
-import asyncio
-
 from libs.common.log.memory import MemoryLog
-from libs.common.runtime import Progress
-from libs.common.state.view import Views
-from services.autoscaler.follower import follow
+from tests.support.autoscaling import Autoscaler
 from tests.support.deployments import Storyteller
 from tests.support.poison import PoisonedLog
 from tests.support.polling import eventually
 
 
 async def test_others_go_on_it_is_named_and_comes_back() -> None:
-    log, views, progress = PoisonedLog(MemoryLog()), Views(), Progress()
+    log = PoisonedLog(MemoryLog())
     sick, well = Storyteller(log), Storyteller(log)
     await sick.create()
     log.poisoned = {sick.deployment_id}
-    task = asyncio.ensure_future(follow(log, views, progress))
-    try:
+    async with Autoscaler(log).running() as autoscaler:
+        progress, views = autoscaler.progress, autoscaler.views
         await eventually(lambda: progress.is_ready)
         await well.create()
         await eventually(lambda: well.deployment_id in views.by_id)
@@ -29,6 +25,3 @@ async def test_others_go_on_it_is_named_and_comes_back() -> None:
         deployment = views.by_id[sick.deployment_id].deployment
         assert deployment is not None
         assert (deployment.is_created, deployment.spec_id) == (True, "spec-2")
-    finally:
-        task.cancel()
-        await asyncio.gather(task, return_exceptions=True)

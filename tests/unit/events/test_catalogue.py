@@ -41,6 +41,7 @@ OWNERS = [
     ("ReplicaStopped", "replica", "health"),
     ("RosterRecorded", "replica", "health"),
     ("EndpointsWithdrawn", "traffic", "router"),
+    ("ReplicasDecided", "scaling", "autoscaler"),
 ]
 
 

@@ -6,11 +6,13 @@ from datetime import UTC, datetime, timedelta
 from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
 from libs.common.events.replica import Replica, ReplicaReason, ReplicaState
 from libs.common.events.rollout import LiveRun, Move, MoveReason, RolloutPhase, RolloutProgressed
+from libs.common.scaling.in_force import Decided
 from libs.common.spec.model import Resources, Spec
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.replica import Roster
 from libs.common.state.rollout import RolloutState
+from libs.common.state.scaling import ScalingState
 from libs.common.state.traffic import TrafficState
 from libs.common.state.view import DeploymentView
 from services.reconciler.plan import Plan
@@ -19,6 +21,7 @@ from services.reconciler.plan import plan as plan_at
 PROJECT = "default"
 DEPLOYMENT = "d" * 32
 START = datetime(2026, 1, 1, tzinfo=UTC)
+STRETCH = "spec-first"
 TRACE = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01"
 
 
@@ -119,8 +122,11 @@ def view(
     is_deleted: bool = False,
     spec_id: str | None = None,
     sequence: int = 100,
+    decided: int | None = None,
 ) -> DeploymentView:
-    """The newest spec is `wanted`, and its id is `spec-<image>`; a replica given by id alone is ready."""
+    """The newest spec is `wanted`, and its id is `spec-<image>`; a replica given by id alone is ready.
+
+    decided: what the autoscaler asked for last, in the stretch that the spec is in."""
     wanted = wanted or spec()
     return DeploymentView(
         PROJECT,
@@ -132,6 +138,7 @@ def view(
             spec=wanted,
             spec_id=spec_id or f"spec-{wanted.image}",
             run_id=run_of(wanted.image),
+            scaling_since=STRETCH if wanted.scale.is_autoscaled else None,
             spec_traceparent=TRACE,
             is_created=True,
             is_deleted=is_deleted,
@@ -139,6 +146,7 @@ def view(
         rollout=rollout or RolloutState(),
         roster=Roster.of(listed(r) if isinstance(r, str) else r for r in roster),
         traffic=TrafficState(frozenset(withdrawn)),
+        scaling=ScalingState() if decided is None else ScalingState(Decided(decided, STRETCH)),
         sequence=sequence,
     )
 

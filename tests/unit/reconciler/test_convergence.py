@@ -14,6 +14,7 @@ from libs.common.events.envelope import Recorded
 from libs.common.events.replica import ReplicaState
 from libs.common.events.rollout import MoveReason, ReplicasRetiring, RolloutPhase, RolloutProgressed
 from libs.common.state.view import DeploymentView, evolve
+from tests.support.deployments import by_load
 from tests.support.polling import let_others_run
 from tests.unit.reconciler.scene import DEPLOYMENT, plan, spec
 from tests.unit.reconciler.stage import NEVER_READY_IMAGE, REFUSED_IMAGE, Stage, spec_of
@@ -41,7 +42,8 @@ actions = st.one_of(
     acts("health goes on", "process goes on"),
     acts("wake old", "kill", "second process", "crash", "start the dead", "condemn"),
     acts("cordon", "cordon", "node ends", "node lost", "unmark", "time goes by"),
-    st.tuples(st.just("spec"), images, numbers),
+    st.tuples(st.sampled_from(["spec", "scaled spec"]), images, numbers),
+    acts("load", "load"),
     st.tuples(st.sampled_from(["disable", "delete"]), st.just("a"), numbers),
 )
 
@@ -52,6 +54,10 @@ async def act(stage: Stage, name: str, what: int | str, number: int) -> None:  #
     match name, what:
         case "spec", str():
             await stage.register(spec_of(what, number))
+        case "scaled spec", str():
+            await stage.register(by_load(spec_of(what, number)))
+        case "load", int():
+            await stage.decide(what % 7)
         case "disable", str():
             await stage.register(spec(what, number, enabled=False))
         case "delete", _:
@@ -131,15 +137,17 @@ async def check_end(stage: Stage) -> None:
     wanted, rollout, replicas = view.deployment.spec, view.rollout, await stage.observed()
     assert wanted is not None
     assert all(replica.phase is ReplicaPhase.RUNNING for replica in replicas)
+    in_force = view.wanted_replicas
+    check_load_is_met(view)
     of_run = [r for r in replicas if r.run_id == view.deployment.run_id]
-    if wanted.image == REFUSED_IMAGE and wanted.wanted_replicas:
+    if wanted.image == REFUSED_IMAGE and in_force:
         assert rollout.failed_spec_id == view.deployment.spec_id
         assert not of_run
         return
     assert rollout.applied_spec_id == view.deployment.spec_id
-    assert len(of_run) == wanted.wanted_replicas
+    assert len(of_run) == in_force
     assert rollout.progress is not None
-    if wanted.image == NEVER_READY_IMAGE and wanted.wanted_replicas:
+    if wanted.image == NEVER_READY_IMAGE and in_force:
         assert rollout.progress.phase is RolloutPhase.WAITING_FOR_READY
         assert all(
             line.ready_at is not None
@@ -147,14 +155,24 @@ async def check_end(stage: Stage) -> None:
             if line.run_id != view.deployment.run_id
         )
         return
-    assert len(replicas) == wanted.wanted_replicas
-    assert len(view.roster.ready()) == wanted.wanted_replicas
+    assert len(replicas) == in_force
+    assert len(view.roster.ready()) == in_force
     assert [run.run_id for run in rollout.runs] == ([view.deployment.run_id] if of_run else [])
     if of_run:
         assert rollout.healthy_spec_id == view.deployment.spec_id
         assert rollout.progress.phase is RolloutPhase.COMPLETE
     else:
         assert rollout.progress.phase is RolloutPhase.STOPPED
+
+
+def check_load_is_met(view: DeploymentView) -> None:
+    """Where load moves the number, whichever run serves has at least as many as are in force."""
+    deployment = view.deployment
+    assert deployment is not None
+    assert deployment.spec is not None
+    ready = Counter(line.run_id for line in view.roster.ready())
+    if deployment.spec.scale.is_autoscaled and ready:
+        assert max(ready.values()) >= view.wanted_replicas
 
 
 def check_history(events: Sequence[Recorded]) -> None:

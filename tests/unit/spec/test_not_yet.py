@@ -8,8 +8,6 @@ from libs.common.spec.schema import SpecV0Alpha0
 from libs.common.spec.versions import to_v1
 from tests.unit.spec.mistakes import READY, VALID, changed, dotted, issues
 
-CPU = {"metric": "cpu", "summary": "average", "value": 50}
-AUTOSCALING: dict[str, Any] = {"maxReplicas": 5, "metrics": [CPU]}
 S3: dict[str, Any] = {"type": "s3", "name": "data", "url": "s3://bucket/"}
 KEYS = {"accessKeyId": "AK", "secretAccessKey": "secret:S3_KEY"}
 OLD = {"apiVersion": "v0alpha0", "name": "a", "image": "b", "resources": {"instanceType": "C4"}}
@@ -21,8 +19,6 @@ OLD = {"apiVersion": "v0alpha0", "name": "a", "image": "b", "resources": {"insta
         ("basicAuthKey", "secret:TOKEN", "basicAuthKey is not supported yet"),
         ("basicAuthKey", "a literal", "basicAuthKey is not supported yet"),
         ("containerRegistry", "team-registry", "containerRegistry is not supported yet"),
-        ("resources.autoscaling", AUTOSCALING, "autoscaling is not supported yet"),
-        ("resources.autoscaling", {**AUTOSCALING, "enabled": False}, "autoscaling is not supported yet"),
         ("integrations", [S3], "integrations is not supported yet"),
         ("integrations", [{**S3, **KEYS, "path": "/d", "region": "r"}], "integrations is not supported yet"),
         ("integrations", [{"type": "model", "id": "m", "name": "n"}], "integrations is not supported yet"),
@@ -59,9 +55,10 @@ def test_right_but_not_yet(path, value, message):
     assert (dotted(issue), issue.message) == (path, message)
 
 
-def test_an_exec_check_is_not_supported_yet():
-    (issue,) = issues(changed(READY, {"exec": {"command": ["true"]}, "periodSeconds": 5}))
-    assert (dotted(issue), issue.message) == (f"{READY}.exec", "an exec check is not supported yet")
+def test_a_command_that_checks_takes_no_secret_yet():
+    (issue,) = issues(changed(READY, {"exec": {"command": ["check", "secret:NAME"]}}))
+    expected = (f"{READY}.exec.command.1", "a secret reference is not supported yet")
+    assert (dotted(issue), issue.message) == expected
 
 
 @pytest.mark.parametrize(
@@ -70,43 +67,6 @@ def test_an_exec_check_is_not_supported_yet():
         ("basicAuthKey", "", "basicAuthKey", "must not be empty"),
         ("containerRegistry", 1, "containerRegistry", "must be a string"),
         ("region", "a\nb", "region", "must be text without NUL"),
-        ("resources.autoscaling", {"metrics": [CPU]}, "resources.autoscaling.maxReplicas", "is required"),
-        ("resources.autoscaling", {"maxReplicas": 5}, "resources.autoscaling.metrics", "is required"),
-        (
-            "resources.autoscaling",
-            {**AUTOSCALING, "metrics": []},
-            "resources.autoscaling.metrics",
-            "must not be empty",
-        ),
-        (
-            "resources.autoscaling",
-            {**AUTOSCALING, "maxReplicas": 1},
-            "resources.autoscaling.maxReplicas",
-            "must be at least replicas (2)",
-        ),
-        (
-            "resources.autoscaling",
-            {**AUTOSCALING, "minReplicas": 1},
-            "resources.autoscaling.minReplicas",
-            "is not a known field",
-        ),
-        *(
-            (
-                "resources.autoscaling",
-                {**AUTOSCALING, "metrics": [{**CPU, **metric}]},
-                f"resources.autoscaling.metrics.0.{field}",
-                message,
-            )
-            for metric, field, message in (
-                ({"metric": "gpu"}, "metric", "is not one of the allowed values"),
-                ({"summary": "max"}, "summary", "is not one of the allowed values"),
-                ({"value": 0}, "value", "must be greater than 0"),
-                ({"value": True}, "value", "must be a number"),
-                ({"value": float("inf")}, "value", "must be a finite number"),
-                ({"value": 100.5}, "value", "must be at most 100"),
-                ({"metric": "memory", "value": 101}, "value", "must be at most 100"),
-            )
-        ),
         ("integrations", {}, "integrations", "must be a list"),
         ("integrations", [S3] * 6, "integrations", "must have at most 5 values"),
         ("integrations", [{"name": "n"}], "integrations.0.type", "is required"),
@@ -138,10 +98,6 @@ def test_an_exec_check_is_not_supported_yet():
         ("env.0.value", "secret:", "env.0.value", "must be secret:NAME"),
         ("env.0.value", "secret:1st", "env.0.value", "must be secret:NAME"),
         ("env.0.value", "secret:" + "n" * 129, "env.0.value", "must be secret:NAME"),
-        (READY, {"exec": {"command": []}}, f"{READY}.exec.command", "must not be empty"),
-        (READY, {"exec": {"command": [""]}}, f"{READY}.exec.command.0", "must not be empty"),
-        (READY, {"exec": {}}, f"{READY}.exec.command", "is required"),
-        (READY, {"exec": {"command": ["x"]}, "path": "/"}, f"{READY}.path", "belongs to an HTTP check"),
     ],
 )
 def test_wrong_and_not_yet_are_both_said(path, value, wrong, message):
@@ -150,12 +106,6 @@ def test_wrong_and_not_yet_are_both_said(path, value, wrong, message):
     # A value of the wrong kind altogether asks for nothing that is missing.
     if isinstance(value, list | dict) and value != {}:
         assert any("not supported yet" in issue.message for issue in found), found
-
-
-def test_fractional_seconds_are_right_for_request_duration():
-    metric = {"metric": "requestDuration", "summary": "average", "value": 0.15}
-    (issue,) = issues(changed("resources.autoscaling", {**AUTOSCALING, "metrics": [metric]}))
-    assert issue.message == "autoscaling is not supported yet"
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,10 @@ EXAMPLES = sorted((ROOT / "examples").glob("*/specstream.yaml"))
 
 @pytest.mark.parametrize(
     "part",
-    ["SpecV1", "SpecV0Alpha0", "Resources", "OldResources", "Check", "Checks", "Autoscaling", "Metric"],
+    [
+        *("SpecV1", "SpecV0Alpha0", "Resources", "OldResources", "Check", "Checks"),
+        *("Autoscaling", "Metric", "Behavior", "Direction", "Rate", "Concurrency"),
+    ],
 )
 def test_the_reference_names_every_field(part):
     missing = [name for name in spec_json_schema()["$defs"][part]["properties"] if name not in REFERENCE]

@@ -179,6 +179,26 @@ def test_only_an_object_is_a_spec(raw):
     assert (issue.path, issue.message) == ((), "must be an object")
 
 
+@pytest.mark.parametrize(
+    ("check", "wrong", "message"),
+    [
+        ({"exec": {"command": []}}, "exec.command", "must not be empty"),
+        ({"exec": {"command": [""]}}, "exec.command.0", "must not be empty"),
+        ({"exec": {"command": "true"}}, "exec.command", "must be a list"),
+        ({"exec": {"command": ["true", "a\0b"]}}, "exec.command.1", "must"),
+        ({"exec": {}}, "exec.command", "is required"),
+        ({"exec": {"command": ["x"], "shell": True}}, "exec.shell", "is not a known field"),
+        ({"exec": {"command": ["x"]}, "path": "/"}, "path", "belongs to an HTTP check"),
+        ({"exec": {"command": ["x"]}, "port": 8000}, "port", "belongs to an HTTP check"),
+        ({}, "path", "is required (or exec"),
+    ],
+)
+def test_a_check_has_one_form_and_is_whole(check, wrong, message):
+    (issue,) = issues(changed(READY, check))
+    assert dotted(issue) == f"{READY}.{wrong}"
+    assert message in issue.message
+
+
 def test_a_variable_is_set_once():
     (issue,) = issues(changed("env", [{"name": "A", "value": "1"}, {"name": "A", "value": "1"}]))
     assert (dotted(issue), issue.message) == ("env.1.name", "A is set already by entry 0")

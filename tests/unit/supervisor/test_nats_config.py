@@ -2,6 +2,8 @@ from pathlib import Path
 
 import pytest
 
+from libs.common.log.filters import matches_any
+from libs.common.metrics.samples import Kind
 from libs.common.services import SERVICES
 from libs.supervisor import nats_config
 from libs.supervisor.settings import ROOT
@@ -31,3 +33,13 @@ def test_nobody_else_may_touch_streams(user):
 def test_no_fact_has_two_writers():
     every = [fact for facts in nats_config.WRITES.values() for fact in facts]
     assert len(every) == len(set(every))
+
+
+def test_samples_of_a_kind_have_one_writer_and_two_services_read_them():
+    def may(user, subject):
+        return matches_any(nats_config.permissions_of(user).publish, subject)
+
+    users = (*SERVICES, nats_config.COMMANDS_USER)
+    writers = {kind: [user for user in users if may(user, f"metrics.{kind}.x")] for kind in Kind}
+    assert writers == {Kind.USAGE: ["health"], Kind.REQUESTS: ["router"], Kind.IN_FLIGHT: ["router"]}
+    assert {user for user in users if may(user, "$JS.API.STREAM.INFO.METRICS")} == {"api", "autoscaler"}

@@ -14,6 +14,8 @@ def test_defaults(monkeypatch):
     assert (settings.grace_seconds, settings.drain_deadline_seconds) == (10, 30)
     assert (settings.upload_deadline_seconds, settings.envoy_heap_mib) == (600, 2048)
     assert settings.disk_reserve_mib == 64
+    assert (settings.usage_seconds, settings.metrics_max_bytes) == (15, 2**30)
+    assert settings.request_window_seconds == 300
     assert settings.api_key is None
     assert settings.module("api") == "services.api"
 
@@ -31,6 +33,9 @@ def test_what_is_set_is_taken():
             "SPECSTREAM_NODE_LOST_SECONDS": "90",
             "SPECSTREAM_MOVE_SECONDS": "120.5",
             "SPECSTREAM_ENVOY_HEAP_MIB": "256",
+            "SPECSTREAM_USAGE_SECONDS": "0.5",
+            "SPECSTREAM_REQUEST_WINDOW_SECONDS": "10",
+            "SPECSTREAM_METRICS_MAX_BYTES": "1048576",
             "SPECSTREAM_LOG_LEVEL": "debug",
             "SPECSTREAM_MODULE_HEALTH": "somewhere.health",
         }
@@ -41,6 +46,8 @@ def test_what_is_set_is_taken():
     assert (settings.grace_seconds, settings.drain_deadline_seconds) == (0.5, 3600)
     assert (settings.upload_deadline_seconds, settings.envoy_heap_mib) == (60.5, 256)
     assert (settings.node_lost_seconds, settings.move_seconds) == (90, 120.5)
+    assert (settings.usage_seconds, settings.metrics_max_bytes) == (0.5, 2**20)
+    assert settings.request_window_seconds == 10
     assert settings.log_level == "DEBUG"
     assert settings.module("health") == "somewhere.health"
     assert "k-1" not in repr(settings)
@@ -58,10 +65,15 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_GRACE_SECONDS", "nan", id="not a number of seconds"),
         pytest.param("SPECSTREAM_DRAIN_DEADLINE_SECONDS", "-1", id="negative"),
         pytest.param("SPECSTREAM_UPLOAD_DEADLINE_SECONDS", "0", id="no time to send a request"),
-        pytest.param("SPECSTREAM_NODE_LOST_SECONDS", "-5", id="silent for less than no time"),
+        pytest.param("SPECSTREAM_NODE_LOST_SECONDS", "9.9", id="too soon to tell one node from all"),
         pytest.param("SPECSTREAM_MOVE_SECONDS", "soon", id="no number"),
         pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "63", id="less than Envoy needs"),
         pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "1e3", id="not a whole number"),
+        pytest.param("SPECSTREAM_USAGE_SECONDS", "0.4", id="measured too often"),
+        pytest.param("SPECSTREAM_USAGE_SECONDS", "nan", id="no number of seconds to measure after"),
+        pytest.param("SPECSTREAM_REQUEST_WINDOW_SECONDS", "0.9", id="a window that is too short"),
+        pytest.param("SPECSTREAM_METRICS_MAX_BYTES", "1048575", id="less than an hour takes"),
+        pytest.param("SPECSTREAM_METRICS_MAX_BYTES", "1e9", id="no whole number of bytes"),
         pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "-1", id="less than nothing"),
         pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "0.5", id="a part of a MiB"),
         pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "65537", id="too large a reserve"),

@@ -50,6 +50,8 @@ class Listed:
     spec_id: str
     is_stopping: bool = False
     """It is to end, or has begun to; it never counts again."""
+    failed_before: int = 0
+    """How many times in a row replicas of its run had ended without ever being ready when it was listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,7 +108,8 @@ def admit(
 
     A replica that is gone is dropped, and its id never used again: whoever was about to make its pod makes
     one that is no replica. The replacement of one that ends does not wait for its end, but for the back-off
-    of its run where that has one: then fewer are listed than the plan wants, until it is applied again.
+    of its run where that has one: then fewer are listed than the plan wants, until it is applied again, and
+    one by each plan: the first finds out whether it goes better by now.
     new_ids: as many as are needed are taken.
     """
     position = fencing.position(fence)
@@ -120,12 +123,17 @@ def admit(
         if one.replica_id not in where.gone
     )
     setbacks = _setbacks(present, workload, where, now)
-    lacking = [
-        run
-        for run in missing(workload, [(one.replica_id, one.run_id) for one in kept if not one.is_stopping])
-        if run.run_id not in setbacks or setbacks[run.run_id].until <= now
-    ]
-    replicas = (*kept, *(Listed(next(new_ids), run.run_id, run.spec_id) for run in lacking))
+    lasting = [(one.replica_id, one.run_id) for one in kept if not one.is_stopping]
+    tried: set[str] = set()
+    added: list[Listed] = []
+    for run in missing(workload, lasting):
+        setback = setbacks.get(run.run_id)
+        if setback is None:
+            added.append(Listed(next(new_ids), run.run_id, run.spec_id))
+        elif run.run_id not in tried and setback.until <= now:
+            tried.add(run.run_id)
+            added.append(Listed(next(new_ids), run.run_id, run.spec_id, failed_before=setback.times))
+    replicas = (*kept, *added)
     templates = dict(present.templates) if present is not None else {}
     templates |= {run.run_id: run.template for run in workload.runs}
     after = Anchor(
@@ -279,6 +287,8 @@ def _replica_to_json(one: Listed) -> dict[str, Any]:
     written: dict[str, Any] = {"id": one.replica_id, "run": one.run_id, "spec": one.spec_id}
     if one.is_stopping:
         written["stopping"] = True
+    if one.failed_before:
+        written["failed_before"] = one.failed_before
     return written
 
 
@@ -288,6 +298,7 @@ def _replica_from_json(written: Mapping[str, Any]) -> Listed:
         str(written["run"]),
         str(written["spec"]),
         is_stopping=bool(written.get("stopping", False)),
+        failed_before=int(written.get("failed_before", 0)),
     )
 
 

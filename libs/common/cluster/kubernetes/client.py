@@ -7,7 +7,7 @@ of writes under way is limited here; a server that wants to be asked later says 
 import asyncio
 import json
 import ssl
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -19,7 +19,7 @@ from kubernetes.aio.client.rest import RESTClientObject, RESTResponse
 from libs.common.clock import Clock, Ticks
 from libs.common.cluster.kubernetes.credentials import Credentials, load
 from libs.common.cluster.kubernetes.lines import Lines
-from libs.common.cluster.kubernetes.refusals import Asked, Unauthorized, understand
+from libs.common.cluster.kubernetes.refusals import Asked, NotThere, Unauthorized, understand
 from libs.common.errors import ClusterUnavailable
 
 JSON = dict[str, Any]
@@ -39,6 +39,7 @@ _CORE: Final = "/api/v1"
 _GROUPS: Final = {"poddisruptionbudgets": "/apis/policy/v1"}
 _OF_THE_CLUSTER: Final = frozenset({"nodes"})
 """In no namespace."""
+_MEASURED: Final = "/apis/metrics.k8s.io/v1beta1"
 
 
 class Unanswered(ClusterUnavailable):
@@ -100,6 +101,18 @@ class Client:
             if not following:
                 return items, page["metadata"]["resourceVersion"]
             query["continue"] = following
+
+    async def usage(self, selector: str) -> Sequence[JSON]:
+        """What pods use, as whoever serves metrics.k8s.io has measured it. Raises ClusterUnavailable."""
+        path = f"{_MEASURED}/namespaces/{quote(self.namespace)}/pods"
+        query = {"labelSelector": selector}
+        try:
+            found = await self._json(Asked("list", "pods.metrics.k8s.io"), "GET", path, query=query)
+        except NotThere as error:
+            raise ClusterUnavailable(
+                f"nobody measures pods: nothing serves metrics.k8s.io, as metrics-server does ({error})"
+            ) from error
+        return found.get("items") or ()
 
     async def create(self, resource: str, manifest: JSON) -> JSON:
         """Raises Conflicting when there is one of this name."""

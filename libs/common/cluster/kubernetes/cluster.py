@@ -1,7 +1,7 @@
 """The port over one namespace of a Kubernetes cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -18,8 +18,10 @@ from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import NotThere
 from libs.common.cluster.kubernetes.sweeper import Sweeper
+from libs.common.cluster.kubernetes.usage import used
 from libs.common.cluster.kubernetes.writer import ANCHORS, PODS, Timing, Writer
-from libs.common.cluster.port import Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Changed, Checked, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply
 from libs.common.events.envelope import Position
 from libs.common.machine_types.catalogue import MachineTypes
@@ -111,6 +113,14 @@ class KubernetesCluster:
             "carries out the checks and ends whom they condemn"
         )
 
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        raise CannotApply(
+            f"replica {replica_id} of {deployment_id}, attempt {attempt}: on this cluster the kubelet runs "
+            f"{command[0]!r}, with its time limit of {timeout_s:g} s"
+        )
+
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
         await self._prepare()
         await self._writer.take_over(deployment_id, recorded=recorded, fence=fence)
@@ -129,6 +139,11 @@ class KubernetesCluster:
         await self._prepare()
         async for changed in self._knowledge.watch():
             yield changed
+
+    async def usage(self) -> Sequence[Used]:
+        await self._prepare()
+        measured = await self._client.usage(names.selector(names.REPLICAS))
+        return list(used(measured, self._knowledge.pods.items))
 
     async def logs(
         self,

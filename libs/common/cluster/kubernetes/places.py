@@ -36,7 +36,7 @@ class Places:
         self._ticks = ticks
         self._on_change = on_change
         self._by_pods = Silence()
-        self._given_up = GivenUp(node_lost_s)
+        self._given_up = GivenUp(max(node_lost_s, BELIEVED_AFTER_S))
         self._silent_since: dict[str, float] = {}
         """By node."""
         self._lost_since: dict[str, float] = {}

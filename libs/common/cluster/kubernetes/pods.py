@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from libs.common.cluster.kubernetes import names, sayings
 from libs.common.cluster.kubernetes.anchor import Listed
+from libs.common.cluster.kubernetes.quantities import quantity
 from libs.common.cluster.kubernetes.sayings import Saying
 from libs.common.cluster.port import Exit, ObservedReplica, ReplicaPhase
 from libs.common.events.replica import ReplicaReason
@@ -111,6 +112,9 @@ class Pod:
     ip: str | None
     conditions: Mapping[str, Condition]
     container: Container
+    cpus: float | None = None
+    """What the one container may use."""
+    memory_gib: float | None = None
 
     @property
     def has_ended(self) -> bool:
@@ -165,7 +169,16 @@ def parse(raw: JSON) -> Pod:
             if one["type"] in ("PodScheduled", "Ready", "DisruptionTarget")
         },
         container=_container(status),
+        cpus=_limit(spec, "cpu"),
+        memory_gib=None if (memory := _limit(spec, "memory")) is None else memory / 1024**3,
     )
+
+
+def _limit(spec: JSON, resource: str) -> float | None:
+    for container in spec.get("containers") or ():
+        if container.get("name") == names.CONTAINER:
+            return quantity(str(((container.get("resources") or {}).get("limits") or {}).get(resource, "")))
+    return None
 
 
 def show(
@@ -220,6 +233,7 @@ def show(
         reason=reason,
         ready=pod.is_ready and not is_lost if has_process and not (is_lost and is_held) else None,
         must_move=must_move,
+        failed_before=listed.failed_before,
         traceparent=pod.traceparent,
     )
 

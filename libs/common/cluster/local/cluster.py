@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
 from itertools import islice
 from pathlib import Path
-from types import MappingProxyType
 
 import structlog
 
@@ -20,7 +19,8 @@ from libs.common.clock import Clock, utc_now
 from libs.common.cluster.abilities import LOCAL, Abilities
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, position
-from libs.common.cluster.local import limiting, lines
+from libs.common.cluster.local import lines
+from libs.common.cluster.local.checking import run_check
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.journal import Journal
 from libs.common.cluster.local.launch import Starter
@@ -30,8 +30,10 @@ from libs.common.cluster.local.shim import files, limits, proc
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
+from libs.common.cluster.local.usage import Meter
 from libs.common.cluster.local.watching import watch
-from libs.common.cluster.port import Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Changed, Checked, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import SpecFailedReason
@@ -53,8 +55,8 @@ _ENDING = BackOff(0.02, 0.2, factor=1.5)
 class LocalCluster:
     """See the port. A replica's process gets SIGKILL `grace_seconds` after SIGTERM. root: in the platform's
     home, of which the replicas see nothing but what is their own. python: runs the shims, and the directory
-    it is in comes first in the PATH of the replicas. machine_types: the limits of a replica, as they are when
-    it is created."""
+    it is in comes first in the PATH of the replicas. machine_types: what a new replica's record says of
+    its own."""
 
     def __init__(
         self,
@@ -64,18 +66,19 @@ class LocalCluster:
         clock: Clock = utc_now,
         python: str = sys.executable,
         abilities: Abilities = LOCAL,
-        machine_types: MachineTypes = MappingProxyType({}),
+        machine_types: MachineTypes | None = None,
     ) -> None:
         self._home = Home(root)
         self._grace_s = grace_seconds
         self._clock = clock
         self._abilities = abilities
-        self._machine_types = machine_types
         self._starter = Starter(python)
         self._path = f"{Path(python).parent}:{os.environ.get('PATH', os.defpath)}"
         self._journal = Journal(self._home.journal)
         self._observer = Observer(self._home, clock)
         self._launched_at: dict[Path, float] = {}
+        self._machine_types = machine_types or {}
+        self._meter = Meter(clock)
 
     @property
     def abilities(self) -> Abilities:
@@ -103,6 +106,13 @@ class LocalCluster:
             if state.attempt == attempt and state.pid is not None and directory.exists():
                 files.write_json(f"{directory}/{files.RESTART}", {"attempt": attempt})
                 await self._attend([directory])
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        with _translated():
+            directory = self._home.deployment(deployment_id) / replica_id
+            return await run_check(directory, attempt=attempt, command=command, timeout_s=timeout_s)
 
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
         with _translated():
@@ -137,6 +147,12 @@ class LocalCluster:
                 await asyncio.sleep(0)
             self._observer.observe(deployment_ids[start : start + _OBSERVED_AT_ONCE], seen)
         return seen
+
+    async def usage(self) -> Sequence[Used]:
+        with _translated():
+            deployment_ids = self._home.deployment_ids()
+            await self._observed(deployment_ids)
+            return await self._meter.measure(self._observer.running())
 
     def watch(self) -> AsyncIterator[Changed]:
         return watch(self._home, self._clock)
@@ -219,10 +235,13 @@ class LocalCluster:
                         traceparent=workload.traceparent,
                         path=self._path,
                         grace_s=self._grace_s,
-                        limits=limiting.limits_of(self._machine_types.get(run.template.machine_type)),
+                        cpus=machine.cpus if machine else None,
+                        memory_gib=machine.memory_gib if machine else None,
+                        cgroups=limits.tried()[0] or None if machine else None,
                     )
                 )
                 for number, run in enumerate(lacking)
+                for machine in [self._machine_types.get(run.template.machine_type)]
             ]
         self._journal.note(deployment_id)
         unattended = [path for path in staying if not files.is_supervised(str(path))]

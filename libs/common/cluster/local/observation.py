@@ -18,6 +18,7 @@ from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.record import Record, load_record
 from libs.common.cluster.local.shim import files, proc
 from libs.common.cluster.local.shim.state import State
+from libs.common.cluster.local.usage import Running
 from libs.common.cluster.port import Exit, ObservedReplica, ObservedWorkload, ReplicaPhase
 
 logger = structlog.get_logger()
@@ -49,6 +50,7 @@ class _Replica:
     is_supervised: bool
     is_settled: bool
     record: Record
+    state: State
     shown: ObservedReplica
 
 
@@ -116,6 +118,14 @@ class Observer:
             ),
         )
 
+    def running(self) -> list[Running]:
+        """The replicas that had a process when they were observed last."""
+        return [
+            Running(seen.record, directory, seen.state.attempt or 0, seen.state.pid, seen.state.start_ticks)
+            for directory, seen in self._replicas.items()
+            if seen.state.pid is not None
+        ]
+
     def forget_all_but(self, deployment_ids: list[str]) -> None:
         """Drop what was seen of deployments that are no more."""
         for deployment_id in self._deployments.keys() - set(deployment_ids):
@@ -156,13 +166,14 @@ class Observer:
         if record is None or changed_ns is None or not directory.exists():
             self._replicas.pop(directory, None)
             return None
+        state = State(stored)
         shown = show(
             record,
-            State(stored),
+            state,
             is_told_to_stop=is_told_to_stop,
             is_process_known_to_live=is_supervised,
         )
-        seen = _Replica(changed_ns, is_supervised, _is_settled(changed_ns, now), record, shown)
+        seen = _Replica(changed_ns, is_supervised, _is_settled(changed_ns, now), record, state, shown)
         self._replicas[directory] = seen
         return seen
 

@@ -1,13 +1,12 @@
 """What a replica is, as its `record.json` says: written before anything is started, never changed."""
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from pydantic import ValidationError
 
-from libs.common.cluster.local.limiting import Limits
 from libs.common.cluster.local.shim import files
 from libs.common.cluster.local.stored import known_fields, unreadable
 from libs.common.spec.template import Template
@@ -28,8 +27,11 @@ class Record:
     """The PATH that its command sees and is looked up in."""
     grace_s: float
     """Seconds between SIGTERM and SIGKILL."""
-    limits: Limits | None = None
-    """What it may use; None for all that there is."""
+    cpus: float | None = None
+    """Of the machine type, as it was then; None where nobody knew it."""
+    memory_gib: float | None = None
+    cgroups: str | None = None
+    """Where it has one of its own, with these limits; None where it has all that there is."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -43,7 +45,9 @@ class Record:
             "traceparent": self.traceparent,
             "path": self.path,
             "grace_s": self.grace_s,
-            **({} if self.limits is None else {"limits": asdict(self.limits)}),
+            "cpus": self.cpus,
+            "memory_gib": self.memory_gib,
+            **({} if self.cgroups is None else {"cgroups": self.cgroups}),
         }
 
 
@@ -60,7 +64,6 @@ def load_record(directory: Path) -> Record | None:
                 **known,
                 "template": Template.model_validate(known["template"]),
                 "created_at": datetime.fromtimestamp(known["created_at"], UTC),
-                "limits": Limits(**known["limits"]) if known.get("limits") else None,
             }
         )
     except (ValidationError, TypeError, ValueError, OverflowError) as error:

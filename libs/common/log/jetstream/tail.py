@@ -3,6 +3,7 @@
 import asyncio
 import json
 from collections import deque
+from datetime import datetime
 from typing import Any, Self
 
 from nats.aio.msg import Msg
@@ -10,6 +11,7 @@ from nats.aio.subscription import Subscription
 from nats.errors import Error as NatsError
 
 from libs.common.bus.broker_errors import BrokerError
+from libs.common.clock import to_rfc3339
 from libs.common.errors import LogUnavailable
 from libs.common.log.jetstream.found import Delivery, from_consumer
 from libs.common.log.jetstream.link import Link, status
@@ -40,16 +42,25 @@ class Tail:
     """A push consumer without acknowledgements, paced by flow control: `async with` it, then `next`.
 
     after: None starts with the newest message of each subject; a sequence starts right behind it.
+    since: where given, and `after` is not, it starts with the first message that was stored then or later.
     pending: how many messages were waiting when it was made.
     """
 
     def __init__(
-        self, link: Link, stream: str, filters: tuple[str, ...], *, after: int | None, names: ConsumerNames
+        self,
+        link: Link,
+        stream: str,
+        filters: tuple[str, ...],
+        *,
+        after: int | None,
+        names: ConsumerNames,
+        since: datetime | None = None,
     ) -> None:
         self._link = link
         self._stream = stream
         self._filters = filters
         self._after = after
+        self._since = since
         self._names = names
         self._name = ""
         self._subscription: Subscription | None = None
@@ -162,6 +173,8 @@ class Tail:
         }
         if self._after is not None:
             config |= {"deliver_policy": "by_start_sequence", "opt_start_seq": self._after + 1}
+        elif self._since is not None:
+            config |= {"deliver_policy": "by_start_time", "opt_start_time": to_rfc3339(self._since)}
         request = json.dumps({"stream_name": self._stream, "config": config, "action": "create"}).encode()
         subject = f"$JS.API.CONSUMER.CREATE.{self._stream}.{name}"
         message = await self._link.request(subject, request, timeout_s=5)

@@ -13,6 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common import telemetry
+from libs.common.autoscaling.kept import PresentReasoning
+from libs.common.autoscaling.present import Present
 from libs.common.clock import Clock
 from libs.common.cluster.port import Cluster
 from libs.common.errors import BadRequest, Issue
@@ -23,6 +25,7 @@ from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.health.log_watch import LogCondition
 from services.api.health.platform import Heartbeats
+from services.api.points.store import PointStore
 from services.api.readmodels.paging import Order, Paging, from_cursor
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
@@ -32,6 +35,13 @@ MAX_LIMIT = 120
 
 ACTOR = "key:default"
 """Who is answerable for what comes with the one key that there is."""
+
+
+class NothingKept:
+    """A `PresentReasoning` where nobody keeps any."""
+
+    async def present(self, deployment_id: str) -> Present | None:  # noqa: ARG002 - nobody knows of any
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,10 +61,14 @@ class Api:
     commands: Commands
     queries: Queries
     projector: Projector
+    points: PointStore
+    """What was measured."""
     heartbeats: Heartbeats
     clock: Clock
     edge_port: int
     log_condition: LogCondition = field(default_factory=LogCondition)
+    reasoning: PresentReasoning = field(default_factory=NothingKept)
+    """Why the number of replicas of a deployment is what it is now."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends, so that streams end too."""
     event_streams: set[object] = field(default_factory=set)

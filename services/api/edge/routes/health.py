@@ -66,6 +66,7 @@ async def health(
     if detail:
         status = "NOT_READY" if names else "HEALTHY"
         content = {"status": status, **facts, "processes": processes(heard)}
+        content["copies"] = api.heartbeats.copies(api.clock())
         return JSONResponse(content, 503 if names else 200, headers=headers)
     if names:
         message = f"Not ready: {', '.join(names)}"

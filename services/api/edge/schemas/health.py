@@ -15,10 +15,17 @@ class SetAsideAnswer(Answer):
     attempts: int
 
 
+class CopyAnswer(Answer):
+    pid: int
+    standing: Literal["leading", "warm"]
+    is_ready: bool
+
+
 class HealthDetail(Answer):
     """notReady: what the platform waits for. problems: why, by service. setAside: what each service works
     without and tries again. notices: what an operator has to know, such as a protection that is missing.
-    processes: the pid of each service that was heard.
+    processes: the pid of each service that was heard. copies: of each service of which one copy leads, its
+    copies; a `warm` one stands by.
     """
 
     status: Literal["HEALTHY", "NOT_READY"]
@@ -27,3 +34,4 @@ class HealthDetail(Answer):
     set_aside: dict[str, list[SetAsideAnswer]]
     notices: list[str]
     processes: dict[str, int]
+    copies: dict[str, list[CopyAnswer]]

@@ -51,7 +51,8 @@ class ActivityActor(Answer):
 
 
 class ActivityAnswer(Answer):
-    """action: `deployment.` created, updated, deleted, enabled, disabled or scaled (data: `{from, to}`).
+    """action: `deployment.` created, updated, deleted, enabled, disabled, scaled (data: `{from, to}`),
+    autoscaling.enabled or autoscaling.disabled.
     actor: who is answerable. commandSource: of what a command did, the source that its publisher claims."""
 
     id: str

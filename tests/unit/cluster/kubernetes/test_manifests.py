@@ -116,3 +116,11 @@ def test_a_region_is_a_label_of_its_nodes_beside_those_of_its_machine_type():
         "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
         "topology.kubernetes.io/region": "eu-west",
     }
+
+
+def test_a_command_that_checks_is_the_kubelets():
+    check = {"exec": {"command": ["test", "-f", "ready"]}, "timeoutSeconds": 3}
+    container = pod_of({**PLAIN, "health_checks": {"liveness": check}})["spec"]["containers"][0]
+    assert container["livenessProbe"]["exec"] == {"command": ["test", "-f", "ready"]}
+    assert "httpGet" not in container["livenessProbe"]
+    assert container["livenessProbe"]["timeoutSeconds"] == 3

@@ -19,6 +19,7 @@ CONTROLLERS = ("cpu", "memory")
 FOLDER = "specstream"
 """Below the cgroup that we divide: it has one for each replica, and no process itself."""
 PERIOD_US = 100_000
+GIB = 1024**3
 
 
 class NoLimits(Exception):
@@ -141,13 +142,16 @@ class Cgroup:
             os.rmdir(self.path)
 
 
-def of_record(record: "dict[str, Any]") -> "Cgroup | None":
+def cgroup_of(record: "dict[str, Any]") -> "Cgroup | None":
     """None where nothing of the replica is limited."""
-    limits = record.get("limits")
-    if not limits:
+    if not record.get("cgroups"):
         return None
+    gib = record.get("memory_gib")
     return Cgroup(
-        limits["folder"], record["replica_id"], cpus=limits["cpus"], memory_bytes=limits["memory_bytes"]
+        record["cgroups"],
+        record["replica_id"],
+        cpus=record.get("cpus"),
+        memory_bytes=None if gib is None else int(gib * GIB),
     )
 
 

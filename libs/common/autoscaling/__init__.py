@@ -1,0 +1,1 @@
+"""What the autoscaler and those who explain its decisions share: how reasoning is told, and made again."""

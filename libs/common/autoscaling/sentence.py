@@ -1,0 +1,228 @@
+"""The arithmetic of a decision as one sentence that a person can check with a pencil. Pure.
+
+    cpu 84 % of 50 → 3 × 84/50 = 5.04 → 6; requestDuration 0.09 s of 0.15 → 3 × 0.09/0.15 = 1.8 → 2;
+    highest 6 (cpu); ceiling 5 → 5
+
+It ends with the number that came out. A step that held nothing back and cut nothing is not told.
+"""
+
+import math
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from libs.common.events.scaling import (
+    InFlightOutcome,
+    LimitedTo,
+    MetricName,
+    MetricOutcome,
+    ReplicasDecided,
+    StabilisedTo,
+)
+from libs.common.scaling.behavior import RateType
+from libs.common.scaling.conditions import Reason
+from libs.common.scaling.hpa_decision import Cause
+from libs.common.scaling.in_flight import PANIC_WINDOW_PART
+from libs.common.scaling.limiting import GROWTH_AT_LEAST, GROWTH_FACTOR
+from libs.common.scaling.proposals import Tolerance, Unknown, rounded_up
+from libs.common.scaling.replicas import Bounds
+from libs.common.spec.model import Autoscaling, ScalingConcurrency
+
+
+class Arithmetic(Protocol):
+    """What a stored decision and the present reasoning have in common; the fields of `ReplicasDecided`."""
+
+    @property
+    def reason(self) -> Cause: ...
+    @property
+    def is_rolling_out(self) -> bool: ...
+    @property
+    def metrics(self) -> tuple[MetricOutcome, ...]: ...
+    @property
+    def winner(self) -> MetricName | None: ...
+    @property
+    def stabilised(self) -> StabilisedTo | None: ...
+    @property
+    def limited(self) -> LimitedTo | None: ...
+    @property
+    def in_flight(self) -> InFlightOutcome | None: ...
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """Between which numbers, and by which policy, `current` became `replicas`."""
+
+    current: int
+    replicas: int
+    bounds: Bounds
+    policy: Autoscaling
+
+
+UNKNOWN = {
+    Unknown.NO_SAMPLES: "nothing was measured",
+    Unknown.NO_REPLICAS: "there is no replica",
+    Unknown.NO_READY_SAMPLES: "no replica that is ready was measured",
+    Unknown.NO_MATCHING_SAMPLES: "only replicas that nobody knows were measured",
+    Unknown.NO_REQUEST: "it is not known what 100 % is",
+    Unknown.NO_READY_REPLICAS: "no replica serves",
+}
+"""Why a metric proposes nothing, in words."""
+
+
+def sentence_of(fact: ReplicasDecided) -> str:
+    bounds = Bounds(fact.floor, max(fact.floor, fact.policy.max_replicas))
+    return sentence(fact, Frame(fact.from_replicas, fact.to_replicas, bounds, fact.policy))
+
+
+def sentence(told: Arithmetic, frame: Frame) -> str:
+    if told.in_flight is not None and frame.policy.concurrency is not None:
+        steps = _by_requests_in_flight(told.in_flight, frame.policy.concurrency, frame)
+    elif told.metrics:
+        steps = _by_metrics(told, frame)
+    else:
+        steps = _by_the_bounds(told, frame)
+    told_steps = "; ".join(steps)
+    ending = f" → {frame.replicas}"
+    return told_steps if told_steps.endswith(ending) else told_steps + ending
+
+
+def _by_the_bounds(told: Arithmetic, frame: Frame) -> Iterator[str]:
+    match told.reason:
+        case Cause.ABOVE_MAXIMUM:
+            yield f"{frame.current} is above the ceiling {frame.bounds.maximum}"
+        case Cause.BELOW_MINIMUM:
+            yield f"{frame.current} is below the floor {frame.bounds.minimum}"
+        case Cause.METRICS_UNKNOWN:
+            yield f"nothing is known, so it stays at {frame.current}"
+        case _:
+            yield told.reason.replace("_", " ")
+
+
+def _by_metrics(told: Arithmetic, frame: Frame) -> Iterator[str]:
+    for metric in told.metrics:
+        yield _metric(metric, frame)
+    known = [metric.proposal for metric in told.metrics if metric.proposal is not None]
+    highest = max(known, default=None)
+    if told.stabilised is None or told.limited is None or highest is None:
+        yield f"what is unknown might need them: it stays at {frame.current}"
+        return
+    if len(told.metrics) > 1:
+        yield f"highest {highest} ({told.winner})"
+    if told.stabilised.reason is not Reason.READY_FOR_NEW_SCALE:
+        yield _held_back(told.stabilised)
+    if told.limited.reason is not Reason.DESIRED_WITHIN_RANGE:
+        yield _cut(told.limited, frame)
+    if told.is_rolling_out and told.limited.replicas < frame.current:
+        yield "a new run comes up, so it does not fall"
+
+
+def _metric(told: MetricOutcome, frame: Frame) -> str:
+    unit = "s" if told.metric is MetricName.REQUEST_DURATION else "%"
+    if told.value is None or told.proposal is None or told.counted is None or told.counted_ratio is None:
+        why = UNKNOWN[told.unknown or Unknown.NO_SAMPLES]
+        return f"{told.metric} of {number(told.target)} {unit} is unknown: {why}"
+    measured = f"{told.metric} {number(told.value)} {unit} of {number(told.target)}"
+    is_plain = told.counted_ratio == told.ratio
+    if is_plain:
+        times = f"{told.counted} × {number(told.value)}/{number(told.target)}"
+    else:
+        measured += f", with {_filled(told)} {number(told.counted_ratio)}"
+        times = f"{told.counted} × {number(told.counted_ratio)}"
+    product = told.counted_ratio * told.counted
+    found = f"{measured} → {times} = {_before_rounding(product)} → {rounded_up(product)}"
+    return f"{found}, {_why_kept(told, frame)}: {told.proposal}" if told.is_held else found
+
+
+def _filled(told: MetricOutcome) -> str:
+    """Who was counted though nothing counts of it, and as what."""
+    is_above = (told.ratio or 0.0) > 1.0
+    missing = f"{told.missing} missing as {'idle' if is_above else 'full'}" if told.missing else ""
+    unready = f"{told.unready} unready as idle" if told.unready and is_above else ""
+    return " and ".join(part for part in (missing, unready) if part) or "those that count"
+
+
+def _why_kept(told: MetricOutcome, frame: Frame) -> str:
+    ratio = told.counted_ratio or 0.0
+    tolerance = tolerance_of(frame.policy)
+    if tolerance.covers(ratio):
+        return f"but {number(ratio)} is within {number(1 - tolerance.down)} to {number(1 + tolerance.up)}"
+    if told.metric is MetricName.REQUEST_DURATION and ratio > 1.0 and told.proposal == frame.current:
+        return f"but not measured for a whole window with {frame.current} ready"
+    return "but that is the other way than what was measured"
+
+
+def tolerance_of(policy: Autoscaling) -> Tolerance:
+    found = Tolerance()
+    if policy.behavior is None:
+        return found
+    up, down = policy.behavior.scale_up, policy.behavior.scale_down
+    return Tolerance(
+        up=found.up if up is None or up.tolerance is None else up.tolerance,
+        down=found.down if down is None or down.tolerance is None else down.tolerance,
+    )
+
+
+def _held_back(told: StabilisedTo) -> str:
+    if told.deciding_replicas is None or told.deciding_age_s is None:
+        return f"between what was recommended lately it stays at {told.replicas}"
+    return f"{told.deciding_replicas} was recommended {seconds(told.deciding_age_s)} ago: {told.replicas}"
+
+
+def _cut(told: LimitedTo, frame: Frame) -> str:
+    if told.reason is Reason.TOO_MANY_REPLICAS:
+        return f"ceiling {frame.bounds.maximum}"
+    if told.reason is Reason.TOO_FEW_REPLICAS:
+        return f"floor {frame.bounds.minimum}"
+    is_up = told.reason is Reason.SCALE_UP_LIMIT
+    if told.rate_type is None or told.rate_value is None or told.rate_period_s is None:
+        if frame.policy.behavior is None:
+            return f"at most {GROWTH_FACTOR} × {frame.current}, or {GROWTH_AT_LEAST}: {told.replicas}"
+        return f"no change {'up' if is_up else 'down'} is allowed: {told.replicas}"
+    by = f"{told.rate_value}{'' if told.rate_type is RateType.PODS else ' %'}"
+    amount = f"{told.began_with} {'+' if is_up else '-'} {by} in {told.rate_period_s} s"
+    return f"at {'most' if is_up else 'least'} {told.replicas} ({amount})"
+
+
+def _by_requests_in_flight(told: InFlightOutcome, policy: ScalingConcurrency, frame: Frame) -> Iterator[str]:
+    share = policy.target_utilization_percentage
+    target = policy.target * share / 100
+    each = f"{policy.target} × {share} % = {number(target)}"
+    by_window = math.ceil(told.stable / target)
+    yield f"{number(told.stable)} in flight, {each} for each → {number(told.stable / target)} → {by_window}"
+    by_panic = math.ceil(told.panic / target)
+    is_panic = by_panic >= 2 * max(1, told.ready) or told.panicking_for_s is not None
+    wanted = max(by_window, by_panic, told.most_in_panic) if is_panic else by_window
+    if is_panic and wanted > by_window:
+        window = number(policy.window_seconds * PANIC_WINDOW_PART)
+        past = f", and {told.most_in_panic} were needed since" if told.most_in_panic else ""
+        yield f"a burst: {number(told.panic)} in the last {window} s → {by_panic}{past}: {wanted}"
+    if told.needed < frame.current and frame.replicas < frame.current:
+        if wanted < frame.bounds.minimum:
+            yield f"floor {frame.bounds.minimum}"
+        excess = frame.current - told.needed
+        rate = policy.max_scale_down_rate_percent
+        step = frame.current - frame.replicas
+        yield (
+            f"{excess} too many for {policy.scale_down_delay_seconds} s: {rate} % of them, at least 1: "
+            f"{frame.current} - {step}"
+        )
+    elif told.needed < frame.current:
+        yield f"needed {told.needed}, and it falls {policy.scale_down_delay_seconds} s after the load did"
+    elif wanted != told.needed:
+        bound = "ceiling" if wanted > told.needed else "floor"
+        yield f"{bound} {told.needed}"
+
+
+def number(value: float) -> str:
+    """As short as it is right to a thousandth."""
+    return f"{value:.3f}".rstrip("0").rstrip(".")
+
+
+def seconds(value: float) -> str:
+    return f"{number(round(value, 1))} s"
+
+
+def _before_rounding(product: float) -> str:
+    """A hair above a whole number is told as that, since it is rounded up."""
+    short = number(product)
+    return short if math.ceil(float(short)) == math.ceil(product) else repr(product)

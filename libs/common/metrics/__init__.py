@@ -1,0 +1,1 @@
+"""What is measured of replicas and requests: samples, never facts, so never in the log."""

@@ -1,0 +1,115 @@
+"""What is measured, as it goes over the stream METRICS. Pure data.
+
+A batch is what one source measured in one interval: what changed since the batch before, and once a minute
+everything (`is_whole`). A batch that would be too large for one message comes in numbered parts.
+
+Counts are running totals since `counter_id` began to count at 0; whoever reads them subtracts. So a lost
+batch or a restarted reader loses no count. A total that fell under the same `counter_id` makes that interval
+unknown, which is not 0.
+"""
+
+from collections.abc import Mapping
+from enum import StrEnum
+from typing import Annotated, Final
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Total = Annotated[int, Field(ge=0)]
+
+
+class Kind(StrEnum):
+    """What a batch holds; the last token but one of its subject."""
+
+    USAGE = "usage"
+    """`ReplicaUsage`, by health."""
+    REQUESTS = "requests"
+    """`RequestTotals`, by the router."""
+    IN_FLIGHT = "in_flight"
+    """`RequestsInFlight`, by the router."""
+
+
+class _Part(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="ignore")
+
+
+class GpuUsage(_Part):
+    """gpu: its index on the machine. utilization_percent: of the whole GPU, by this replica's processes."""
+
+    gpu: int
+    utilization_percent: Amount | None = None
+    memory_bytes: Total | None = None
+
+
+class ReplicaUsage(_Part):
+    """What one replica used.
+
+    attempt: of the process that was measured.
+    cpu_cores: average number of cores over the `window_s` seconds that ended at `ended_at`; None: not known,
+    because there was no measurement before this one.
+    cpus, memory_gib: what 100 % is: of the machine type with which the replica was created; None: not known.
+    ended_at: seconds since 1970, by the clock of who measured. The same time again is no new sample.
+    """
+
+    deployment_id: str
+    replica_id: str
+    attempt: int
+    ended_at: Amount
+    window_s: Amount
+    cpu_cores: Amount | None = None
+    memory_bytes: Total | None = None
+    cpus: Amount | None = None
+    memory_gib: Amount | None = None
+    gpus: tuple[GpuUsage, ...] = ()
+
+
+class RequestTotals(_Part):
+    """answered: requests that a replica answered. duration_us: microseconds from a request's first byte to
+    its answer's last, summed over them. unanswered: requests that got no replica's answer.
+    server_errors: answered ones whose status was 500 or higher."""
+
+    deployment_id: str
+    answered: Total = 0
+    duration_us: Total = 0
+    unanswered: Total = 0
+    server_errors: Total = 0
+
+
+class RequestsInFlight(_Part):
+    """in_flight: requests and streams that were active, on average over the interval."""
+
+    deployment_id: str
+    in_flight: Amount
+
+
+class Batch(_Part):
+    """What one source measured in one interval, or a part of that.
+
+    source: who measured, such as `health` or the name of one Envoy: one token of a subject, so of letters,
+    digits, `-` and `_`. counter_id: since when it counts; a new
+    one begins at 0. number: of the interval, 1 higher with each batch of this source and kind. part: from 1
+    to `parts`. interval_s: how long the interval was. ended_at: seconds since 1970.
+    is_whole: everything that the source knows is in the parts; otherwise what is not there is as before for
+    totals, and was not measured for the rest.
+    """
+
+    kind: Kind
+    source: str
+    counter_id: str
+    number: int
+    part: int = 1
+    parts: int = 1
+    interval_s: Amount
+    ended_at: Amount
+    is_whole: bool = False
+    usage: tuple[ReplicaUsage, ...] = ()
+    requests: tuple[RequestTotals, ...] = ()
+    in_flight: tuple[RequestsInFlight, ...] = ()
+
+
+FIELDS: Final[Mapping[Kind, str]] = {
+    Kind.USAGE: "usage",
+    Kind.REQUESTS: "requests",
+    Kind.IN_FLIGHT: "in_flight",
+}
+"""The field of a batch that has its samples, by its kind."""

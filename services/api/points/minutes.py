@@ -1,0 +1,253 @@
+"""From samples to minutes: what each deployment and each replica did and used in one. Pure.
+
+A minute is told by the clock of the stream, which stored the samples: it is one clock for all of them.
+"""
+
+from collections import defaultdict
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from libs.common.metrics.port import Received
+from libs.common.metrics.samples import Batch, ReplicaUsage, RequestTotals
+
+MINUTE_S: Final = 60
+LOOK_BACK_S: Final = 90.0
+"""So long before its first minute samples are read. By then every source has told all its totals once."""
+STEP_BACK: Final = 2
+"""Minutes that the stream's clock may step back by, and what comes counts in the present minute."""
+
+Totals = tuple[int, int, int, int]
+"""answered, unanswered, server errors, microseconds of the answered."""
+
+
+@dataclass(slots=True)
+class DeploymentPoint:
+    """In one minute. None: not known, as the requests are when a total fell.
+
+    cpu_cores, memory_bytes: of all replicas that were
+    measured, each by its average. in_flight: on average; in_flight_most: the highest of its intervals.
+    """
+
+    answered: float | None = None
+    unanswered: float | None = None
+    server_errors: float | None = None
+    duration_us: float | None = None
+    cpu_cores: float | None = None
+    memory_bytes: float | None = None
+    replicas: float | None = None
+    in_flight: float | None = None
+    in_flight_most: float | None = None
+
+
+@dataclass(slots=True)
+class ReplicaPoint:
+    """On average over one minute. cpus, memory_gib: what 100 % is."""
+
+    cpu_cores: float | None = None
+    memory_bytes: float | None = None
+    cpus: float | None = None
+    memory_gib: float | None = None
+
+
+@dataclass(slots=True)
+class GpuPoint:
+    utilization_percent: float | None = None
+    memory_bytes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Minute:
+    """number: since 1970. has_requests: whether requests were counted in it: a deployment of which there is
+    no point had none then; otherwise nothing is known."""
+
+    number: int
+    has_requests: bool
+    deployments: Mapping[str, DeploymentPoint]
+    replicas: Mapping[tuple[str, str], ReplicaPoint]
+    gpus: Mapping[tuple[str, str, int], GpuPoint] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Counter:
+    """What one identity of one source has counted. wholes: parts of a whole batch that have come, by number.
+
+    is_complete: every deployment that it counted is here, so one that is not began at 0.
+    """
+
+    counter_id: str
+    is_complete: bool
+    totals: dict[str, Totals] = field(default_factory=dict)
+    parts: dict[int, set[int]] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class _Average:
+    total: float = 0.0
+    number: int = 0
+
+    def add(self, value: float | None) -> None:
+        if value is not None:
+            self.total += value
+            self.number += 1
+
+    @property
+    def value(self) -> float | None:
+        return self.total / self.number if self.number else None
+
+
+@dataclass(slots=True)
+class _Used:
+    cpu: _Average = field(default_factory=_Average)
+    memory: _Average = field(default_factory=_Average)
+    newest: ReplicaUsage | None = None
+    gpu_use: dict[int, _Average] = field(default_factory=lambda: defaultdict(_Average))
+    gpu_memory: dict[int, _Average] = field(default_factory=lambda: defaultdict(_Average))
+
+
+@dataclass(slots=True)
+class _Flight:
+    average: _Average = field(default_factory=_Average)
+    most: float = 0.0
+
+
+class Gathering:
+    """Takes the samples in the order of the stream, from `LOOK_BACK_S` before `since` on.
+
+    since: seconds since 1970; what was stored before only tells how far the totals were then.
+    """
+
+    def __init__(self, *, since: float) -> None:
+        self._since = since
+        self._began: float | None = None
+        """When the first of all samples was stored: a source that shows itself long after that is new."""
+        self._counters: dict[str, _Counter] = {}
+        self._last_usage: dict[tuple[str, str], tuple[int, float]] = {}
+        self._number: int | None = None
+        self._clear()
+
+    def _clear(self) -> None:
+        self._has_requests = False
+        self._requests: dict[str, list[int]] = {}
+        self._unknown: set[str] = set()
+        self._used: dict[tuple[str, str], _Used] = defaultdict(_Used)
+        self._flights: dict[tuple[str, str], _Flight] = defaultdict(_Flight)
+
+    def take(self, received: Received) -> Minute | None:
+        """The minute before, where this is the first sample of another one."""
+        self._began = received.stored_at if self._began is None else self._began
+        counts = received.stored_at >= self._since
+        finished = self._turn(int(received.stored_at // MINUTE_S)) if counts else None
+        self._take_usage(received.batch, counts)
+        if received.batch.requests or received.batch.kind == "requests":
+            self._take_requests(received, counts)
+        if counts:
+            for sample in received.batch.in_flight:
+                flight = self._flights[received.batch.source, sample.deployment_id]
+                flight.average.add(sample.in_flight)
+                flight.most = max(flight.most, sample.in_flight)
+        return finished
+
+    def finish(self, now: float) -> Minute | None:
+        """The present minute, where it is over by the clock of whoever asks; seconds since 1970."""
+        if self._number is None or now < (self._number + 1) * MINUTE_S:
+            return None
+        return self._turn(None)
+
+    def _turn(self, number: int | None) -> Minute | None:
+        present = self._number
+        if present is not None and number is not None and present - STEP_BACK <= number <= present:
+            return None
+        finished = None if present is None else self._minute(present)
+        self._number = number
+        self._clear()
+        return finished
+
+    def _take_usage(self, batch: Batch, counts: bool) -> None:
+        for sample in batch.usage:
+            key = sample.deployment_id, sample.replica_id
+            is_new = self._last_usage.get(key) != (sample.attempt, sample.ended_at)
+            self._last_usage[key] = sample.attempt, sample.ended_at
+            if not counts or not is_new:
+                continue
+            used = self._used[key]
+            used.newest = sample
+            used.cpu.add(sample.cpu_cores)
+            used.memory.add(sample.memory_bytes)
+            for gpu in sample.gpus:
+                used.gpu_use[gpu.gpu].add(gpu.utilization_percent)
+                used.gpu_memory[gpu.gpu].add(gpu.memory_bytes)
+        if batch.is_whole and batch.usage and batch.parts == 1:
+            there = {(sample.deployment_id, sample.replica_id) for sample in batch.usage}
+            self._last_usage = {key: last for key, last in self._last_usage.items() if key in there}
+
+    def _take_requests(self, received: Received, counts: bool) -> None:
+        batch = received.batch
+        counter = self._counters.get(batch.source)
+        if counter is None or counter.counter_id != batch.counter_id:
+            # One that we have followed and that begins anew began at 0, and so did one that is new itself.
+            watched_s = received.stored_at - (self._began or 0.0)
+            began_at_0 = counter is not None or watched_s >= LOOK_BACK_S
+            counter = self._counters[batch.source] = _Counter(batch.counter_id, began_at_0)
+        self._has_requests = self._has_requests or counts
+        for sample in batch.requests:
+            self._count(counter, sample, counts)
+        if batch.is_whole and not counter.is_complete:
+            parts = counter.parts.setdefault(batch.number, set())
+            parts.add(batch.part)
+            counter.is_complete = len(parts) == batch.parts
+
+    def _count(self, counter: _Counter, sample: RequestTotals, counts: bool) -> None:
+        now = (sample.answered, sample.unanswered, sample.server_errors, sample.duration_us)
+        before = counter.totals.get(sample.deployment_id)
+        counter.totals[sample.deployment_id] = now
+        if before is None and counter.is_complete:
+            before = (0, 0, 0, 0)
+        if not counts or before is None:
+            return
+        if any(later < earlier for later, earlier in zip(now, before, strict=True)):
+            self._unknown.add(sample.deployment_id)
+            return
+        sums = self._requests.setdefault(sample.deployment_id, [0, 0, 0, 0])
+        for place in range(4):
+            sums[place] += now[place] - before[place]
+
+    def _minute(self, number: int) -> Minute:
+        points: dict[str, DeploymentPoint] = defaultdict(DeploymentPoint)
+        for deployment_id in self._unknown:
+            points[deployment_id] = DeploymentPoint()
+        for deployment_id, sums in self._requests.items():
+            if any(sums):
+                points[deployment_id] = DeploymentPoint()
+        replicas, gpus = {}, {}
+        for (deployment_id, replica_id), used in self._used.items():
+            newest = used.newest
+            replica = ReplicaPoint(
+                used.cpu.value,
+                used.memory.value,
+                newest.cpus if newest else None,
+                newest.memory_gib if newest else None,
+            )
+            replicas[deployment_id, replica_id] = replica
+            _add_to(points[deployment_id], replica)
+            for gpu in used.gpu_use.keys() | used.gpu_memory.keys():
+                gpus[deployment_id, replica_id, gpu] = GpuPoint(
+                    used.gpu_use[gpu].value, used.gpu_memory[gpu].value
+                )
+        for (_, deployment_id), flight in self._flights.items():
+            point = points[deployment_id]
+            point.in_flight = (point.in_flight or 0.0) + (flight.average.value or 0.0)
+            point.in_flight_most = (point.in_flight_most or 0.0) + flight.most
+        if self._has_requests:
+            for deployment_id in points.keys() - self._unknown:
+                point, sums = points[deployment_id], self._requests.get(deployment_id, [0, 0, 0, 0])
+                point.answered, point.unanswered, point.server_errors, point.duration_us = map(float, sums)
+        return Minute(number, self._has_requests, dict(points), replicas, gpus)
+
+
+def _add_to(point: DeploymentPoint, replica: ReplicaPoint) -> None:
+    point.replicas = (point.replicas or 0.0) + 1
+    if replica.cpu_cores is not None:
+        point.cpu_cores = (point.cpu_cores or 0.0) + replica.cpu_cores
+    if replica.memory_bytes is not None:
+        point.memory_bytes = (point.memory_bytes or 0.0) + replica.memory_bytes

@@ -1,0 +1,79 @@
+"""Which of the measurements of replicas are samples. Pure.
+
+What cannot be is left out and counted, never corrected: one mad number must not move a decision.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass
+from enum import StrEnum
+from typing import Final
+
+from libs.common.cluster.usage import Used
+from libs.common.metrics.samples import ReplicaUsage
+
+AHEAD_S: Final = 5.0
+"""How far the clock of a source may be ahead of ours."""
+JITTER: Final = 1.1
+"""What the kernel counts comes in steps, and may be a little more than there is."""
+
+
+class Dropped(StrEnum):
+    NOT_FINITE = "not_finite"
+    NEGATIVE = "negative"
+    TOO_MUCH = "too_much"
+    """More than the machine has."""
+    FUTURE = "future"
+
+
+@dataclass(frozen=True, slots=True)
+class Sifted:
+    samples: tuple[ReplicaUsage, ...]
+    dropped: Counter[Dropped]
+
+
+def sift(measured: Iterable[Used], *, now: float) -> Sifted:
+    """now: seconds since 1970. A sample is dropped as a whole: a source that is wrong in one number is not
+    believed in the other."""
+    samples: list[ReplicaUsage] = []
+    dropped: Counter[Dropped] = Counter()
+    for used in measured:
+        if (reason := _wrong(used, now)) is not None:
+            dropped[reason] += 1
+        else:
+            samples.append(_sample(used))
+    return Sifted(tuple(samples), dropped)
+
+
+def _wrong(used: Used, now: float) -> Dropped | None:
+    numbers = (used.ended_at, used.window_s, used.cpu_cores, used.memory_bytes)
+    known = [number for number in numbers if number is not None]
+    if not all(map(math.isfinite, known)):
+        return Dropped.NOT_FINITE
+    if any(number < 0 for number in known):
+        return Dropped.NEGATIVE
+    if used.ended_at > now + AHEAD_S:
+        return Dropped.FUTURE
+    if _exceeds(used.cpu_cores, used.most_cpus) or _exceeds(used.memory_bytes, used.most_memory_bytes):
+        return Dropped.TOO_MUCH
+    return None
+
+
+def _exceeds(number: float | None, most: float | None) -> bool:
+    return number is not None and most is not None and number > most * JITTER
+
+
+def _sample(used: Used) -> ReplicaUsage:
+    """With no more digits than say something: a thousand of them are published every 15 seconds."""
+    return ReplicaUsage(
+        deployment_id=used.deployment_id,
+        replica_id=used.replica_id,
+        attempt=used.attempt,
+        ended_at=round(used.ended_at, 3),
+        window_s=round(used.window_s, 3),
+        cpu_cores=None if used.cpu_cores is None else round(used.cpu_cores, 6),
+        memory_bytes=None if used.memory_bytes is None else int(used.memory_bytes),
+        cpus=used.cpus,
+        memory_gib=used.memory_gib,
+    )

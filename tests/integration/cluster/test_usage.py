@@ -1,0 +1,137 @@
+"""What a replica on this machine uses: all of its processes, and its memory without what is only cached."""
+
+import sys
+
+import pytest
+
+from libs.common.clock import monotonic
+from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.local.usage import memory_of
+from libs.common.machine_types.catalogue import catalogue
+from tests.support.clusters import LocalWorld, all_run, run_of, template, workload
+from tests.support.polling import eventually
+
+MIB = 1024 * 1024
+TYPES, _ = catalogue([{"name": "C4", "cpus": 0.25, "memoryGib": 0.5}])
+
+
+@pytest.fixture
+async def local(tmp_path):
+    world = LocalWorld(tmp_path / "replicas")
+    world.cluster = LocalCluster(world.root, grace_seconds=5, machine_types=TYPES)
+    try:
+        yield world
+    finally:
+        await world.cluster.shutdown(grace_seconds=0)
+
+
+async def started(world, **kwargs):
+    await world.cluster.apply(workload(run_of(1, **kwargs)), fence=1)
+    (replica,) = await world.until(all_run(1))
+    return replica
+
+
+async def measured(world):
+    (used,) = await world.cluster.usage()
+    return used
+
+
+async def until_measured(world, condition):
+    async def holds():
+        used = await measured(world)
+        return condition(used) and used
+
+    return await eventually(holds)
+
+
+BURN = f"{sys.executable} -S -c 'while True: pass'"
+
+
+@pytest.mark.parametrize(
+    "order",
+    [
+        pytest.param(f"{BURN} &", id="a child"),
+        pytest.param(f"(sh -c '{BURN.replace(chr(39), chr(34))} & wait' &)", id="a grandchild"),
+        pytest.param(f"(setsid {BURN} &)", id="an orphan in a session of its own"),
+        pytest.param(f"(env -i setsid {BURN} &)", id="an orphan without our environment"),
+    ],
+)
+async def test_every_process_of_a_replica_counts(local, order):
+    replica = await started(local)
+    await local.tell(replica.replica_id, order)
+    used = await until_measured(local, lambda used: (used.cpu_cores or 0) > 0.05)
+    assert used.cpu_cores <= used.most_cpus * 1.05
+    assert (used.cpus, used.memory_gib) == (0.25, 0.5)
+
+
+async def test_what_a_child_used_that_has_ended_counts(local):
+    replica = await started(local)
+    begin = monotonic()
+    await until_measured(local, lambda used: used.cpu_cores is not None)
+    await local.tell(
+        replica.replica_id,
+        f"{sys.executable} -S -c 'import time; all(iter(lambda: time.process_time() < 1, 0))'; echo >over",
+    )
+    over = next(local.root.glob("deployments/*/*/cwd")) / "over"
+    total = 0.0
+    last = 0.0
+
+    async def is_counted():
+        nonlocal total, last
+        used = await measured(local)
+        if used.ended_at > last:
+            last = used.ended_at
+            total += (used.cpu_cores or 0) * used.window_s
+        return over.exists() and total >= 0.95
+
+    await eventually(is_counted)
+    assert total < 3 + (monotonic() - begin) * 0.1
+
+
+async def test_memory_is_what_it_holds_and_not_what_is_cached(local):
+    script = (
+        "import os, time, mmap\n"
+        "open('cached', 'wb').write(b'x' * 80_000_000)\n"
+        "mapped = mmap.mmap(os.open('cached', os.O_RDONLY), 0, prot=mmap.PROT_READ)\n"
+        "sum(mapped[::4096])\n"
+        "held = bytearray(b'y' * 60_000_000)\n"
+        "open('held', 'w').close()\n"
+        "time.sleep(3600)\n"
+    )
+    await started(local, of=template(sys.executable, "-S", "-c", script))
+    marker = next(local.root.glob("deployments/*/*/cwd")) / "held"
+    await eventually(marker.exists)
+    used = await measured(local)
+    assert 60_000_000 <= used.memory_bytes < 75_000_000
+
+
+async def test_what_processes_share_counts_once(local):
+    script = (
+        "import os, time\n"
+        "held = bytearray(b'y' * 60_000_000)\n"
+        "for _ in range(3):\n"
+        "    if os.fork() == 0:\n"
+        "        time.sleep(3600)\n"
+        "open('held', 'w').close()\n"
+        "time.sleep(3600)\n"
+    )
+    await started(local, of=template(sys.executable, "-S", "-c", script))
+    marker = next(local.root.glob("deployments/*/*/cwd")) / "held"
+    await eventually(marker.exists)
+    used = await measured(local)
+    assert 60_000_000 <= used.memory_bytes < 90_000_000
+
+
+async def test_a_replica_of_an_earlier_version_says_nothing_of_its_machine(tmp_path):
+    world = LocalWorld(tmp_path / "replicas")
+    try:
+        await started(world)
+        used = await measured(world)
+        assert (used.cpus, used.memory_gib) == (None, None)
+        assert used.memory_bytes > 0
+    finally:
+        await world.cluster.shutdown(grace_seconds=0)
+
+
+def test_the_memory_of_what_is_gone_is_unknown():
+    assert memory_of([2**22 + 1]) is None

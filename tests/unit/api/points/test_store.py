@@ -1,0 +1,179 @@
+"""The database of points: what it keeps, for how long and in how much room."""
+
+from dataclasses import astuple
+
+import pytest
+
+from libs.common.clock import monotonic
+from services.api.points.minutes import DeploymentPoint, GpuPoint, Minute, ReplicaPoint
+from services.api.points.packing import average_by, pack, unpack
+from services.api.points.store import COARSE, FINE, HOUR, KEPT, PointStore
+from services.api.points.tables import DEPLOYMENT, GPU, REPLICA
+
+NOON = 29_000_000 - 29_000_000 % (24 * HOUR) + 12 * HOUR
+"""A minute at the beginning of an hour, in the middle of a day."""
+ROOM = 100 * 1024 * 1024
+
+
+def minute(
+    number: int, *, answered: float = 1.0, deployments=("d",), replicas=("r",), has_requests=True
+) -> Minute:
+    return Minute(
+        number,
+        has_requests,
+        {each: DeploymentPoint(answered, 0.0, 0.0, 1000.0 * answered, 0.5, 1e6, 1.0) for each in deployments},
+        {(each, replica): ReplicaPoint(0.5, 1e6, 2.0, None) for each in deployments for replica in replicas},
+    )
+
+
+@pytest.fixture
+def make(tmp_path):
+    made = []
+
+    def opened(most_bytes=ROOM):
+        made.append(PointStore(tmp_path / "api" / "points.db", most_bytes=most_bytes))
+        return made[-1]
+
+    yield opened
+    for store in made:
+        store.close()
+
+
+def numbers(store, kind=DEPLOYMENT, deployment="d", first=0, last=2**40):
+    return [
+        [at for at, _, _ in found.points] for found in store.points(kind, deployment, first=first, last=last)
+    ]
+
+
+def test_what_was_put_is_there_also_after_a_restart(make):
+    store = make()
+    assert (store.last_minute(), store.recorded_from()) == (None, None)
+    store.put(minute(NOON))
+    store.put(minute(NOON + 1, answered=7))
+    for again in (store, make()):
+        assert (again.last_minute(), again.recorded_from()) == (NOON + 1, NOON)
+        (found,) = again.points(DEPLOYMENT, "d", first=NOON, last=NOON + 5)
+        assert found.points == (
+            (NOON, 1, astuple(minute(NOON).deployments["d"])),
+            (NOON + 1, 1, astuple(minute(0, answered=7).deployments["d"])),
+        )
+        (replica,) = again.points(REPLICA, "d", first=NOON, last=NOON + 5)
+        assert replica.replica_id == "r"
+        assert replica.points[0] == (NOON, 1, (0.5, 1e6, 2.0, None))
+        assert again.counted(first=NOON, last=NOON + 1) == [NOON, NOON + 1]
+
+
+def test_a_minute_that_comes_twice_counts_once(make):
+    store = make()
+    store.put(minute(NOON, answered=3))
+    store.put(minute(NOON, answered=9))
+    assert store.requests_by_day("d")[0][1] == 3
+
+
+def test_only_what_was_asked_for_is_given(make):
+    store = make()
+    for number in range(NOON, NOON + 5):
+        store.put(minute(number, deployments=("d", "e")))
+    assert numbers(store, first=NOON + 1, last=NOON + 3) == [[NOON + 1, NOON + 2, NOON + 3]]
+    assert numbers(store, deployment="none") == []
+
+
+def test_hours_that_are_over_are_packed_and_read_the_same(make):
+    store = make()
+    wanted = list(range(NOON, NOON + 3 * HOUR, 7))
+    for number in wanted:
+        store.put(minute(number))
+    assert numbers(store) == [wanted]
+    assert numbers(make(), REPLICA) == [wanted]
+    assert store.points(DEPLOYMENT, "d", first=NOON + 7, last=NOON + 7)[0].points[0][2] == astuple(
+        minute(0).deployments["d"]
+    )
+
+
+def test_a_replica_has_coarse_points_after_a_day_and_a_deployment_its_minutes(make):
+    store = make()
+    for number in range(NOON, NOON + 30):
+        store.put(minute(number))
+    store.put(minute(NOON + (FINE + 1) * HOUR))
+    assert numbers(store, last=NOON + HOUR) == [list(range(NOON, NOON + 30))]
+    (replica,) = store.points(REPLICA, "d", first=NOON, last=NOON + HOUR)
+    assert replica.points == (
+        (NOON, COARSE, (0.5, 1e6, 2.0, None)),
+        (NOON + COARSE, COARSE, (0.5, 1e6, 2.0, None)),
+    )
+
+
+def test_after_fifteen_days_they_are_forgotten_and_the_requests_of_days_stay(make):
+    store = make()
+    store.put(minute(NOON, answered=5, deployments=("d", "old")))
+    store.put(minute(NOON + 1, answered=6))
+    later = NOON + (KEPT + 1) * HOUR
+    store.put(minute(later))
+    assert store.recorded_from() == later
+    assert numbers(store) == [[later]]
+    assert numbers(store, deployment="old") == []
+    first, last = store.requests_by_day("d")
+    assert (first[1], last[1]) == (11, 1)
+    assert store.requests_by_day("old")[0][1] == 5
+    # Its series is gone too, and can begin again.
+    store.put(minute(later + 1, deployments=("old",)))
+    assert numbers(make(), deployment="old") == [[later + 1]]
+
+
+def test_the_oldest_hour_goes_whole_where_there_is_no_more_room(make, tmp_path):
+    room = 1024 * 1024
+    store = make(room)
+    names = [f"deployment-{number}" for number in range(300)]
+    for hour in range(24):
+        store.put(minute(NOON + hour * HOUR, deployments=names, replicas=("one", "other")))
+    first = store.recorded_from()
+    assert first is not None
+    assert NOON < first < NOON + 23 * HOUR
+    assert first % HOUR == 0
+    assert numbers(store, deployment=names[0])[0][0] == first
+    assert numbers(store, deployment=names[-1])[0][0] == first
+    assert numbers(store, REPLICA, deployment=names[-1])[0][0] == first
+    assert sum(path.stat().st_size for path in (tmp_path / "api").iterdir()) < room * 1.5 + 4 * 1024 * 1024
+
+
+def test_gpus_have_their_points(make):
+    store = make()
+    gpus = {("d", "r", gpu): GpuPoint(10.0 * gpu, None) for gpu in (0, 1)}
+    store.put(Minute(NOON, False, {}, {}, gpus))
+    found = store.points(GPU, "d", first=0, last=2**40)
+    assert [(one.gpu, one.points[0][2]) for one in found] == [(0, (0.0, None)), (1, (10.0, None))]
+    assert store.counted(first=NOON, last=NOON) == []
+
+
+@pytest.mark.parametrize("content", [b"no database at all" * 100, b""])
+def test_what_cannot_be_read_is_put_aside(make, tmp_path, content):
+    path = tmp_path / "api" / "points.db"
+    path.parent.mkdir()
+    path.write_bytes(content)
+    store = make()
+    store.put(minute(NOON))
+    assert numbers(store) == [[NOON]]
+    assert path.with_name("points.db.unreadable").exists() == bool(content)
+
+
+def test_two_weeks_of_a_deployment_are_read_in_a_moment(make):
+    store = make()
+    hours_ = 14 * 24
+    for hour in range(hours_):
+        for number in range(NOON + hour * HOUR, NOON + hour * HOUR + 60, 30):
+            store.put(minute(number))
+    begin = monotonic()
+    (found,) = store.points(DEPLOYMENT, "d", first=NOON, last=NOON + hours_ * HOUR)
+    assert len(found.points) == hours_ * 2
+    assert monotonic() - begin < 2.0
+
+
+def test_packing_gives_back_what_was_packed():
+    rows = [(59, (1.0, None)), (0, (0.0, -1.5)), (7, (None, None))]
+    assert unpack(pack(rows)) == sorted(rows)
+    assert unpack(pack([])) == []
+
+
+def test_averages_are_of_what_is_known():
+    rows = [(0, (1.0, None)), (14, (2.0, None)), (15, (5.0, 1.0)), (16, (None, 3.0))]
+    assert average_by(rows, 15) == [(0, (1.5, None)), (15, (5.0, 2.0))]

@@ -1,0 +1,188 @@
+"""The arithmetic of a decision in words."""
+
+import re
+
+import pytest
+
+from libs.common.autoscaling.again import decided_again
+from libs.common.autoscaling.sentence import sentence_of
+from libs.common.autoscaling.told import Told
+from libs.common.events.scaling import InFlightOutcome, LimitedTo, MetricName, MetricOutcome, StabilisedTo
+from libs.common.scaling.behavior import RateType
+from libs.common.scaling.conditions import Reason
+from libs.common.scaling.hpa_decision import Cause
+from libs.common.scaling.proposals import Unknown
+from libs.common.spec.model import (
+    Autoscaling,
+    ScalingBehavior,
+    ScalingConcurrency,
+    ScalingDirection,
+    ScalingMetric,
+    ScalingRate,
+)
+from tests.unit.autoscaling.told import cpu, fact
+
+CPU = ScalingMetric(metric="cpu", value=50)
+DURATION = ScalingMetric(metric="requestDuration", value=0.15)
+FAST = ScalingDirection(policies=(ScalingRate(type="Pods", value=4, period_seconds=15),))
+
+
+SLOW = MetricOutcome(
+    metric=MetricName.REQUEST_DURATION,
+    target=0.15,
+    value=0.09,
+    ratio=0.6,
+    proposal=2,
+    counted_ratio=0.6,
+    counted=3,
+    ready=3,
+)
+
+
+def by_metrics(*metrics: ScalingMetric, **more) -> Autoscaling:
+    return Autoscaling(max_replicas=5, metrics=metrics or (CPU,), **more)
+
+
+WITHIN = LimitedTo(replicas=6, reason=Reason.DESIRED_WITHIN_RANGE)
+FREE = StabilisedTo(replicas=6, reason=Reason.READY_FOR_NEW_SCALE)
+
+
+@pytest.mark.parametrize(
+    ("policy", "told", "before", "after", "more", "sentence"),
+    [
+        pytest.param(
+            by_metrics(CPU, DURATION),
+            Told(
+                (cpu(84, 3), SLOW),
+                MetricName.CPU,
+                FREE,
+                LimitedTo(replicas=5, reason=Reason.TOO_MANY_REPLICAS),
+            ),
+            3,
+            5,
+            {},
+            "cpu 84 % of 50 → 3 × 84/50 = 5.04 → 6; "
+            "requestDuration 0.09 s of 0.15 → 3 × 0.09/0.15 = 1.8 → 2; highest 6 (cpu); ceiling 5 → 5",
+            id="the highest, and the ceiling",
+        ),
+        pytest.param(
+            by_metrics(behavior=ScalingBehavior(scale_up=FAST)).model_copy(update={"max_replicas": 20}),
+            Told(
+                (cpu(250, 3),),
+                MetricName.CPU,
+                StabilisedTo(replicas=15, reason=Reason.READY_FOR_NEW_SCALE),
+                LimitedTo(
+                    replicas=6,
+                    reason=Reason.SCALE_UP_LIMIT,
+                    rate_type=RateType.PODS,
+                    rate_value=4,
+                    rate_period_s=15,
+                    began_with=2,
+                ),
+            ),
+            3,
+            6,
+            {},
+            "cpu 250 % of 50 → 3 × 250/50 = 15 → 15; at most 6 (2 + 4 in 15 s) → 6",
+            id="a rate",
+        ),
+        pytest.param(
+            by_metrics(),
+            Told(
+                (cpu(84, 3, missing=1, counted_ratio=1.12, ready=2, proposal=4),),
+                MetricName.CPU,
+                FREE,
+                WITHIN,
+            ),
+            3,
+            4,
+            {},
+            "cpu 84 % of 50, with 1 missing as idle 1.12 → 3 × 1.12 = 3.36 → 4",
+            id="one that was not measured",
+        ),
+        pytest.param(
+            by_metrics(CPU, DURATION),
+            Told(
+                (cpu(52, 3, is_held=True, proposal=3), SLOW),
+                MetricName.CPU,
+                StabilisedTo(
+                    replicas=4,
+                    reason=Reason.SCALE_DOWN_STABILIZED,
+                    deciding_replicas=4,
+                    deciding_age_s=120,
+                ),
+                WITHIN,
+            ),
+            3,
+            4,
+            {},
+            "cpu 52 % of 50 → 3 × 52/50 = 3.12 → 4, but 1.04 is within 0.9 to 1.1: 3; "
+            "requestDuration 0.09 s of 0.15 → 3 × 0.09/0.15 = 1.8 → 2; highest 3 (cpu); "
+            "4 was recommended 120 s ago: 4 → 4",
+            id="tolerance, and an earlier recommendation",
+        ),
+        pytest.param(
+            by_metrics(CPU, DURATION),
+            Told(
+                (
+                    cpu(20, 3),
+                    MetricOutcome(
+                        metric=MetricName.REQUEST_DURATION, target=0.15, unknown=Unknown.NO_SAMPLES
+                    ),
+                ),
+                MetricName.CPU,
+            ),
+            3,
+            3,
+            {},
+            "cpu 20 % of 50 → 3 × 20/50 = 1.2 → 2; "
+            "requestDuration of 0.15 s is unknown: nothing was measured; "
+            "what is unknown might need them: it stays at 3 → 3",
+            id="unknown",
+        ),
+        pytest.param(
+            by_metrics(), Told(), 9, 5, {"reason": Cause.ABOVE_MAXIMUM}, "9 is above the ceiling 5 → 5"
+        ),
+        pytest.param(
+            Autoscaling(max_replicas=9, concurrency=ScalingConcurrency(target=10)),
+            Told(in_flight=InFlightOutcome(stable=25, panic=20, ready=2, needed=4)),
+            2,
+            4,
+            {},
+            "25 in flight, 10 × 70 % = 7 for each → 3.571 → 4",
+            id="requests in flight",
+        ),
+        pytest.param(
+            Autoscaling(max_replicas=9, concurrency=ScalingConcurrency(target=10)),
+            Told(in_flight=InFlightOutcome(stable=5, panic=40, ready=2, needed=6)),
+            2,
+            6,
+            {},
+            "5 in flight, 10 × 70 % = 7 for each → 0.714 → 1; a burst: 40 in the last 6 s → 6: 6 → 6",
+            id="a burst",
+        ),
+        pytest.param(
+            Autoscaling(max_replicas=20, concurrency=ScalingConcurrency()),
+            Told(in_flight=InFlightOutcome(stable=0.5, panic=0, ready=9, needed=1, step_age_s=900)),
+            9,
+            5,
+            {},
+            "0.5 in flight, 1 × 70 % = 0.7 for each → 0.714 → 1; 8 too many for 900 s: "
+            "50 % of them, at least 1: 9 - 4 → 5",
+            id="a step down",
+        ),
+    ],
+)
+def test_the_sentence(policy, told, before, after, more, sentence):  # noqa: PLR0917 - a column for each
+    made = fact(policy, told, before=before, after=after, floor=1, **more)
+    assert sentence_of(made) == sentence
+    assert decided_again(made) == after
+
+
+def test_a_product_a_hair_above_a_whole_number_is_told_as_that():
+    ratio = 1.1 * 3 / 3
+    told = cpu(55, 3, target=50, ratio=ratio, counted_ratio=1.0000000001, proposal=4)
+    said = sentence_of(
+        fact(by_metrics(), Told((told,), MetricName.CPU, FREE, WITHIN), before=3, after=4, floor=1)
+    )
+    assert re.search(r"= 3\.0000000003 → 4", said), said
