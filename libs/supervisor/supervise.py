@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 
 from libs.common.bus import server_health
 from libs.common.clock import Ticks, monotonic
+from libs.common.cluster.local.shim import limits
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.disk import MIB
 from libs.common.services import SERVICES
@@ -117,8 +118,9 @@ class Supervisor:
         self._console.say(f"api        http://127.0.0.1:{ports.api}  (key: {key})")
         self._console.say(f"endpoints  http://d<deployment_id>.localhost:{ports.edge}")
         self._console.say(f"events     nats://127.0.0.1:{ports.nats}  (seed: {self._home.seed('commands')})")
-        for notice in notices():
-            self._console.say(f"notice     {notice}")
+        if self._settings.cluster == "local":
+            for notice in (*notices(), *limits.notices()):
+                self._console.say(f"notice     {notice}")
 
     async def _run_programs(
         self, programs: Mapping[str, Program], adopted: Mapping[str, Process], ports: Ports

@@ -76,9 +76,9 @@ class Offer:
         if most is None:
             return
         template = make_template(spec)
-        runs = [(template, spec.resources.replicas)]
+        runs = [(template, _most_replicas(spec))]
         if before is not None and (present := make_template(before)) != template:
-            runs.append((present, before.resources.replicas))
+            runs.append((present, _most_replicas(before)))
         if (size := anchor.expected_size(runs)) > most:
             field = _longest_of(template)
             others = " together with the present spec, whose replicas stay until these are ready" * (
@@ -92,6 +92,11 @@ class Offer:
 
 def _gpus(number: int) -> str:
     return "no GPU" if number == 0 else f"{number} GPU{'s' if number > 1 else ''}"
+
+
+def _most_replicas(spec: Spec) -> int:
+    autoscaling = spec.resources.autoscaling
+    return spec.resources.replicas if autoscaling is None else autoscaling.max_replicas
 
 
 def _longest_of(template: Template) -> str:

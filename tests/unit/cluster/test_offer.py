@@ -131,6 +131,14 @@ def test_replicas_count_as_well():
     assert issue.path == ("env",)
 
 
+def test_with_autoscaling_the_most_there_may_be_count():
+    metrics = [{"metric": "cpu", "summary": "average", "value": 50}]
+    scaled = with_env(780).model_dump()
+    scaled["resources"]["autoscaling"] = {"maxReplicas": 1000, "metrics": metrics}
+    (issue,) = KUBERNETES.issues(Spec.model_validate(scaled))
+    assert issue.path == ("env",)
+
+
 def test_what_is_expected_is_never_less_than_what_is_written():
     template = make_template(with_env(3, "é"))
     replicas = tuple(anchor.Listed(new_id(), "a" * 32, new_id(), is_stopping=True) for _ in range(3))

@@ -26,7 +26,7 @@ from libs.common.cluster.local.journal import Journal
 from libs.common.cluster.local.launch import Starter
 from libs.common.cluster.local.observation import ONE_DEPLOYMENTS, Observed, Observer
 from libs.common.cluster.local.record import Record, load_record
-from libs.common.cluster.local.shim import files, proc
+from libs.common.cluster.local.shim import files, limits, proc
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
@@ -86,7 +86,7 @@ class LocalCluster:
 
     @property
     def notices(self) -> tuple[str, ...]:
-        return notices()
+        return (*notices(), *limits.notices())
 
     async def apply(self, workload: Workload, *, fence: Fence) -> None:
         for run in workload.runs:
@@ -237,6 +237,7 @@ class LocalCluster:
                         grace_s=self._grace_s,
                         cpus=machine.cpus if machine else None,
                         memory_gib=machine.memory_gib if machine else None,
+                        cgroups=limits.tried()[0] or None if machine else None,
                     )
                 )
                 for number, run in enumerate(lacking)

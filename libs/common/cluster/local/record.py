@@ -30,6 +30,8 @@ class Record:
     cpus: float | None = None
     """Of the machine type, as it was then; None where nobody knew it."""
     memory_gib: float | None = None
+    cgroups: str | None = None
+    """Where it has one of its own, with these limits; None where it has all that there is."""
 
     def to_json(self) -> dict[str, Any]:
         return {
@@ -45,6 +47,7 @@ class Record:
             "grace_s": self.grace_s,
             "cpus": self.cpus,
             "memory_gib": self.memory_gib,
+            **({} if self.cgroups is None else {"cgroups": self.cgroups}),
         }
 
 

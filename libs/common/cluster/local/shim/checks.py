@@ -41,12 +41,20 @@ _AT_ONCE = 64 * 1024
 
 
 class Checks:
-    """The checks of the replica in `directory`, which run as `confine` makes them."""
+    """The checks of the replica in `directory`, which run as `confine` makes them, and in its cgroup, whose
+    entrance `enter` opens, if it has one."""
 
-    def __init__(self, directory: str, prepare: Prepare, confine: Callable[[], Confinement]) -> None:
+    def __init__(
+        self,
+        directory: str,
+        prepare: Prepare,
+        confine: Callable[[], Confinement],
+        enter: Callable[[], int | None],
+    ) -> None:
         self._folder = f"{directory}/{files.CHECKS}"
-        self._prepare = prepare
-        self._confine = confine
+        self.prepare = prepare
+        self.confine = confine
+        self.enter = enter
         self._checkers: list[int] = []
 
     def begin(self, checked: Process, attempt: int | None) -> None:
@@ -84,7 +92,7 @@ class Checks:
             try:
                 _close_all_but(answer, checked.fileno())
                 libc.become_subreaper()
-                _carry_out(answer, checked, order, self._prepare, self._confine)
+                _carry_out(answer, checked, order, self)
                 status = 0
             except BaseException:  # noqa: BLE001 - told where the shim's words go, and goes no further
                 sys.excepthook(*sys.exc_info())
@@ -120,21 +128,23 @@ def _close_all_but(*kept: int) -> None:
     os.closerange(first, os.sysconf("SC_OPEN_MAX"))
 
 
-def _carry_out(
-    answer: int,
-    checked: Process,
-    order: dict[str, Any],
-    prepare: Prepare,
-    confine: Callable[[], Confinement],
-) -> None:
+def _carry_out(answer: int, checked: Process, order: dict[str, Any], how: Checks) -> None:
     reader, writer = os.pipe()
     os.set_blocking(reader, False)
     try:
-        file, argv, env = prepare(order["command"])
+        file, argv, env = how.prepare(order["command"])
+        entrance = how.enter()  # while we see it
         mounts.join(checked.pid, checked.fileno())
-        confinement = confine()
+        confinement = how.confine()
         running = process.spawn(
-            file, argv, env, log=writer, inherited=[], confinement=confinement, before_exec=lambda _: None
+            file,
+            argv,
+            env,
+            log=writer,
+            inherited=[],
+            entrance=entrance,
+            confinement=confinement,
+            before_exec=lambda _: None,
         )
     except process.CannotStart as error:
         _answer(answer, {"problem": error.message})

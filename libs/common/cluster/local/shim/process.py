@@ -6,6 +6,7 @@ import select
 import signal
 import time
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 
 from libs.common.back_off import BackOff
 from libs.common.cluster.local.shim import proc
@@ -100,6 +101,7 @@ def spawn(
     *,
     log: int,
     inherited: Sequence[int],
+    entrance: int | None,
     confinement: Confinement,
     before_exec: Callable[[int], None],
 ) -> Process:
@@ -107,7 +109,7 @@ def spawn(
 
     before_exec(pid) is called when the process exists and before it runs anything: what dies in between
     takes the process with it, so none ever runs that was not recorded. log: gets stdout and stderr.
-    inherited: descriptors that the process keeps open besides.
+    inherited: descriptors that the process keeps open besides. entrance: of the cgroup that it belongs to.
     """
     gate, opener = os.pipe()
     failure, fail = os.pipe()
@@ -119,6 +121,7 @@ def spawn(
             env,
             log=log,
             inherited=inherited,
+            entrance=entrance,
             confinement=confinement,
             pipes=(gate, opener, fail),
         )
@@ -149,6 +152,7 @@ def _become(
     *,
     log: int,
     inherited: Sequence[int],
+    entrance: int | None,
     confinement: Confinement,
     pipes: tuple[int, int, int],
 ) -> None:
@@ -167,6 +171,9 @@ def _become(
             signal.signal(signal.SIGPIPE, signal.SIG_DFL)
             signal.signal(signal.SIGXFSZ, signal.SIG_DFL)
             os.umask(UMASK)
+            if entrance is not None:
+                with suppress(OSError):  # the shim finds that out, and says it
+                    os.write(entrance, b"0")
             confinement.enter()
             os.execve(file, [*argv], env)  # noqa: S606 - nothing goes through a shell
     except OSError as error:

@@ -17,6 +17,7 @@ from libs.common.cluster.local.shim import back_off, expand, files, libc, ports,
 from libs.common.cluster.local.shim.checks import Checks
 from libs.common.cluster.local.shim.confine import Confinement
 from libs.common.cluster.local.shim.gone import delete, forget_oldest
+from libs.common.cluster.local.shim.limits import cgroup_of
 from libs.common.cluster.local.shim.log_keeper import LogKeeper, Teller
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.local.shim.turns import LONGEST_S, LOOK_S, Turn
@@ -52,7 +53,10 @@ class Shim:
         self._temporary = f"{self._root}/{files.TEMPORARY}/{record['replica_id'][-12:]}"
         self._ports = ports.OwnPorts(self._root)
         self._control = os.open(f"{directory}/{files.CONTROL}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
-        self._checks = Checks(directory, self._prepared, lambda: self._confinement(has_mounts=True))
+        self._cgroup = cgroup_of(record)
+        self._checks = Checks(
+            directory, self._prepared, lambda: self._confinement(has_mounts=True), self._entrance
+        )
         self._process: Process | None = None
         self._is_family_known = self._state.attempt is None
         """Whether every process that the replica ever had was started below this shim."""
@@ -157,22 +161,40 @@ class Shim:
         lock = self._lock()
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         confinement = None
+        entrance = self._entrance()
         try:
             confinement = self._confinement()
-            return process.spawn(
+            started = process.spawn(
                 file,
                 argv,
                 env,
                 log=log,
                 inherited=[lock, *self._ports.descriptors],
+                entrance=entrance,
                 confinement=confinement,
                 before_exec=self._note_start,
             )
+            if entrance is not None and self._cgroup is not None and not self._cgroup.has(started.pid):
+                self._teller.say("its CPU and memory are not limited: it could not be moved to its cgroup")
+            return started
         finally:
             os.close(lock)
             os.close(log)
+            if entrance is not None:
+                os.close(entrance)
             if confinement is not None:
                 confinement.close()
+
+    def _entrance(self) -> int | None:
+        """Of its cgroup, made anew if it is gone, as after a start of the machine."""
+        if self._cgroup is None:
+            return None
+        try:
+            self._cgroup.make()
+            return self._cgroup.open()
+        except OSError as error:
+            self._teller.say(f"its CPU and memory are not limited: {error}")
+            return None
 
     def _prepared(self, command: list[str]) -> tuple[str, list[str], dict[str, str]]:
         """The file, the arguments and the environment of a command of the replica. Raises CannotStart,
@@ -280,6 +302,8 @@ class Shim:
             self._process.end(order.get("grace_s", self._record["grace_s"]))
             self._process.collect()
         self._sweep()
+        if self._cgroup is not None:
+            self._cgroup.remove()
         self._keeper.note(has_ended=True)
         temporary.remove(self._temporary, self._cwd)
         try:
