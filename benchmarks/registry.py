@@ -20,6 +20,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "change": "benchmarks.change",
         "route_change": "benchmarks.route_change",
         "probes": "benchmarks.probes",
+        "measurements": "benchmarks.measurements",
         "footprint": "benchmarks.footprint",
         "bulk": "benchmarks.bulk",
     }

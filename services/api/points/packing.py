@@ -24,13 +24,20 @@ def pack(rows: Iterable[Row]) -> bytes:
     return bytes([width]) + zlib.compress(body, _LEVEL)
 
 
-def unpack(packed: bytes) -> list[Row]:
-    """Columns that a later version has added are at the end of each row."""
-    layout = struct.Struct(f"<B{packed[0]}d")
-    return [
-        (minute, tuple(None if value != value else value for value in values))  # noqa: PLR0124 - NaN alone differs from itself
-        for minute, *values in layout.iter_unpack(zlib.decompress(packed[1:]))
-    ]
+def unpack(packed: bytes, width: int | None = None) -> list[Row]:
+    """width: how many values of each row are wanted, the first ones; None for all. What a later version has
+    added to a row is at its end."""
+    there = packed[0]
+    wanted = there if width is None else min(width, there)
+    layout = struct.Struct(f"<B{wanted}d{8 * (there - wanted)}x")
+    return [(row[0], _known(row[1:])) for row in layout.iter_unpack(zlib.decompress(packed[1:]))]
+
+
+def _known(values: tuple[float, ...]) -> tuple[float | None, ...]:
+    """A sum tells whether one of them is not known, at a tenth of the price of looking at each."""
+    if math.isnan(sum(values)):
+        return tuple(None if math.isnan(value) else value for value in values)
+    return values
 
 
 def average_by(rows: Sequence[Row], minutes: int) -> list[Row]:

@@ -222,21 +222,25 @@ class PointStore:
             loose = connection.execute(select(func.min(minutes.c.minute))).scalar_one()
         return min((first for first in (packed, loose) if first is not None), default=None)
 
-    def points(self, kind: int, deployment_id: str, *, first: int, last: int) -> list[Found]:
-        """Of every series of this kind that the deployment has, from the minute `first` to `last`."""
+    def points(
+        self, kind: int, deployment_id: str, *, first: int, last: int, width: int | None = None
+    ) -> list[Found]:
+        """Of every series of this kind that the deployment has, from the minute `first` to `last`.
+
+        width: how many of a point's values are wanted, the first ones; None for all.
+        """
         with self._engine.connect() as connection:
             wanted = select(series).where(series.c.kind == kind, series.c.deployment_id == deployment_id)
             return [
                 Found(row.kind, row.deployment_id, row.replica_id, row.gpu, points)
                 for row in connection.execute(wanted.order_by(series.c.replica_id, series.c.gpu)).all()
-                if (points := tuple(_points(connection, row.id, first, last)))
+                if (points := tuple(_points(connection, row.id, first, last, width)))
             ]
 
     def counted(self, *, first: int, last: int) -> list[int]:
         """The minutes in which requests were counted at all."""
-        return [
-            minute for found in self.points(EDGE, "", first=first, last=last) for minute, _, _ in found.points
-        ]
+        found = self.points(EDGE, "", first=first, last=last, width=0)
+        return [minute for one in found for minute, _, _ in one.points]
 
     def requests_by_day(self, deployment_id: str) -> list[tuple[str, float, float, float, float]]:
         """Day, answered, unanswered, server errors, microseconds of the answered; oldest first."""
@@ -246,20 +250,21 @@ class PointStore:
 
 
 def _points(
-    connection: Connection, number: int, first: int, last: int
+    connection: Connection, number: int, first: int, last: int, width: int | None
 ) -> Iterator[tuple[int, int, tuple[float | None, ...]]]:
     packed = select(hours.c.hour, hours.c.step, hours.c.data).where(
         hours.c.series == number, hours.c.hour.between(first // HOUR, last // HOUR)
     )
     for hour, step, data in connection.execute(packed.order_by(hours.c.hour)):
-        for minute, values in unpack(data):
-            if first <= (at := hour * HOUR + minute) <= last:
-                yield at, step, values
+        begin = hour * HOUR
+        for minute, values in unpack(data, width):
+            if first <= begin + minute <= last:
+                yield begin + minute, step, values
     loose = select(minutes.c.minute, minutes.c.data).where(
         minutes.c.series == number, minutes.c.minute.between(first, last)
     )
     for at, data in connection.execute(loose.order_by(minutes.c.minute)):
-        for _, values in unpack(data):
+        for _, values in unpack(data, width):
             yield at, 1, values
 
 

@@ -6,7 +6,7 @@ A step of which nothing was measured is left out. One that has not ended has wha
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 from services.api.points.store import Found
 
@@ -22,7 +22,6 @@ Metric = Literal[
 ]
 
 GIB: Final = 1024.0**3
-_ANSWERED, _UNANSWERED, _DURATION_US = 0, 1, 3
 _CPU, _MEMORY, _CPUS, _MEMORY_GIB = range(4)
 
 DURATION_MINUTES: Final[Mapping[str, int]] = {
@@ -56,8 +55,7 @@ Value = tuple[int, float]
 """The first minute of a step, and its value."""
 
 
-@dataclass(frozen=True, slots=True)
-class Requests:
+class Requests(NamedTuple):
     """Of one minute."""
 
     number: float
@@ -66,6 +64,8 @@ class Requests:
 
 
 NONE: Final = Requests(0.0, 0.0, 0.0)
+REQUEST_VALUES: Final = 4
+"""Of a deployment's point, the first ones: as many as `requests_by_minute` looks at."""
 
 
 def requests_by_minute(found: Sequence[Found], counted: Iterable[int]) -> dict[int, Requests]:
@@ -73,8 +73,7 @@ def requests_by_minute(found: Sequence[Found], counted: Iterable[int]) -> dict[i
     without a point there were none."""
     known = dict.fromkeys(counted, NONE)
     for one in found:
-        for minute, _, values in one.points:
-            answered, unanswered, duration_us = (values[n] for n in (_ANSWERED, _UNANSWERED, _DURATION_US))
+        for minute, _, (answered, unanswered, _, duration_us, *_) in one.points:
             if answered is None or unanswered is None or duration_us is None:
                 known.pop(minute, None)
             else:
@@ -102,12 +101,14 @@ def durations(known: Mapping[int, Requests], window: Window, first: int, minutes
     """In seconds: the average of the requests of the last `minutes` before each step's end, or of the step
     where that is longer. Without a request it is 0."""
     found = []
-    steps = {minute - minute % window.step for minute in known if minute >= first}
-    for step in sorted(steps):
+    for step in sorted({minute - minute % window.step for minute in known if minute >= first}):
         end = step + window.step
-        some = [known[minute] for minute in range(min(end - minutes, step), end) if minute in known]
-        answered = sum(one.answered for one in some)
-        found.append((step, sum(one.duration_us for one in some) / answered / 1e6 if answered else 0.0))
+        answered = duration_us = 0.0
+        for minute in range(min(end - minutes, step), end):
+            if (requests := known.get(minute)) is not None:
+                answered += requests.answered
+                duration_us += requests.duration_us
+        found.append((step, duration_us / answered / 1e6 if answered else 0.0))
     return found
 
 

@@ -64,7 +64,9 @@ def _of_requests(api: Api, deployment_id: str, query: MetricsQuery, now: int) ->
     first = window.first(now)
     before = DURATION_MINUTES.get(query.metric, 0)
     known = timeframes.requests_by_minute(
-        api.points.points(DEPLOYMENT, deployment_id, first=first - before, last=now),
+        api.points.points(
+            DEPLOYMENT, deployment_id, first=first - before, last=now, width=timeframes.REQUEST_VALUES
+        ),
         api.points.counted(first=first - before, last=now),
     )
     match query.metric:
