@@ -2,6 +2,8 @@
 
 from collections.abc import Sequence
 from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
+from itertools import groupby
 
 from libs.common.autoscaling.replay import (
     MINUTE_S,
@@ -11,6 +13,7 @@ from libs.common.autoscaling.replay import (
     replay,
     summed_up,
 )
+from libs.common.machine_types.pricing import Priced, cost
 from libs.common.spec.model import Autoscaling
 from services.api.points.minutes import DeploymentPoint
 from services.api.points.store import PointStore
@@ -75,6 +78,22 @@ def tried(points: PointStore, trial: Trial) -> Tried | None:
         actual,
         proposed,
     )
+
+
+def cost_of(numbers: Sequence[int], first: int, prices: Sequence[Priced] | None) -> float | None:
+    """Of so many replicas in each minute, from the minute `first` on; None where a part has no price."""
+    total, at = 0.0, first
+    for number, stretch in groupby(numbers):
+        begin, at = at, at + sum(1 for _ in stretch)
+        each = cost(prices, _moment(begin), _moment(at))
+        if each is None:
+            return None
+        total += number * each
+    return total
+
+
+def _moment(minute: int) -> datetime:
+    return datetime.fromtimestamp(minute * MINUTE_S, UTC)
 
 
 _FIELDS = astuple(DeploymentPoint())

@@ -1,5 +1,6 @@
 """Trying a policy on recorded minutes over REST."""
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -7,6 +8,7 @@ import pytest
 from libs.common.clock import to_rfc3339
 from libs.common.clock import utc_now as now
 from libs.common.events.scaling import ReplicasDecided
+from libs.common.machine_types.pricing import Priced
 from libs.common.machine_types.reading import bundled
 from libs.common.scaling.hpa_decision import Cause as Why
 from libs.common.spec.model import Autoscaling
@@ -78,6 +80,30 @@ async def test_the_actual_numbers_are_those_that_were_in_force(api: RunningApi):
     found = await tried(api, deployment_id, **{"from": to_rfc3339(later - timedelta(minutes=10))})
     assert found["series"][-1]["actual"] == 3
     assert found["actual"]["peak"] == 3
+
+
+async def test_each_side_costs_what_its_replicas_cost_then(api: RunningApi):
+    begin = now() - timedelta(minutes=30)
+    first = minute_of(begin) + 5
+    changed_at = datetime.fromtimestamp((first + 10) * 60, UTC)
+    prices = [
+        Priced.model_validate({"from": at, "price": price})
+        for at, price in ((EARLY, 6.0), (changed_at, 12.0))
+    ]
+    types = dict(api.api.machine_types)
+    types["C4"] = types["C4"].model_copy(update={"price_per_hour": prices})
+    api.api = api.rest.state.api = replace(api.api, machine_types=types)
+    deployment_id = await api.submit(a_config())
+    record(api, deployment_id, first, [0.4 * CPUS] * 20)
+    found = await tried(
+        api, deployment_id, **{"from": to_rfc3339(begin), "to": to_rfc3339(begin + timedelta(minutes=26))}
+    )
+    minutes = minute_of(begin + timedelta(minutes=26)) - first
+    assert found["proposed"]["cost"] == pytest.approx(0.1 * 10 + 0.2 * (minutes - 10))
+    assert found["unpriced"] == []
+
+
+EARLY = datetime(2020, 1, 1, tzinfo=UTC)
 
 
 async def test_nothing_recorded_is_said(api: RunningApi):

@@ -16,7 +16,7 @@ from services.api.edge.routes.context import Api, ApiRoute, IdPath, OneFreshCont
 from services.api.edge.routes.deployments import existing
 from services.api.edge.schemas.metrics import moment
 from services.api.edge.schemas.whatif import NumbersAnswer, SideAnswer, WhatIfAnswer
-from services.api.edge.trying import Trial, Tried, tried
+from services.api.edge.trying import Trial, Tried, cost_of, tried
 from services.api.readmodels.past import parse_time
 from services.api.readmodels.records import SpecRecord
 
@@ -58,15 +58,21 @@ async def try_policy(
     )
     async with api.one_trial:
         found = await asyncio.to_thread(tried, api.points, trial)
+    machine_type = spec.data["resources"]["machineType"]
+    prices = api.machine_types[machine_type].price_per_hour
+    costs: list[float | None] = []
+    if found is not None:
+        both = (found.actual_numbers, found.proposed_numbers)
+        costs = [cost_of(numbers, found.recorded_from, prices) for numbers in both]
     return WhatIfAnswer(
         from_=to_rfc3339(begin),
         to=to_rfc3339(end),
         recorded_from=None if found is None else moment(found.recorded_from),
         resolution_seconds=MINUTE_S,
         assumptions=list(ASSUMPTIONS),
-        actual=None if found is None else SideAnswer.of(found.actual),
-        proposed=None if found is None else SideAnswer.of(found.proposed),
-        unpriced=[spec.data["resources"]["machineType"]],
+        actual=None if found is None else SideAnswer.of(found.actual, costs[0]),
+        proposed=None if found is None else SideAnswer.of(found.proposed, costs[1]),
+        unpriced=[machine_type] if None in costs else [],
         series=[] if found is None else list(_series(found)),
     )
 

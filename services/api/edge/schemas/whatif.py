@@ -9,8 +9,8 @@ from services.api.edge.schemas.base import Answer
 
 
 class SideAnswer(Answer):
-    """cost: null where a machine type has no price. minutesAboveTarget: in which some metric was above the
-    target of the policy that is tried."""
+    """cost: null where the machine type has no price for all of the time. minutesAboveTarget: in which some
+    metric was above the target of the policy that is tried."""
 
     replica_hours: float
     cost: float | None
@@ -19,10 +19,10 @@ class SideAnswer(Answer):
     minutes_above_target: int
 
     @classmethod
-    def of(cls, side: Side) -> Self:
+    def of(cls, side: Side, cost: float | None) -> Self:
         return cls(
             replica_hours=round(side.replica_hours, 6),
-            cost=None,
+            cost=None if cost is None else round(cost, 6),
             changes=side.changes,
             peak=side.peak,
             minutes_above_target=side.minutes_above_target,
