@@ -10,6 +10,7 @@ import uvloop
 
 from benchmarks.figure import AtMost, Figure
 from libs.common.clock import monotonic, utc_now
+from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.set_aside import Aside
@@ -97,7 +98,14 @@ async def rounds_cpu(port: int) -> tuple[float, int]:
     observed, roster = workload(port)
     prober = CountingProber()
     aside = Aside("probe", {})
-    probe_runner = ProbeRunner(prober, clock=utc_now, ticks=monotonic, on_verdict=lambda _: None, aside=aside)
+    probe_runner = ProbeRunner(
+        prober,
+        clock=utc_now,
+        ticks=monotonic,
+        on_verdict=lambda _: None,
+        aside=aside,
+        cluster=MemoryCluster(utc_now),
+    )
     probe_runner.attend_one(DEPLOYMENT, observed, roster)
     task = asyncio.ensure_future(probe_runner.run())
     before = time.process_time()

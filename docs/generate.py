@@ -159,6 +159,7 @@ HOLDS = {
     "KV_LEASES": "which copy of a service leads",
     "SIGNALS": "heartbeats",
     "METRICS": "what was measured of replicas and requests",
+    "CHECKS": "how the checks of each deployment's replicas stand, as health told last",
     "PROBES": "the newest attempt to write, by which the api tells whether the log can be written",
     "PARKED": "the broker's notes of messages that a worker gave up",
 }

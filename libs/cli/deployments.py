@@ -63,7 +63,7 @@ def get(
         if json:
             show.as_json(found if at else {**found, "runs": runs})
             return
-        _show_deployment(found)
+        _show_deployment(found, runs)
         if at is None:
             _show_runs(runs)
 
@@ -212,7 +212,7 @@ def _change(name_or_id: str, project: str, edit: Any, *, wait: bool, timeout: fl
         finish(client, found["id"], wait=wait, timeout=timeout, json=json)
 
 
-def _show_deployment(found: Json) -> None:
+def _show_deployment(found: Json, runs: list[Json]) -> None:
     spec = found.get("latestSpec") or {}
     lines = [
         ("id", found["id"]),
@@ -227,6 +227,7 @@ def _show_deployment(found: Json) -> None:
     ]
     if spec.get("error"):
         lines.append(("error", spec["error"]))
+    lines += [("stalled", run["stalled"]) for run in runs if run.get("stalled")]
     show.fields(lines)
 
 
@@ -234,12 +235,19 @@ def _show_runs(runs: list[Json]) -> None:
     show.console.print()
     now = utc_now()
     show.table(
-        ("REPLICA", "RUN", "STATE", "AGE", "MESSAGE"),
+        ("REPLICA", "RUN", "STATE", "AGE", "RESTARTS", "MESSAGE"),
         (
-            (i["id"], run["id"][:8], i["state"], show.age(i["dtCreated"], now=now), i.get("stateMessage"))
+            (
+                i["id"],
+                run["id"][:8],
+                i["state"],
+                show.age(i["dtCreated"], now=now),
+                i.get("restarts") or None,
+                i.get("stateMessage"),
+            )
             for run in runs
             for i in run["instances"]
         ),
         empty="no replicas",
-        optional={"MESSAGE"},
+        optional={"RESTARTS", "MESSAGE"},
     )

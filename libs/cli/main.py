@@ -5,7 +5,20 @@ import sys
 
 import typer
 
-from libs.cli import decisions, deploy, deployments, events, log, logs, machine_types, platform
+from libs.cli import (
+    cost,
+    decisions,
+    deploy,
+    deployments,
+    events,
+    log,
+    logs,
+    machine_types,
+    metrics,
+    platform,
+    top,
+    whatif,
+)
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -22,6 +35,7 @@ app.command()(deployments.get)
 app.command()(deployments.history)
 app.command()(decisions.explain)
 app.command()(decisions.decisions)
+app.command()(whatif.whatif)
 app.command()(deployments.diff)
 app.command()(deployments.rollback)
 app.command()(deployments.enable)
@@ -29,6 +43,9 @@ app.command()(deployments.disable)
 app.command()(deployments.scale)
 app.command()(deployments.delete)
 app.command(name="machine-types")(machine_types.machine_types)
+app.command()(metrics.metrics)
+app.command()(top.top)
+app.command()(cost.cost)
 app.command()(logs.logs)
 app.command()(events.events)
 app.add_typer(log.app, name="log")

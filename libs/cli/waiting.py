@@ -28,6 +28,8 @@ class Seen:
 
     deployment: dict[str, Any]
     lines: tuple[Line, ...]
+    stalled: str | None = None
+    """Why the rollout of that spec takes longer than one may."""
 
     @property
     def spec(self) -> dict[str, Any]:
@@ -54,7 +56,8 @@ def fetch(client: Client, deployment_id: str) -> Seen:
         for run in runs
         for instance in run["instances"]
     )
-    return Seen(deployment, lines)
+    stalled = next((run["stalled"] for run in runs if run.get("stalled")), None)
+    return Seen(deployment, lines, stalled)
 
 
 def until_done(
@@ -62,8 +65,8 @@ def until_done(
 ) -> Seen:
     """Look until the newest spec is done. Every wait has a deadline.
 
-    Raises CommandFailed when the spec failed as a whole, or with the replicas' own reasons when the
-    deadline has passed. A platform that is away for a moment is waited for.
+    Raises CommandFailed when the spec failed as a whole, when its rollout is stalled, or with the replicas'
+    own reasons when the deadline has passed. A platform that is away for a moment is waited for.
     """
     give_up = monotonic() + deadline_s
     last: Seen | None = None
@@ -85,6 +88,8 @@ def until_done(
             raise CommandFailed(
                 f"the spec cannot be applied: {seen.spec['error']}", f"  deployment {deployment_id}"
             )
+        if seen.stalled:
+            raise CommandFailed(f"the rollout is stalled: {seen.stalled}", *_still_trying(seen))
         if monotonic() >= give_up:
             raise CommandFailed(*_reasons(seen, deadline_s))
         time.sleep(POLL_S)
@@ -94,6 +99,10 @@ def _reasons(seen: Seen, deadline_s: float) -> Iterator[str]:
     ready = sum(line.state == "running" for line in seen.lines)
     wanted = seen.spec.get("data", {}).get("resources", {}).get("replicas", 1) if seen.is_wanted else 0
     yield f"not done after {deadline_s:g} s: {ready} of {wanted} replicas are ready"
+    yield from _still_trying(seen)
+
+
+def _still_trying(seen: Seen) -> Iterator[str]:
     for line in seen.lines:
         yield f"  {line.replica_id}: {line.state}{f': {line.message}' if line.message else ''}"
     yield f"  still trying; see `logs {seen.deployment['id']}`"

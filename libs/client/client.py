@@ -20,6 +20,9 @@ Json = dict[str, Any]
 TIMEOUT_S = 30.0
 """A write may wait this long for its broker; beyond, its outcome is unknown and a read tells."""
 
+TRIAL_S = 120.0
+"""For so long a policy may be tried: weeks of minutes, and others before it."""
+
 AWAY_S = 60.0
 """For so long a stream that was cut waits for the api to come back."""
 
@@ -110,6 +113,29 @@ class Client:
     def decisions(self, deployment_id: str, *, kind: str | None = None) -> Iterator[Json]:
         """What was decided about it, newest first. kind: scaling, rollout, verdict or spec."""
         yield from self._pages(f"/deployments/{_segment(deployment_id)}/decisions", kind=kind)
+
+    def metrics(self, deployment_id: str, metric: str, *, timeframe: str = "hour") -> list[Json]:
+        """What was measured, in the shape of that metric, oldest first; values are strings."""
+        params = {"metric": metric, "timeframe": timeframe}
+        return list(self._json("GET", f"/deployments/{_segment(deployment_id)}/metrics", params=params))
+
+    def usage(
+        self,
+        *,
+        begin: str,
+        end: str | None = None,
+        group_by: str = "deployment",
+        deployment_id: str | None = None,
+    ) -> Json:
+        """Replica-seconds and their cost between two times (RFC 3339); up to now without `end`."""
+        params = {"from": begin, **_given(to=end, groupBy=group_by, deploymentId=deployment_id)}
+        return self._call("GET", "/usage", params=params)
+
+    def what_if(self, deployment_id: str, autoscaling: Json, *, since: str, until: str | None = None) -> Json:
+        """What this policy would have done on what is recorded; since, until: times (RFC 3339)."""
+        body = {"autoscaling": autoscaling, **_given(**{"from": since, "to": until})}
+        path = f"/deployments/{_segment(deployment_id)}/whatif"
+        return self._call("POST", path, json=body, timeout=TRIAL_S)
 
     def logs(
         self, deployment_id: str, *, instance_id: str | None = None, after: str | None = None

@@ -1,7 +1,24 @@
-"""Envoy's bootstrap: who may speak to it and how much memory it may take. Pure."""
+"""Envoy's bootstrap: who may speak to it and how much memory it may take; and how it is started. Pure."""
 
 import string
+from typing import Final
 
+from libs.common.envoy_folder import STARTED
+
+OPTIONS: Final = (
+    "--disable-hot-restart",
+    "--concurrency",
+    "1",
+    "--log-level",
+    "warning",
+    # Envoy would log three lines for each request that ends without a last byte of an answer, because its
+    # duration cannot be counted (`services/router/xds/counting.py`): any client could fill its log.
+    "--component-log-level",
+    "misc:critical",
+)
+
+START_VARIABLE: Final = "OTEL_RESOURCE_ATTRIBUTES"
+"""By this variable Envoy is told who it is; it says so with everything that it counts."""
 BOOTSTRAP = "bootstrap.json"
 
 MIB = 1024 * 1024
@@ -26,3 +43,8 @@ def render(template: str, *, token: str, heap_mib: int, open_files: int) -> str:
     return string.Template(template).substitute(
         TOKEN=token, HEAP_BYTES=heap_mib * MIB, CONNECTIONS=max(1, connections)
     )
+
+
+def started(start_id: str) -> str:
+    """The value of `START_VARIABLE`."""
+    return f"{STARTED}={start_id}"

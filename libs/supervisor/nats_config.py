@@ -113,10 +113,13 @@ def permissions_of(user: str) -> Permissions:
         case "api":
             outcomes = permissions.keeper(subjects.OUTCOMES_STREAM, subjects.OUTCOMES_ROOT)
             reasoning = permissions.looker(subjects.SCALING_STREAM)
-            says = (*subjects.ANSWERS, subjects.WRITE_PROBE)
+            asks = (f"$JS.API.STREAM.MSG.GET.{subjects.CHECKS_STREAM}",)
+            says = (*subjects.ANSWERS, subjects.WRITE_PROBE, *asks)
             return _service(user) + outcomes + reasoning + Permissions(says, (subjects.HEARTBEATS,))
         case "autoscaler":
             return _service(user) + permissions.keeper(subjects.SCALING_STREAM, subjects.SCALING_ROOT)
+        case "health":
+            return _service(user) + Permissions((subjects.checks("*"),))
         case _:
             return _service(user)
 

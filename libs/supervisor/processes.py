@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from libs.supervisor import api_port
+from libs.common.ids import new_id
+from libs.supervisor import api_port, envoy_config
 from libs.supervisor.home import Home
 from libs.supervisor.programs import Program
 
@@ -103,6 +104,8 @@ def spawn(program: Program, home: Home, *, root: Path, listener: socket.socket |
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _SECRETS}
     marks = {HOME: str(home.path), PROGRAM: program.name, LAUNCH: program.launch}
+    if program.start_variable:
+        marks[program.start_variable] = envoy_config.started(new_id())
     given = () if listener is None else (listener.fileno(),)
     if listener is not None:
         marks[api_port.VARIABLE] = str(listener.fileno())

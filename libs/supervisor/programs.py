@@ -33,6 +33,8 @@ class Program:
     """What it reads at its start."""
     folder: Path | None = None
     """Its working directory; None for the checkout."""
+    start_variable: str = ""
+    """A variable that has another value at each start, and does not make a process out of date."""
 
     @property
     def launch(self) -> str:
@@ -51,9 +53,9 @@ def nats_server(settings: SupervisorSettings, home: Home, *, configuration: str)
 def envoy(settings: SupervisorSettings, home: Home, *, configuration: str) -> Program:
     # The script of the package replaces itself by the real binary, so the pid is Envoy's.
     binary = settings.root / ".envoy" / "bin" / "envoy"
-    options = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
-    argv = (str(binary), "--config-path", str(home.envoy / envoy_config.BOOTSTRAP), *options)
-    return Program(ENVOY, argv, {}, configuration, folder=home.envoy)
+    argv = (str(binary), "--config-path", str(home.envoy / envoy_config.BOOTSTRAP), *envoy_config.OPTIONS)
+    variable = envoy_config.START_VARIABLE
+    return Program(ENVOY, argv, {}, configuration, folder=home.envoy, start_variable=variable)
 
 
 def provision(settings: SupervisorSettings, home: Home, ports: Ports) -> Program:
@@ -75,6 +77,8 @@ def service(
     match name:
         case "reconciler":
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
+            environment["SPECSTREAM_ROLLOUT_SECONDS"] = str(settings.rollout_seconds)
+            environment["SPECSTREAM_MOVE_SECONDS"] = str(settings.move_seconds)
         case "api":
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
@@ -119,6 +123,10 @@ def _cluster(settings: SupervisorSettings, home: Home) -> dict[str, str]:
         "SPECSTREAM_CLUSTER": None if settings.cluster == "local" else settings.cluster,
         "SPECSTREAM_KUBECONFIG": None if settings.kubeconfig is None else str(settings.kubeconfig),
         "SPECSTREAM_KUBE_NAMESPACE": settings.kube_namespace,
+        "SPECSTREAM_REGIONS": ",".join(settings.regions) or None,
+        "SPECSTREAM_NODE_LOST_SECONDS": (
+            None if settings.cluster == "local" else str(settings.node_lost_seconds)
+        ),
     }
     return {name: value for name, value in told.items() if value is not None}
 

@@ -19,6 +19,13 @@ class Reserve:
     def room(self) -> Room:
         return room_under(self._directory)
 
+    def make_room(self) -> str:
+        """Give it free where the disk is full; nothing is written. What was done, in words."""
+        is_held = self._size > 0 and reserve.is_held(self._directory, self._size)
+        if is_held and reserve.next_step(self.room(), size=self._size, is_held=True) is Step.GIVE_FREE:
+            return self._give_free()
+        return ""
+
     def settle(self) -> str:
         """Take it or give it free, as the room wants it; what was done, in words, empty for nothing.
 
@@ -31,16 +38,20 @@ class Reserve:
         room = self.room()
         match reserve.next_step(room, size=self._size, is_held=is_held):
             case Step.GIVE_FREE:
-                self._path.unlink()
-                return (
-                    f"the disk under the log is full: {room}; gave the reserve of {self._size // MIB} MiB "
-                    "free. Nothing new is accepted until there is room, deleting deployments still works"
-                )
+                return self._give_free()
             case Step.TAKE:
                 self._take()
                 return f"there is room under the log: {room}; keeping {self._size // MIB} MiB in reserve"
             case Step.HOLD:
                 return ""
+
+    def _give_free(self) -> str:
+        room = self.room()
+        self._path.unlink()
+        return (
+            f"the disk under the log is full: {room}; gave the reserve of {self._size // MIB} MiB "
+            "free. Nothing new is accepted until there is room, deleting deployments still works"
+        )
 
     def _take(self) -> None:
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from libs.common.services import SERVICES
+from libs.common.spec import regions
 from libs.supervisor.errors import CannotStart
 
 T = TypeVar("T")
@@ -39,6 +40,8 @@ class SupervisorSettings:
     """The time between SIGTERM and SIGKILL."""
     drain_deadline_seconds: float = 30.0
     """How long a retiring replica may finish its requests."""
+    rollout_seconds: float = 1800.0
+    """How long it may take until a spec is healthy, before its rollout is called stalled."""
     upload_deadline_seconds: float = 600.0
     """How long a client may take to send a request."""
     envoy_heap_mib: int = 2048
@@ -60,6 +63,12 @@ class SupervisorSettings:
     """Of the Kubernetes cluster; absolute."""
     kube_namespace: str | None = None
     """Where the replicas are there, if not where the services have it."""
+    regions: tuple[str, ...] = ()
+    """Those that a spec may name."""
+    node_lost_seconds: float = 60.0
+    """How long a node may be silent before its replicas are replaced."""
+    move_seconds: float = 600.0
+    """How long there may be no place for what replaces a replica on a node that ends."""
     modules: Mapping[str, str] = field(default_factory=dict)
     """The module that is run for each service; a program that composes a service differently takes its place
     by `SPECSTREAM_MODULE_<SERVICE>`."""
@@ -99,6 +108,9 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         drain_deadline_seconds=read(
             "SPECSTREAM_DRAIN_DEADLINE_SECONDS", 30.0, _seconds, "a number of seconds above 0, at most 3600"
         ),
+        rollout_seconds=read(
+            "SPECSTREAM_ROLLOUT_SECONDS", 1800.0, _long_seconds, "a number of seconds above 0, at most 604800"
+        ),
         upload_deadline_seconds=read(
             "SPECSTREAM_UPLOAD_DEADLINE_SECONDS", 600.0, _seconds, "a number of seconds above 0, at most 3600"
         ),
@@ -129,6 +141,13 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
             None,
             _namespace,
             "the name of a namespace: at most 63 of a-z, 0-9 and -, a letter or digit first and last",
+        ),
+        regions=read("SPECSTREAM_REGIONS", (), regions.parse_regions, regions.ALLOWED),
+        node_lost_seconds=read(
+            "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _node_lost, "a number of seconds from 10 to 3600"
+        ),
+        move_seconds=read(
+            "SPECSTREAM_MOVE_SECONDS", 600.0, _seconds, "a number of seconds above 0, at most 3600"
         ),
         modules={
             service: module
@@ -187,9 +206,20 @@ def _heap_mib(text: str) -> int:
     return size
 
 
-def _seconds(text: str) -> float:
+def _seconds(text: str, *, most: float = 3600) -> float:
     seconds = float(text)
-    if not (math.isfinite(seconds) and 0 < seconds <= 3600):
+    if not (math.isfinite(seconds) and 0 < seconds <= most):
+        raise ValueError(text)
+    return seconds
+
+
+def _long_seconds(text: str) -> float:
+    return _seconds(text, most=604_800)
+
+
+def _node_lost(text: str) -> float:
+    seconds = _seconds(text)
+    if seconds < 10:
         raise ValueError(text)
     return seconds
 

@@ -61,11 +61,14 @@ class Supervisor:
         if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN:  # `nohup` means to outlive the terminal
             loop.add_signal_handler(signal.SIGHUP, self._on_signal)
         # Before anything is written: on a full disk its room is what the start needs.
-        if done := self._reserve.settle():
+        if done := self._reserve.make_room():
             self._console.say(done)
         found = await self._find()
         ports = choose_ports(self._settings, self._home, living={p.name for p in found if p.is_program})
         programs = prepare(self._settings, self._home, ports)
+        # Nothing refuses the start any more, and a home that was refused must not keep room.
+        if done := self._reserve.settle():
+            self._console.say(done)
         adopted = await self._take_over(programs, found)
         self._api_port.take(adopted[API].pid if API in adopted else None)
         if NATS not in adopted:

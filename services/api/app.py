@@ -14,18 +14,18 @@ import uvicorn
 from libs.common.autoscaling.kept import KeptReasoning
 from libs.common.bus import server_health, subjects
 from libs.common.bus.broker import close, make_broker
+from libs.common.bus.checks import CheckSignals
 from libs.common.bus.connection import Connection, connected
 from libs.common.bus.entries import Entries
 from libs.common.bus.jetstream_entries import JetStreamEntries
 from libs.common.clock import utc_now
-from libs.common.cluster.opening import open_cluster
+from libs.common.cluster.opening import offer, open_cluster
 from libs.common.disk import MIB, room_under
 from libs.common.log import reserve
 from libs.common.log.jetstream import JetStreamLog, open_log
 from libs.common.log.jetstream.samples import open_sample_reader
 from libs.common.log.jetstream.write_probe import refused_write
 from libs.common.log.port import Archive, EventLog
-from libs.common.machine_types.reading import machine_types
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
@@ -70,7 +70,7 @@ async def run(
 ) -> None:
     """Until SIGTERM or SIGINT. adapt_*: another composition may wrap the log and the outcomes of commands."""
     home = settings.home.expanduser()
-    types = machine_types(settings.machine_types)
+    offered = offer(settings)
     engine = await open_database(home / "api" / "read.db")
     try:
         async with (
@@ -96,14 +96,16 @@ async def run(
                 exported_head=home / "api" / "exported-head.json",
                 engine=engine,
                 cluster=cluster,
-                machine_types=types,
-                commands=Commands.over(log, projector, types, condition),
+                machine_types=offered.machine_types,
+                commands=Commands.over(log, projector, offered, condition),
                 queries=Queries(engine),
                 projector=projector,
                 points=points,
                 heartbeats=Heartbeats(),
                 clock=utc_now,
                 edge_port=settings.edge_port,
+                signal=CheckSignals(connection.client).get,
+                request_window_s=settings.request_window_seconds,
                 log_condition=condition,
                 reasoning=KeptReasoning(
                     JetStreamEntries(
@@ -128,7 +130,7 @@ async def run(
                 handler.on_command,
                 lambda beat: api.heartbeats.take(beat, utc_now()),
                 service=SERVICE,
-                machine_types=types,
+                machine_types=offered.machine_types,
             )
             await connection.broker.start()
 

@@ -3,6 +3,7 @@
 from pydantic import Field, SecretStr
 
 from libs.common.bus.settings import ServiceSettings
+from libs.common.scaling.request_duration import REQUEST_WINDOW_S
 
 MAX_BODY_BYTES = 256 * 1024
 """A larger request body is answered with 413."""
@@ -16,6 +17,7 @@ class Settings(ServiceSettings):
     disk_reserve_mib: of the reserve that the supervisor keeps beside the log, in this home; None where there
     is no supervisor, and so no disk of this machine to look at.
     metrics_max_bytes: the room of what was measured, on the disk.
+    request_window_seconds: what request durations are averaged over, as the autoscaler is told.
     visible_timeout_s: how long a write waits until reads show it, after it is durable.
     """
 
@@ -25,4 +27,5 @@ class Settings(ServiceSettings):
     edge_port: int = Field(default=8081, ge=1, le=65535)
     disk_reserve_mib: int | None = Field(default=None, ge=0)
     metrics_max_bytes: int = Field(default=1024**3, ge=1024**2, le=1024**4)
+    request_window_seconds: float = Field(default=REQUEST_WINDOW_S, ge=1, le=3600)
     visible_timeout_s: float = Field(default=10.0, gt=0)

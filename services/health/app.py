@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 
+from libs.common.bus.checks import CheckSignals
 from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
 from libs.common.cluster.opening import open_cluster
@@ -40,6 +41,7 @@ async def run(
                     clock=utc_now,
                     ticks=monotonic,
                     snapshot=Snapshot.of(SERVICE, settings),
+                    publish=CheckSignals(connection.client).publish,
                 ),
                 Sampler(
                     cluster,

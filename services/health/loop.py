@@ -27,6 +27,7 @@ from services.health.follower import Follower
 from services.health.probe_runner import ProbeRunner
 from services.health.prober import Prober
 from services.health.records import Records
+from services.health.telling import Publish, Teller
 from services.health.verdicts import Conclusions, Started
 
 logger = structlog.get_logger()
@@ -39,6 +40,9 @@ GATHER_S = 0.001
 MOST_GATHERED_S = 0.5
 """So long, for each of its replicas and at most, the changes of a deployment are gathered after some were
 recorded: whoever follows the log has work with each record, the more the larger the deployment is."""
+FIRST = 32
+"""Deployments, those with the newest events, that are observed before all: somebody waits for what changed
+while nobody watched, and observing all takes the longer the more there are."""
 MOST_PORTIONS = 1_000
 """A deployment of 1,000 replicas takes a hundred; one that never comes to an end must not hold the others."""
 
@@ -65,7 +69,9 @@ class Watch:
         progress: Progress,
         clock: Clock,
         ticks: Ticks,
+        publish: Publish | None = None,
     ) -> None:
+        """publish: where it is told how the checks stand."""
         self._cluster = cluster
         self._records = records
         self._progress = progress
@@ -77,8 +83,11 @@ class Watch:
             clock=clock,
             ticks=ticks,
             on_verdict=self.wake_for,
+            on_change=self._tell_change,
             aside=Aside("probe", progress.set_aside, clock, ticks),
+            cluster=cluster,
         )
+        self._teller = publish and Teller(publish, self._probe_runner, clock=clock, ticks=ticks)
         self._woken_for: set[str] = set()
         self._wake = asyncio.Event()
         self._gathering: dict[str, float] = {}
@@ -96,6 +105,10 @@ class Watch:
         self._woken_for.add(deployment_id)
         self._wake.set()
 
+    def _tell_change(self, deployment_id: str) -> None:
+        if self._teller:
+            self._teller.changed(deployment_id)
+
     def read_again(self) -> None:
         """The log was filled: the records that are open are not all that there are any more."""
         self._must_load = True
@@ -104,8 +117,10 @@ class Watch:
     async def run(self) -> None:
         """Never returns. A cluster or a log that cannot be reached is waited for: hold what is."""
         async with asyncio.TaskGroup() as group:
-            if not self._cluster.probes_natively:
+            if not self._cluster.abilities.probes_natively:
                 group.create_task(self._probe_runner.run())
+            if self._teller:
+                group.create_task(self._teller.run())
             group.create_task(self._listen())
             group.create_task(self._try_again())
             group.create_task(self._watch())
@@ -135,13 +150,17 @@ class Watch:
         resync_at = loop.time()
         while True:
             woken_for = self._take_woken(loop.time())
-            is_whole = self._must_observe or self._must_load or loop.time() >= resync_at
+            may_have_missed = self._must_observe or self._must_load
+            is_whole = may_have_missed or loop.time() >= resync_at
             self._must_observe = False
             self._wake.clear()
             try:
                 if self._must_load:
                     await self._records.load()
                     self._must_load = False
+                if may_have_missed:
+                    for deployment_id in self._records.newest(FIRST):
+                        await self.observe_one(deployment_id)
                 if is_whole:
                     await self.observe()
                     resync_at = loop.time() + RESYNC_S
@@ -172,6 +191,8 @@ class Watch:
         """
         observed = await self._cluster.observe()
         self._probe_runner.dismiss_all_but(observed.keys())
+        if self._teller:
+            self._teller.show_none_but(observed.keys())
         for deployment_id in [*observed, *(self._records.rosters.keys() - observed.keys())]:
             if not self._aside.is_resting(deployment_id):
                 with self._aside.attempt(deployment_id):
@@ -186,6 +207,8 @@ class Watch:
 
     async def _take_in(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
         workload = known(workload)
+        if self._teller:
+            self._teller.show(deployment_id, workload)
         if deployment_id not in self._records.rosters and not (workload and workload.replicas):
             self._probe_runner.dismiss(deployment_id)
             return
@@ -236,7 +259,7 @@ class Watch:
             self._timers[deployment_id] = loop.call_later(min(waits_s), self.wake_for, deployment_id)
 
     def _conclusions(self, deployment_id: str, workload: ObservedWorkload | None) -> Conclusions:
-        if not self._cluster.probes_natively:
+        if not self._cluster.abilities.probes_natively:
             return self._probe_runner.conclusions(deployment_id)
         replicas = workload.replicas if workload else ()
         return self._lasting(deployment_id, {(o.replica_id, o.attempt): _native(o) for o in replicas})
@@ -286,10 +309,11 @@ async def watch_cluster(
     clock: Clock,
     ticks: Ticks,
     snapshot: Snapshot | None = None,
+    publish: Publish | None = None,
 ) -> None:
     """All that this service does, over adapters; never returns. Nothing is decided before the log is read."""
     records = Records(log, Views(followed_by("health")))
-    watch = Watch(cluster, records, prober, progress=progress, clock=clock, ticks=ticks)
+    watch = Watch(cluster, records, prober, progress=progress, clock=clock, ticks=ticks, publish=publish)
     follower = Follower(records, progress=progress, wake_for=watch.wake_for, snapshot=snapshot)
     caught_up = asyncio.Event()
 

@@ -61,6 +61,7 @@ def make_request(endpoint: Endpoint, check: HealthCheck) -> Request:
     | about the connection  | never the check's; a spec that has one is refused since          |
     | any other             | as the check has it, also several of one name                    |
     """
+    assert check.path is not None
     host = check.host or endpoint.authority
     given = [
         (header.name.lower(), _one_line(header.name), _one_line(header.value)) for header in check.headers

@@ -7,20 +7,20 @@ import asyncio
 from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from contextlib import suppress
-from dataclasses import dataclass, field, replace
-from typing import NamedTuple
+from dataclasses import replace
 
 import structlog
 
 from libs.common import telemetry
 from libs.common.clock import Clock, Ticks
-from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
+from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload, ReplicaPhase
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.set_aside import Aside
 from libs.common.state.replica import Roster
 from services.health import examination, schedule
-from services.health.examination import Conclusion, Examination, Ready
-from services.health.probe_request import Endpoint
+from services.health.commands import run_command
+from services.health.examination import Conclusion, Ready
+from services.health.probed import Attempt, CheckSeen, Made, ProbedProcess
 from services.health.prober import Prober
 from services.health.probing import CheckKind, Failure, Outcome, ProberError, Success
 from services.health.schedule import Schedule
@@ -32,44 +32,12 @@ logger = structlog.get_logger()
 IN_FLIGHT = 512
 """Attempts at one time, each with one file; the rest waits its turn, and its time limit starts with it."""
 
+COMMANDS_IN_FLIGHT = 32
+"""Attempts at one time that are commands, each with processes of its own: they take their turns apart, so
+that what a machine can start bounds them and they keep nobody else waiting."""
+
 EAGER = frozenset({CheckKind.STARTUP, CheckKind.READINESS})
 """Checks whose first success somebody waits for."""
-
-
-@dataclass(slots=True, eq=False)
-class ProbedProcess:
-    """One process of a replica under examination."""
-
-    deployment_id: str
-    replica_id: str
-    attempt: int
-    host: str
-    ports: Mapping[int, int]
-    first_port: int
-    started_at: float
-    """When it was started, on our ticks."""
-    exam: Examination
-    conclusion: Conclusion
-    ready_since: float | None
-    """Since when the conclusion is that it is ready, on our ticks; None while it is not."""
-    port_retries: dict[CheckKind, int] = field(default_factory=dict)
-    """How often a check's port was found closed outside of its period."""
-    busy: set[CheckKind] = field(default_factory=set)
-    is_gone: bool = False
-
-    def endpoint(self, kind: CheckKind) -> Endpoint:
-        """The replica's own address for the port that the check names."""
-        port = self.exam.checks[kind].port or self.first_port
-        return Endpoint(self.host, self.ports[port])
-
-
-class Attempt(NamedTuple):
-    """One attempt of a check."""
-
-    process: ProbedProcess
-    kind: CheckKind
-    is_eager: bool = False
-    """Whether it is made outside of the check's period, so that only a success counts."""
 
 
 class ProbeRunner:
@@ -82,21 +50,29 @@ class ProbeRunner:
         clock: Clock,
         ticks: Ticks,
         on_verdict: Callable[[str], None],
+        on_change: Callable[[str], None] = lambda _: None,
         aside: Aside,
+        cluster: Cluster,
     ) -> None:
-        """on_verdict: called with the deployment_id when a check of it has concluded something new.
+        """cluster: runs the checks that are commands.
+
+        on_verdict: called with the deployment_id when a check of it has concluded something new; on_change:
+        when one came out otherwise than the time before.
 
         aside: where deployments are noted whose checks could not be made, by a fault of ours.
         """
         self._prober = prober
+        self._cluster = cluster
         self._clock = clock
         self._ticks = ticks
         self._on_verdict = on_verdict
+        self._on_change = on_change
         self._aside = aside
         self._processes: dict[str, dict[str, ProbedProcess]] = defaultdict(dict)
         self._schedule: Schedule[Attempt] = Schedule()
         self._poked = asyncio.Event()
         self._slots = Slots(IN_FLIGHT)
+        self._command_slots = Slots(COMMANDS_IN_FLIGHT)
         self._probes = telemetry.counter(
             "specstream.health.probes", unit="{probe}", description="Probe attempts by check and outcome"
         )
@@ -149,6 +125,16 @@ class ProbeRunner:
             for process in processes.values()
             if examination.has_passed_startup(process.exam)
         )
+
+    def seen(self, deployment_id: str) -> Mapping[tuple[str, int], tuple[CheckSeen, ...]]:
+        """How the checks of a deployment's processes stand, by replica_id and attempt."""
+        return {
+            (process.replica_id, process.attempt): tuple(
+                CheckSeen(kind, state.standing, state.failures, process.made.get(kind))
+                for kind, state in process.exam.states.items()
+            )
+            for process in self._processes.get(deployment_id, {}).values()
+        }
 
     async def run(self) -> None:
         """Never returns."""
@@ -257,11 +243,14 @@ class ProbeRunner:
 
     async def _make(self, planned: Attempt, due_at: float) -> None:
         process, kind, is_eager = planned
-        outcome = await self._examine(process, kind)
+        outcome, latency_s = await self._examine(process, kind)
         process.busy.discard(kind)
         if process.is_gone:
             return
         self._count(kind, outcome)
+        last, process.made[kind] = process.made.get(kind), Made(outcome, self._clock(), latency_s)
+        if last is None or last.outcome != outcome or isinstance(outcome, Failure):
+            self._on_change(process.deployment_id)
         if is_eager and not isinstance(outcome, Success):
             if isinstance(outcome, Failure) and outcome.is_refused:
                 self._plan(planned, self._ticks() + self._count_port_retry(process, kind))
@@ -279,23 +268,38 @@ class ProbeRunner:
                 process.ready_since = self._ticks() if is_ready else None
             self._on_verdict(process.deployment_id)
 
-    async def _examine(self, process: ProbedProcess, kind: CheckKind) -> Outcome:
-        """Made when its deployment's turn comes. What goes wrong with us is no fault of the replica."""
+    async def _examine(self, process: ProbedProcess, kind: CheckKind) -> tuple[Outcome, float]:
+        """Made when its deployment's turn comes; with how long it took then. What goes wrong with us is no
+        fault of the replica."""
         deployment_id = process.deployment_id
+        began = self._ticks()
+
+        async def attempt() -> Outcome:
+            nonlocal began
+            began = self._ticks()
+            return await self._probe(process, kind)
+
         try:
-            outcome = await self._slots.run(deployment_id, lambda: self._probe(process, kind))
+            outcome = await self._slots_of(process, kind).run(deployment_id, attempt)
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._aside.failed(deployment_id, error)
-            return ProberError(f"{type(error).__name__}: {error}")
+            return ProberError(f"{type(error).__name__}: {error}"), self._ticks() - began
         if deployment_id in self._aside:
             self._aside.succeeded(deployment_id)
-        return outcome
+        return outcome, self._ticks() - began
+
+    def _slots_of(self, process: ProbedProcess, kind: CheckKind) -> Slots:
+        return self._slots if process.exam.checks[kind].exec is None else self._command_slots
 
     async def _probe(self, process: ProbedProcess, kind: CheckKind) -> Outcome:
+        check = process.exam.checks[kind]
+        if check.exec is not None:
+            ids = (process.deployment_id, process.replica_id, process.attempt)
+            return await run_command(self._cluster, *ids, check)
         endpoint = process.endpoint(kind)
         if kind is CheckKind.PORT:
             return await self._prober.connect(endpoint)
-        return await self._prober.get(endpoint, process.exam.checks[kind], process.ports)
+        return await self._prober.get(endpoint, check, process.ports)
 
     def _count(self, kind: CheckKind, outcome: Outcome) -> None:
         if isinstance(outcome, ProberError):

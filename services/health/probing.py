@@ -4,7 +4,7 @@ The kubelet's prober as a function: thresholds in a row, a different beginning f
 the prober itself is thrown away, never counted.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from enum import StrEnum
 from typing import assert_never
 
@@ -36,6 +36,8 @@ class Failure:
     message: str
     """`HTTP 503`, `timed out after 1 s`, `connection refused`."""
     is_refused: bool = False
+    output: str = field(default="", compare=False)
+    """What a command wrote; no part of the verdict."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,5 +1,6 @@
 """What the log says of every replica, and writing to it: the one place of this service that appends."""
 
+import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -52,6 +53,11 @@ class Records:
                 self._take(aggregate, loaded.of(aggregate))
         for view in self.views:
             self.note(view)
+
+    def newest(self, most: int) -> list[str]:
+        """The deployments of which the log has the newest events, those first."""
+        newest = heapq.nlargest(most, self.views.by_id.values(), key=lambda view: view.sequence)
+        return [view.deployment_id for view in newest]
 
     def note(self, view: DeploymentView) -> None:
         """An event was followed: what others write may be the cause of what replicas do."""

@@ -74,10 +74,10 @@ class Schedule(Generic[Key]):
         """Forget `key`, if it is there."""
         self._current.pop(key, None)
 
-    def pop_due(self, now: float) -> list[tuple[Key, float]]:
-        """Take out all that is due, earliest first, each with the time it was due at."""
+    def pop_due(self, now: float, most: int | None = None) -> list[tuple[Key, float]]:
+        """Take out all that is due, or the first `most`, earliest first, each with the time it was due at."""
         due: list[tuple[Key, float]] = []
-        while self._heap and self._heap[0][0] <= now:
+        while self._heap and self._heap[0][0] <= now and len(due) != most:
             due_at, ticket, key = heapq.heappop(self._heap)
             if self._current.get(key) == ticket:
                 del self._current[key]

@@ -57,7 +57,9 @@ def decide(
     | roster           | cluster shows               | checks        | fact                 | state after |
     |------------------|-----------------------------|---------------|----------------------|-------------|
     | any              | absent                      | -             | ReplicaStopped       | none        |
-    | absent           | any phase                   | -             | ReplicaStarted       | of the phase |
+    | absent           | pending or stopping, and    | -             | none                 | none         |
+    |                  | says nothing new            |               |                      |              |
+    | absent           | any other                   | -             | ReplicaStarted       | of the phase |
     | has a process    | exited or pending, another  | -             | ReplicaStopped       | failed      |
     |                  | attempt, or another address |               |                      |             |
     | pending          | exited, at any attempt      | -             | ReplicaStopped       | failed      |
@@ -84,6 +86,8 @@ def decide(
 
     A replica is unsteady when `damping` says how long it has to stay ready: then only a change of whether it
     is ready, or of its process, is a fact. One that changes too often tells it later (`pacing`).
+    One that is made again and again for what ends before it starts says something new when it has a message
+    or a process, or ends as the first, second, fourth, eighth ... of them.
     Another attempt is a later one, or an earlier one where the cluster's records are older than the log.
     The last row ends what somebody else has written, such as an import: only what the cluster shows counts.
     A message is compared as a fact holds it, bounded; a longer one would be news at every observation.
@@ -141,6 +145,8 @@ def _changes(
         return fact.replica
 
     if known is None:
+        if not _is_worth_telling(o):
+            return []
         known = take(_started(_appeared(o, next(slots))))
     if _has_ended(known, o):
         known = take(_ended(known, o, now))
@@ -227,6 +233,15 @@ def _concluded(
             return None
 
 
+def _is_worth_telling(o: ObservedReplica) -> bool:
+    """Whether a replica that is not in the roster says what those before it have not said."""
+    if o.failed_before == 0 or o.phase in (ReplicaPhase.RUNNING, ReplicaPhase.EXITED):
+        return True
+    if o.phase is ReplicaPhase.PENDING:
+        return o.message is not None
+    return o.failed_before.bit_count() == 1
+
+
 def _appeared(o: ObservedReplica, slot: int) -> Replica:
     """A replica seen for the first time. An exited one had a process: the next row tells its end."""
     state = {
@@ -307,8 +322,12 @@ def _end_of(known: Replica, o: ObservedReplica) -> tuple[ReplicaReason, str]:
         return ReplicaReason.CONDEMNED, known.message
     if o.last_exit is None:
         return ReplicaReason.EXIT_UNKNOWN, o.message or UNKNOWN_END
-    message = o.message or o.last_exit.message  # one that could not start at all says why
-    if o.reason is not None:
+    # What is said of a process that runs by now is not about the one before it.
+    is_over = o.phase is not ReplicaPhase.RUNNING
+    message = (o.message if is_over else None) or o.last_exit.message  # one that could not start says why
+    if o.last_exit.reason is not None:
+        return o.last_exit.reason, o.last_exit.message
+    if o.reason is not None and is_over:
         return o.reason, message
     if o.last_exit.signal is not None:
         return ReplicaReason.KILLED, message

@@ -10,6 +10,7 @@ from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import open_log
 from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
+from libs.common.machine_types.reading import machine_types
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler
@@ -36,7 +37,13 @@ async def run(
         for notice in cluster.notices:
             logger.warning("cluster_notice", notice=notice)
         progress.detail.update({"notices": list(cluster.notices)})
-        reconciler = Reconciler(log, cluster, move_s=settings.move_seconds)
+        reconciler = Reconciler(
+            log,
+            cluster,
+            move_s=settings.move_seconds,
+            rollout_s=settings.rollout_seconds,
+            machine_types=machine_types(settings.machine_types),
+        )
         aside = Aside("reconcile", progress.set_aside)
         resync = Resync(
             log,

@@ -10,15 +10,32 @@ import structlog
 from libs.common import telemetry
 from libs.common.clock import Clock, utc_now
 from libs.common.cluster.port import Cluster, ObservedWorkload, known
-from libs.common.errors import AppendConflict, CannotApply, Fenced, LogUnavailable, Temporary
+from libs.common.errors import (
+    AppendConflict,
+    CannotApply,
+    DeploymentUnavailable,
+    Fenced,
+    LogUnavailable,
+    Temporary,
+)
 from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded, select
 from libs.common.events.replica import RosterFact
-from libs.common.events.rollout import RolloutFact, SpecFailed, SpecFailedReason
+from libs.common.events.rollout import (
+    RolloutFact,
+    RolloutPhase,
+    RolloutProgressed,
+    SpecFailed,
+    SpecFailedReason,
+)
+from libs.common.events.text import bounded
 from libs.common.log.port import EventLog, Guard, Head, Loaded
+from libs.common.machine_types.catalogue import MachineTypes
 from libs.common.state.view import DeploymentView, LastEvent, fold
 from services.reconciler.apply import perform
 from services.reconciler.moving import MOVE_S
 from services.reconciler.plan import Because, Plan, plan
+from services.reconciler.situation import NO_MACHINE_TYPES
+from services.reconciler.stalling import ROLLOUT_S
 
 logger = structlog.get_logger()
 
@@ -56,19 +73,35 @@ class Reconciler:
     """Brings one deployment at a time to what the log says. Triggers may come twice, late, or all at once."""
 
     def __init__(
-        self, log: EventLog, cluster: Cluster, *, clock: Clock = utc_now, move_s: float = MOVE_S
+        self,
+        log: EventLog,
+        cluster: Cluster,
+        *,
+        clock: Clock = utc_now,
+        move_s: float = MOVE_S,
+        rollout_s: float = ROLLOUT_S,
+        machine_types: MachineTypes = NO_MACHINE_TYPES,
     ) -> None:
         self._log = log
         self._cluster = cluster
         self._clock = clock
         self._move_s = move_s
+        self._rollout_s = rollout_s
+        self._machine_types = machine_types
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
         self._seen: dict[str, int] = {}
         """By deployment: the newest event that a completed pass has loaded."""
 
     def plan(self, view: DeploymentView, observed: ObservedWorkload | None) -> Plan:
         """The next step as of now."""
-        return plan(view, observed, now=self._clock(), move_s=self._move_s)
+        return plan(
+            view,
+            observed,
+            now=self._clock(),
+            move_s=self._move_s,
+            rollout_s=self._rollout_s,
+            machine_types=self._machine_types,
+        )
 
     async def on_event(self, trigger: Trigger) -> None:
         """Converge, unless a completed pass has taken this event in already.
@@ -134,6 +167,7 @@ class Reconciler:
     async def _take(self, step: Plan, trigger: Trigger, view: DeploymentView, loaded: Loaded) -> None:
         hash_ = view.last.hash if view.last else ""
         fence = Position(step.fence, await self._log.identity(), hash_)
+        held: DeploymentUnavailable | None = None
         try:
             if not await self._perform(step, view.deployment_id, fence):
                 return
@@ -142,8 +176,15 @@ class Reconciler:
             if failed.spec_id == view.rollout.failed_spec_id:
                 return  # it is said already; what was refused now is more of an older run
             step = replace(step, facts=(failed,))
-        if not step.facts:
-            return
+        except DeploymentUnavailable as error:
+            # Such as a quota. It is tried again and again, and may be what keeps the rollout.
+            step, held = replace(step, facts=_still_waiting(step, error)), error
+        if step.facts:
+            await self._append(step, trigger, view, loaded)
+        if held is not None:
+            raise held
+
+    async def _append(self, step: Plan, trigger: Trigger, view: DeploymentView, loaded: Loaded) -> None:
         rollout = Aggregate(view.project_id, RolloutFact.aggregate, view.deployment_id)
         roster = Aggregate(view.project_id, RosterFact.aggregate, view.deployment_id)
         guards = [Guard(roster.filter, loaded.heads.get(roster, Head()).sequence)] if step.retires else []
@@ -205,6 +246,18 @@ class Reconciler:
             self._seen.pop(view.deployment_id, None)
         else:
             self._seen[view.deployment_id] = view.sequence
+
+
+def _still_waiting(step: Plan, error: DeploymentUnavailable) -> tuple[RolloutFact, ...]:
+    """What is true of the step though it was not performed: that its rollout waits, or is stalled and why."""
+    said = [fact for fact in step.facts if isinstance(fact, RolloutProgressed)]
+    return tuple(
+        fact.model_copy(update={"message": bounded(f"{fact.message}; {error}")})
+        if fact.phase is RolloutPhase.STALLED
+        else fact
+        for fact in said
+        if fact.phase in (RolloutPhase.WAITING_FOR_READY, RolloutPhase.STALLED)
+    )
 
 
 def _failed(view: DeploymentView, error: CannotApply) -> SpecFailed:

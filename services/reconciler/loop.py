@@ -79,6 +79,7 @@ class Resync:
             try:
                 await self.round()
                 self._progress.is_ready, self._progress.problem = True, ""
+                self._progress.detail["notices"] = list(self._cluster.notices)
                 await self._retry_for(self._interval_s)
             except (ClusterUnavailable, LogUnavailable) as error:
                 self._progress.is_ready, self._progress.problem = False, f"resync has to wait: {error}"
@@ -103,9 +104,10 @@ class Resync:
                 strangers.add(deployment_id)
         for deployment_id in strangers - self._strangers:
             logger.warning("the cluster holds what the log does not know", deployment_id=deployment_id)
-        # Known to be strangers a round ago too, so that no answer of a moment ends anything.
-        for deployment_id in strangers & self._strangers:
-            await self._reconciler.remove_stranger(deployment_id)
+        if self._cluster.abilities.is_ours_alone:
+            # Known to be strangers a round ago too, so that no answer of a moment ends anything.
+            for deployment_id in strangers & self._strangers:
+                await self._reconciler.remove_stranger(deployment_id)
         self._strangers = frozenset(strangers)
 
     async def _compare(

@@ -21,11 +21,13 @@ from libs.common.events.rollout import (
     SpecHealthy,
     WorkloadRemoved,
 )
+from libs.common.machine_types.catalogue import MachineTypes
 from libs.common.spec.template import make_template
 from libs.common.state.view import DeploymentView
 from services.reconciler.moving import MOVE_S, decide_departures
 from services.reconciler.retiring import Retirement, decide_retirement
-from services.reconciler.situation import Situation, situate
+from services.reconciler.situation import NO_MACHINE_TYPES, Situation, situate
+from services.reconciler.stalling import ROLLOUT_S, is_overdue, why_stalled
 
 
 class Because(StrEnum):
@@ -37,6 +39,8 @@ class Because(StrEnum):
     """There have to be others elsewhere before they leave."""
     REPLICAS_ARE_WITHDRAWN = "replicas_are_withdrawn"
     """They get no requests any more and are told to end."""
+    RECORD_WAS_CHANGED = "record_was_changed"
+    """Somebody else has changed what the cluster knows of the deployment."""
     CHECK_FAILED = "check_failed"
     """A startup or liveness check has sentenced a process."""
     DEPLOYMENT_DELETED = "deployment_deleted"
@@ -81,7 +85,13 @@ class Plan:
 
 
 def plan(
-    view: DeploymentView, observed: ObservedWorkload | None, *, now: datetime, move_s: float = MOVE_S
+    view: DeploymentView,
+    observed: ObservedWorkload | None,
+    *,
+    now: datetime,
+    move_s: float = MOVE_S,
+    rollout_s: float = ROLLOUT_S,
+    machine_types: MachineTypes = NO_MACHINE_TYPES,
 ) -> Plan:
     """The next step for a deployment; `observed` is None where the cluster knows nothing of it.
 
@@ -89,7 +99,9 @@ def plan(
     replicas in force: 0 when the newest spec is disabled, or it is deleted. A replica told to leave never
     counts again; whom to tell is the table of `decide_retirement`. One that has to be replaced elsewhere does
     not count either, and leaves by the table of `decide_departures`.
-    move_s: how long there may be no place for what replaces one on a node that ends.
+
+    move_s: how long there may be no place for what replaces one on a node that ends. rollout_s: how long it
+    may take until a spec is healthy. machine_types: as far as they say how a rollout goes.
 
     | the log says                        | the cluster shows           | step                     |
     |-------------------------------------|-----------------------------|--------------------------|
@@ -97,6 +109,7 @@ def plan(
     | a spec not applied, not failed      | -                           | apply, SpecApplied       |
     | the spec is applied                 | fewer than N staying in it  | apply                    |
     | a replica is not said to move       | it has to                   | apply, ReplicasMoving    |
+    | -                                   | that its record was changed | apply                    |
     | the spec has failed                 | -                           | all runs stay as they are|
     | a retiring replica is withdrawn     | it, not yet told to end     | apply, it is `stopping`  |
     | a staying process is condemned      | that process, running       | restart                  |
@@ -109,10 +122,11 @@ def plan(
     | deleted, empty roster               | no replica                  | remove, WorkloadRemoved  |
     | removed                             | anything: a late old plan's | remove                   |
 
-    While the wanted run has fewer than N ready replicas, other runs keep theirs: they are named with the
-    number they have, and none is made anew but where N goes by load. Then the older run that serves has N
-    too, so that a broken spec and more load together are no outage. ReplicasRetiring precedes its effect by a
-    whole step, since `stopping` needs the router's answer to it; every other fact follows its effect.
+    While the wanted run has fewer than N ready replicas, other runs are named with the number they have, and
+    none of theirs is made anew but where N goes by load. Then the older run that serves has what the wanted
+    one lacks, so that a broken spec and more load together are no outage. ReplicasRetiring precedes its
+    effect by a whole step, since `stopping` needs the router's answer to it; every other fact follows its
+    effect.
     """
     deployment = view.deployment
     if deployment is None:
@@ -130,11 +144,13 @@ def plan(
                 is_removal=True,
                 facts=(WorkloadRemoved(),),
             )
-    situation = situate(view, present, now)
+    situation = situate(view, present, now, machine_types)
     if situation is None:
         return Plan(view.sequence)
     restarts = tuple(Restart(replica.replica_id, replica.attempt) for replica in situation.condemned)
     because = decide_application(situation)
+    if observed is not None and observed.is_altered:
+        because = (*because, Because.RECORD_WAS_CHANGED)
     departures = decide_departures(
         situation.moves, situation.staying, situation.goals, now=now, move_s=move_s
     )
@@ -148,11 +164,10 @@ def plan(
             *applied_facts(situation),
             *moving_facts(situation),
             *retiring_facts(situation, retirement),
-            *progress_facts(situation, retirement),
+            *progress_facts(situation, retirement, now=now, rollout_s=rollout_s),
         ),
-        depends_on_time=any(
-            staying.observed.must_move is MoveReason.NODE_ENDS for staying in situation.staying
-        ),
+        depends_on_time=(situation.may_stall and situation.ready < situation.wanted.replicas)
+        or any(staying.observed.must_move is MoveReason.NODE_ENDS for staying in situation.staying),
     )
 
 
@@ -213,7 +228,11 @@ def decide_leaving(situation: Situation, departures: frozenset[str]) -> Retireme
     """Who leaves, for whatever reason; `departures` are those that have been replaced elsewhere."""
     s = situation
     # A spec that cannot be applied must not cost the run before it anything.
-    retirement = None if s.has_failed else decide_retirement(s.wanted, s.lasting, s.serving)
+    retirement = (
+        None
+        if s.has_failed
+        else decide_retirement(s.wanted, s.lasting, s.serving, is_making_room=s.is_making_room)
+    )
     if not departures:
         return retirement
     if retirement is None:
@@ -236,21 +255,25 @@ def retiring_facts(situation: Situation, retirement: Retirement | None) -> list[
     return [ReplicasRetiring(replica_ids=tuple(sorted(leaving)), reason=retirement.reason)]
 
 
-def progress_facts(situation: Situation, retirement: Retirement | None) -> list[RolloutFact]:
+def progress_facts(
+    situation: Situation, retirement: Retirement | None, *, now: datetime, rollout_s: float
+) -> list[RolloutFact]:
     """The phase by the table of `RolloutProgressed`."""
     s = situation
     leaving = s.retiring | {one.observed.replica_id for one in s.staying if one.observed.run_id != s.run_id}
     if retirement is not None:
         leaving |= retirement.replica_ids
+    before = s.rollout.progress
+    since = before.since or now if before is not None and before.spec_id == s.spec_id else now
     if s.ready < s.wanted.replicas:
-        phase = RolloutPhase.WAITING_FOR_READY
+        is_stalled = s.may_stall and is_overdue(since, now, rollout_s)
+        phase = RolloutPhase.STALLED if is_stalled else RolloutPhase.WAITING_FOR_READY
     elif leaving:
         phase = RolloutPhase.RETIRING
     elif s.wanted.replicas:
         phase = RolloutPhase.COMPLETE
     else:
         phase = RolloutPhase.STOPPED
-    before = s.rollout.progress
     is_news = before is None or before.phase is not phase or before.spec_id != s.spec_id
     if not is_news and retirement is None:
         return []
@@ -262,5 +285,7 @@ def progress_facts(situation: Situation, retirement: Retirement | None) -> list[
             replicas=s.wanted.replicas,
             ready_replicas=s.ready,
             leaving_replicas=len(leaving),
+            since=since,
+            message=why_stalled(s.wanted, s.staying, rollout_s) if phase is RolloutPhase.STALLED else None,
         )
     ]

@@ -1,11 +1,11 @@
 """Which replicas have to leave. Pure."""
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from libs.common.cluster.port import ObservedReplica, ReplicaPhase
-from libs.common.events.replica import Replica, ReplicaState
+from libs.common.events.replica import Replica, ReplicaReason, ReplicaState
 from libs.common.events.rollout import RetireReason
 from libs.common.scaling.rollout import measured_run, serving_replicas
 
@@ -44,6 +44,10 @@ class Wanted:
     is_autoscaled: bool = False
     """Whether load changes the number."""
 
+    surges: bool = True
+    """Whether what it replaces stays until it is ready. Otherwise one of those leaves before, where there is
+    no room for both."""
+
 
 @dataclass(frozen=True, slots=True)
 class Serving:
@@ -61,12 +65,13 @@ class Retirement:
 
 
 def find_serving(wanted: Wanted, staying: Sequence[Staying]) -> Serving | None:
-    """Which older run meets the load. None where the wanted one does, and where load does not change the
-    number: then what a person asks for is for the wanted run alone.
+    """Which older run meets the load. None where the wanted one does, where load does not change the number
+    (what a person asks for is for the wanted run alone), and where nothing surges (what room there is, is for
+    the wanted run).
 
     staying: without those that are to be replaced elsewhere.
     """
-    if not wanted.is_autoscaled:
+    if not (wanted.is_autoscaled and wanted.surges):
         return None
     ready = Counter(s.observed.run_id for s in staying if s.is_ready)
     run_id = measured_run(ready, newest=wanted.run_id)
@@ -78,7 +83,11 @@ def find_serving(wanted: Wanted, staying: Sequence[Staying]) -> Serving | None:
 
 
 def decide_retirement(
-    wanted: Wanted, staying: Sequence[Staying], serving: Serving | None = None
+    wanted: Wanted,
+    staying: Sequence[Staying],
+    serving: Serving | None = None,
+    *,
+    is_making_room: bool = False,
 ) -> Retirement | None:
     """Who leaves besides those told before; None when nobody does. `ready` counts the wanted run.
 
@@ -86,26 +95,36 @@ def decide_retirement(
     |--------|-----------|--------------------------|-------------------------|----------------------|
     | 0      | -         | all                      | all                     | `wanted.stop_reason` |
     | N      | >= wanted | the excess over `wanted` | all                     | superseded if any of |
-    | N      | < wanted  | the excess over `wanted` | those that never served | them is of another   |
-    |        |           |                          |                         | run, else scaled_down|
+    | N      | > 0       | the excess over `wanted` | those that never served | them is of another   |
+    |        |           |                          | and the excess of the   | run, else scaled_down|
+    |        |           |                          | rest over N - `ready`   |                      |
+    | N      | 0         | the excess over `wanted` | those that never served |                      |
+
+    So each new one that is ready takes the place of an old one, and a rollout needs room for one more. Where
+    `wanted` does not surge and there is no room even for that, one of the rest leaves before: when some new
+    ones have no place, none is about to be ready, and nobody is on its way out. is_making_room: somebody is.
 
     The excess is taken from the replicas that are not ready, then from those that are; of each kind the
-    youngest first. So the ready replicas of the wanted run never drop below the smaller of `wanted` and
-    what they were. Of a run that is `serving` so many stay as it is to have, though they have not served yet.
+    youngest first. So all ready replicas together never drop below the smaller of `wanted` and what they
+    were, unless one has to make room. Of a run that is `serving` so many stay as it is to have, though they
+    have not served yet.
     """
     if wanted.replicas == 0:
         everyone = frozenset(s.observed.replica_id for s in staying)
         return Retirement(everyone, wanted.stop_reason) if everyone else None
 
-    ours = [s for s in staying if s.observed.run_id == wanted.run_id]
-    others = [s for s in staying if s.observed.run_id != wanted.run_id]
-    has_enough = sum(s.is_ready for s in ours) >= wanted.replicas
-    superseded = frozenset(s.observed.replica_id for s in others if has_enough or not s.was_ready)
-    if serving is not None and not has_enough:
-        serves = [s for s in others if s.observed.run_id == serving.run_id]
-        superseded -= {s.observed.replica_id for s in _most_useful_first(serves)[: serving.replicas]}
-
-    surplus = frozenset(s.observed.replica_id for s in _most_useful_first(ours)[wanted.replicas :])
+    ours = _most_useful_first(s for s in staying if s.observed.run_id == wanted.run_id)
+    others = _most_useful_first(s for s in staying if s.observed.run_id != wanted.run_id)
+    ready = sum(s.is_ready for s in ours)
+    served = [s for s in others if s.was_ready]
+    kept = len(served) if ready == 0 else max(0, wanted.replicas - ready)
+    if not wanted.surges and not is_making_room and 0 < len(served) <= kept and _lack_room(ours):
+        kept = len(served) - 1
+    superseded = _ids(s for s in others if not s.was_ready) | _ids(served[kept:])
+    if serving is not None:
+        starting = [s for s in others if s.observed.run_id == serving.run_id and not s.was_ready]
+        superseded -= _ids(starting[: max(0, serving.replicas - kept)])
+    surplus = _ids(ours[wanted.replicas :])
 
     if not superseded and not surplus:
         return None
@@ -113,6 +132,21 @@ def decide_retirement(
     return Retirement(superseded | surplus, reason)
 
 
-def _most_useful_first(replicas: Sequence[Staying]) -> list[Staying]:
-    oldest_first = sorted(replicas, key=lambda s: (s.observed.created_at, s.observed.replica_id))
+def _lack_room(ours: Sequence[Staying]) -> bool:
+    """Whether some of the new ones have no place, and none that has one is still to become ready."""
+    waiting = [s for s in ours if not s.is_ready]
+    return bool(waiting) and all(_has_no_place(s) for s in waiting)
+
+
+def _has_no_place(one: Staying) -> bool:
+    observed = one.observed
+    return observed.phase is ReplicaPhase.PENDING and observed.reason is ReplicaReason.UNSCHEDULABLE
+
+
+def _most_useful_first(some: Iterable[Staying]) -> list[Staying]:
+    oldest_first = sorted(some, key=lambda s: (s.observed.created_at, s.observed.replica_id))
     return sorted(oldest_first, key=lambda s: (not s.is_ready, not s.was_ready))
+
+
+def _ids(some: Iterable[Staying]) -> frozenset[str]:
+    return frozenset(s.observed.replica_id for s in some)

@@ -4,15 +4,20 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from types import MappingProxyType
+from typing import Final
 
 from libs.common.cluster.port import ObservedReplica, ReplicaPhase
 from libs.common.events.rollout import LiveRun, Move, RetireReason
+from libs.common.machine_types.catalogue import MachineTypes
 from libs.common.spec.model import Spec
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.rollout import RolloutState
 from libs.common.state.view import DeploymentView
 from services.reconciler.moving import decide_moves
 from services.reconciler.retiring import Serving, Staying, Wanted, find_serving
+
+NO_MACHINE_TYPES: Final[MachineTypes] = MappingProxyType({})
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,6 +94,11 @@ class Situation:
         return self.deployment.wanted_replicas(None)
 
     @property
+    def may_stall(self) -> bool:
+        """Whether its rollout goes on: nothing of the newest spec has been healthy or refused."""
+        return not self.has_failed and self.rollout.healthy_spec_id != self.spec_id
+
+    @property
     def has_failed(self) -> bool:
         """Whether the cluster has refused the newest spec."""
         return self.deployment.exists and self.rollout.failed_spec_id == self.spec_id
@@ -108,6 +118,11 @@ class Situation:
     def retiring(self) -> frozenset[str]:
         """Those told to leave that still exist."""
         return self.rollout.retiring & self.existing
+
+    @property
+    def is_making_room(self) -> bool:
+        """Whether the cluster still shows one of them."""
+        return any(replica.replica_id in self.rollout.retiring for replica in self.present)
 
     @property
     def stopping(self) -> frozenset[str]:
@@ -140,7 +155,12 @@ class Situation:
         )
 
 
-def situate(view: DeploymentView, present: tuple[ObservedReplica, ...], now: datetime) -> Situation | None:
+def situate(
+    view: DeploymentView,
+    present: tuple[ObservedReplica, ...],
+    now: datetime,
+    machine_types: MachineTypes = NO_MACHINE_TYPES,
+) -> Situation | None:
     """None where no spec was ever registered."""
     deployment = view.deployment
     if (
@@ -161,6 +181,7 @@ def situate(view: DeploymentView, present: tuple[ObservedReplica, ...], now: dat
             view.wanted_replicas,
             _stop_reason(deployment, deployment.spec),
             is_autoscaled=deployment.spec.scale.is_autoscaled,
+            surges=_surges(deployment.spec, machine_types),
         ),
         present,
         tuple(
@@ -171,6 +192,14 @@ def situate(view: DeploymentView, present: tuple[ObservedReplica, ...], now: dat
     )
     moves = decide_moves(view.rollout.moves, situation.staying, situation.goals, now)
     return replace(situation, moves=moves)
+
+
+def _surges(spec: Spec, machine_types: MachineTypes) -> bool:
+    """As the spec says, else its machine type."""
+    if spec.resources.surge is not None:
+        return spec.resources.surge
+    machine_type = machine_types.get(spec.resources.machine_type)
+    return machine_type is None or machine_type.surge
 
 
 def _stop_reason(deployment: DeploymentState, spec: Spec) -> RetireReason:

@@ -6,12 +6,17 @@ from libs.common import loopback
 from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
 from libs.common.log.jetstream import open_log
+from libs.common.log.jetstream.samples import JetStreamSamplePublisher
 from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
 from services.router.loop import DrainLoop, StatusLoop
+from services.router.measuring.memory import CountsFile
+from services.router.measuring.outbox import Outbox
+from services.router.measuring.receiver import Receiver
+from services.router.measuring.requests import RequestCounts
 from services.router.meeting_place import entered
 from services.router.settings import Settings
 from services.router.xds.cache import Cache
@@ -35,7 +40,18 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
             )
             cache = Cache(Packed.of(listener))
             follower = Follower(log, cache, progress, settings.addresses, Snapshot.of(SERVICE, settings))
-            server = DiscoveryServer(cache, place, clock=utc_now, ticks=monotonic)
+            outbox = Outbox(JetStreamSamplePublisher(connection.client))
+            counts = RequestCounts(
+                look=admin.counters,
+                exists=lambda deployment_id: deployment_id in follower.views.by_id,
+                file=CountsFile(place.descriptor),
+                outbox=outbox,
+                ticks=monotonic,
+            )
+            receiver = Receiver(
+                counts, outbox, needed=lambda: follower.measured_in_flight, clock=utc_now, ticks=monotonic
+            )
+            server = DiscoveryServer(cache, place, clock=utc_now, ticks=monotonic, beside=receiver.add_to)
             drains = DrainLoop(
                 log,
                 follower,
@@ -54,9 +70,15 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
 
             try:
                 await run_until_stopped(
-                    lambda: [follower.run(), serve(), StatusLoop(cache, progress, ticks=monotonic).run()],
+                    lambda: [
+                        follower.run(),
+                        serve(),
+                        StatusLoop(cache, progress, ticks=monotonic).run(),
+                        outbox.run(),
+                    ],
                     heartbeat=connection.heartbeat,
                     progress=progress,
                 )
             finally:
                 await server.stop()
+                await counts.stop()

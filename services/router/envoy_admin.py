@@ -1,4 +1,4 @@
-"""Asking Envoy how many requests are active on each endpoint."""
+"""Asking Envoy how many requests are active on each endpoint, and for all that it has counted."""
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
@@ -8,6 +8,7 @@ from typing import Any, Final, Self
 import httpx
 import structlog
 
+from services.router.measuring.said import Values, read_all
 from services.router.meeting_place import MeetingPlace
 from services.router.xds.resources import deployment_of_cluster, fresh_cluster
 
@@ -17,13 +18,15 @@ ActiveRequests = Mapping[str, Mapping[str, int]]
 """By deployment id, then by address."""
 
 _TIMEOUT_S: Final = 1.0
+_COUNTERS_TIMEOUT_S: Final = 4.0
 _CLUSTERS_PER_QUERY: Final = 200
 """Their ids go into the request line, which Envoy limits."""
 
 
 class EnvoyAdmin:
     """Reads `/clusters` of Envoy's admin socket, of the named clusters only: with 10,000 of them the whole
-    answer is megabytes, and writing it holds up the thread that takes in route changes.
+    answer is megabytes, and writing it holds up the thread that takes in route changes. `/stats` is read
+    whole, but only every few minutes.
 
     Envoy answers nothing else there, and this only to who knows the token (`infra/envoy/bootstrap.json`).
     """
@@ -60,6 +63,18 @@ class EnvoyAdmin:
                 logger.warning("envoy cannot be read", error=type(error).__name__)
                 return None
         return active
+
+    async def counters(self) -> Values | None:
+        """All counters of requests. None when they cannot be read."""
+        query = {"token": self._token, "type": "Counters"}
+        try:
+            response = await self._client.get("/stats", params=query, timeout=_COUNTERS_TIMEOUT_S)
+            if response.status_code == httpx.codes.OK:
+                return read_all(response.text)
+            logger.warning("envoy cannot be read", status=response.status_code)
+        except httpx.HTTPError as error:
+            logger.warning("envoy cannot be read", error=type(error).__name__)
+        return None
 
 
 def parse_clusters(answer: Mapping[str, Any]) -> ActiveRequests:

@@ -16,6 +16,7 @@ from libs.common.set_aside import Aside
 from libs.common.state.aggregates import followed_by
 from libs.common.state.view import DeploymentView, Views
 from libs.common.turns import Turns
+from services.router.measuring.in_flight import needs_in_flight
 from services.router.routing import Routing, make_leaving, make_routing
 from services.router.xds.cache import Cache
 
@@ -26,7 +27,8 @@ class Follower:
     """Keeps the cache and the set of draining deployments as the log says.
 
     caught_up: set when the cache holds all there is. draining: ids of deployments with a replica that
-    waits to be withdrawn; has_draining is set while there are some.
+    waits to be withdrawn; has_draining is set while there are some. measured_in_flight: ids of deployments
+    that are scaled by what is in flight.
     """
 
     def __init__(
@@ -48,6 +50,7 @@ class Follower:
         self.caught_up = asyncio.Event()
         self.draining: set[str] = set()
         self.has_draining = asyncio.Event()
+        self.measured_in_flight: set[str] = set()
 
     @property
     def set_aside(self) -> MutableMapping[str, SetAside]:
@@ -85,6 +88,10 @@ class Follower:
         name = view.deployment_id
         is_gone = name not in self.views.by_id
         self._cache.put(Routing(name) if is_gone else make_routing(view, self.addresses))
+        if needs_in_flight(view) and not is_gone:
+            self.measured_in_flight.add(name)
+        else:
+            self.measured_in_flight.discard(name)
         if make_leaving(view) and not is_gone:
             self.draining.add(name)
             self.has_draining.set()

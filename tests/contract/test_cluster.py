@@ -44,8 +44,9 @@ async def test_a_new_workload_gets_its_replicas(world):
         assert replica.template == template(ports=(8000, 9000))
         assert before < replica.created_at <= replica.started_at <= utc_now()
         assert replica.last_exit is replica.restart_at is replica.message is None
-        assert (replica.ready is None) is not world.cluster.probes_natively
+        assert (replica.ready is None) is not world.cluster.abilities.probes_natively
         assert replica.traceparent == "00-ab-cd-01"
+        assert (replica.must_move, replica.failed_before) == (None, 0)
     assert len({(replica.host, port) for replica in shown for port in replica.ports.values()}) == 4
     if not world.cluster.abilities.shifts_ports:
         assert shown[0].ports == {8000: 8000, 9000: 9000}

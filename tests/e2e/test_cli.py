@@ -104,11 +104,12 @@ async def test_a_spec_that_never_becomes_ready_fails_with_its_reason(shared_plat
     assert "readiness" in ended.stderr
 
 
-async def test_a_spec_without_a_command_fails_with_its_reason(shared_platform, spec_file):
+async def test_a_spec_without_a_command_is_refused_with_its_reason(shared_platform, spec_file):
     config = hello("cli-imageless")
     del config["command"]
     ended = await shared_platform.cli("deploy", "-f", spec_file(config))
-    assert ended.returncode == 1
+    assert ended.returncode == VALIDATION
+    assert "command" in ended.stderr
     assert "container runtime" in ended.stderr
 
 

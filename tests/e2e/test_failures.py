@@ -117,17 +117,15 @@ async def test_a_run_that_crashes_leaves_the_old_one_serving(shared_platform):
     await shared_platform.gone(deployment_id)
 
 
-async def test_a_spec_without_a_command_fails_as_a_whole(shared_platform):
+async def test_what_the_cluster_cannot_run_is_refused_and_costs_the_present_spec_nothing(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("imageless"))
     config = hello("imageless")
     del config["command"]
-    deployment_id = await shared_platform.submit(config)
-
-    async def has_failed() -> str | None:
-        return (await shared_platform.spec(deployment_id))["error"]
-
-    assert "container runtime" in await eventually(has_failed)
-    assert await shared_platform.instances(deployment_id) == []
-    await shared_platform.deploy(hello("imageless"))
+    answer = await shared_platform.http.post("/deployments", json={"config": config, "projectId": "default"})
+    assert answer.status_code == 400
+    (issue,) = answer.json()["issues"]
+    assert issue["path"] == ["config", "command"]
+    assert "container runtime" in issue["message"]
     assert (await shared_platform.spec(deployment_id))["error"] is None
 
 

@@ -15,6 +15,7 @@ from libs.common.cluster.kubernetes.writer import Timing
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import (
+    Checked,
     Cluster,
     ObservedReplica,
     ObservedWorkload,
@@ -68,10 +69,22 @@ def all_run(number: int) -> Callable[[tuple[ObservedReplica, ...]], bool]:
     return check
 
 
+def command_that(becomes: Checked) -> tuple[str, ...]:
+    """A command that ends so. What it writes has no quotes."""
+    if becomes.problem is not None:
+        return ("no-such-program",)
+    end = f"kill -{becomes.signal} $$$$" if becomes.signal else f"exit {becomes.status}"
+    return ("sh", "-c", f"printf '{becomes.output}'; {'sleep 1000' if becomes.has_timed_out else end}")
+
+
 class World(Protocol):
     """cluster: the one under test."""
 
     cluster: Cluster
+
+    def command(self, becomes: Checked) -> tuple[str, ...]:
+        """One that becomes this when it is run in a replica."""
+        ...
 
     async def until(
         self, condition: Callable[[tuple[ObservedReplica, ...]], object]
@@ -93,6 +106,11 @@ class World(Protocol):
 class MemoryWorld:
     def __init__(self) -> None:
         self.cluster = MemoryCluster(utc_now)
+
+    def command(self, becomes: Checked) -> tuple[str, ...]:
+        command = command_that(becomes)
+        self.cluster.commands[command] = becomes
+        return command
 
     async def until(self, condition):
         self.cluster.advance()
@@ -117,6 +135,9 @@ class LocalWorld:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.cluster = LocalCluster(root, grace_seconds=5)
+
+    def command(self, becomes: Checked) -> tuple[str, ...]:
+        return command_that(becomes)
 
     async def until(self, condition):
         shown: tuple[ObservedReplica, ...] = ()

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from libs.common import envoy_folder
+from libs.common.ids import new_id
 from libs.supervisor import envoy_config
 from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
@@ -22,7 +23,7 @@ from tests.support.polling import eventually
 ROOT = Path(__file__).resolve().parents[2]
 BOOTSTRAP = ROOT / "infra" / "envoy" / "bootstrap.json"
 LOOKED_AT = ("/server_info", "/stats", "/config_dump", "/clusters?format=json")
-OPTIONS = ("--disable-hot-restart", "--concurrency", "1", "--log-level", "warning")
+OPTIONS = envoy_config.OPTIONS
 
 
 def find_envoy() -> str | None:
@@ -42,6 +43,11 @@ class EnvoyProcess:
     open_files: int = 2048
     token: str = field(default_factory=lambda: secrets.token_hex(32))
     process: asyncio.subprocess.Process | None = None
+    start_id: str = ""
+    """Of the last start."""
+    flush_interval: str = ""
+    eviction_interval: str = ""
+    """Empty: as the platform has it."""
 
     def __post_init__(self) -> None:
         self.folder.chmod(0o700)
@@ -60,6 +66,10 @@ class EnvoyProcess:
         configuration = json.loads(text)
         # Tests look inside; the platform's own answers only what the router asks.
         configuration["admin"]["allow_paths"] += [{"prefix": path} for path in LOOKED_AT]
+        for name in ("flush_interval", "eviction_interval"):
+            if value := getattr(self, name):
+                configuration[f"stats_{name}"] = value
+        self.start_id = new_id()
         bootstrap = self.folder / envoy_config.BOOTSTRAP
         bootstrap.write_text(json.dumps(configuration))
         with self.log.open("ab") as out:
@@ -71,6 +81,7 @@ class EnvoyProcess:
                 stdout=out,
                 stderr=out,
                 cwd=self.folder,
+                env={**os.environ, envoy_config.START_VARIABLE: envoy_config.started(self.start_id)},
             )
         await eventually(self.is_up, because="Envoy's admin socket never opened")
 

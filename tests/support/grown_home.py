@@ -6,9 +6,9 @@ it takes a minute where a platform would take an hour.
 
 import asyncio
 from collections.abc import Iterator
+from contextlib import suppress
 
 import nats
-from nats.errors import TimeoutError as NothingLeft
 
 from libs.common.bus import subjects
 from libs.common.cluster.local.home import Home
@@ -128,12 +128,10 @@ async def _acknowledge(platform: LivePlatform) -> None:
     durable = await client.jetstream().pull_subscribe_bind(
         subjects.RECONCILER_DURABLE, subjects.EVENTS_STREAM
     )
-    try:
-        while True:
+    while (info := await durable.consumer_info()).num_pending or info.num_ack_pending:
+        with suppress(TimeoutError):  # the client's own, or asyncio's where the first answer came late
             for message in await durable.fetch(500, timeout=1):
                 await message.ack()
-    except NothingLeft:
-        pass
     await client.close()
 
 

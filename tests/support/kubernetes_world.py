@@ -15,7 +15,8 @@ import pytest
 from libs.common.clock import utc_now
 from libs.common.cluster.kubernetes import names
 from libs.common.cluster.kubernetes.cluster import KubernetesCluster
-from libs.common.cluster.port import ObservedReplica
+from libs.common.cluster.kubernetes.manifests import make_budget
+from libs.common.cluster.port import Checked, ObservedReplica
 from tests.support.polling import eventually
 
 STATE = "sim/state"
@@ -24,7 +25,7 @@ GROUP = "/apis/scheduling.k8s.io/v1/priorityclasses"
 
 
 def prepare(client: Any, namespace: str) -> None:
-    """What infra/kubernetes/replicas makes, as far as pods need it."""
+    """What infra/kubernetes/replicas makes, as far as pods need it, and the platform once for all of them."""
     client.patch(
         f"/api/v1/namespaces/{namespace}",
         {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
@@ -32,6 +33,8 @@ def prepare(client: Any, namespace: str) -> None:
     client.create(
         f"/api/v1/namespaces/{namespace}/serviceaccounts", {"metadata": {"name": names.SERVICE_ACCOUNT}}
     )
+    budget = make_budget(namespace=namespace)
+    client.create(f"/apis/policy/v1/namespaces/{namespace}/poddisruptionbudgets", budget)
     made = client.ask(
         "POST",
         GROUP,
@@ -55,6 +58,9 @@ class KubernetesWorld:
         self.kubeconfig: Path = simulated.kubeconfig
         self.namespace = namespace
         self._replicas = replicas
+
+    def command(self, becomes: Checked) -> tuple[str, ...]:
+        raise NotImplementedError(f"the kubelet runs the checks of this cluster, so nothing is {becomes}")
 
     async def until(self, condition):
         shown: tuple[ObservedReplica, ...] = ()

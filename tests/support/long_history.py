@@ -8,12 +8,11 @@ from libs.common.events.rollout import LiveRun, SpecApplied
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.export import export
 from libs.common.log.memory import MemoryLog
-from libs.common.machine_types.reading import bundled
 from libs.common.spec.template import make_template, run_id
 from services.api.commands.carry_out import Commands
 from tests.support.deployments import Storyteller
 from tests.support.live_platform import hello
-from tests.support.specs import parse_spec
+from tests.support.specs import LOCAL_OFFER, parse_spec
 
 CAUSE = Cause(actor="key:default", correlation_id="before")
 
@@ -53,7 +52,7 @@ async def long_history(*, deployments: int = 6, versions: int = 24) -> LongHisto
     """Every version but the last wants two replicas, and was carried out. With the last the first two
     deployments want one and the others are disabled: what acts on a part of this history is seen to."""
     log = MemoryLog()
-    commands = Commands.over(log, _AtOnce(), bundled())
+    commands = Commands.over(log, _AtOnce(), LOCAL_OFFER)
     newest: dict[str, str] = {}
     running: list[str] = []
     for number in range(deployments):

@@ -4,6 +4,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,7 @@ from services.api.points.store import PointStore
 from services.api.readmodels.database import open_database
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
+from tests.support.specs import LOCAL_OFFER
 
 KEY = "test-key"
 EDGE_PORT = 8081
@@ -40,6 +42,10 @@ class RunningApi:
     def with_reasoning(self, reasoning: PresentReasoning) -> None:
         """What the autoscaler keeps, from now on."""
         self.api = self.rest.state.api = replace(self.api, reasoning=reasoning)
+
+    def at(self, moment: datetime) -> None:
+        """The time of day, from now on."""
+        self.api = self.rest.state.api = replace(self.api, clock=lambda: moment)
 
     async def submit(self, config: dict[str, Any], **more: Any) -> str:
         answer = await self.http.post(
@@ -79,7 +85,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         engine=engine,
         cluster=LocalCluster(home / "replicas"),
         machine_types=bundled(),
-        commands=Commands.over(log, projector, bundled()),
+        commands=Commands.over(log, projector, LOCAL_OFFER),
         queries=Queries(engine),
         projector=projector,
         points=points,

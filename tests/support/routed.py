@@ -2,7 +2,7 @@
 
 import asyncio
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import httpx
@@ -10,11 +10,16 @@ import httpx
 from libs.common import loopback
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.log.memory import MemoryLog
+from libs.common.metrics.port import MemorySamples, SamplePublisher
 from libs.common.runtime import Progress
 from services.router.draining import PATIENCE_S as ENVOY_PATIENCE_S
 from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
 from services.router.loop import DrainLoop, StatusLoop
+from services.router.measuring.memory import CountsFile
+from services.router.measuring.outbox import Outbox
+from services.router.measuring.receiver import Receiver
+from services.router.measuring.requests import RHYTHM, RequestCounts, Rhythm
 from services.router.meeting_place import entered
 from services.router.xds.cache import Cache
 from services.router.xds.listener import HEADERS_SILENCE_S, make_listener
@@ -43,6 +48,9 @@ class RouterUnderTest:
         patience_s: float,
         clock: Clock,
         ticks: Ticks,
+        samples: SamplePublisher,
+        counts_requests: bool,
+        rhythm: Rhythm,
     ) -> None:
         self._folder = ExitStack()
         place = self._folder.enter_context(entered(folder))
@@ -52,11 +60,30 @@ class RouterUnderTest:
             hosts=loopback.hosts(),
             upload_deadline_s=upload_deadline_s,
             headers_silence_s=headers_silence_s,
+            counts_requests=counts_requests,
         )
         self.cache = Cache(Packed.of(listener))
         self.follower = Follower(log, self.cache, self.progress)
-        self.server = DiscoveryServer(self.cache, place, clock=clock, ticks=ticks, patience_s=patience_s)
         self.admin = EnvoyAdmin(place)
+        self.outbox = Outbox(samples)
+        self.counts = RequestCounts(
+            look=self.admin.counters,
+            exists=lambda deployment_id: deployment_id in self.follower.views.by_id,
+            file=CountsFile(place.descriptor),
+            outbox=self.outbox,
+            ticks=ticks,
+            rhythm=rhythm,
+        )
+        receiver = Receiver(
+            self.counts,
+            self.outbox,
+            needed=lambda: self.follower.measured_in_flight,
+            clock=clock,
+            ticks=ticks,
+        )
+        self.server = DiscoveryServer(
+            self.cache, place, clock=clock, ticks=ticks, patience_s=patience_s, beside=receiver.add_to
+        )
         self.status = StatusLoop(self.cache, self.progress, ticks=ticks)
         self.drains = DrainLoop(
             log,
@@ -75,12 +102,14 @@ class RouterUnderTest:
         await self.follower.caught_up.wait()
         await self.server.start()
         self._tasks.append(asyncio.ensure_future(self.drains.run()))
+        self._tasks.append(asyncio.ensure_future(self.outbox.run()))
 
     async def stop(self) -> None:
         for task in self._tasks:
             task.cancel()
         await asyncio.gather(*self._tasks, return_exceptions=True)
         await self.server.stop()
+        await self.counts.stop()
         await self.admin.__aexit__()
         self._folder.close()
 
@@ -97,6 +126,9 @@ class Routed:
     patience_s: float = ENVOY_PATIENCE_S
     clock: Clock = utc_now
     ticks: Ticks = monotonic
+    samples: SamplePublisher = field(default_factory=MemorySamples)
+    counts_requests: bool = True
+    rhythm: Rhythm = RHYTHM
     router: RouterUnderTest | None = None
 
     @property
@@ -115,6 +147,9 @@ class Routed:
             patience_s=self.patience_s,
             clock=self.clock,
             ticks=self.ticks,
+            samples=self.samples,
+            counts_requests=self.counts_requests,
+            rhythm=self.rhythm,
         )
         await self.router.start()
         return self.router

@@ -1,10 +1,16 @@
 """What every service process is told: where its home, its broker and its cluster are, and how it logs."""
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import Field
-from pydantic_settings import BaseSettings, SettingsConfigDict
+from pydantic import BeforeValidator, Field
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+from libs.common.spec.regions import parse_regions
+
+
+def _regions(given: object) -> object:
+    return parse_regions(given) if isinstance(given, str) else given
 
 
 class ServiceSettings(BaseSettings):
@@ -34,3 +40,8 @@ class ServiceSettings(BaseSettings):
         default="specstream-replicas", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63
     )
     """Where the replicas are there."""
+    regions: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_regions)] = ()
+    """Those that a spec may name: values of the label `topology.kubernetes.io/region` of its nodes."""
+    node_lost_seconds: float = Field(default=60.0, ge=10, le=3600)
+    """How long a node may be silent there before its replicas are replaced elsewhere. In less than 10 s
+    nobody can tell one from all of them."""

@@ -24,6 +24,9 @@ LEASES_STREAM = "KV_LEASES"
 """A bucket: which copy of a service leads, one entry for each service that has one leader."""
 LEASES_ROOT = "$KV.LEASES"
 
+CHECKS_STREAM = "CHECKS"
+"""How the checks of each deployment's replicas stand: the newest signal of each."""
+
 RECONCILER_DURABLE = "reconciler"
 COMMANDS_DURABLE = "api-commands"
 
@@ -58,6 +61,10 @@ HEARTBEATS = heartbeat("*")
 def samples(kind: str = "*", source: str = "*") -> str:
     """Of one kind, by one source: health, or one Envoy."""
     return f"metrics.{kind}.{source}"
+
+
+def checks(deployment_id: str) -> str:
+    return f"checks.{deployment_id}"
 
 
 def rejected(project_id: str) -> str:

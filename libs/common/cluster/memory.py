@@ -6,13 +6,14 @@ from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from libs.common.clock import Clock
+from libs.common.cluster.abilities import LOCAL, Abilities
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, admit, position
 from libs.common.cluster.local.shim.back_off import next_back_off_s
 from libs.common.cluster.port import (
     EVERYTHING,
-    Abilities,
     Changed,
+    Checked,
     Exit,
     LogLine,
     ObservedReplica,
@@ -22,7 +23,7 @@ from libs.common.cluster.port import (
     Workload,
 )
 from libs.common.cluster.usage import Used
-from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable
+from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import MoveReason, SpecFailedReason
 from libs.common.ids import new_id
@@ -47,9 +48,12 @@ class _Watcher:
 
 
 class MemoryCluster:
-    """Passes the contract suite of the port. is_available: set False to let every call fail."""
+    """Passes the contract suite of the port. is_available: set False to let every call fail. commands: what
+    becomes of those that are run in a replica; any other one succeeds."""
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, abilities: Abilities = LOCAL) -> None:
+        self.abilities = abilities
+        self.commands: dict[tuple[str, ...], Checked] = {}
         self.is_available = True
         self._clock = clock
         self._fences: dict[str, Position] = {}
@@ -58,14 +62,6 @@ class MemoryCluster:
         self._next_port = _FIRST_PORT
         self._watchers: list[_Watcher] = []
         self._used: dict[str, Used] = {}
-
-    @property
-    def probes_natively(self) -> bool:
-        return False
-
-    @property
-    def abilities(self) -> Abilities:
-        return Abilities()
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -94,6 +90,19 @@ class MemoryCluster:
         present = deployment.replicas.get(replica_id) if deployment else None
         if present and present.phase is ReplicaPhase.RUNNING and present.attempt == attempt:
             self.exit(replica_id, signal=15)
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        self._ask()
+        deployment = self._deployments.get(deployment_id)
+        present = deployment.replicas.get(replica_id) if deployment else None
+        if present is None or present.phase is not ReplicaPhase.RUNNING or present.attempt != attempt:
+            raise DeploymentUnavailable(f"the process of attempt {attempt} of {replica_id} is gone")
+        checked = self.commands.get(tuple(command), Checked(status=0))
+        if checked.has_timed_out:
+            await asyncio.sleep(timeout_s)
+        return checked
 
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
         self._ask()

@@ -4,12 +4,25 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
 from libs.common.bus.settings import ServiceSettings
+from libs.common.cluster.abilities import Abilities, abilities_of
 from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.local.gpus import count_gpus
+from libs.common.cluster.offer import Offer
 from libs.common.cluster.port import Cluster
 from libs.common.machine_types.reading import machine_types
 
 FOLDER = "replicas"
 """Of the home: where the local cluster has everything."""
+
+
+def abilities(settings: ServiceSettings) -> Abilities:
+    """What that cluster can do, without asking it."""
+    return abilities_of(settings.cluster, regions=settings.regions, gpus=count_gpus())
+
+
+def offer(settings: ServiceSettings) -> Offer:
+    """What a spec may ask of it. Raises BadMachineTypes."""
+    return Offer(machine_types(settings.machine_types), abilities(settings))
 
 
 @asynccontextmanager
@@ -22,6 +35,7 @@ async def open_cluster(settings: ServiceSettings) -> AsyncIterator[Cluster]:
         yield LocalCluster(
             settings.home.expanduser() / FOLDER,
             grace_seconds=settings.grace_seconds,
+            abilities=abilities(settings),
             machine_types=machine_types(settings.machine_types),
         )
 
@@ -36,6 +50,7 @@ async def _open_kubernetes(settings: ServiceSettings) -> AsyncIterator[Cluster]:
         settings.kubeconfig,
         namespace=settings.kube_namespace,
         machine_types=machine_types(settings.machine_types),
-        timing=Timing(settings.grace_seconds, settings.drain_deadline_seconds),
+        timing=Timing(settings.grace_seconds, settings.drain_deadline_seconds, settings.node_lost_seconds),
+        abilities=abilities(settings),
     ) as cluster:
         yield cluster

@@ -13,6 +13,7 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Final, Protocol
 
+from libs.common.cluster.abilities import Abilities
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.usage import Used
 from libs.common.errors import DeploymentUnavailable
@@ -66,9 +67,15 @@ class Exit:
     status: int | None = None
     signal: int | None = None
     at: datetime | None = None
+    reason: ReplicaReason | None = None
+    """Why, where the cluster knows more than that."""
+    said: str = ""
+    """The same in its words."""
 
     @property
     def message(self) -> str:
+        if self.said:
+            return self.said
         if self.signal is not None:
             return f"ended by signal {self.signal}"
         if self.status is not None:
@@ -105,6 +112,8 @@ class ObservedReplica:
     """The cluster's own verdict where `probes_natively`, else None."""
     must_move: MoveReason | None = None
     """Why it has to go elsewhere, where it has to."""
+    failed_before: int = 0
+    """How many times in a row replicas of its run had ended without ever being ready when it was made."""
     traceparent: str | None = None
 
     @property
@@ -127,6 +136,23 @@ class ObservedWorkload:
     problem: str | None = None
     """Why this deployment could not be observed, while others could. Nothing else of it is known then, which
     is not the same as nothing being there."""
+    is_altered: bool = False
+    """Whether somebody else has changed what the cluster knows of the deployment; the next `apply` puts it
+    back."""
+
+
+@dataclass(frozen=True, slots=True)
+class Checked:
+    """What became of a command that was run in a replica: `status` or `signal` where it ended by itself."""
+
+    status: int | None = None
+    signal: int | None = None
+    has_timed_out: bool = False
+    """It was killed, with all that it had started."""
+    output: str = ""
+    """The first 4 KiB of what it wrote to stdout and stderr."""
+    problem: str | None = None
+    """Why it could not be started, by a fault of the command."""
 
 
 def known(workload: ObservedWorkload | None) -> ObservedWorkload | None:
@@ -157,28 +183,9 @@ class Changed:
 EVERYTHING: Final = Changed(everything=True)
 
 
-@dataclass(frozen=True, slots=True)
-class Abilities:
-    """What one cluster can do and another cannot; nobody asks a cluster for what it cannot do."""
-
-    restarts: bool = True
-    """`restart` ends a process. Otherwise whoever carries out the checks ends the condemned by itself."""
-    runs_images: bool = False
-    """A template without a `command` can be run: what the image says is run then."""
-    shifts_ports: bool = True
-    """Each replica has ports of its own; otherwise those of its template, at an address of its own."""
-    keeps_last_words: bool = True
-    """What a replica wrote can be read when it is gone."""
-
-
 class Cluster(Protocol):
     """Every method raises ClusterUnavailable when the cluster cannot be asked, and one about a deployment
     raises DeploymentUnavailable when only that one cannot be handled."""
-
-    @property
-    def probes_natively(self) -> bool:
-        """Whether the cluster carries out the health checks itself and fills `ready`."""
-        ...
 
     @property
     def abilities(self) -> Abilities: ...
@@ -200,6 +207,18 @@ class Cluster(Protocol):
         """End this process of the replica, so that it is started again; nothing at another attempt.
 
         Raises CannotApply where `abilities` say that the cluster does not.
+        """
+        ...
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        """Run a command in a replica, beside its process of this attempt: confined like it, in its directory,
+        with its environment and nothing else. When it has ended, when its time is over, or when this is
+        cancelled, whatever it started is killed.
+
+        Raises DeploymentUnavailable when that process is not there or cannot be asked, CannotApply where
+        `abilities` say that the cluster does not.
         """
         ...
 

@@ -47,6 +47,8 @@ class ReplicaReason(StrEnum):
     LOST = "lost"
     UNSCHEDULABLE = "unschedulable"
     """No node has room for it, or none may have it."""
+    PULLING = "pulling"
+    """Its image is being fetched."""
     IMAGE_PULL = "image_pull"
     """Its image cannot be had."""
     CANNOT_START = "cannot_start"

@@ -56,6 +56,7 @@ class SpecFailed(RolloutFact):
 
 class RolloutPhase(StrEnum):
     WAITING_FOR_READY = "waiting_for_ready"
+    STALLED = "stalled"
     RETIRING = "retiring"
     COMPLETE = "complete"
     STOPPED = "stopped"
@@ -67,9 +68,13 @@ class RolloutProgressed(RolloutFact):
     | phase             | the wanted run                       | replicas that must go |
     |-------------------|--------------------------------------|-----------------------|
     | waiting_for_ready | has fewer ready replicas than wanted | kept while they serve |
+    | stalled           | the same, and never had enough for   | kept while they serve |
+    |                   | longer than a rollout may take       |                       |
     | retiring          | has enough                           | some are left         |
     | complete          | has enough                           | none                  |
     | stopped           | wants none                           | none                  |
+
+    since: when the rollout of this spec began. message: why it is stalled, where it is.
     """
 
     spec_id: str
@@ -78,6 +83,8 @@ class RolloutProgressed(RolloutFact):
     replicas: int
     ready_replicas: int
     leaving_replicas: int
+    since: datetime | None = None
+    message: str | None = None
 
 
 class RetireReason(StrEnum):
@@ -86,7 +93,8 @@ class RetireReason(StrEnum):
     DISABLED = "disabled"
     DELETED = "deleted"
     MOVED = "moved"
-    """It is replaced elsewhere: its node is to be emptied, or does not answer."""
+    """It is replaced, elsewhere as a rule: its node is to be emptied, or does not answer, or somebody has
+    changed it by hand."""
 
 
 class ReplicasRetiring(RolloutFact):
@@ -97,7 +105,7 @@ class ReplicasRetiring(RolloutFact):
 
 
 class MoveReason(StrEnum):
-    """What is the matter with the node of a replica; closed."""
+    """What is the matter with a replica or its node; closed."""
 
     NODE_CORDONED = "node_cordoned"
     """Nothing new is placed there: it is about to be emptied, as a rule."""
@@ -105,6 +113,8 @@ class MoveReason(StrEnum):
     """Its end is announced, so that nothing on it will stay whatever we do."""
     NODE_LOST = "node_lost"
     """It has not answered for so long that nothing is expected of it."""
+    POD_CHANGED = "pod_changed"
+    """Somebody has changed by hand what it is: its image, or our labels."""
 
 
 class Move(BaseModel):

@@ -201,6 +201,21 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
         ),
         StreamPlan(
             api.StreamConfig(
+                name=subjects.CHECKS_STREAM,
+                subjects=[subjects.checks("*")],
+                storage=api.StorageType.MEMORY,
+                num_replicas=1,
+                # What was not told again for so long counts as unknown.
+                max_age=10 * _MINUTE,
+                max_bytes=64 * _MIB,
+                max_msgs_per_subject=1,
+                allow_direct=True,
+                duplicate_window=1 * _MINUTE,
+            ),
+            droppable,
+        ),
+        StreamPlan(
+            api.StreamConfig(
                 name=subjects.PROBES_STREAM,
                 subjects=[subjects.WRITE_PROBE],
                 storage=api.StorageType.FILE,

@@ -4,11 +4,14 @@ A catalogue is looked at when a replica is created, never afterwards: a change o
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import pairwise
 from typing import Annotated, Any, Literal
 
 from pydantic import Field, ValidationError
 
+from libs.common.clock import to_rfc3339
 from libs.common.errors import Issue
+from libs.common.machine_types.pricing import NO_PRICES, Prices
 from libs.common.spec.integrations import ABSENT, Input
 from libs.common.spec.issues import issues_of
 from libs.common.spec.shown import shown
@@ -49,7 +52,9 @@ class MachineType(Input):
 
     memory_gib, disk_gib, shm_gib: in GiB. gpu_resource: what a node calls them; the profile of a divided GPU,
     or another vendor's, is only another name. node_selector: labels that a node must have. Placement and
-    classes are Kubernetes' own and mean nothing on a cluster that has no nodes.
+    classes are Kubernetes' own and mean nothing on a cluster that has no nodes. surge: whether a new replica
+    comes before the old one leaves also where there is no room for both.
+    price_per_hour: of one replica, whatever it uses; absent where nobody has said it.
     """
 
     name: Annotated[str, Field(max_length=63, pattern=MACHINE_TYPE)]
@@ -64,6 +69,14 @@ class MachineType(Input):
     priority_class: ObjectName = Field(default=ABSENT)
     runtime_class: ObjectName = Field(default=ABSENT)
     shm_gib: Gib = Field(default=ABSENT)
+    surge: bool = True
+    price_per_hour: Prices = NO_PRICES
+
+    @property
+    def is_placed(self) -> bool:
+        """Whether it says which nodes have its GPUs, if it has any: what asks for an H100 must not run on a
+        T4."""
+        return not self.gpus or bool(self.node_selector)
 
     def to_wire(self) -> dict[str, Any]:
         """As the API shows it: every default filled in, what is unset left out."""
@@ -104,6 +117,15 @@ def _broken(machine_type: MachineType) -> Iterator[Issue]:
     if machine_type.shm_gib is not None and machine_type.shm_gib > machine_type.memory_gib:
         most = machine_type.memory_gib
         yield Issue(("shmGib",), "is more than its memory", machine_type.shm_gib, f"at most {most:g}")
+    times = [priced.from_ for priced in machine_type.price_per_hour or ()]
+    for index, (before, after) in enumerate(pairwise(times), 1):
+        if after <= before:
+            yield Issue(
+                ("pricePerHour", index, "from"),
+                "is not later than the one before",
+                to_rfc3339(after),
+                to_rfc3339(before),
+            )
     for index, toleration in enumerate(machine_type.tolerations):
         place = ("tolerations", index)
         if toleration.operator == "Exists" and toleration.value is not None:

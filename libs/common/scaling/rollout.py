@@ -1,9 +1,10 @@
 """Which run is measured and which has how many, while a new run takes over from an older one. Pure.
 
-| the new run has ready   | the run that serves                                    | the number in force |
-|-------------------------|--------------------------------------------------------|---------------------|
-| fewer than are in force | what it has, or the number in force where that is more | does not fall       |
-| as many as are in force | none: it leaves                                        | goes by the new run |
+| the new run has ready     | the run that serves                                    | the number in force |
+|---------------------------|--------------------------------------------------------|---------------------|
+| none                      | what it has, or the number in force where that is more | does not fall       |
+| fewer than are in force   | the rest                                               | does not fall       |
+| as many as are in force   | none: it leaves                                        | goes by the new run |
 
 Load that grows while a new run does not come up is met by the run that serves. So a broken spec and more
 load together are no outage.
@@ -26,4 +27,4 @@ def measured_run(ready: Mapping[str, int], *, newest: str) -> str:
 
 def serving_replicas(*, in_force: int, has: int, new_run_ready: int) -> int:
     """How many the run that serves is to have. has: how many it was to have until now."""
-    return 0 if new_run_ready >= in_force else max(has, in_force)
+    return max(has, in_force) if new_run_ready == 0 else max(0, in_force - new_run_ready)

@@ -6,7 +6,14 @@ Here are the shapes. `parse.py` turns what a client sent into a `Spec`, or says 
 from functools import lru_cache
 from typing import Annotated, Any, TypeVar
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    model_serializer,
+)
 from pydantic.alias_generators import to_camel
 
 from libs.common.scaling.in_force import Scale
@@ -41,13 +48,21 @@ class NameValue(SpecPart):
     value: str
 
 
-class HealthCheck(SpecPart):
-    """One HTTP probe. `port` is one of the spec's ports; None means the first of them.
+class ExecAction(SpecPart):
+    """A command that is run in the replica."""
 
-    `host` sets the Host header only, never the address that is probed. Times in seconds.
+    command: tuple[str, ...] = Field(min_length=1)
+
+
+class HealthCheck(SpecPart):
+    """One probe: HTTP where it has a `path`, a command where it has `exec`; it has one of them.
+
+    `port` is one of the spec's ports; None means the first of them. `host` sets the Host header only, never
+    the address that is probed. Times in seconds.
     """
 
-    path: str
+    path: str | None = None
+    exec: ExecAction | None = None
     port: int | None = None
     host: str | None = None
     headers: tuple[NameValue, ...] = ()
@@ -55,6 +70,14 @@ class HealthCheck(SpecPart):
     period_seconds: int = 10
     timeout_seconds: int = 1
     failure_threshold: int = 3
+
+    @model_serializer(mode="wrap")
+    def _without_headers_of_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """A command is sent no headers: what is shown of it can be submitted again."""
+        shown: dict[str, Any] = handler(self)
+        if self.exec is not None:
+            del shown["headers"]
+        return shown
 
 
 class HealthChecks(SpecPart):
@@ -121,6 +144,8 @@ class Resources(SpecPart):
     replicas: int = 1
     """With autoscaling the floor."""
     autoscaling: Shared[Autoscaling | None] = None
+    surge: bool | None = None
+    """None for what the machine type says."""
 
 
 class Spec(SpecPart):
@@ -132,6 +157,7 @@ class Spec(SpecPart):
     env: Shared[tuple[NameValue, ...]] = ()
     resources: Shared[Resources]
     health_checks: Shared[HealthChecks | None] = None
+    region: str | None = None
 
     @property
     def scale(self) -> Scale:

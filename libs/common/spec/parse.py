@@ -46,14 +46,16 @@ def parse_spec(raw: object, machine_types: Collection[str]) -> Spec:
 
 
 def make_spec(spec: SpecV1) -> Spec:
-    """The stored spec: each field that was sent is the field of the same name. A check without a port gets
-    the endpoint's, and no checks at all are None, so that two spellings of one desired state have one
+    """The stored spec: each field that was sent is the field of the same name. An HTTP check without a port
+    gets the endpoint's, and no checks at all are None, so that two spellings of one desired state have one
     template."""
     sent = spec.model_dump(exclude_none=True)
     either = sent.pop("healthchecks", None)
     checks = sent.pop("health_checks", either) or {}
     port = spec.resources.ports[0]
-    with_ports = {kind: {"port": port, **check} for kind, check in checks.items()}
+    with_ports = {
+        kind: check if "exec" in check else {"port": port, **check} for kind, check in checks.items()
+    }
     meaning = {**sent, "api_version": STORED_VERSION, "health_checks": with_ports or None}
     return Spec.model_validate(meaning)
 

@@ -89,9 +89,12 @@ def arguments_can_start_a_process(raw: Raw) -> Iterator[Issue]:
         if _bytes(argument) > MAX_ARGUMENT_BYTES:
             yield _too_long(("command", index), argument)
     for path, check in checks(raw):
-        command = listing(mapping(check.get("exec")).get("command"))
-        if command and command[0] == "":
-            yield Issue((*path, "exec", "command", 0), "must not be empty: it is the program to start", "")
+        for index, argument in arguments(mapping(check.get("exec")).get("command")):
+            place = (*path, "exec", "command", index)
+            if index == 0 and not argument:
+                yield Issue(place, "must not be empty: it is the program to start", "")
+            if _bytes(argument) > MAX_ARGUMENT_BYTES:
+                yield _too_long(place, argument)
     for index, entry in enumerate(listing(raw.get("env"))):
         name, value = text(mapping(entry).get("name")), text(mapping(entry).get("value"))
         if name is not None and value is not None and _bytes(f"{name}={value}") > MAX_ARGUMENT_BYTES:
@@ -108,6 +111,13 @@ def arguments_fit_together(raw: Raw) -> Iterator[Issue]:
         field = "command" if command >= env else "env"
         message = f"is too long: command and env together take {command + env} bytes to start a process with"
         yield Issue((field,), message, shown((field,), raw[field]), f"at most {MAX_ARGUMENTS_BYTES} bytes")
+    for path, check in checks(raw):
+        sent = mapping(check.get("exec")).get("command")
+        command = sum(_counted(argument) for _, argument in arguments(sent))
+        if command and command + env > MAX_ARGUMENTS_BYTES:
+            place = (*path, "exec", "command")
+            message = f"is too long: it takes {command + env} bytes with env to start a process with"
+            yield Issue(place, message, shown(place, sent), f"at most {MAX_ARGUMENTS_BYTES} bytes")
 
 
 def image_repository_is_short(raw: Raw) -> Iterator[Issue]:

@@ -60,7 +60,9 @@ class Header(Input):
 
 
 class ExecAction(Input):
-    command: Command = Field(description="Succeeds on exit status 0. Not supported yet.")
+    command: Command = Field(
+        description="Run in the replica; succeeds on exit status 0. `$(NAME)` is a variable of the replica."
+    )
 
 
 class Check(Input):
@@ -104,6 +106,11 @@ class Resources(Scale):
         description="Unique. The first is the endpoint's.",
         json_schema_extra={"uniqueItems": True},
     )
+    surge: bool = Field(
+        default=ABSENT,
+        description="false: an old replica leaves before its replacement comes, where there is no room for "
+        "both. As the machine type says, by default.",
+    )
 
 
 class OldResources(Scale):
@@ -119,7 +126,7 @@ class SpecInput(Input):
     command: Command = Field(default=ABSENT, description="Overrides what the image starts.")
     env: list[EnvVar] = Field(default=ABSENT)
     container_registry: Line = Field(default=ABSENT, description="Not supported yet.")
-    region: Line = Field(default=ABSENT, description="Not supported yet.")
+    region: Line = Field(default=ABSENT, description="Where its replicas run; one that the cluster has.")
     health_checks: Checks = Field(default=ABSENT)
 
 

@@ -13,6 +13,7 @@ class Template(SpecPart):
     ports: tuple[int, ...]
     machine_type: str
     health_checks: HealthChecks | None = None
+    region: str | None = None
 
 
 def make_template(spec: Spec) -> Template:
@@ -23,6 +24,7 @@ def make_template(spec: Spec) -> Template:
         ports=spec.resources.ports,
         machine_type=spec.resources.machine_type,
         health_checks=spec.health_checks,
+        region=spec.region,
     )
 
 

@@ -14,7 +14,7 @@ _NOT_YET = "is not supported yet"
 
 
 def unsupported(raw: Mapping[str, Any]) -> Iterator[Issue]:
-    for name in ("basicAuthKey", "containerRegistry", "region"):
+    for name in ("basicAuthKey", "containerRegistry"):
         if name in raw:
             yield _refused((name,), name, raw[name])
     for name in ("integrations", "models"):
@@ -26,9 +26,6 @@ def unsupported(raw: Mapping[str, Any]) -> Iterator[Issue]:
             "repositories is not supported: it belongs to v0alpha0 alone; put the files into the image",
             shown(("repositories",), raw["repositories"]),
         )
-    for path, check in checks(raw):
-        if "exec" in check:
-            yield _refused((*path, "exec"), "an exec check", check["exec"])
     yield from _secret_references(raw)
 
 
@@ -50,6 +47,8 @@ def _values(raw: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str
     for index, argument in arguments(raw.get("command")):
         yield ("command", index), argument
     for path, check in checks(raw):
+        for index, argument in arguments(mapping(check.get("exec")).get("command")):
+            yield (*path, "exec", "command", index), argument
         for index, header in enumerate(listing(check.get("headers"))):
             value = text(mapping(header).get("value"))
             if value is not None:

@@ -1,6 +1,7 @@
 """What the reconciler has done about a deployment's spec: the fold of a `rollout` aggregate. Pure."""
 
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 from libs.common.events.envelope import Recorded
 from libs.common.events.rollout import (
@@ -23,6 +24,8 @@ class Progress:
 
     spec_id: str
     phase: RolloutPhase
+    since: datetime | None = None
+    """When the rollout of this spec began."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,8 +65,8 @@ def evolve(state: RolloutState, event: Recorded) -> RolloutState:
             return replace(state, retiring=frozenset(replica_ids))
         case ReplicasMoving(moves=moves):
             return replace(state, moves=moves)
-        case RolloutProgressed(spec_id=spec_id, phase=phase):
-            return replace(state, progress=Progress(spec_id, phase))
+        case RolloutProgressed(spec_id=spec_id, phase=phase, since=since):
+            return replace(state, progress=Progress(spec_id, phase, since or event.time))
         case WorkloadRemoved():
             return replace(state, is_removed=True, runs=(), retiring=frozenset(), moves=())
         case _:

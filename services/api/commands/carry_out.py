@@ -1,9 +1,10 @@
 """The commands that there are, each as load plus decide. REST and the command stream both come here."""
 
-from collections.abc import Awaitable, Callable, Collection
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import TypeVar
 
+from libs.common.cluster.offer import Offer
 from libs.common.events.deployment import GitHeaders
 from libs.common.events.envelope import Cause
 from libs.common.ids import new_id
@@ -45,8 +46,8 @@ class Commands:
 
     log: EventLog
     shell: CommandShell
-    machine_types: Collection[str]
-    """The names of those that there are."""
+    offer: Offer
+    """What a spec may ask for."""
     condition: LogCondition = field(default_factory=LogCondition)
     """Asked before whatever makes the platform run more, never before what ends something."""
 
@@ -55,10 +56,10 @@ class Commands:
         cls,
         log: EventLog,
         visible: Visible,
-        machine_types: Collection[str],
+        offer: Offer,
         condition: LogCondition | None = None,
     ) -> "Commands":
-        return cls(log, CommandShell(log, visible), machine_types, condition or LogCondition())
+        return cls(log, CommandShell(log, visible), offer, condition or LogCondition())
 
     async def submit(
         self,
@@ -75,7 +76,7 @@ class Commands:
         known = SubmitNames(project_id, spec.name, deployment_id)
         return await self.shell.run(
             lambda: loading.load_submit(self.log, known),
-            lambda state: decide_submit(state, command),
+            lambda state: decide_submit(state, command, self.offer),
             key=f"name {project_id} {spec.name}",
             cause=cause,
             earlier=_earlier(begun, lambda begun: earlier.find_submitted(self.log, begun, known)),
@@ -104,7 +105,7 @@ class Commands:
         command = Rollback(deployment_id, spec_id, new_id(), git)
         return await self.shell.run(
             lambda: loading.load_rollback(self.log, self.shell.visible, deployment_id, spec_id),
-            lambda state: decide_rollback(*state, command, self.machine_types),
+            lambda state: decide_rollback(*state, command, self.offer),
             key=f"deployment {deployment_id}",
             cause=cause,
         )

@@ -1,8 +1,8 @@
 """Decisions about deployments: submit, delete, roll back. Pure: ids of what is new come with the command."""
 
-from collections.abc import Collection
 from dataclasses import dataclass
 
+from libs.common.cluster.offer import Offer
 from libs.common.errors import AppendConflict, BadRequest, Conflict, Issue, NotFound
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, GitHeaders, SpecRegistered
 from libs.common.events.envelope import Draft
@@ -10,6 +10,7 @@ from libs.common.events.name import NameClaimed, NameReleased
 from libs.common.log.port import Guard
 from libs.common.scaling.in_force import stretch_of
 from libs.common.spec.model import Spec
+from libs.common.spec.parse import refused
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.deployment import DeploymentState
 from services.api.commands.decision import (
@@ -52,7 +53,7 @@ class Submitted:
     spec_id: str
 
 
-def decide_submit(state: SubmitState, command: Submit) -> Decision[Submitted]:
+def decide_submit(state: SubmitState, command: Submit, offer: Offer) -> Decision[Submitted]:
     """Upsert by name within the project.
 
     | deployment_id        | the spec's name is held by | then                                        |
@@ -64,7 +65,8 @@ def decide_submit(state: SubmitState, command: Submit) -> Decision[Submitted]:
     | known, or none given | the same                   | registered; nothing if the spec is the same |
     | none given           | nobody                     | claimed, created, registered                |
 
-    Raises AppendConflict when the parts of the state were read at different times and do not fit.
+    Raises BadRequest for a spec that asks for more than the offer, and AppendConflict when the parts of the
+    state were read at different times and do not fit.
     """
     if command.deployment_id is not None:
         named = _existing(state.target, command.deployment_id)
@@ -86,10 +88,13 @@ def decide_submit(state: SubmitState, command: Submit) -> Decision[Submitted]:
         )
     if command.deployment_id is not None and state.name_owner not in (None, command.deployment_id):
         raise name_taken(("config", "name"), command.spec.name)
+    target = state.target
+    before = target.spec if target is not None and target.exists else None
+    if issues := offer.issues(command.spec, before):
+        raise refused([issue.under("config") for issue in issues])
     if state.name_owner is None and command.deployment_id is None:
         return _create(state, command)
 
-    target = state.target
     if target is None or not target.exists:
         raise AppendConflict(f"the holder of the name is gone: {state.name_owner}")
     is_rename = target.name != command.spec.name
@@ -185,13 +190,13 @@ def decide_rollback(
     target: DeploymentState | None,
     earlier: SpecRegistered | None,
     command: Rollback,
-    machine_types: Collection[str],
+    offer: Offer,
 ) -> Decision[Submitted]:
     """Register the content of an earlier spec again, as a new spec, under the present name.
 
     earlier: the spec that the command names; None where the deployment never had it. Content equal to the
     present one registers nothing and answers the present spec. Raises NotFound for a deployment or a spec of
-    it that is not there, BadRequest for a spec whose machine type is none of `machine_types` any more.
+    it that is not there, BadRequest for a spec that asks for more than the offer.
     """
     deployment = _existing(target, command.deployment_id)
     if earlier is None or earlier.spec_id != command.spec_id:
@@ -202,13 +207,8 @@ def decide_rollback(
     spec = earlier.spec.model_copy(update={"name": deployment.name})
     if spec == deployment.spec and deployment.spec_id:
         return Decision(Submitted(deployment.deployment_id, deployment.spec_id))
-    machine_type = spec.resources.machine_type
-    if machine_type not in machine_types:
-        place = ("specId", "resources", "machineType")
-        message = "is not a machine type any more"
-        raise BadRequest(
-            f"The spec's machine type {message}", [Issue(place, message, machine_type, list(machine_types))]
-        )
+    if issues := offer.issues(spec, deployment.spec):
+        raise refused([issue.under("specId") for issue in issues])
     registered = SpecRegistered(
         spec_id=command.new_spec_id,
         run_id=run_id(make_template(spec)),

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 from pydantic import Field, ValidationError
@@ -12,7 +12,7 @@ from libs.common.events.deployment import GitHeaders
 from libs.common.spec.body import parse_json
 from libs.common.spec.integrations import Input
 from libs.common.spec.issues import issues_of
-from libs.common.spec.model import Spec
+from libs.common.spec.model import Autoscaling, Spec
 from libs.common.spec.parse import parse_spec, refused
 from libs.common.spec.schema import spec_json_schema
 from libs.common.spec.text import Name
@@ -47,6 +47,14 @@ class RollbackBody(Input):
     spec_id: str = Field(max_length=200)
 
 
+class WhatIfBody(Input):
+    """from, to: RFC 3339 times; now without `to`."""
+
+    autoscaling: Any
+    from_: str = Field(alias="from", max_length=100)
+    to: str | None = Field(default=None, max_length=100)
+
+
 class ProjectBody(Input):
     name: Name
 
@@ -77,6 +85,26 @@ def parse_delete_command(data: object) -> DeleteCommandBody:
 
 def parse_rollback(body: bytes) -> RollbackBody:
     return _parsed(RollbackBody, parse_json(body))
+
+
+def parse_what_if(body: bytes) -> WhatIfBody:
+    return _parsed(WhatIfBody, parse_json(body))
+
+
+def parse_policy(raw: object, spec: Mapping[str, Any], machine_types: Collection[str]) -> Autoscaling:
+    """The `autoscaling` of a spec. spec: the one that it is tried in.
+
+    Raises BadRequest with the issues that submitting the spec with it would give.
+    """
+    resources = {**spec["resources"], "autoscaling": raw}
+    try:
+        parsed = parse_spec({**spec, "resources": resources}, machine_types)
+    except BadRequest as error:
+        issues = [replace(issue, path=issue.path[1:]) for issue in error.issues]
+        raise refused(issues, "the body") from error
+    if parsed.resources.autoscaling is None:
+        raise refused([Issue(("autoscaling",), "is required")], "the body")
+    return parsed.resources.autoscaling
 
 
 def parse_project(body: bytes) -> ProjectBody:
@@ -156,4 +184,17 @@ SUBMIT_BODY = _body(
     }
 )
 ROLLBACK_BODY = _body(RollbackBody.model_json_schema())
+WHAT_IF_BODY = _body(
+    {
+        "title": "WhatIfBody",
+        "type": "object",
+        "required": ["autoscaling", "from"],
+        "additionalProperties": False,
+        "properties": {
+            "autoscaling": {"$ref": "#/components/schemas/Autoscaling"},
+            "from": {"type": "string", "format": "date-time"},
+            "to": {"type": "string", "format": "date-time"},
+        },
+    }
+)
 PROJECT_BODY = _body(ProjectBody.model_json_schema())

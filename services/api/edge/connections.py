@@ -27,6 +27,12 @@ logger = structlog.get_logger()
 MAX_HEADER_BYTES = 64 * 1024
 MOST_CONNECTIONS = 50_000
 
+_AROUND_A_HEADER = len(": \r\n")
+
+
+class _HeadersTooLarge(Exception):
+    """Ends the parsing of a request."""
+
 
 class BoundedConnection(HttpToolsProtocol):
     """One connection of a client."""
@@ -38,6 +44,9 @@ class BoundedConnection(HttpToolsProtocol):
         self._deadline: asyncio.TimerHandle | None = None
         self._has_begun = False
         self._header_bytes = 0
+        """What has come since headers may have begun: a bound on those that are still coming."""
+        self._parsed_header_bytes = 0
+        """Of the present request, or of what came after its body: a bound on those that come in one piece."""
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as its parent does
         super().connection_made(transport)
@@ -65,15 +74,19 @@ class BoundedConnection(HttpToolsProtocol):
         if self._deadline is None:  # the first request was expected when the connection was made
             self._expect_headers()
         self._has_begun = True
+        self._parsed_header_bytes = 0
         super().on_message_begin()
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        self._parsed_header_bytes += len(name) + len(value) + _AROUND_A_HEADER
+        if self._parsed_header_bytes > MAX_HEADER_BYTES:
+            raise _HeadersTooLarge
         if self._deadline is not None:  # nobody asks for those that come after a body
             super().on_header(name, value)
 
     def on_headers_complete(self) -> None:
         self._have_headers()
-        self._header_bytes = 0
+        self._header_bytes = self._parsed_header_bytes = 0
         super().on_headers_complete()
 
     def on_chunk_header(self) -> None:
@@ -84,6 +97,10 @@ class BoundedConnection(HttpToolsProtocol):
         super().on_body(body)
 
     def send_400_response(self, msg: str) -> None:
+        """What the parser does not take; it takes no header either that is one too many for us."""
+        if self._parsed_header_bytes > MAX_HEADER_BYTES:
+            self._refuse_headers()
+            return
         self._refuse(HTTPStatus.BAD_REQUEST, "BAD_REQUEST", msg)
 
     def _expect_headers(self) -> None:

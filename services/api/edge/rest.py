@@ -19,14 +19,16 @@ from services.api.edge.routes import (
     metrics,
     projects,
     session,
+    usage,
+    whatif,
 )
 from services.api.edge.routes.context import Api
 
 ROUTERS = tuple(
     module.router
     for module in (
-        *(deployments, history, decisions, metrics, projects),
-        *(machine_types, session, events, log, health),
+        *(deployments, history, decisions, metrics, whatif, projects),
+        *(machine_types, usage, session, events, log, health),
     )
 )
 

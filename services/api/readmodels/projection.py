@@ -15,6 +15,7 @@ from libs.common.events.replica import Replica, ReplicaFact, ReplicaState
 from libs.common.events.rollout import (
     ReplicasRetiring,
     RolloutFact,
+    RolloutProgressed,
     SpecApplied,
     SpecFailed,
     SpecHealthy,
@@ -23,6 +24,7 @@ from libs.common.events.rollout import (
 from libs.common.events.scaling import ReplicasDecided
 from libs.common.scaling.in_force import Decided, in_force
 from libs.common.spec.model import Spec
+from services.api.readmodels import staying
 from services.api.readmodels.activity import Action, Activity, activities, scaled
 from services.api.readmodels.decisions import kind_of, short
 from services.api.readmodels.rows import Rows
@@ -67,11 +69,11 @@ def project_event(rows: Rows, event: Recorded) -> None:
         case ReplicasDecided() as fact:
             _decide(rows, event, fact)
         case RolloutFact() as fact:
-            _roll_out(rows, deployment_id, fact, at)
+            _roll_out(rows, event, fact, at)
         case ReplicaFact(roster=None, replica_id=replica_id, replica=replica):
-            _put_replica(rows, deployment_id, replica_id, replica, at)
+            _put_replica(rows, event, replica_id, replica, at)
         case ReplicaFact(roster=roster):
-            _put_roster(rows, deployment_id, roster or (), at)
+            _put_roster(rows, event, roster or (), at)
         case _:
             pass
 
@@ -89,16 +91,20 @@ def _put_project(rows: Rows, event: Recorded, at: str) -> None:
             rows.change(projects, {"deleted_at": at}, id=project_id)
 
 
-def _roll_out(rows: Rows, deployment_id: str, fact: RolloutFact, at: str) -> None:
+def _roll_out(rows: Rows, event: Recorded, fact: RolloutFact, at: str) -> None:
+    deployment_id = event.aggregate.id
     match fact:
         case SpecApplied(spec_id=spec_id, runs=runs):
             rows.change(deployments, {"runs": [run.model_dump() for run in runs]}, id=deployment_id)
+            staying.carry_out(rows, event, runs)
             rows.change(specs, {"error": None}, id=spec_id)
             rows.change(specs, {"applied_at": at}, id=spec_id, applied_at=None)
         case SpecHealthy(spec_id=spec_id):
             rows.change(specs, {"healthy_at": at}, id=spec_id, healthy_at=None)
         case SpecFailed(spec_id=spec_id, message=message):
             rows.change(specs, {"error": message}, id=spec_id)
+        case RolloutProgressed(spec_id=spec_id, message=message):
+            rows.change(specs, {"stalled": message}, id=spec_id)
         case ReplicasRetiring(replica_ids=replica_ids):
             rows.change(deployments, {"retiring": list(replica_ids)}, id=deployment_id)
         case WorkloadRemoved():
@@ -121,6 +127,7 @@ def _register(rows: Rows, event: Recorded, fact: SpecRegistered) -> None:
         applied_at=None,
         healthy_at=None,
         error=None,
+        stalled=None,
         git=fact.git.model_dump(exclude_none=True) if fact.git else None,
         command_source=event.cause.causation_source,
         scaling_since=fact.scaling_since,
@@ -176,28 +183,36 @@ def _put_activities(rows: Rows, event: Recorded, found: Sequence[Activity]) -> N
         )
 
 
-def _put_replica(rows: Rows, deployment_id: str, replica_id: str, replica: Replica | None, at: str) -> None:
+def _put_replica(rows: Rows, event: Recorded, replica_id: str, replica: Replica | None, at: str) -> None:
     """The row of the one replica that changed; every other one stays as it is."""
+    deployment_id = event.aggregate.id
     if replica is None:
+        staying.end(rows, event, replica_id)
         rows.delete(instances, id=replica_id, deployment_id=deployment_id)
         return
     known = rows.find(instances, _SHOWN, id=replica_id, deployment_id=deployment_id)
-    if not known or known[0][:2] != (replica.state, replica.message):
-        _put_instance(rows, deployment_id, replica, known[0][2] if known else (), at)
+    if not known:
+        staying.begin(rows, event, replica)
+    if not known or known[0][:3] != (replica.state, replica.message, replica.attempt):
+        _put_instance(rows, deployment_id, replica, known[0][3] if known else (), at)
 
 
-def _put_roster(rows: Rows, deployment_id: str, roster: Sequence[Replica], at: str) -> None:
+def _put_roster(rows: Rows, event: Recorded, roster: Sequence[Replica], at: str) -> None:
     """The rows of all replicas, by a fact of version 1."""
+    deployment_id = event.aggregate.id
     known = {row[0]: row[1:] for row in rows.find(instances, ("id", *_SHOWN), deployment_id=deployment_id)}
     for replica_id in known.keys() - {replica.replica_id for replica in roster}:
+        staying.end(rows, event, replica_id)
         rows.delete(instances, id=replica_id)
     for replica in roster:
-        state, message, history = known.get(replica.replica_id, (None, None, ()))
-        if (state, message) != (replica.state, replica.message):
+        if replica.replica_id not in known:
+            staying.begin(rows, event, replica)
+        *before, history = known.get(replica.replica_id, (None, None, None, ()))
+        if before != [replica.state, replica.message, replica.attempt]:
             _put_instance(rows, deployment_id, replica, history, at)
 
 
-_SHOWN = ("state", "message", "history")
+_SHOWN = ("state", "message", "restarts", "history")
 
 
 def _put_instance(rows: Rows, deployment_id: str, replica: Replica, history: Sequence[Any], at: str) -> None:
@@ -210,6 +225,7 @@ def _put_instance(rows: Rows, deployment_id: str, replica: Replica, history: Seq
         state=replica.state.value,
         message=replica.message,
         created_at=to_rfc3339(replica.created_at),
+        restarts=replica.attempt,
         finished_at=at if replica.state is ReplicaState.FAILED else None,
         history=[*history, entry][-HISTORY:],
     )

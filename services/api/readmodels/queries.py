@@ -1,6 +1,7 @@
 """Reads for the API, from SQL: never the ground of a decision."""
 
 from collections.abc import Iterable, Mapping
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, RowMapping, Select, Table, func, select
@@ -10,6 +11,7 @@ from libs.common.events.replica import ReplicaState
 from libs.common.scaling.in_force import Decided
 from services.api.commands.decision import DEFAULT_PROJECT
 from services.api.readmodels.decisions import DecisionKind, DecisionRecord
+from services.api.readmodels.numbers import Said
 from services.api.readmodels.paging import Page, Paging, make_page
 from services.api.readmodels.records import (
     ActivityRecord,
@@ -17,6 +19,7 @@ from services.api.readmodels.records import (
     InstanceRecord,
     ProjectRecord,
     SpecRecord,
+    scale_of,
 )
 from services.api.readmodels.tables import activities, decisions, deployments, instances, projects, specs
 
@@ -84,7 +87,7 @@ class Queries:
     async def instances(self, deployment_id: str) -> list[InstanceRecord]:
         """Oldest first."""
         query = select(instances).where(instances.c.deployment_id == deployment_id)
-        columns = ("id", "run_id", "state", "message", "created_at", "finished_at")
+        columns = ("id", "run_id", "state", "message", "created_at", "finished_at", "restarts")
         return [
             InstanceRecord(**{c: row[c] for c in columns}, history=tuple(row["history"]))
             for row in await self._rows(query.order_by(instances.c.created_at, instances.c.id))
@@ -145,6 +148,21 @@ class Queries:
         ]
         return make_page("decisions", found, paging.limit, lambda decision: decision.sequence)
 
+    async def said(self, deployment_id: str, *, since: str, until: str) -> list[Said]:
+        """What was asked for and decided between these times, as the API spells them, and the newest of each
+        before."""
+        of_specs = (specs.c.sequence, specs.c.created_at, specs.c.data, specs.c.scaling_since)
+        of_decisions = (decisions.c.sequence, decisions.c.created_at, decisions.c.data)
+        found = []
+        for row in await self._rows(_since(select(*of_specs), specs, deployment_id, since, until)):
+            scale = scale_of(row["data"], row["scaling_since"])
+            found.append(Said(row["sequence"], datetime.fromisoformat(row["created_at"]), scale=scale))
+        scaling = select(*of_decisions).where(decisions.c.kind == DecisionKind.SCALING.value)
+        for row in await self._rows(_since(scaling, decisions, deployment_id, since, until)):
+            decided = Decided(row["data"]["to_replicas"], row["data"]["stretch_id"])
+            found.append(Said(row["sequence"], datetime.fromisoformat(row["created_at"]), decided=decided))
+        return found
+
     async def newest_spec_before(self, moment: str) -> int:
         """The sequence of the newest spec registered up to then; 0 for none. moment: as the API spells it."""
         query = select(func.max(specs.c.sequence).label("sequence")).where(specs.c.created_at <= moment)
@@ -168,6 +186,14 @@ class Queries:
     async def _rows(self, query: Select[Any]) -> list[RowMapping]:
         async with self._engine.connect() as connection:
             return list((await connection.execute(query)).mappings().all())
+
+
+def _since(query: Select[Any], table: Table, deployment_id: str, since: str, until: str) -> Select[Any]:
+    """Of the deployment, between these times, and the newest before."""
+    theirs = query.where(table.c.deployment_id == deployment_id, table.c.created_at <= until)
+    earlier = theirs.where(table.c.created_at < since).order_by(table.c.sequence.desc()).limit(1).subquery()
+    newest = select(earlier.c.sequence).scalar_subquery()
+    return theirs.where((table.c.created_at >= since) | (table.c.sequence == newest))
 
 
 def _deployment(row: RowMapping) -> DeploymentRecord:

@@ -1,7 +1,7 @@
 """What the API shows of a deployment, whether it comes from SQL or from the log folded up to some place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import StrEnum
 from typing import Any
 
@@ -18,9 +18,23 @@ class ProjectRecord:
     deleted_at: str | None = None
 
 
+def scale_of(data: Mapping[str, Any], scaling_since: str | None) -> Scale:
+    """What a spec as the API shows it says about how many replicas there should be."""
+    resources = data["resources"]
+    autoscaling = resources.get("autoscaling")
+    return Scale(
+        int(resources["replicas"]),
+        is_enabled=data["enabled"],
+        max_replicas=None if autoscaling is None else autoscaling["maxReplicas"],
+        is_autoscaling_enabled=autoscaling is None or autoscaling["enabled"],
+        stretch_id=scaling_since,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class SpecRecord:
     """user_id: who registered it. data: the spec as the API shows it. git: the `x-git-*` headers.
+    stalled: why its rollout takes longer than one may; None while it does not.
     command_source: of one that a command registered, the source that its publisher claims. scaling_since: the
     first spec of the stretch with autoscaling on that it is in."""
 
@@ -34,6 +48,7 @@ class SpecRecord:
     applied_at: str | None = None
     healthy_at: str | None = None
     error: str | None = None
+    stalled: str | None = None
     git: Mapping[str, str] | None = None
     command_source: str | None = None
     scaling_since: str | None = None
@@ -41,15 +56,7 @@ class SpecRecord:
     @property
     def scale(self) -> Scale:
         """What it says about how many replicas there should be."""
-        resources = self.data["resources"]
-        autoscaling = resources.get("autoscaling")
-        return Scale(
-            int(resources["replicas"]),
-            is_enabled=self.data["enabled"],
-            max_replicas=None if autoscaling is None else autoscaling["maxReplicas"],
-            is_autoscaling_enabled=autoscaling is None or autoscaling["enabled"],
-            stretch_id=self.scaling_since,
-        )
+        return scale_of(self.data, self.scaling_since)
 
     @property
     def floor(self) -> int:
@@ -88,6 +95,7 @@ class InstanceRecord:
     created_at: str
     finished_at: str | None
     history: tuple[Mapping[str, str], ...] = ()
+    restarts: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,6 +103,7 @@ class RunRecord:
     """replicas: the number in force. instances: all that exist, oldest first.
 
     ready, available: how many that are not leaving are ready, and how many run without being ready.
+    stalled: why its rollout takes longer than one may.
     """
 
     run_id: str
@@ -102,6 +111,7 @@ class RunRecord:
     ready: int
     available: int
     instances: tuple[InstanceRecord, ...]
+    stalled: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,19 +183,12 @@ def make_runs(deployment: DeploymentRecord, instances: list[InstanceRecord]) -> 
         if replicas or shown:
             ready = sum(i.state == ReplicaState.RUNNING for i in staying)
             available = sum(i.state in _AVAILABLE for i in staying)
-            runs.append(RunRecord(run_id, replicas, ready, available, tuple(shown)))
+            stalled = wanted.stalled if wanted is not None and is_wanted else None
+            runs.append(RunRecord(run_id, replicas, ready, available, tuple(shown), stalled))
     return runs
 
 
 def _shown(instance: InstanceRecord, retiring: frozenset[str]) -> InstanceRecord:
     if instance.id not in retiring or instance.state == ReplicaState.STOPPING:
         return instance
-    return InstanceRecord(
-        id=instance.id,
-        run_id=instance.run_id,
-        state=ReplicaState.STOPPING.value,
-        message=instance.message,
-        created_at=instance.created_at,
-        finished_at=instance.finished_at,
-        history=instance.history,
-    )
+    return replace(instance, state=ReplicaState.STOPPING.value)

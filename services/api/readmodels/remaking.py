@@ -14,6 +14,7 @@ from services.api.readmodels.tables import (
     projects,
     set_aside,
     specs,
+    stays,
 )
 
 _ROWS: tuple[tuple[Table, ColumnElement[Any]], ...] = (
@@ -21,6 +22,7 @@ _ROWS: tuple[tuple[Table, ColumnElement[Any]], ...] = (
     (deployments, deployments.c.id),
     (specs, specs.c.deployment_id),
     (instances, instances.c.deployment_id),
+    (stays, stays.c.deployment_id),
     (activities, activities.c.deployment_id),
     (decisions, decisions.c.deployment_id),
 )

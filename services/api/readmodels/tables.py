@@ -5,7 +5,7 @@ times that the broker stored may step back, and those of the rows, which never d
 (`libs/common/log/timeline.py`).
 """
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, MetaData, String, Table, Text
+from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
 
 metadata = MetaData()
 
@@ -74,13 +74,15 @@ specs = Table(
     Column("applied_at", String(32)),
     Column("healthy_at", String(32)),
     Column("error", Text),
+    Column("stalled", Text),
     Column("git", JSON),
     Column("command_source", Text),
     Column("scaling_since", String(32)),
     Index("specs_by_deployment", "deployment_id", "sequence"),
 )
 
-"""user_id: the actor. command_source: what the publisher of a command claims to be; None for others."""
+"""user_id: the actor. stalled: why its rollout takes too long.
+command_source: what the publisher of a command claims to be; None for others."""
 
 instances = Table(
     "instances",
@@ -92,6 +94,7 @@ instances = Table(
     Column("message", Text),
     Column("created_at", String(32), nullable=False),
     Column("finished_at", String(32)),
+    Column("restarts", Integer, nullable=False),
     Column("history", JSON, nullable=False),
     Index("instances_by_deployment", "deployment_id"),
 )
@@ -112,6 +115,25 @@ activities = Table(
     Index("activities_by_deployment", "deployment_id", "id"),
 )
 
+stays = Table(
+    "stays",
+    metadata,
+    Column("id", String(64), primary_key=True),
+    Column("replica_id", String(32), nullable=False),
+    Column("deployment_id", String(32), nullable=False),
+    Column("project_id", String(32), nullable=False),
+    Column("run_id", String(32), nullable=False),
+    Column("spec_id", String(32), nullable=False),
+    Column("machine_type", Text, nullable=False),
+    Column("started_at", String(32), nullable=False),
+    Column("ended_at", String(32)),
+    Index("stays_by_replica", "replica_id"),
+    Index("stays_by_deployment", "deployment_id", "run_id"),
+    Index("stays_by_end", "ended_at"),
+)
+"""How long each replica was there, kept for good: a row for each spec that its run carried out meanwhile, and
+one more when it is there still. id: the replica and the sequence of the event that began it."""
+
 decisions = Table(
     "decisions",
     metadata,
@@ -129,5 +151,5 @@ decisions = Table(
 set_aside = Table("set_aside", metadata, Column("id", String(64), primary_key=True))
 """Deployments and projects of which an event could not be taken in: their rows are to be made anew."""
 
-COMPARED = (projects, deployments, specs, instances, activities, decisions, step_backs)
+COMPARED = (projects, deployments, specs, instances, stays, activities, decisions, step_backs)
 """The tables that must equal a fresh replay of the log."""

@@ -20,6 +20,7 @@ from envoy.extensions.filters.network.http_connection_manager.v3 import (  # noq
 from google.protobuf import json_format
 
 from libs.common.loopback import IPV4
+from services.router.xds.counting import ACCESS_LOG
 from services.router.xds.resources import ADS, BUFFER_BYTES, HOST_FILTER, METADATA, SPEC_ID
 
 LISTENER_NAME: Final = "edge"
@@ -58,12 +59,17 @@ def make_listener(
     hosts: Sequence[str] = (IPV4,),
     upload_deadline_s: float,
     headers_silence_s: float = HEADERS_SILENCE_S,
+    counts_requests: bool = True,
 ) -> Listener:
     """Listens on `port` of all `hosts`.
 
     upload_deadline_s: how long a client may take to send a request.
     headers_silence_s: how long it may say nothing before the request's headers are whole.
+    counts_requests: only a benchmark goes without.
     """
+    manager = _connection_manager(upload_deadline_s, headers_silence_s)
+    if counts_requests:
+        manager["access_log"] = list(ACCESS_LOG)
     first, *others = ({"socket_address": {"address": host, "port_value": port}} for host in hosts)
     listener = {
         "name": LISTENER_NAME,
@@ -77,7 +83,7 @@ def make_listener(
                 "filters": [
                     {
                         "name": "envoy.filters.network.http_connection_manager",
-                        "typed_config": _connection_manager(upload_deadline_s, headers_silence_s),
+                        "typed_config": manager,
                     }
                 ]
             }

@@ -325,6 +325,7 @@ def make_route_configuration(name: str, spec_id: str) -> RouteConfiguration:
     for template in _ROUTE_TEMPLATES:
         target = host.routes.add()
         target.CopyFrom(template)
+        target.name = name  # Envoy counts requests by it (`counting.py`)
         target.route.inline_cluster_specifier_plugin.CopyFrom(make_cluster_order(name))
         # `refresh_cluster_on_retry`, which the Python package does not know yet.
         target.route.retry_policy.MergeFromString(_REFRESH_CLUSTER_ON_RETRY)

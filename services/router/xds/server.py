@@ -76,13 +76,16 @@ class DiscoveryServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type:
         clock: Clock,
         ticks: Ticks,
         patience_s: float = PATIENCE_S,
+        beside: Callable[[grpc.aio.Server], None] | None = None,
     ) -> None:
-        """patience_s: how long an Envoy may leave a response without an answer."""
+        """patience_s: how long an Envoy may leave a response without an answer.
+        beside: adds what else is served on the socket, to who knows the token."""
         self._cache = cache
         self._place = place
         self._clock = clock
         self._ticks = ticks
         self._patience_s = patience_s
+        self._beside = beside
         self._server: grpc.aio.Server | None = None
         self._held = ExitStack()
         self._rejections = telemetry.counter(
@@ -97,6 +100,8 @@ class DiscoveryServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type:
         self._held.enter_context(self._place.held())
         self._server = grpc.aio.server(options=_OPTIONS, interceptors=[_TokenCheck(self._place.token)])
         ads_pb2_grpc.add_AggregatedDiscoveryServiceServicer_to_server(self, self._server)
+        if self._beside is not None:
+            self._beside(self._server)
         self._server.add_insecure_port(f"unix:{self._place.xds_socket}")
         os.chmod(self._place.xds_socket, 0o600)  # noqa: PTH101 - it blocks nobody
         await self._server.start()

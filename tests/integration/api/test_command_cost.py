@@ -23,7 +23,7 @@ from services.api.edge.answers import Message
 from services.api.edge.command import read_command
 from services.api.edge.command_handler import CommandHandler
 from tests.support.rest import a_config
-from tests.support.specs import parse_spec
+from tests.support.specs import LOCAL_OFFER, parse_spec
 
 CAUSE = Cause("key:default", "c")
 
@@ -51,7 +51,7 @@ class Counted:
         self.log = JetStreamLog(self.client, source="specstream/api")
         entries = JetStreamEntries(self.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT)
         self.outcomes = Outcomes(entries, utc_now)
-        self.commands = Commands.over(self.log, AtOnce(), bundled())
+        self.commands = Commands.over(self.log, AtOnce(), LOCAL_OFFER)
         self.handler = CommandHandler(self.log, self.commands, self.outcomes, self._publish, utc_now)
 
     async def _publish(self, message: Message) -> None:

@@ -111,6 +111,19 @@ async def test_headers_are_bounded(tmp_path: Path):
         assert (status, body["code"]) == (431, "HEADERS_TOO_LARGE")
 
 
+@pytest.mark.parametrize(
+    "headers",
+    [
+        pytest.param(b"x-long: " + b"x" * (MAX_HEADER_BYTES + 1) + b"\r\n", id="a long one"),
+        pytest.param(b"x: y\r\n" * (MAX_HEADER_BYTES // 5), id="many"),
+    ],
+)
+async def test_headers_that_come_whole_in_one_piece_are_bounded(tmp_path: Path, headers: bytes):
+    async with served(tmp_path, Patient) as port:
+        status, body = await answer(port, ASKED + headers + b"\r\n")
+        assert (status, body["code"]) == (431, "HEADERS_TOO_LARGE")
+
+
 async def test_long_bodies_are_no_headers(tmp_path: Path):
     async with served(tmp_path, Patient) as port:
         content = b" " * (2 * MAX_HEADER_BYTES)

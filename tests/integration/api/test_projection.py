@@ -140,6 +140,8 @@ async def test_with_another_log_the_read_models_are_those_of_the_log(tmp_path: P
     async with running_api(tmp_path, other) as api:
         shown = [item["name"] for item in (await api.get("/v1/deployments"))["items"]]
         assert sorted(shown) == names
+        # Changes are refused, with Retry-After, until they are made anew.
+        await eventually(lambda: not api.api.projector.rebuilding)
         await api.submit(a_config("new"))
         assert (await api.get("/v1/log/verify"))["ok"]
 

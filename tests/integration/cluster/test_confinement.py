@@ -1,5 +1,6 @@
 """What a replica cannot reach, tried by a replica; and that it can do its work all the same."""
 
+import asyncio
 import json
 import os
 import shlex
@@ -8,7 +9,8 @@ import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -110,7 +112,42 @@ def disks() -> list[str]:
     return [f"/dev/{disk.name}" for disk in Path("/sys/block").iterdir() if Path("/dev", disk.name).exists()]
 
 
-async def report_of_an_intruder(attacked: Attacked) -> dict:
+@contextmanager
+def acting_as(user: int) -> Iterator[None]:
+    """What whoever looks after the replicas writes for their shims belongs to the platform's user."""
+    before = os.getegid(), os.geteuid()
+    os.setegid(user)
+    os.seteuid(user)
+    try:
+        yield
+    finally:
+        os.seteuid(before[1])
+        os.setegid(before[0])
+
+
+async def report_of_a_check(attacked: Attacked, code: str, targets: str) -> dict:
+    """What the intruder says who comes as a check of a replica that does nothing itself."""
+    world = attacked.world
+    idle = run_of(1, run_id="idle", of=template("sleep", "1000", TARGETS=targets))
+    await world.cluster.apply(workload(run_of(1, run_id="victim"), idle), fence=2)
+    shown = await world.until(all_run(2))
+    replica = next(each for each in shown if each.run_id == "idle")
+    report = world.root / "deployments" / DEPLOYMENT / replica.replica_id / "cwd/report"
+    command = ["sh", "-c", f"exec {shlex.join([attacked.python, '-c', code])} > report"]
+    with acting_as(attacked.user):
+        check = world.cluster.run_check(
+            DEPLOYMENT, replica.replica_id, attempt=0, command=command, timeout_s=1000
+        )
+        checking = asyncio.ensure_future(check)
+        try:
+            await eventually(lambda: report.exists() and report.read_text().endswith("}\n"))
+        finally:
+            checking.cancel()
+            await asyncio.gather(checking, return_exceptions=True)
+    return json.loads(report.read_text())
+
+
+async def report_of_an_intruder(attacked: Attacked, *, comes_as_a_check: bool = False) -> dict:
     world, home = attacked.world, attacked.home
     victim = run_of(1, run_id="victim")
     await world.cluster.apply(workload(victim), fence=1)
@@ -149,6 +186,8 @@ async def report_of_an_intruder(attacked: Attacked) -> dict:
             "told['replica'] = os.path.dirname(os.getcwd()); os.environ['TARGETS'] = json.dumps(told); "
             f"runpy.run_path({SCRIPT!r}, run_name='__main__')"
         )
+        if comes_as_a_check:
+            return await report_of_a_check(attacked, code, json.dumps(targets))
         of = template(attacked.python, "-c", code, TARGETS=json.dumps(targets))
         await world.cluster.apply(workload(victim, run_of(1, run_id="intruder", of=of)), fence=2)
 
@@ -159,8 +198,9 @@ async def report_of_an_intruder(attacked: Attacked) -> dict:
         return await eventually(has_reported, because="the intruder never reported")
 
 
-async def test_an_intruder_reaches_nothing_past_its_folders_and_can_work(attacked):
-    report = await report_of_an_intruder(attacked)
+@pytest.mark.parametrize("comes_as_a_check", [False, True], ids=["as a replica", "as a check"])
+async def test_an_intruder_reaches_nothing_past_its_folders_and_can_work(attacked, comes_as_a_check):
+    report = await report_of_an_intruder(attacked, comes_as_a_check=comes_as_a_check)
     assert report["uid"] == attacked.user
     assert report["shared"] == {"files": [], "segment": "ENOENT"}
 

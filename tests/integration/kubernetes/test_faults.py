@@ -324,23 +324,6 @@ async def test_a_tombstone_goes_after_an_hour(kubernetes_world):
         await eventually(is_gone)
 
 
-async def test_an_anchor_that_was_spoilt_by_hand_is_the_problem_of_its_deployment_alone(kubernetes_world):
-    cluster = kubernetes_world.cluster
-    await started(kubernetes_world, 1)
-    await cluster.apply(workload(run_of(1), deployment_id="e" * 32), fence=1)
-    path = f"/api/v1/namespaces/{kubernetes_world.namespace}/configmaps/{names.anchor_name(DEPLOYMENT)}"
-    await asyncio.to_thread(kubernetes_world.client.patch, path, {"data": {"plan.json": "{"}})
-
-    async def problem():
-        return (await cluster.observe())[DEPLOYMENT].problem
-
-    assert names.anchor_name(DEPLOYMENT) in await eventually(problem)
-    with pytest.raises(DeploymentUnavailable, match="cannot be read"):
-        await cluster.apply(workload(run_of(1)), fence=2)
-    assert (await cluster.observe("e" * 32))["e" * 32].problem is None
-    assert len(await pods_of(kubernetes_world)) == 2
-
-
 async def test_a_namespace_that_is_missing_is_named(kubernetes_world):
     async with KubernetesCluster.opened(
         kubernetes_world.kubeconfig, namespace="nowhere", machine_types=bundled(), timing=TIMING

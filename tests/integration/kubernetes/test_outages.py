@@ -12,9 +12,9 @@ from libs.common.machine_types.reading import bundled
 from tests.support.clusters import replicas, run_of, workload
 from tests.support.kubelab.simulated import silence, unsilence
 from tests.support.kubernetes_world import prepare
-from tests.support.polling import eventually
+from tests.support.polling import eventually, let_time_pass
 
-TIMING = Timing(grace_s=5, drain_s=30)
+TIMING = Timing(grace_s=5, drain_s=30, node_lost_s=1)
 NAMESPACE = "default"
 
 
@@ -62,6 +62,26 @@ async def test_an_api_server_that_dies_is_waited_for(own_kubernetes, cluster, mo
     assert (await until_ready(cluster, 4))[:3] == before
 
 
+async def test_an_etcd_that_dies_is_waited_for(own_kubernetes, cluster, monkeypatch):
+    monkeypatch.setattr(informer, "BROKEN_FOR_S", 1.0)
+    await cluster.apply(workload(run_of(3)), fence=1)
+    before = await until_ready(cluster, 3)
+    own_kubernetes.etcd.kill()
+    with pytest.raises(ClusterUnavailable):
+        await asyncio.wait_for(cluster.apply(workload(run_of(4)), fence=2), 60)
+    await asyncio.to_thread(own_kubernetes.start_api)
+
+    async def is_applied():
+        try:
+            await cluster.apply(workload(run_of(4)), fence=3)
+        except ClusterUnavailable:
+            return False
+        return True
+
+    await eventually(is_applied)
+    assert (await until_ready(cluster, 4))[:3] == before
+
+
 async def test_when_all_nodes_are_silent_nothing_is_concluded(own_kubernetes, cluster):
     await cluster.apply(workload(run_of(6)), fence=1)
     before = await until_ready(cluster, 6)
@@ -75,16 +95,19 @@ async def test_when_all_nodes_are_silent_nothing_is_concluded(own_kubernetes, cl
 
     await eventually(are_all_lost)
     assert heard == {True, None}
-    assert [one.ready for one in await replicas(cluster)] == [None] * 6
+    # Much longer than one node may be silent, so that each would have been replaced.
+    await let_time_pass(3)
+    assert [(one.ready, one.must_move) for one in await replicas(cluster)] == [(None, None)] * 6
     own_kubernetes.kwok.go_on()
     after = await until_ready(cluster, 6)
     assert [one.replica_id for one in after] == [one.replica_id for one in before]
 
 
-async def test_a_replica_on_one_silent_node_is_not_ready_and_stays(own_kubernetes, cluster):
+async def test_a_replica_on_a_silent_node_is_replaced_and_holds_nothing_up(own_kubernetes, cluster):
     await cluster.apply(workload(run_of(3)), fence=1)
     before = await until_ready(cluster, 3)
-    listed = await asyncio.to_thread(own_kubernetes.client.get, f"/api/v1/namespaces/{NAMESPACE}/pods")
+    pods = f"/api/v1/namespaces/{NAMESPACE}/pods"
+    listed = await asyncio.to_thread(own_kubernetes.client.get, pods)
     node = listed["items"][0]["spec"]["nodeName"]
     there = {
         pod["metadata"]["labels"][names.REPLICA] for pod in listed["items"] if pod["spec"]["nodeName"] == node
@@ -99,5 +122,60 @@ async def test_a_replica_on_one_silent_node_is_not_ready_and_stays(own_kubernete
     shown = await replicas(cluster)
     assert {one.message for one in shown if not one.ready} == {f"its node {node} does not answer"}
     assert [one.replica_id for one in shown] == [one.replica_id for one in before]
+
+    async def is_given_up():
+        moving = {one.replica_id: one.must_move for one in await replicas(cluster) if one.must_move}
+        return moving == dict.fromkeys(there, "node_lost")
+
+    await eventually(is_given_up)
+    # What the reconciler does about it: others elsewhere, and those go, of which nobody can tell when.
+    await cluster.apply(workload(run_of(3), retiring=there), fence=2)
+    await cluster.apply(workload(run_of(3), retiring=there, stopping=there), fence=3)
+    after = await until_ready(cluster, 3)
+    assert not there & {one.replica_id for one in after}
+
+    async def still_there():
+        """Told to end with all its time, and never by force: it may be running."""
+        present = (await asyncio.to_thread(own_kubernetes.client.get, pods))["items"]
+        left = [pod for pod in present if pod["metadata"]["labels"][names.REPLICA] in there]
+        return [pod["metadata"]["deletionGracePeriodSeconds"] for pod in left] == [
+            TIMING.told_to_end_s for _ in there
+        ]
+
+    await eventually(still_there)
+    await cluster.remove("d" * 32, fence=4)
+
+    async def is_removed():
+        return await cluster.observe() == {}
+
+    await eventually(is_removed)
+    assert await still_there()
+    # Its node comes back: it ends, and nobody takes it for a replica.
     await asyncio.to_thread(unsilence, own_kubernetes.client, node)
-    await until_ready(cluster, 3)
+
+    async def is_gone():
+        assert await cluster.observe() == {}
+        return (await asyncio.to_thread(own_kubernetes.client.get, pods))["items"] == []
+
+    await eventually(is_gone)
+
+
+async def test_a_silent_node_that_answers_again_in_time_keeps_its_replicas(own_kubernetes):
+    await asyncio.to_thread(prepare, own_kubernetes.client, NAMESPACE)
+    patient = Timing(grace_s=5, drain_s=30, node_lost_s=600)
+    async with KubernetesCluster.opened(
+        own_kubernetes.kubeconfig, namespace=NAMESPACE, machine_types=bundled(), timing=patient
+    ) as cluster:
+        await cluster.apply(workload(run_of(1)), fence=1)
+        before = await until_ready(cluster, 1)
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{names.pod_name(before[0].replica_id)}"
+        node = (await asyncio.to_thread(own_kubernetes.client.get, path))["spec"]["nodeName"]
+        await asyncio.to_thread(silence, own_kubernetes.client, node)
+
+        async def is_lost():
+            (shown,) = await replicas(cluster)
+            return (shown.ready, shown.reason, shown.must_move) == (False, "node_lost", None)
+
+        await eventually(is_lost)
+        await asyncio.to_thread(unsilence, own_kubernetes.client, node)
+        assert await until_ready(cluster, 1) == before

@@ -6,20 +6,26 @@ from pathlib import Path
 import pytest
 import yaml
 
+from libs.common.cluster.kubernetes import informer, names, sweeper
 from libs.common.cluster.kubernetes.cluster import KubernetesCluster
+from libs.common.cluster.kubernetes.manifests import make_budget
 from libs.common.cluster.kubernetes.writer import Timing
 from libs.common.errors import ClusterUnavailable
 from libs.common.machine_types.reading import bundled
 from tests.support.clusters import all_run, replicas, run_of, workload
 from tests.support.kubernetes_world import GROUP
+from tests.support.polling import eventually
 
 FOLDER = Path(__file__).parents[3] / "infra/kubernetes/replicas"
 TIMING = Timing(grace_s=5, drain_s=30)
+BUDGETS = "/apis/policy/v1/namespaces/{}/poddisruptionbudgets"
 
 PATHS = {
     "ServiceAccount": "/api/v1/namespaces/{namespace}/serviceaccounts",
     "Role": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/roles",
     "RoleBinding": "/apis/rbac.authorization.k8s.io/v1/namespaces/{namespace}/rolebindings",
+    "ClusterRole": "/apis/rbac.authorization.k8s.io/v1/clusterroles",
+    "ClusterRoleBinding": "/apis/rbac.authorization.k8s.io/v1/clusterrolebindings",
     "NetworkPolicy": "/apis/networking.k8s.io/v1/namespaces/{namespace}/networkpolicies",
     "PriorityClass": GROUP,
     "Namespace": "/api/v1/namespaces",
@@ -28,6 +34,15 @@ PATHS = {
 
 def documents(*names):
     return [one for name in names for one in yaml.safe_load_all((FOLDER / name).read_text())]
+
+
+def placed(document, namespace):
+    """What belongs to the whole cluster belongs to this test alone."""
+    for subject in document.get("subjects", ()):
+        subject["namespace"] = namespace
+    if document["kind"] == "ClusterRoleBinding":
+        document["metadata"]["name"] += f"-{namespace}"
+    return document
 
 
 def make(world, document, **params):
@@ -40,9 +55,7 @@ def make(world, document, **params):
 async def as_account(kubernetes_world, tmp_path):
     """Opens the cluster as one of the accounts."""
     for document in documents("service-accounts.yaml", "roles.yaml"):
-        for subject in document.get("subjects", ()):
-            subject["namespace"] = kubernetes_world.namespace
-        await asyncio.to_thread(make, kubernetes_world, document)
+        await asyncio.to_thread(make, kubernetes_world, placed(document, kubernetes_world.namespace))
 
     def opened(account):
         path = PATHS["ServiceAccount"].format(namespace=kubernetes_world.namespace)
@@ -87,6 +100,98 @@ async def test_the_reader_may_look_and_change_nothing(kubernetes_world, as_accou
     assert await kubernetes_world.until(all_run(1)) == first
 
 
+async def evict(world, replica_id):
+    """The status that the server answers with."""
+    metadata = {"name": names.pod_name(replica_id), "namespace": world.namespace}
+    eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": metadata}
+    path = f"{world.pod_path(replica_id)}/eviction"
+    return (await asyncio.to_thread(world.client.ask, "POST", path, eviction)).status_code
+
+
+async def is_counted(world):
+    """Whether the budget knows of a pod."""
+    (budget,) = (await asyncio.to_thread(world.client.get, BUDGETS.format(world.namespace)))["items"]
+    return budget.get("status", {}).get("expectedPods", 0) > 0
+
+
+async def has_budget(world):
+    path = f"{BUDGETS.format(world.namespace)}/{names.BUDGET}"
+    answer = await asyncio.to_thread(world.client.ask, "GET", path)
+    return answer.status_code == 200 and answer.json()["spec"] == make_budget(namespace="")["spec"]
+
+
+async def is_told(cluster, words):
+    await cluster.observe()
+    return any(words in notice for notice in cluster.notices)
+
+
+async def shows(cluster, condition):
+    shown = await replicas(cluster)
+    return shown if condition(shown) else None
+
+
+@pytest.fixture
+def hasty(monkeypatch):
+    """What is looked at now and then is looked at all the time."""
+    monkeypatch.setattr(sweeper, "_ALL_EVERY_S", 0.2)
+    monkeypatch.setattr(informer, "FORBIDDEN_FOR_S", 0.2)
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_the_budget_is_applied_and_put_back(kubernetes_world, as_account):
+    world = kubernetes_world
+    path = f"{BUDGETS.format(world.namespace)}/{names.BUDGET}"
+    await asyncio.to_thread(world.client.delete, path)
+    async with as_account("specstream-writer") as cluster:
+        assert await cluster.observe() == {}
+        await eventually(lambda: has_budget(world))
+        made = await asyncio.to_thread(world.client.get, path)
+        assert {one["manager"] for one in made["metadata"]["managedFields"]} >= {names.MANAGER}
+        spoilt = {"spec": {"minAvailable": 1, "unhealthyPodEvictionPolicy": None}}
+        await asyncio.to_thread(world.client.patch, path, spoilt)
+        await eventually(lambda: has_budget(world))
+        assert cluster.notices == ()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_without_the_right_to_read_nodes_there_is_no_budget_and_it_is_said(
+    kubernetes_world, as_account
+):
+    world = kubernetes_world
+    binding = PATHS["ClusterRoleBinding"], f"specstream-nodes-{world.namespace}"
+    async with as_account("specstream-writer") as cluster:
+        await asyncio.to_thread(world.client.delete, "/".join(binding))
+        await eventually(lambda: is_told(cluster, "does not allow us to list nodes"))
+        (notice,) = cluster.notices
+        assert notice.startswith("replicas are not moved before their node is emptied")
+
+        async def is_gone():
+            return not await has_budget(world)
+
+        await eventually(is_gone)
+        # Replicas live all the same, and nothing keeps whoever empties their node.
+        await cluster.apply(workload(run_of(1)), fence=1)
+        (first,) = await eventually(lambda: shows(cluster, all_run(1)))
+        assert await evict(world, first.replica_id) in (200, 201)
+        for document in documents("roles.yaml"):
+            await asyncio.to_thread(make, world, placed(document, world.namespace))
+        await eventually(lambda: has_budget(world))
+        assert cluster.notices == ()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_without_the_right_to_read_events_it_is_said(kubernetes_world, as_account):
+    world = kubernetes_world
+    path = f"{PATHS['Role'].format(namespace=world.namespace)}/specstream-writer"
+    rules = (await asyncio.to_thread(world.client.get, path))["rules"]
+    without = [rule for rule in rules if "events" not in rule["resources"]]
+    await asyncio.to_thread(world.client.patch, path, {"rules": without})
+    async with as_account("specstream-writer") as cluster:
+        await eventually(lambda: is_told(cluster, "why a replica waits or is not ready is told in part only"))
+        await cluster.apply(workload(run_of(1)), fence=1)
+        await eventually(lambda: shows(cluster, all_run(1)))
+
+
 async def test_an_account_without_rights_is_told_what_it_lacks(as_account):
     async with as_account("specstream-replica") as cluster:
         with pytest.raises(ClusterUnavailable, match=r"not allow us to get namespaces: .*infra/kubernetes"):
@@ -98,9 +203,7 @@ async def test_an_account_without_rights_is_told_what_it_lacks(as_account):
 )
 async def test_a_server_takes_every_object(kubernetes_world, name):
     for document in documents(name):
-        if document["kind"] == "RoleBinding":
-            for subject in document["subjects"]:
-                subject["namespace"] = kubernetes_world.namespace
+        placed(document, kubernetes_world.namespace)
         await asyncio.to_thread(make, kubernetes_world, document, dryRun="All", fieldValidation="Strict")
 
 

@@ -40,6 +40,7 @@ async def test_makes_every_stream_and_durable(log_client: Client):
         "KV_LEASES",
         "SIGNALS",
         "METRICS",
+        "CHECKS",
         "PARKED",
         "PROBES",
     }

@@ -10,6 +10,7 @@ import pytest
 
 from libs.common.bus.pool import Pool
 from libs.common.clock import monotonic, utc_now
+from libs.common.cluster.abilities import Abilities
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import ObservedWorkload, ReplicaPhase
 from libs.common.events.envelope import Recorded, select
@@ -41,10 +42,6 @@ MOST_EVENTS = 40
 class ReadyCluster(MemoryCluster):
     """It carries out the checks itself: what runs is ready."""
 
-    @property
-    def probes_natively(self) -> bool:
-        return True
-
     async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
         observed = await super().observe(deployment_id)
         return {
@@ -59,7 +56,7 @@ class ReadyCluster(MemoryCluster):
 class Platform:
     def __init__(self, log: EventLog) -> None:
         self.log = log
-        self.cluster = ReadyCluster(utc_now)
+        self.cluster = ReadyCluster(utc_now, Abilities(probes_natively=True))
         self.progress = Progress()
         self.players = [Players(self.log, self.cluster, new_id()) for _ in range(DEPLOYMENTS)]
 

@@ -8,6 +8,8 @@ from itertools import product
 import pytest
 
 from libs.common import loopback
+from libs.common.log import reserve
+from libs.supervisor.home import Home
 from tests.support.listening import tcp_doors
 from tests.support.polling import PATIENCE_S, eventually
 
@@ -76,6 +78,7 @@ async def test_a_port_that_is_taken_is_refused_by_name(make_platform):
         platform.start()
         assert await platform.wait() == 1
     assert f"port {platform.api_port} is in use" in platform.output
+    assert not reserve.path_in(Home(platform.home).log_directory).exists(), "it keeps room for nothing"
 
 
 @pytest.mark.parametrize("program", ["nats", "envoy"])

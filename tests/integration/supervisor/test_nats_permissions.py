@@ -109,6 +109,8 @@ async def test_a_service_speaks_for_itself_alone(lasting_platform, user):
             user in {"api", "autoscaler"}
         )
         assert not await client.may_publish("$KV.LEASES.reconciler")
+        assert await client.may_publish("checks.a") == (user == "health")
+        assert await client.may_publish("$JS.API.STREAM.MSG.GET.CHECKS") == (user == "api")
 
 
 @pytest.mark.parametrize(

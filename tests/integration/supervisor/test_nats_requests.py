@@ -16,6 +16,7 @@ STREAMS = (
     "KV_LEASES",
     "SIGNALS",
     "METRICS",
+    "CHECKS",
     "PARKED",
     "PROBES",
 )
@@ -122,6 +123,7 @@ ANSWERED = {
         "CONSUMER.CREATE.METRICS.api-0",
         "STREAM.MSG.GET.OUTCOMES",
         "STREAM.MSG.GET.KV_SCALING",
+        "STREAM.MSG.GET.CHECKS",
         "CONSUMER.INFO.COMMANDS.api-commands",
         "CONSUMER.MSG.NEXT.COMMANDS.api-commands",
     },

@@ -64,6 +64,16 @@ def unsilence(client: Client, node: str) -> None:
     client.patch(f"/api/v1/nodes/{node}", {"metadata": {"labels": {MANAGED: SIMULATED}}})
 
 
+def cordon(client: Client, node: str, *, taint: str = "") -> None:
+    """Nothing new is placed on it. taint: what says so besides, as an autoscaler does."""
+    taints = [{"key": taint, "effect": "NoSchedule"}] if taint else []
+    client.patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": True, "taints": taints}})
+
+
+def uncordon(client: Client, node: str) -> None:
+    client.patch(f"/api/v1/nodes/{node}", {"spec": {"unschedulable": None, "taints": None}})
+
+
 @contextmanager
 def own_node(client: Client, *, gpus: int = 1) -> Iterator[str]:
     """A Ready node on which nothing is placed but what asks for it: `pod(..., node=NAME)`."""

@@ -17,6 +17,7 @@ from services.api.edge.answers import Message
 from services.api.edge.command import read_command
 from services.api.edge.command_handler import CommandHandler
 from tests.support.rest import a_config
+from tests.support.specs import LOCAL_OFFER
 
 NOW = datetime(2026, 1, 31, 12, tzinfo=UTC)
 
@@ -69,7 +70,7 @@ class Stage:
     state: State | None = None
 
     def __post_init__(self) -> None:
-        self.commands = Commands.over(self.log, AtOnce(), bundled())
+        self.commands = Commands.over(self.log, AtOnce(), LOCAL_OFFER)
         self.outcomes = Outcomes(self.entries, utc_now)
         self.handler = CommandHandler(self.log, self.commands, self.outcomes, self._publish, utc_now)
 

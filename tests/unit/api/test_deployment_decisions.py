@@ -2,11 +2,14 @@
 
 import pytest
 
+from libs.common.cluster.abilities import KUBERNETES, LOCAL
+from libs.common.cluster.offer import Offer
 from libs.common.errors import AppendConflict, BadRequest, Conflict, NotFound
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, GitHeaders, SpecRegistered
 from libs.common.events.envelope import Aggregate, Draft
 from libs.common.events.name import NameClaimed, NameReleased
 from libs.common.ids import name_key
+from libs.common.machine_types.catalogue import MachineType
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.deployment import DeploymentState
 from services.api.commands.decision import Decision
@@ -21,8 +24,12 @@ from services.api.commands.deployment import (
     decide_submit,
 )
 from tests.support.deployments import a_spec
+from tests.support.specs import KUBERNETES_OFFER
 
 MINE, OTHER = "a" * 32, "b" * 32
+SMALL_ONLY = Offer(
+    {"small": MachineType.model_validate({"name": "small", "cpus": 1.0, "memoryGib": 1.0})}, KUBERNETES
+)
 
 
 def deployment(*, name: str = "demo", deployment_id: str = MINE, **changes) -> DeploymentState:
@@ -105,7 +112,7 @@ def new_spec(spec=None, **more) -> SpecRegistered:
     ],
 )
 def test_a_submission_is_accepted(given, when, then, answer):
-    decision = decide_submit(given, when)
+    decision = decide_submit(given, when, KUBERNETES_OFFER)
     assert decision.drafts == then
     assert decision.answer == Submitted(*answer)
 
@@ -133,14 +140,14 @@ def test_a_submission_is_accepted(given, when, then, answer):
 )
 def test_a_submission_is_refused(given, when, error, path):
     with pytest.raises(error) as refused:
-        decide_submit(given, when)
+        decide_submit(given, when, KUBERNETES_OFFER)
     assert refused.value.issues[0].path == path
 
 
 def test_a_deployment_cannot_be_moved_to_another_project():
     command = Submit("f" * 32, a_spec(), "new", "s2", deployment_id=MINE)
     with pytest.raises(BadRequest) as refused:
-        decide_submit(state(target=deployment()), command)
+        decide_submit(state(target=deployment()), command, KUBERNETES_OFFER)
     assert refused.value.issues[0].path == ("projectId",)
 
 
@@ -158,11 +165,11 @@ def test_a_deployment_cannot_be_moved_to_another_project():
 )
 def test_parts_of_different_times_are_read_again(given):
     with pytest.raises(AppendConflict):
-        decide_submit(given, submit())
+        decide_submit(given, submit(), KUBERNETES_OFFER)
 
 
 def test_a_first_submission_rests_on_the_project():
-    decision = decide_submit(state(), submit())
+    decision = decide_submit(state(), submit(), KUBERNETES_OFFER)
     assert [(guard.filter, guard.sequence) for guard in decision.guards] == [
         ("events.default.project.default.>", 7)
     ]
@@ -171,7 +178,9 @@ def test_a_first_submission_rests_on_the_project():
 def test_a_change_of_name_or_replicas_keeps_the_run():
     target = deployment()
     renamed = (
-        decide_submit(state(target=target), submit(a_spec(name="x", replicas=5), deployment_id=MINE))
+        decide_submit(
+            state(target=target), submit(a_spec(name="x", replicas=5), deployment_id=MINE), KUBERNETES_OFFER
+        )
         .drafts[-1]
         .fact
     )
@@ -205,18 +214,18 @@ def registered(spec_id: str, **spec) -> SpecRegistered:
 def test_a_rollback_registers_the_old_content_under_the_present_name():
     earlier = registered("s0", name="old name", replicas=4)
     again = new_spec(a_spec(replicas=4), git=GitHeaders(sha="s0"), rolled_back_from="s0")
-    decision = decide_rollback(deployment(), earlier, Rollback(MINE, "s0", "s2"), ["C4"])
+    decision = decide_rollback(deployment(), earlier, Rollback(MINE, "s0", "s2"), KUBERNETES_OFFER)
     assert decision == Decision(Submitted(MINE, "s2"), (of_deployment(again),))
 
 
 def test_a_rollback_to_the_present_content_registers_nothing():
-    decision = decide_rollback(deployment(), registered("s1"), Rollback(MINE, "s1", "s2"), [])
+    decision = decide_rollback(deployment(), registered("s1"), Rollback(MINE, "s1", "s2"), Offer({}, LOCAL))
     assert (decision.drafts, decision.answer.spec_id) == ((), "s1")
 
 
 def test_a_rollback_to_a_machine_type_that_is_gone_is_refused():
     with pytest.raises(BadRequest) as error:
-        decide_rollback(deployment(), registered("s0", replicas=4), Rollback(MINE, "s0", "s2"), ["small"])
+        decide_rollback(deployment(), registered("s0", replicas=4), Rollback(MINE, "s0", "s2"), SMALL_ONLY)
     (issue,) = error.value.issues
     assert (issue.path[-1], issue.value, issue.allowed) == ("machineType", "C4", ["small"])
 
@@ -232,4 +241,4 @@ def test_a_rollback_to_a_machine_type_that_is_gone_is_refused():
 )
 def test_a_rollback_is_refused(target, earlier):
     with pytest.raises(NotFound):
-        decide_rollback(target, earlier, Rollback(MINE, "elsewhere", "s2"), ["C4"])
+        decide_rollback(target, earlier, Rollback(MINE, "elsewhere", "s2"), KUBERNETES_OFFER)

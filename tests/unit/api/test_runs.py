@@ -1,8 +1,13 @@
 """Runs, instances and the status of a deployment as the API shows them."""
 
+from dataclasses import replace
+from datetime import UTC, datetime
+
 import pytest
 
+from libs.common.bus.checks import CheckSignal, ExitSignal, ReplicaSignal
 from libs.common.scaling.in_force import Decided
+from services.api.edge.schemas.deployment import InstanceAnswer
 from services.api.readmodels.records import (
     DeploymentRecord,
     InstanceRecord,
@@ -111,3 +116,58 @@ def test_make_runs(given, instances, expected):
 )
 def test_status(given, ready, expected):
     assert status(given, ready) is expected
+
+
+def test_a_stalled_rollout_is_said_of_the_wanted_run_alone():
+    given = deployment(spec(stalled="1 of 2 replicas are ready"), runs=("new", "old"))
+    shown = make_runs(given, [instance("o1", "old"), instance("n1")])
+    assert [run.stalled for run in shown] == ["1 of 2 replicas are ready", None]
+
+
+READY_CHECK = CheckSignal(
+    check="readiness",
+    standing="passing",
+    outcome="success",
+    at=datetime(2026, 1, 31, tzinfo=UTC),
+    latency_s=0.5,
+)
+
+
+def shown(restarts: int, told: ReplicaSignal | None) -> dict:
+    record = replace(instance("a"), restarts=restarts)
+    return InstanceAnswer.of(record, told).model_dump(mode="json", by_alias=True)
+
+
+def test_an_instance_shows_what_health_told_of_this_process():
+    ended = ExitSignal(status=3, at=datetime(2026, 1, 31, tzinfo=UTC))
+    told = ReplicaSignal(replica_id="a", attempt=2, last_exit=ended, checks=(READY_CHECK,))
+    answer = shown(2, told)
+    assert answer["restarts"] == 2
+    assert answer["lastExit"] == {"status": 3, "signal": None, "at": "2026-01-31T00:00:00.000000Z"}
+    assert answer["checks"] == [
+        {
+            "check": "readiness",
+            "standing": "passing",
+            "failures": 0,
+            "outcome": "success",
+            "message": None,
+            "output": None,
+            "dtChecked": "2026-01-31T00:00:00.000000Z",
+            "latencySeconds": 0.5,
+        }
+    ]
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        None,
+        ReplicaSignal(replica_id="a", attempt=1, last_exit=ExitSignal(status=3), checks=(READY_CHECK,)),
+        ReplicaSignal(replica_id="a", attempt=2),
+    ],
+    ids=["nothing told", "told of an earlier process", "nothing to tell"],
+)
+def test_what_is_not_known_is_absent(told):
+    answer = shown(2, told)
+    assert answer["restarts"] == 2
+    assert not {"lastExit", "checks"} & answer.keys()

@@ -10,6 +10,7 @@ from libs.common.spec.template import make_template, run_id
 from libs.common.state.deployment import DeploymentState
 from services.api.commands.deployment import Rollback, Submit, SubmitState, decide_rollback, decide_submit
 from tests.support.deployments import a_spec, by_load
+from tests.support.specs import KUBERNETES_OFFER
 
 ID = "a" * 32
 
@@ -31,7 +32,7 @@ def stretch(drafts) -> str | None:
 
 def test_a_first_spec_with_autoscaling_begins_one():
     for spec, since in ((scaled(), "s2"), (a_spec(), None)):
-        made = decide_submit(SubmitState(True, 7), Submit("default", spec, "new", "s2"))
+        made = decide_submit(SubmitState(True, 7), Submit("default", spec, "new", "s2"), KUBERNETES_OFFER)
         assert stretch(made.drafts) == since
 
 
@@ -50,8 +51,10 @@ def test_a_first_spec_with_autoscaling_begins_one():
 def test_a_spec_goes_on_with_it_or_ends_it(before, since, spec, then):
     target = holder(before, since=since)
     state = SubmitState(True, 7, name_owner=ID, target=target)
-    assert stretch(decide_submit(state, Submit("default", spec, "new", "s2")).drafts) == then
+    assert (
+        stretch(decide_submit(state, Submit("default", spec, "new", "s2"), KUBERNETES_OFFER).drafts) == then
+    )
 
     earlier = SpecRegistered(spec_id="s0", run_id=run_id(make_template(spec)), spec=spec)
-    again = decide_rollback(target, earlier, Rollback(ID, "s0", "s2"), ["C4"])
+    again = decide_rollback(target, earlier, Rollback(ID, "s0", "s2"), KUBERNETES_OFFER)
     assert stretch(again.drafts) == then

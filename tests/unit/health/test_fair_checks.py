@@ -4,13 +4,21 @@ import asyncio
 from datetime import UTC, datetime
 
 from libs.common.clock import monotonic, utc_now
-from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaPhase
+from libs.common.cluster.memory import MemoryCluster
+from libs.common.cluster.port import (
+    Checked,
+    ObservedReplica,
+    ObservedWorkload,
+    ReplicaPhase,
+    RunWorkload,
+    Workload,
+)
 from libs.common.events.replica import ReplicaReason
 from libs.common.set_aside import Aside
-from libs.common.spec.model import HealthCheck, HealthChecks
+from libs.common.spec.model import ExecAction, HealthCheck, HealthChecks
 from libs.common.spec.template import Template
-from services.health.examination import Ready
-from services.health.probe_runner import IN_FLIGHT, ProbeRunner
+from services.health.examination import Ready, Undecided
+from services.health.probe_runner import COMMANDS_IN_FLIGHT, IN_FLIGHT, ProbeRunner
 from services.health.prober import Prober
 from tests.support.polling import eventually
 
@@ -68,6 +76,7 @@ async def test_a_neighbour_of_256_hanging_replicas_is_checked_on_time() -> None:
         ticks=monotonic,
         on_verdict=lambda _: None,
         aside=Aside("probe", {}),
+        cluster=MemoryCluster(utc_now),
     )
     running = asyncio.ensure_future(probe_runner.run())
     try:
@@ -91,3 +100,40 @@ async def test_a_neighbour_of_256_hanging_replicas_is_checked_on_time() -> None:
             writer.close()
         slow_server.close()
         quick_server.close()
+
+
+async def test_a_neighbour_of_hanging_commands_is_checked_on_time() -> None:
+    """Commands of one deployment that never end keep no other one waiting."""
+    cluster = MemoryCluster(utc_now)
+    cluster.commands[("hang",)] = Checked(has_timed_out=True)
+    never = HealthCheck(exec=ExecAction(command=("hang",)), period_seconds=1, timeout_seconds=FOR_EVER)
+    soon = HealthCheck(exec=ExecAction(command=("true",)), period_seconds=1)
+    probe_runner = ProbeRunner(
+        Prober(),
+        clock=utc_now,
+        ticks=monotonic,
+        on_verdict=lambda _: None,
+        aside=Aside("probe", {}),
+        cluster=cluster,
+    )
+    running = asyncio.ensure_future(probe_runner.run())
+    try:
+        for deployment_id, check, replicas in ((HOG, never, 2 * COMMANDS_IN_FLIGHT), (NEIGHBOUR, soon, 1)):
+            of = Template(
+                image="a",
+                command=("a",),
+                ports=(8000,),
+                machine_type="C4",
+                health_checks=HealthChecks(readiness=check),
+            )
+            run = RunWorkload("run", "spec", of, replicas)
+            await cluster.apply(Workload("default", deployment_id, (run,)), fence=1)
+            cluster.advance()
+            probe_runner.attend_one(deployment_id, (await cluster.observe())[deployment_id], None)
+        ready = [Ready(ReplicaReason.PROBE_SUCCEEDED)]
+        await eventually(lambda: [*probe_runner.conclusions(NEIGHBOUR).values()] == ready)
+        hog = probe_runner.conclusions(HOG).values()
+        assert all(isinstance(each, Undecided) for each in hog)
+    finally:
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)

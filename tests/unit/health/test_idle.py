@@ -18,6 +18,7 @@ from libs.common.spec.template import Template, run_id
 from services.health import loop
 from services.health.loop import watch_cluster
 from services.health.prober import Prober
+from tests.support.deployments import Storyteller
 from tests.support.polling import eventually, let_time_pass
 
 BUSY = "b" * 32
@@ -111,6 +112,17 @@ async def test_what_changes_is_looked_at_by_itself_and_at_once(scene: Scene) -> 
         await scene.apply(BUSY, 1)
         await eventually(scene.facts)
         assert set(scene.cluster.asked[asked:]) == {BUSY}
+
+
+async def test_what_changed_last_is_observed_before_all_others(scene: Scene) -> None:
+    """A change that comes while health is away does not wait until thousands have been observed."""
+    for deployment_id in (*VACANT[:50], BUSY):
+        await Storyteller(scene.log, deployment_id).create(replicas=0)
+    async with scene.watching():
+        first = scene.cluster.asked[: loop.FIRST]
+        assert first[0] == BUSY
+        assert None not in first
+        assert None in scene.cluster.asked
 
 
 async def test_changes_that_follow_a_record_are_gathered_and_none_is_lost(

@@ -48,6 +48,25 @@ from tests.unit.health.scene import (
         pytest.param(
             None, shown(STOPPING), None, [("ReplicaStarted", "stopping")], id="appears while it goes"
         ),
+        pytest.param(None, shown(PENDING, failed_before=1), None, [], id="another try, nothing to say"),
+        pytest.param(None, shown(STOPPING, failed_before=3), None, [], id="another try that failed"),
+        pytest.param(
+            None,
+            shown(STOPPING, failed_before=4),
+            None,
+            [("ReplicaStarted", "stopping")],
+            id="the fourth try that failed",
+        ),
+        pytest.param(
+            None,
+            shown(PENDING, failed_before=3, message="no room"),
+            None,
+            [("ReplicaStarted", "pending")],
+            id="another try says why it waits",
+        ),
+        pytest.param(
+            None, shown(RUN, failed_before=3), None, [("ReplicaStarted", "starting")], id="another try runs"
+        ),
         pytest.param(known(State.PENDING), shown(PENDING), None, [], id="pending goes on"),
         pytest.param(
             known(State.PENDING),

@@ -11,6 +11,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from libs.common.cluster.abilities import Abilities
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import RunWorkload, Workload
 from libs.common.errors import ClusterUnavailable, LogUnavailable
@@ -43,10 +44,6 @@ RUN = run_id(make_template(SPEC))
 class NativeCluster(MemoryCluster):
     """A memory cluster that checks its replicas itself, as Kubernetes does."""
 
-    @property
-    def probes_natively(self) -> bool:
-        return True
-
     def say(self, replica_id: str, *, ready: bool, message: str | None = None) -> None:
         self._put(replace(self._replica(replica_id), ready=ready, message=message))
 
@@ -72,7 +69,7 @@ class Scene:
         self.ticks = 0.0
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.log = ForgetfulLog(lambda: self.now)
-        self.cluster = NativeCluster(lambda: self.now)
+        self.cluster = NativeCluster(lambda: self.now, Abilities(probes_natively=True))
         self.progress = Progress()
 
     async def begin(self, replicas: int = 1) -> None:

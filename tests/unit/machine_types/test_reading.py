@@ -93,7 +93,7 @@ def test_every_field_is_read(read):
         ("tolerations: [{operator: Exists, value: x}]", "value: has no meaning with `Exists`"),
         ("tolerations: [{key: a, tolerationSeconds: 3}]", "needs the effect NoExecute"),
         ("runtimeClass: Nvidia", "line 4: runtimeClass: must be the name of a Kubernetes object"),
-        ("surge: false", "line 4: surge: is not a known field"),
+        ("surge: 1", "line 4: surge: must be true or false"),
     ],
 )
 def test_a_mistake_is_told_with_its_line_its_field_and_what_is_allowed(read, line, said):

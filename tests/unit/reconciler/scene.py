@@ -109,6 +109,7 @@ def progressed(letter: str, phase: RolloutPhase, n: int, ready: int, leaving: in
         replicas=n,
         ready_replicas=ready,
         leaving_replicas=leaving,
+        since=START,
     )
 
 

@@ -1,15 +1,23 @@
 """One pass of the reconciler, held still at the instants that matter."""
 
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 
 import pytest
 
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import Workload
-from libs.common.errors import CannotApply, ClusterUnavailable, LogUnavailable
+from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, LogUnavailable
 from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded
 from libs.common.events.project import ProjectCreated
-from libs.common.events.rollout import ReplicasRetiring, RetireReason, SpecFailed, SpecFailedReason
+from libs.common.events.rollout import (
+    ReplicasRetiring,
+    RetireReason,
+    RolloutPhase,
+    RolloutProgressed,
+    SpecFailed,
+    SpecFailedReason,
+)
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.port import Loaded
 from services.reconciler.converge import Reconciler, Trigger
@@ -87,6 +95,23 @@ async def test_a_spec_without_a_command_is_told_once_and_costs_the_old_run_nothi
     await stage.settle()
     assert [fact.reason for fact in await failures(stage)] == [SpecFailedReason.NO_COMMAND]
     assert [r.template.image for r in await stage.observed()] == ["a"]
+
+
+class FullCluster(WatchedCluster):
+    async def apply(self, workload: Workload, *, fence: int) -> None:
+        raise DeploymentUnavailable(f"exceeded quota: pods, at {fence} for {workload.deployment_id}")
+
+
+async def test_a_rollout_that_the_cluster_holds_up_is_stalled_with_its_reason(stage: Stage) -> None:
+    await stage.register(spec("a", 1))
+    held = Reconciler(stage.log, FullCluster(lambda: stage.now), clock=lambda: stage.now, rollout_s=60)
+    for _ in range(4):
+        with pytest.raises(DeploymentUnavailable):
+            await held.on_event(Trigger.by(await newest(stage)))
+        stage.now += timedelta(seconds=30)
+    told = [event.fact for event in await stage.events() if isinstance(event.fact, RolloutProgressed)]
+    assert [fact.phase for fact in told] == [RolloutPhase.WAITING_FOR_READY, RolloutPhase.STALLED]
+    assert (told[1].message or "").startswith("0 of 1 replicas are ready after 60 s; exceeded quota: pods")
 
 
 class PickyCluster(WatchedCluster):

@@ -7,6 +7,7 @@ import pytest
 import structlog
 
 from libs.common.clock import utc_now
+from libs.common.cluster.abilities import KUBERNETES
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import ObservedWorkload, Workload
 from libs.common.errors import ClusterUnavailable
@@ -114,6 +115,17 @@ async def test_what_the_log_does_not_know_is_told_and_then_removed(
     assert STRANGER in await scene.cluster.observe()
     await scene.resync.round()
     assert STRANGER not in await scene.cluster.observe()
+
+
+async def test_on_a_cluster_that_others_use_too_it_is_told_once_and_left_alone(scene: Scene) -> None:
+    scene.cluster.abilities = KUBERNETES
+    await MemoryCluster.apply(scene.cluster, Workload(PROJECT, STRANGER, ()), fence=1)
+    before = await scene.cluster.observe(STRANGER)
+    with structlog.testing.capture_logs() as told:
+        for _ in range(4):
+            await scene.resync.round()
+    assert [line["deployment_id"] for line in told] == [STRANGER]
+    assert await scene.cluster.observe(STRANGER) == before
 
 
 async def test_an_empty_log_ends_nothing() -> None:

@@ -64,7 +64,7 @@ def test_a_new_run_starts_at_the_number_in_force():
     assert numbers(step) == {"b": 4, "a": 4}
 
 
-def test_the_old_run_leaves_when_as_many_are_ready_and_not_at_the_floor():
+def test_the_old_run_is_gone_when_as_many_are_ready_and_not_at_the_floor():
     rollout = replace(rolling_out(), runs=runs("b", "a"))
     here = ["a1", "a2", "a3", "b4", "b5", "b6"]
 
@@ -73,7 +73,7 @@ def test_the_old_run_leaves_when_as_many_are_ready_and_not_at_the_floor():
         return plan(view(by_load(spec("b")), decided=3, rollout=rollout, roster=roster), observed(here))
 
     early = step(["a1", "a2", "a3", "b4", "b5"])
-    assert not any(isinstance(fact, ReplicasRetiring) for fact in early.facts)
+    assert ReplicasRetiring(replica_ids=("a2", "a3"), reason=RetireReason.SUPERSEDED) in early.facts
     # The floor of 2 is what makes the spec healthy.
     assert SpecHealthy(spec_id="spec-b", run_id=run_of("b"), replicas=2) in early.facts
     late = step(here)

@@ -25,11 +25,12 @@ def test_measured_run(ready, measured):
     ("in_force", "has", "new_run_ready", "replicas"),
     [
         pytest.param(3, 3, 0, 3, id="the new run comes up"),
-        pytest.param(5, 3, 1, 5, id="the load grows meanwhile"),
-        pytest.param(2, 3, 1, 3, id="a lower number takes none away"),
+        pytest.param(5, 3, 0, 5, id="the load grows meanwhile"),
+        pytest.param(5, 3, 1, 4, id="what is ready takes the place of one"),
+        pytest.param(2, 3, 0, 3, id="a lower number takes none away while none is ready"),
         pytest.param(3, 3, 3, 0, id="the new run is ready"),
         pytest.param(3, 5, 4, 0, id="it has more than that"),
-        pytest.param(0, 3, 0, 0, id="the deployment is stopped"),
+        pytest.param(0, 3, 1, 0, id="the deployment is stopped"),
     ],
 )
 def test_serving_replicas(in_force, has, new_run_ready, replicas):

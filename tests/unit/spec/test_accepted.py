@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.machine_types.reading import bundled
-from libs.common.spec.model import HealthCheck, NameValue, Resources, Spec
+from libs.common.spec.model import ExecAction, HealthCheck, NameValue, Resources, Spec
 from libs.common.spec.template import make_template, run_id
 from tests.support.specs import parse_spec
 from tests.support.strategies import names, sent_specs, specs
@@ -77,6 +77,7 @@ def test_every_version_is_stored_as_v1(version):
         pytest.param(f"{READY}.headers.0.name", "x!#$%&'*+.^_`|~-1", id="any HTTP token"),
         pytest.param(f"{READY}.headers.0.value", "", id="an empty header"),
         pytest.param(f"{READY}.periodSeconds", 2**31 - 1, id="the longest period"),
+        pytest.param(READY, {"exec": {"command": ["test", "-f", "$(HOME)/ready"]}}, id="a command"),
         pytest.param("integrations", [], id="no integrations"),
         *(pytest.param("resources.machineType", name, id=f"machine type {name}") for name in bundled()),
     ],
@@ -156,7 +157,9 @@ def test_name_replicas_and_enabled_keep_the_run(spec, name, replicas, enabled):
         ("env", []),
         ("resources.ports", [9000, 8000]),
         ("resources.machineType", "C5"),
+        ("region", "eu-west-1"),
         (f"{READY}.path", "/other"),
+        (READY, {"exec": {"command": ["true"]}}),
         (f"{READY}.periodSeconds", 11),
         (f"{READY}.headers.0.value", "2"),
         ("healthChecks", {}),
@@ -165,6 +168,20 @@ def test_name_replicas_and_enabled_keep_the_run(spec, name, replicas, enabled):
 def test_what_makes_a_replica_makes_a_run(path, value):
     changed_spec = parse_spec(changed(path, value))
     assert run_id(make_template(changed_spec)) != run_id(make_template(parse_spec(VALID)))
+
+
+def test_a_command_that_checks_has_no_port_and_no_headers():
+    spec = parse_spec(changed(READY, {"exec": {"command": ["true", ""]}, "timeoutSeconds": 3}))
+    assert spec.health_checks is not None
+    command = ExecAction(command=("true", ""))
+    assert spec.health_checks.readiness == HealthCheck(exec=command, timeout_seconds=3)
+    assert spec.to_wire()["healthChecks"]["readiness"] == {
+        "exec": {"command": ["true", ""]},
+        "initialDelaySeconds": 0,
+        "periodSeconds": 10,
+        "timeoutSeconds": 3,
+        "failureThreshold": 3,
+    }
 
 
 def test_a_run_id_never_changes():

@@ -23,6 +23,15 @@ def test_one_argument_is_as_long_as_linux_takes_and_no_longer() -> None:
     assert issue.allowed == "at most 131071 bytes, the name included"
 
 
+def test_a_check_is_no_longer_than_a_command() -> None:
+    check = "healthChecks.liveness.exec.command"
+    parse_spec(changed(check, [LONGEST]))
+    (issue,) = issues(changed(check, [LONGEST + "x"]))
+    assert dotted(issue) == f"{check}.0"
+    (issue,) = issues(changed(check, [LONGEST] * 4))
+    assert (dotted(issue), issue.allowed) == (check, f"at most {MAX_ARGUMENTS_BYTES} bytes")
+
+
 def test_one_variable_is_as_long_as_linux_takes_and_no_longer() -> None:
     parse_spec(changed("env", env_of("x" * (131_071 - len("V0=")))))
     (issue,) = issues(changed("env", env_of("x" * (131_072 - len("V0=")))))

@@ -150,7 +150,11 @@ def test_a_mistake_is_refused_where_it_is(path, value, message):
         pytest.param("enabled", 1, 1, "true or false", id="a boolean in words"),
         pytest.param(f"{READY}.port", 80, 80, [8000, 9000], id="the spec's own ports"),
         pytest.param(
-            "resources.cpu", 1, 1, ["autoscaling", "machineType", "ports", "replicas"], id="the fields"
+            "resources.cpu",
+            1,
+            1,
+            ["autoscaling", "machineType", "ports", "replicas", "surge"],
+            id="the fields",
         ),
         pytest.param("name", "x" * 999, "x" * 100 + "…", None, id="a long value is cut"),
         pytest.param("name", "\ud800", "\\ud800", None, id="a surrogate is spelled out"),
@@ -173,6 +177,26 @@ def test_an_issue_says_what_was_given_and_what_is_allowed(path, value, shown, al
 def test_only_an_object_is_a_spec(raw):
     (issue,) = issues(raw)
     assert (issue.path, issue.message) == ((), "must be an object")
+
+
+@pytest.mark.parametrize(
+    ("check", "wrong", "message"),
+    [
+        ({"exec": {"command": []}}, "exec.command", "must not be empty"),
+        ({"exec": {"command": [""]}}, "exec.command.0", "must not be empty"),
+        ({"exec": {"command": "true"}}, "exec.command", "must be a list"),
+        ({"exec": {"command": ["true", "a\0b"]}}, "exec.command.1", "must"),
+        ({"exec": {}}, "exec.command", "is required"),
+        ({"exec": {"command": ["x"], "shell": True}}, "exec.shell", "is not a known field"),
+        ({"exec": {"command": ["x"]}, "path": "/"}, "path", "belongs to an HTTP check"),
+        ({"exec": {"command": ["x"]}, "port": 8000}, "port", "belongs to an HTTP check"),
+        ({}, "path", "is required (or exec"),
+    ],
+)
+def test_a_check_has_one_form_and_is_whole(check, wrong, message):
+    (issue,) = issues(changed(READY, check))
+    assert dotted(issue) == f"{READY}.{wrong}"
+    assert message in issue.message
 
 
 def test_a_variable_is_set_once():

@@ -16,7 +16,13 @@ def test_fields_are_those_of_the_reference():
         *("apiVersion", "name", "image", "enabled", "containerRegistry", "command", "env", "region"),
         *("basicAuthKey", "resources", "integrations", "healthChecks", "healthchecks"),
     }
-    assert set(parts["Resources"]["properties"]) == {"replicas", "ports", "machineType", "autoscaling"}
+    assert set(parts["Resources"]["properties"]) == {
+        "replicas",
+        "ports",
+        "machineType",
+        "autoscaling",
+        "surge",
+    }
     assert set(parts["Check"]["properties"]) == {
         *("path", "port", "host", "headers", "exec"),
         *("initialDelaySeconds", "periodSeconds", "timeoutSeconds", "failureThreshold"),

@@ -15,12 +15,8 @@ OTHER_SPELLING = ("healthchecks",)
 
 REFUSED = {
     ("container_registry",): {"containerRegistry": "r"},
-    ("region",): {"region": "r"},
     ("basic_auth_key",): {"basicAuthKey": "k"},
     ("integrations",): {"integrations": [{"type": "volume", "name": "v"}]},
-    ("health_checks", "startup", "exec"): {"healthChecks": {"startup": {"exec": {}}}},
-    ("health_checks", "readiness", "exec"): {"healthChecks": {"readiness": {"exec": {}}}},
-    ("health_checks", "liveness", "exec"): {"healthChecks": {"liveness": {"exec": {}}}},
 }
 """By place: a spec that has the field, which is understood and not carried out yet."""
 
@@ -70,7 +66,11 @@ def test_what_is_stored_can_be_written(autoscaling: dict[str, Any]):
     whole = {
         **VALID,
         "resources": {**VALID["resources"], "autoscaling": autoscaling},
-        "healthChecks": {kind: {"path": "/"} for kind in ("startup", "readiness", "liveness")},
+        "healthChecks": {
+            "startup": {"exec": {"command": ["test", "-f", "ready"]}, "periodSeconds": 2},
+            "readiness": {"path": "/"},
+            "liveness": {"path": "/", "headers": [{"name": "A", "value": "b"}]},
+        },
     }
     stored = parse_spec(whole).to_wire()
     assert parse_spec(stored).to_wire() == stored

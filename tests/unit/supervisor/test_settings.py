@@ -30,6 +30,8 @@ def test_what_is_set_is_taken():
             "SPECSTREAM_GRACE_SECONDS": "0.5",
             "SPECSTREAM_DRAIN_DEADLINE_SECONDS": "3600",
             "SPECSTREAM_UPLOAD_DEADLINE_SECONDS": "60.5",
+            "SPECSTREAM_NODE_LOST_SECONDS": "90",
+            "SPECSTREAM_MOVE_SECONDS": "120.5",
             "SPECSTREAM_ENVOY_HEAP_MIB": "256",
             "SPECSTREAM_USAGE_SECONDS": "0.5",
             "SPECSTREAM_REQUEST_WINDOW_SECONDS": "10",
@@ -43,6 +45,7 @@ def test_what_is_set_is_taken():
     assert settings.api_key == "k-1"
     assert (settings.grace_seconds, settings.drain_deadline_seconds) == (0.5, 3600)
     assert (settings.upload_deadline_seconds, settings.envoy_heap_mib) == (60.5, 256)
+    assert (settings.node_lost_seconds, settings.move_seconds) == (90, 120.5)
     assert (settings.usage_seconds, settings.metrics_max_bytes) == (0.5, 2**20)
     assert settings.request_window_seconds == 10
     assert settings.log_level == "DEBUG"
@@ -62,6 +65,8 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_GRACE_SECONDS", "nan", id="not a number of seconds"),
         pytest.param("SPECSTREAM_DRAIN_DEADLINE_SECONDS", "-1", id="negative"),
         pytest.param("SPECSTREAM_UPLOAD_DEADLINE_SECONDS", "0", id="no time to send a request"),
+        pytest.param("SPECSTREAM_NODE_LOST_SECONDS", "9.9", id="too soon to tell one node from all"),
+        pytest.param("SPECSTREAM_MOVE_SECONDS", "soon", id="no number"),
         pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "63", id="less than Envoy needs"),
         pytest.param("SPECSTREAM_ENVOY_HEAP_MIB", "1e3", id="not a whole number"),
         pytest.param("SPECSTREAM_USAGE_SECONDS", "0.4", id="measured too often"),

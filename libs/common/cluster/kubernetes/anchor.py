@@ -4,8 +4,9 @@ It is one object of the cluster, replaced as a whole under its resource version,
 refused by one write. Pods follow from it. A pod that it does not list is no replica.
 """
 
+import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -15,21 +16,27 @@ from pydantic import ValidationError
 from libs.common.back_off import BackOff
 from libs.common.clock import to_rfc3339
 from libs.common.cluster import fencing
+from libs.common.cluster.abilities import KUBERNETES
 from libs.common.cluster.counting import missing
 from libs.common.cluster.port import Workload
 from libs.common.errors import CannotApply, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.spec.template import Template
 
-MOST_BYTES: Final = 900 * 1024
-"""Of an anchor. A ConfigMap has at most 1 MiB, its metadata included."""
+MOST_BYTES: Final = KUBERNETES.most_bytes or 0
+"""Of an anchor."""
 TOMBSTONE_FOR: Final = timedelta(hours=1)
 """How long the anchor of a removed deployment stays, so that plans from before the removal are refused."""
 
 REPLACEMENTS: Final = BackOff(10.0, 300.0)
 """Before a replica of a run is made in the place of one that ended without ever being ready."""
 
+_ANY_ID: Final = "0" * 32
+
+_SEALED_VERSION: Final = 2
+"""The first that has a digest."""
 _PLAN: Final = "plan.json"
+_DIGEST: Final = "digest"
 _TEMPLATE: Final = "template.json"
 """Keys of the object's data; each template's begins with its run."""
 
@@ -43,6 +50,8 @@ class Listed:
     spec_id: str
     is_stopping: bool = False
     """It is to end, or has begun to; it never counts again."""
+    failed_before: int = 0
+    """How many times in a row replicas of its run had ended without ever being ready when it was listed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +108,8 @@ def admit(
 
     A replica that is gone is dropped, and its id never used again: whoever was about to make its pod makes
     one that is no replica. The replacement of one that ends does not wait for its end, but for the back-off
-    of its run where that has one: then fewer are listed than the plan wants, until it is applied again.
+    of its run where that has one: then fewer are listed than the plan wants, until it is applied again, and
+    one by each plan: the first finds out whether it goes better by now.
     new_ids: as many as are needed are taken.
     """
     position = fencing.position(fence)
@@ -113,15 +123,19 @@ def admit(
         if one.replica_id not in where.gone
     )
     setbacks = _setbacks(present, workload, where, now)
-    lacking = [
-        run
-        for run in missing(workload, [(one.replica_id, one.run_id) for one in kept if not one.is_stopping])
-        if run.run_id not in setbacks or setbacks[run.run_id].until <= now
-    ]
-    replicas = (*kept, *(Listed(next(new_ids), run.run_id, run.spec_id) for run in lacking))
-    templates = {run.run_id: run.template for run in workload.runs}
-    if present is not None:
-        templates |= present.templates
+    lasting = [(one.replica_id, one.run_id) for one in kept if not one.is_stopping]
+    tried: set[str] = set()
+    added: list[Listed] = []
+    for run in missing(workload, lasting):
+        setback = setbacks.get(run.run_id)
+        if setback is None:
+            added.append(Listed(next(new_ids), run.run_id, run.spec_id))
+        elif run.run_id not in tried and setback.until <= now:
+            tried.add(run.run_id)
+            added.append(Listed(next(new_ids), run.run_id, run.spec_id, failed_before=setback.times))
+    replicas = (*kept, *added)
+    templates = dict(present.templates) if present is not None else {}
+    templates |= {run.run_id: run.template for run in workload.runs}
     after = Anchor(
         workload.project_id,
         workload.deployment_id,
@@ -189,7 +203,7 @@ def to_data(anchor: Anchor) -> dict[str, str]:
     """As the `data` of a ConfigMap."""
     fence = anchor.fence
     plan: dict[str, Any] = {
-        "version": 1,
+        "version": _SEALED_VERSION,
         "project_id": anchor.project_id,
         "deployment_id": anchor.deployment_id,
         "fence": {"sequence": fence.sequence, "log": fence.log, "hash": fence.hash},
@@ -206,7 +220,21 @@ def to_data(anchor: Anchor) -> dict[str, str]:
         f"{run_id}.{_TEMPLATE}": _dumped(template.model_dump(mode="json", exclude_none=True))
         for run_id, template in anchor.templates.items()
     }
-    return {_PLAN: _dumped(plan), **templates}
+    data = {_PLAN: _dumped(plan), **templates}
+    return {**data, _DIGEST: _digest(data)}
+
+
+def is_sealed(data: Mapping[str, str]) -> bool:
+    """Whether it is as one of us wrote it; of what can be read. Other versions had no digest, or
+    may have another one."""
+    version = json.loads(data[_PLAN]).get("version")
+    if version != _SEALED_VERSION:
+        return True
+    return data.get(_DIGEST) == _digest({key: value for key, value in data.items() if key != _DIGEST})
+
+
+def _digest(data: Mapping[str, str]) -> str:
+    return hashlib.sha256(_dumped(data).encode()).hexdigest()
 
 
 def from_data(name: str, data: Mapping[str, str]) -> Anchor:
@@ -243,10 +271,24 @@ def size_of(anchor: Anchor) -> int:
     return sum(len(key) + len(value.encode()) for key, value in to_data(anchor).items())
 
 
+def expected_size(runs: Collection[tuple[Template, int]]) -> int:
+    """Of the anchor of a deployment that has these runs, each with so many replicas."""
+    templates = {f"{number:032}": template for number, (template, _) in enumerate(runs)}
+    replicas = [
+        Listed(f"{one:032}", run_id, _ANY_ID, is_stopping=True)
+        for run_id, (_, many) in zip(templates, runs, strict=True)
+        for one in range(many)
+    ]
+    fence = Position(10**15, _ANY_ID, _ANY_ID * 2)
+    return size_of(Anchor(_ANY_ID, _ANY_ID, fence, tuple(replicas), templates))
+
+
 def _replica_to_json(one: Listed) -> dict[str, Any]:
     written: dict[str, Any] = {"id": one.replica_id, "run": one.run_id, "spec": one.spec_id}
     if one.is_stopping:
         written["stopping"] = True
+    if one.failed_before:
+        written["failed_before"] = one.failed_before
     return written
 
 
@@ -256,6 +298,7 @@ def _replica_from_json(written: Mapping[str, Any]) -> Listed:
         str(written["run"]),
         str(written["spec"]),
         is_stopping=bool(written.get("stopping", False)),
+        failed_before=int(written.get("failed_before", 0)),
     )
 
 

@@ -37,6 +37,8 @@ _CONNECTIONS: Final = 3
 _PAGE: Final = 500
 _CORE: Final = "/api/v1"
 _GROUPS: Final = {"poddisruptionbudgets": "/apis/policy/v1"}
+_OF_THE_CLUSTER: Final = frozenset({"nodes"})
+"""In no namespace."""
 _MEASURED: Final = "/apis/metrics.k8s.io/v1beta1"
 
 
@@ -65,10 +67,15 @@ class Client:
             await connection.close()
         self._connections.clear()
 
-    async def version(self) -> str:
-        """Such as `1.36`."""
+    async def version(self) -> tuple[int, int]:
+        """Such as `(1, 36)`. Raises ClusterUnavailable where this is no Kubernetes."""
         said = await self._json(Asked("get", "version"), "GET", "/version")
-        return f"{said['major']}.{str(said['minor']).rstrip('+')}"
+        try:
+            return int(said["major"]), int(str(said["minor"]).rstrip("+"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise ClusterUnavailable(
+                f"what the kubeconfig names as cluster is no Kubernetes: /version answers {str(said)[:200]}"
+            ) from error
 
     async def check_namespace(self) -> None:
         """Raises ClusterUnavailable when it is not there."""
@@ -80,10 +87,13 @@ class Client:
         """As the server has it, not as one of its caches does. Raises NotThere."""
         return await self._json(Asked("get", resource, name), "GET", self._path(resource, name))
 
-    async def list(self, resource: str, selector: str) -> tuple[list[JSON], str]:
-        """Every object, and the resource version of the whole. Never what an earlier state was."""
+    async def list(self, resource: str, selector: str, fields: str = "") -> tuple[list[JSON], str]:
+        """Every object, and the resource version of the whole. Never what an earlier state was.
+
+        selector, fields: which objects, by their labels and by their fields.
+        """
         items: list[JSON] = []
-        query = {"labelSelector": selector, "limit": str(_PAGE)}
+        query = {"labelSelector": selector, "fieldSelector": fields, "limit": str(_PAGE)}
         while True:
             page = await self._json(Asked("list", resource), "GET", self._path(resource), query=query)
             items += page.get("items") or ()
@@ -141,7 +151,13 @@ class Client:
         )
 
     async def watch(
-        self, resource: str, selector: str, *, version: str, on_open: Callable[[], None] = lambda: None
+        self,
+        resource: str,
+        selector: str,
+        fields: str = "",
+        *,
+        version: str,
+        on_open: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[JSON]:
         """Each event after that resource version; ends when the server ends it. Raises Gone, which may be
         the first that is said, and ClusterUnavailable when nothing is heard for SILENT_S.
@@ -151,6 +167,7 @@ class Client:
         asked = Asked("watch", resource)
         query = {
             "labelSelector": selector,
+            "fieldSelector": fields,
             "watch": "true",
             "allowWatchBookmarks": "true",
             "resourceVersion": version,
@@ -175,7 +192,13 @@ class Client:
             return bytes(await response.read())
 
     def _path(self, resource: str, name: str | None = None) -> str:
-        base = f"{_GROUPS.get(resource, _CORE)}/namespaces/{quote(self.namespace)}/{resource}"
+        group = _GROUPS.get(resource, _CORE)
+        is_of_cluster = resource in _OF_THE_CLUSTER
+        base = (
+            f"{group}/{resource}"
+            if is_of_cluster
+            else f"{group}/namespaces/{quote(self.namespace)}/{resource}"
+        )
         return base if name is None else f"{base}/{quote(name)}"
 
     async def _json(self, asked: Asked, method: str, path: str, **request: Any) -> JSON:

@@ -4,40 +4,50 @@ import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Final, Self
+from typing import Self
 
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
+from libs.common.cluster.abilities import KUBERNETES, Abilities
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.kubernetes import logs as log_lines
 from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.anchor_object import parse_anchor
+from libs.common.cluster.kubernetes.budget import Budget
 from libs.common.cluster.kubernetes.client import Client
-from libs.common.cluster.kubernetes.knowledge import Knowledge, parse_anchor
+from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import NotThere
 from libs.common.cluster.kubernetes.sweeper import Sweeper
 from libs.common.cluster.kubernetes.usage import used
 from libs.common.cluster.kubernetes.writer import ANCHORS, PODS, Timing, Writer
-from libs.common.cluster.port import Abilities, Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Changed, Checked, LogLine, ObservedWorkload, Workload
 from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply
 from libs.common.events.envelope import Position
 from libs.common.machine_types.catalogue import MachineTypes
-
-_ABILITIES: Final = Abilities(restarts=False, runs_images=True, shifts_ports=False, keeps_last_words=False)
 
 
 class KubernetesCluster:
     """See the port. Made by `opened`; several processes may have one on the same namespace."""
 
     def __init__(
-        self, client: Client, *, machine_types: MachineTypes, timing: Timing, clock: Clock, ticks: Ticks
+        self,
+        client: Client,
+        *,
+        machine_types: MachineTypes,
+        timing: Timing,
+        abilities: Abilities,
+        clock: Clock,
+        ticks: Ticks,
     ) -> None:
         self._client = client
-        self._knowledge = Knowledge(client, ticks=ticks)
+        self._abilities = abilities
+        self._knowledge = Knowledge(client, ticks=ticks, node_lost_s=timing.node_lost_s)
         self._writer = Writer(
             client, self._knowledge, machine_types=machine_types, timing=timing, clock=clock
         )
-        self._sweeper = Sweeper(self._knowledge, self._writer, clock=clock, ticks=ticks)
+        self._budget = Budget(client, self._knowledge.places)
+        self._sweeper = Sweeper(self._knowledge, self._writer, self._budget, clock=clock, ticks=ticks)
         self._sweeping: asyncio.Task[None] | None = None
 
     @classmethod
@@ -49,6 +59,7 @@ class KubernetesCluster:
         namespace: str = names.NAMESPACE,
         machine_types: MachineTypes,
         timing: Timing,
+        abilities: Abilities = KUBERNETES,
         clock: Clock = utc_now,
         ticks: Ticks = monotonic,
     ) -> AsyncIterator[Self]:
@@ -57,7 +68,14 @@ class KubernetesCluster:
         kubeconfig: None for the cluster whose pod we are in.
         """
         client = Client(kubeconfig, namespace, clock=clock, ticks=ticks)
-        cluster = cls(client, machine_types=machine_types, timing=timing, clock=clock, ticks=ticks)
+        cluster = cls(
+            client,
+            machine_types=machine_types,
+            timing=timing,
+            abilities=abilities,
+            clock=clock,
+            ticks=ticks,
+        )
         try:
             yield cluster
         finally:
@@ -65,16 +83,25 @@ class KubernetesCluster:
             await client.close()
 
     @property
-    def probes_natively(self) -> bool:
-        return True
-
-    @property
     def abilities(self) -> Abilities:
-        return _ABILITIES
+        return self._abilities
 
     @property
     def notices(self) -> tuple[str, ...]:
-        return ()
+        found = []
+        if refusal := self._knowledge.places.nodes.refusal:
+            found.append(
+                "replicas are not moved before their node is emptied, and no disruption budget makes that "
+                f"wait: {refusal}"
+            )
+        elif self._budget.problem:
+            found.append(
+                "the disruption budget that makes drains wait until replicas have moved cannot be kept: "
+                f"{self._budget.problem}"
+            )
+        if refusal := self._knowledge.events.refusal:
+            found.append(f"why a replica waits or is not ready is told in part only: {refusal}")
+        return tuple(found)
 
     async def apply(self, workload: Workload, *, fence: Fence) -> None:
         await self._prepare()
@@ -84,6 +111,14 @@ class KubernetesCluster:
         raise CannotApply(
             f"replica {replica_id} of {deployment_id}, attempt {attempt}: on this cluster the kubelet "
             "carries out the checks and ends whom they condemn"
+        )
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        raise CannotApply(
+            f"replica {replica_id} of {deployment_id}, attempt {attempt}: on this cluster the kubelet runs "
+            f"{command[0]!r}, with its time limit of {timeout_s:g} s"
         )
 
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:

@@ -11,7 +11,7 @@ import structlog
 from libs.common.back_off import BackOff
 from libs.common.clock import Ticks
 from libs.common.cluster.kubernetes.client import Client
-from libs.common.cluster.kubernetes.refusals import Gone
+from libs.common.cluster.kubernetes.refusals import Forbidden, Gone
 from libs.common.errors import ClusterUnavailable, SpecstreamError
 
 logger = structlog.get_logger()
@@ -20,6 +20,8 @@ BROKEN_FOR_S: Final = 15.0
 """A watch that could not be had for so long makes the cluster unavailable: what is known may be old."""
 _FIRST_ANSWER_S: Final = 10.0
 _AGAIN: Final = BackOff(0.1, 2.0)
+FORBIDDEN_FOR_S: Final = 30.0
+"""Between two tries to watch what we can do without and may not read."""
 
 JSON = Mapping[str, Any]
 
@@ -43,6 +45,8 @@ class Kind(Generic[T]):
     resource: str
     selector: str
     parse: Callable[[JSON], T]
+    fields: str = ""
+    """A field selector."""
 
 
 class Informer(Generic[T]):
@@ -52,7 +56,8 @@ class Informer(Generic[T]):
     after. Resource versions tell which of two states is the newer one.
 
     on_change: hears of each object before and after; None where there was, or is, none. on_set_back: hears
-    that the server's state is one from before, so that anything may be different.
+    that the server's state is one from before, so that anything may be different. is_optional: that we can do
+    without: where we have no right to it, nothing is known, and `refusal` says so.
     """
 
     def __init__(
@@ -63,8 +68,11 @@ class Informer(Generic[T]):
         ticks: Ticks,
         on_change: Callable[[T | None, T | None], None],
         on_set_back: Callable[[], None],
+        is_optional: bool = False,
     ) -> None:
         self.items: dict[str, T] = {}
+        self.refusal = ""
+        self._is_optional = is_optional
         self._client = client
         self._kind = kind
         self._ticks = ticks
@@ -86,7 +94,11 @@ class Informer(Generic[T]):
                 if version is None:
                     version = await self._list()
                 async for event in self._client.watch(
-                    self._kind.resource, self._kind.selector, version=version, on_open=self._is_well
+                    self._kind.resource,
+                    self._kind.selector,
+                    self._kind.fields,
+                    version=version,
+                    on_open=self._is_well,
                 ):
                     failures = 0
                     self._take(event)
@@ -98,16 +110,32 @@ class Informer(Generic[T]):
                 version = None
             except SpecstreamError as error:
                 self._is_broken(error)
+                if self._is_optional and isinstance(error, Forbidden):
+                    self._forget(str(error))
+                    version = None
+                    await asyncio.sleep(FORBIDDEN_FOR_S)
+                    continue
             failures += 1
             await asyncio.sleep(_AGAIN.pause_s(failures))
 
     async def wait_until_known(self) -> None:
         """Raises ClusterUnavailable while what is known may be old, or nothing is known yet."""
         if not self._is_known.is_set():
+            await self.wait_until_answered()
+        self.check()
+
+    async def wait_until_answered(self) -> None:
+        """Until the server has said something, if only that we may not read this; not for ever."""
+        if not self._has_answered.is_set():
             with suppress(TimeoutError):
                 async with asyncio.timeout(_FIRST_ANSWER_S):
                     await self._has_answered.wait()
-        self.check()
+
+    @property
+    def is_current(self) -> bool:
+        """Whether everything is known, as it is."""
+        is_broken = self._broken_since is not None and self._ticks() - self._broken_since >= BROKEN_FOR_S
+        return self._is_known.is_set() and not is_broken
 
     def check(self) -> None:
         """Raises ClusterUnavailable while what is known may be old, or nothing is known yet."""
@@ -123,7 +151,7 @@ class Informer(Generic[T]):
             self._put(after)
 
     async def _list(self) -> str:
-        raw, version = await self._client.list(self._kind.resource, self._kind.selector)
+        raw, version = await self._client.list(self._kind.resource, self._kind.selector, self._kind.fields)
         listed = {item.name: item for item in map(self._kind.parse, raw)}
         if is_set_back := int(version) < self._seen:
             logger.warning("the API server's state is one from before", resource=self._kind.resource)
@@ -165,9 +193,15 @@ class Informer(Generic[T]):
     def _drop(self, name: str) -> None:
         self._on_change(self.items.pop(name), None)
 
+    def _forget(self, refusal: str) -> None:
+        self._is_known.clear()
+        self.refusal = refusal
+        for name in list(self.items):
+            self._drop(name)
+
     def _is_well(self) -> None:
         self._has_answered.set()
-        self._broken_since, self._trouble = None, ""
+        self._broken_since, self._trouble, self.refusal = None, "", ""
 
     def _is_broken(self, error: SpecstreamError) -> None:
         if not self._trouble:

@@ -1,69 +1,37 @@
 """What the informers know together: which pods are replicas, by what their anchors list."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Final
 
 import structlog
 
 from libs.common.clock import Ticks
-from libs.common.cluster.kubernetes import anchor as anchors
-from libs.common.cluster.kubernetes import names, pods
-from libs.common.cluster.kubernetes.anchor import Anchor
+from libs.common.cluster.kubernetes import names, pods, sayings
+from libs.common.cluster.kubernetes.altered import is_altered
+from libs.common.cluster.kubernetes.anchor import Anchor, Listed
+from libs.common.cluster.kubernetes.anchor_object import AnchorObject, Written, parse_anchor
 from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.informer import Informer, Kind
+from libs.common.cluster.kubernetes.places import Places
 from libs.common.cluster.kubernetes.pods import Pod
-from libs.common.cluster.kubernetes.silence import Silence
-from libs.common.cluster.port import EVERYTHING, Changed, ObservedWorkload
-from libs.common.errors import ClusterUnavailable, DeploymentUnavailable
+from libs.common.cluster.kubernetes.sayings import Saying
+from libs.common.cluster.port import EVERYTHING, Changed, ObservedReplica, ObservedWorkload
+from libs.common.errors import ClusterUnavailable
+from libs.common.events.rollout import MoveReason
 
 logger = structlog.get_logger()
 
 OLDEST: Final = (1, 34)
 """The oldest Kubernetes that has what the pods use."""
 _CHECKED_EVERY_S: Final = 1.0
-BELIEVED_AFTER_S: Final = 10.0
-"""That a node is silent. All of them are not declared silent in one moment, and one is no hurry: what is sent
-to its replicas meanwhile is tried elsewhere."""
 _REMEMBERED: Final = 4_096
-
-JSON = Mapping[str, Any]
-
-
-@dataclass(frozen=True, slots=True)
-class AnchorObject:
-    """The object that an anchor is in. anchor: None where it cannot be read, and `problem` says why."""
-
-    name: str
-    uid: str
-    version: int = field(compare=False)
-    deployment_id: str
-    anchor: Anchor | None
-    problem: str | None = None
-
-
-def parse_anchor(raw: JSON) -> AnchorObject:
-    metadata = raw["metadata"]
-    anchor, problem = None, None
-    try:
-        anchor = anchors.from_data(metadata["name"], raw.get("data") or {})
-    except DeploymentUnavailable as error:
-        problem = str(error)
-    deployment_id = (metadata.get("labels") or {}).get(names.DEPLOYMENT, "")
-    return AnchorObject(
-        name=metadata["name"],
-        uid=metadata["uid"],
-        version=int(metadata["resourceVersion"]),
-        deployment_id=deployment_id,
-        anchor=anchor,
-        problem=problem,
-    )
-
 
 PODS: Final = Kind("pods", names.selector(names.REPLICAS), pods.parse)
 ANCHORS: Final = Kind("configmaps", names.selector(names.ANCHORS), parse_anchor)
+EVENTS: Final = Kind("events", "", sayings.parse, sayings.FIELDS)
 
 
 @dataclass(slots=True)
@@ -82,16 +50,17 @@ class _Watcher:
 class Knowledge:
     """Of one namespace. Nothing is asked before it is first needed."""
 
-    def __init__(self, client: Client, *, ticks: Ticks) -> None:
+    def __init__(self, client: Client, *, ticks: Ticks, node_lost_s: float) -> None:
         self._client = client
         self._pods_of: dict[str, set[str]] = {}
         self._watchers: list[_Watcher] = []
-        self._ticks = ticks
-        self._silence = Silence()
-        self._lost_since: dict[str, float] = {}
-        """By pod, of those on a silent node."""
+        self._said: dict[str, set[str]] = {}
+        """The names of the events about a pod, by its uid."""
         self._was_ready: dict[str, bool] = {}
         """By replica that has or had a pod; of those without, the newest few thousand."""
+        self.written = Written()
+        self._born_with: dict[str, str] = {}
+        """The image of each pod as it was made, by its uid, where that was seen."""
         self._tasks: list[asyncio.Task[None]] = []
         self._checked = asyncio.Lock()
         self._is_checked = False
@@ -101,6 +70,15 @@ class Knowledge:
         self.anchors: Informer[AnchorObject] = Informer(
             client, ANCHORS, ticks=ticks, on_change=self._on_anchor, on_set_back=self._on_set_back
         )
+        self.events: Informer[Saying] = Informer(
+            client,
+            EVENTS,
+            ticks=ticks,
+            on_change=self._on_event,
+            on_set_back=self._tell_of_everything,
+            is_optional=True,
+        )
+        self.places = Places(client, ticks=ticks, node_lost_s=node_lost_s, on_change=self._on_place)
 
     async def close(self) -> None:
         for task in self._tasks:
@@ -114,15 +92,19 @@ class Knowledge:
                 await self._check_server()
                 self._is_checked = True
         if not self._tasks:
-            self._tasks = [asyncio.create_task(each.run()) for each in (self.pods, self.anchors)]
+            informers = (self.pods, self.anchors, self.places.nodes, self.events)
+            self._tasks = [asyncio.create_task(each.run()) for each in informers]
         for task in self._tasks:
             if task.done():
                 task.result()
         await self.pods.wait_until_known()
         await self.anchors.wait_until_known()
+        await self.places.nodes.wait_until_answered()
+        await self.events.wait_until_answered()
 
     def anchor(self, deployment_id: str) -> AnchorObject | None:
-        return self.anchors.items.get(names.anchor_name(deployment_id))
+        held = self.anchors.items.get(names.anchor_name(deployment_id))
+        return None if held is None else self.written.mend(held)
 
     def pod(self, replica_id: str) -> Pod | None:
         return self.pods.items.get(names.pod_name(replica_id))
@@ -146,15 +128,38 @@ class Knowledge:
         if held.anchor is None:
             return ObservedWorkload("", deployment_id, 0, (), held.problem)
         replicas = tuple(
-            pods.show(
-                pod, listed, held.anchor.templates[listed.run_id], is_held=pod.is_lost and self._is_held(pod)
-            )
+            self._show(held.anchor, pod, listed)
             for listed in held.anchor.replicas
-            if (pod := self.pod(listed.replica_id)) is not None and pod.owner_uid == held.uid
+            if (pod := self.pod(listed.replica_id)) is not None
+            and pod.owner_uid == held.uid
+            and not (listed.is_stopping and self.places.is_hidden(pod))
         )
         if held.anchor.removed_at is not None and not replicas:
             return None
-        return ObservedWorkload(held.anchor.project_id, deployment_id, held.anchor.fence.sequence, replicas)
+        return ObservedWorkload(
+            held.anchor.project_id,
+            deployment_id,
+            held.anchor.fence.sequence,
+            replicas,
+            is_altered=not held.is_as_written,
+        )
+
+    def _show(self, anchor: Anchor, pod: Pod, listed: Listed) -> ObservedReplica:
+        template = anchor.templates[listed.run_id]
+        labels = names.pod_labels(anchor.project_id, anchor.deployment_id, listed.run_id, listed.replica_id)
+        is_changed = is_altered(pod, labels, self._born_with.get(pod.uid, template.image))
+        is_lost = self.places.is_lost(pod)
+        return pods.show(
+            pod,
+            listed,
+            template,
+            said=[
+                self.events.items[name] for name in self._said.get(pod.uid, ()) if name in self.events.items
+            ],
+            is_lost=is_lost,
+            is_held=is_lost and self.places.is_held(pod),
+            must_move=self.places.must_move(pod) or (MoveReason.POD_CHANGED if is_changed else None),
+        )
 
     async def watch(self) -> AsyncIterator[Changed]:
         """See the port."""
@@ -176,25 +181,24 @@ class Knowledge:
 
     async def _check_server(self) -> None:
         version = await self._client.version()
-        if tuple(int(part) for part in version.split(".")) < OLDEST:
-            oldest = ".".join(map(str, OLDEST))
-            raise ClusterUnavailable(f"Kubernetes is {version}; allowed: {oldest} and later")
+        if version < OLDEST:
+            present, oldest = (".".join(map(str, each)) for each in (version, OLDEST))
+            raise ClusterUnavailable(f"Kubernetes is {present}; allowed: {oldest} and later")
         await self._client.check_namespace()
 
     def _on_pod(self, before: Pod | None, after: Pod | None) -> None:
-        was_general = self._silence.is_general
-        self._silence.take(before, after)
-        if was_general != self._silence.is_general:
-            logger.warning("most nodes are silent" if not was_general else "most nodes answer again")
-            self._tell_of_everything()
+        self.places.take(before, after)
+        if after is None and before is not None:
+            self._born_with.pop(before.uid, None)
         if after is not None:
+            if after.is_as_made:
+                self._born_with[after.uid] = after.image
             was_ready = self._was_ready.pop(after.replica_id, False)
             self._was_ready[after.replica_id] = was_ready or after.is_ready
         if len(self._was_ready) > _REMEMBERED + len(self.pods.items):
             self._was_ready.pop(next(iter(self._was_ready)))
         for pod in (before, after):
             if pod is not None:
-                self._note_loss(pod.name, after)
                 of_deployment = self._pods_of.setdefault(pod.deployment_id, set())
                 (of_deployment.discard if pod is before else of_deployment.add)(pod.name)
                 if not of_deployment:
@@ -202,22 +206,32 @@ class Knowledge:
                 self._tell(pod.deployment_id)
 
     def _on_anchor(self, before: AnchorObject | None, after: AnchorObject | None) -> None:
+        self.written.take(before, after)
+        if after is not None and not after.is_as_written:
+            logger.warning("an anchor was changed by hand", name=after.name)
         for held in (before, after):
             if held is not None:
                 self._tell(held.deployment_id)
 
-    def _is_held(self, lost: Pod) -> bool:
-        """Whether nothing is to be concluded from the silence of its node, or not yet."""
-        since = self._lost_since.get(lost.name, self._ticks())
-        return self._silence.is_general or self._ticks() - since < BELIEVED_AFTER_S
+    def _on_event(self, before: Saying | None, after: Saying | None) -> None:
+        if before is not None and after is None:
+            # That it is forgotten by now, an hour later, says nothing of its pod.
+            of_pod = self._said.get(before.pod_uid, set())
+            of_pod.discard(before.name)
+            if not of_pod:
+                self._said.pop(before.pod_uid, None)
+        if after is not None:
+            self._said.setdefault(after.pod_uid, set()).add(after.name)
+            pod = self.pods.items.get(after.pod)
+            if pod is not None and pod.uid == after.pod_uid:
+                self._tell(pod.deployment_id)
 
-    def _note_loss(self, name: str, after: Pod | None) -> None:
-        if after is None or not after.is_lost:
-            self._lost_since.pop(name, None)
-        elif name not in self._lost_since:
-            self._lost_since[name] = self._ticks()
-            # A little later than that, so that it is believed when it is looked at.
-            asyncio.get_running_loop().call_later(BELIEVED_AFTER_S * 1.01, self._tell, after.deployment_id)
+    def _on_place(self, node: str | None) -> None:
+        if node is None:
+            self._tell_of_everything()
+            return
+        for deployment_id in {pod.deployment_id for pod in self.pods.items.values() if pod.node == node}:
+            self._tell(deployment_id)
 
     def _tell(self, deployment_id: str) -> None:
         for watcher in self._watchers:
@@ -228,9 +242,9 @@ class Knowledge:
         self._pods_of = {}
         for pod in self.pods.items.values():
             self._pods_of.setdefault(pod.deployment_id, set()).add(pod.name)
-        self._silence = Silence()
+        self.places.start_again()
         for pod in self.pods.items.values():
-            self._silence.take(None, pod)
+            self.places.take(None, pod)
         self._tell_of_everything()
 
     def _tell_of_everything(self) -> None:

@@ -79,7 +79,7 @@ def make_pod(
             "serviceAccountName": names.SERVICE_ACCOUNT,
             "automountServiceAccountToken": False,
             "enableServiceLinks": False,
-            **make_placement(machine_type),
+            **make_placement(machine_type, template.region),
             "terminationGracePeriodSeconds": PRE_STOP_S + math.ceil(max(drain_s, grace_s)),
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
             "topologySpreadConstraints": [_spread(key, replica.run_id) for key in (_HOST, _ZONE)],

@@ -13,6 +13,11 @@ RUN: Final = "specstream/run"
 REPLICA: Final = "specstream/replica"
 """Labels of a pod. An anchor has the first two."""
 
+REGION: Final = "topology.kubernetes.io/region"
+"""Label of a node, as cloud providers set it."""
+
+POD_LABELS: Final = (MANAGED_BY, COMPONENT, PROJECT, DEPLOYMENT, RUN, REPLICA)
+
 SPEC: Final = "specstream/spec"
 """Annotation of a pod: the spec it was created for."""
 TRACEPARENT: Final = "specstream/traceparent"
@@ -36,6 +41,16 @@ NAMESPACE: Final = "specstream-replicas"
 
 def anchor_name(deployment_id: str) -> str:
     return f"d-{deployment_id}"
+
+
+def deployment_of(anchor: str) -> str:
+    """By the name of its anchor."""
+    return anchor.removeprefix("d-")
+
+
+def replica_of(pod: str) -> str:
+    """By the name of its pod."""
+    return pod.removeprefix("r-")
 
 
 def pod_name(replica_id: str) -> str:

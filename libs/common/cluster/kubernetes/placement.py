@@ -13,23 +13,18 @@ _SHM: Final = "shm"
 
 
 def machine_type_of(name: str, machine_types: MachineTypes) -> MachineType:
-    """Raises CannotApply for a type that is gone, and for one whose GPUs could be anywhere: what asks for an
-    H100 must not run on a T4."""
+    """Raises CannotApply for a type that is gone, and for one whose GPUs could be anywhere."""
     known = machine_types.get(name)
     if known is None:
         allowed = ", ".join(machine_types)
         raise CannotApply(f"machineType is {name!r}, which is gone; allowed: one of {allowed}")
-    if not is_placed(known):
-        allowed = ", ".join(each.name for each in machine_types.values() if is_placed(each)) or "none"
+    if not known.is_placed:
+        allowed = ", ".join(each.name for each in machine_types.values() if each.is_placed) or "none"
         raise CannotApply(
             f"machineType is {name!r}, whose nodeSelector does not say which nodes have its GPUs; "
             f"allowed on this cluster: {allowed}"
         )
     return known
-
-
-def is_placed(machine_type: MachineType) -> bool:
-    return not machine_type.gpus or bool(machine_type.node_selector)
 
 
 def make_resources(machine_type: MachineType) -> Part:
@@ -48,11 +43,12 @@ def make_resources(machine_type: MachineType) -> Part:
     return {"requests": requests, "limits": limits}
 
 
-def make_placement(machine_type: MachineType) -> Part:
+def make_placement(machine_type: MachineType, region: str | None) -> Part:
     """Of the pod: which nodes it may be on, and how it stands beside others there."""
     placement: Part = {"priorityClassName": machine_type.priority_class or names.PRIORITY_CLASS}
-    if machine_type.node_selector:
-        placement["nodeSelector"] = dict(machine_type.node_selector)
+    nodes = {**machine_type.node_selector, **({} if region is None else {names.REGION: region})}
+    if nodes:
+        placement["nodeSelector"] = nodes
     if machine_type.tolerations:
         placement["tolerations"] = [
             toleration.model_dump(mode="json", by_alias=True, exclude_none=True)

@@ -6,17 +6,19 @@ each would be news again and again.
 """
 
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Final
 
-from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes import names, sayings
 from libs.common.cluster.kubernetes.anchor import Listed
 from libs.common.cluster.kubernetes.quantities import quantity
+from libs.common.cluster.kubernetes.sayings import Saying
 from libs.common.cluster.port import Exit, ObservedReplica, ReplicaPhase
 from libs.common.events.replica import ReplicaReason
+from libs.common.events.rollout import MoveReason
 from libs.common.spec.template import Template
 
 JSON = Mapping[str, Any]
@@ -66,6 +68,8 @@ class Container:
     started_at: datetime | None = None
     ended: Exit | None = None
     """How the present process ended, where it has, else how the one before did."""
+    ended_started_at: datetime | None = None
+    """When that one had started."""
     ended_because: str = ""
     """What the kubelet calls that, such as `OOMKilled`."""
 
@@ -83,10 +87,16 @@ class Pod:
     uid: str
     version: int = field(compare=False)
     """Its resource version; a greater one is newer."""
-    project_id: str
     deployment_id: str
-    run_id: str
+    """By its controller, whatever its labels say."""
     replica_id: str
+    """By its name."""
+    labels: Mapping[str, str]
+    """Those of ours that it has."""
+    image: str
+    """Of the one container."""
+    is_as_made: bool
+    """Whether its spec is as it was when it was made."""
     spec_id: str
     owner_uid: str
     """Of its controller."""
@@ -133,14 +143,16 @@ def parse(raw: JSON) -> Pod:
     labels = metadata.get("labels") or _NOTHING
     annotations = metadata.get("annotations") or _NOTHING
     owner = next((o for o in metadata.get("ownerReferences") or () if o.get("controller")), _NOTHING)
+    containers = {one["name"]: one for one in spec.get("containers") or ()}
     return Pod(
         name=metadata["name"],
         uid=metadata["uid"],
         version=int(metadata["resourceVersion"]),
-        project_id=labels.get(names.PROJECT, ""),
-        deployment_id=labels.get(names.DEPLOYMENT, ""),
-        run_id=labels.get(names.RUN, ""),
-        replica_id=labels.get(names.REPLICA, ""),
+        deployment_id=names.deployment_of(owner.get("name", "")) or labels.get(names.DEPLOYMENT, ""),
+        replica_id=names.replica_of(metadata["name"]),
+        labels={name: labels[name] for name in names.POD_LABELS if name in labels},
+        image=containers.get(names.CONTAINER, _NOTHING).get("image", ""),
+        is_as_made=metadata.get("generation", 1) <= 1,
         spec_id=annotations.get(names.SPEC, ""),
         owner_uid=owner.get("uid", ""),
         traceparent=annotations.get(names.TRACEPARENT),
@@ -169,24 +181,40 @@ def _limit(spec: JSON, resource: str) -> float | None:
     return None
 
 
-def show(pod: Pod, listed: Listed, template: Template, *, is_held: bool = False) -> ObservedReplica:
-    """The replica of a pod that its anchor lists. is_held: that its node is silent says nothing, for so many
-    are that nobody can tell what is lost; nothing is concluded about it then.
+def show(
+    pod: Pod,
+    listed: Listed,
+    template: Template,
+    *,
+    said: Sequence[Saying] = (),
+    is_lost: bool | None = None,
+    is_held: bool = False,
+    must_move: MoveReason | None = None,
+) -> ObservedReplica:
+    """The replica of a pod that its anchor lists.
+
+    said: the kubelet's events about it. is_lost: whether its node is silent, None for what the pod tells of
+    it. is_held: that this says nothing, for so many are silent that nobody can tell what is lost; nothing is
+    concluded about it then.
 
     | the pod                                  | phase    | reason                                           |
     |------------------------------------------|----------|--------------------------------------------------|
     | deleted, as its anchor says              | stopping | none                                             |
     | deleted by somebody else, evicted, ended | stopping | `deleted`, `evicted`, `preempted`, `rejected`    |
     | cannot be scheduled                      | pending  | `unschedulable`                                  |
+    | its image is fetched, by its events      | pending  | `pulling`                                        |
     | its image cannot be had                  | pending  | `image_pull`                                     |
-    | its container cannot be made             | pending  | `cannot_start`                                   |
-    | its container has ended                  | exited   | `out_of_memory`, or none: the exit says it       |
+    | its container cannot be made, or, by its | pending  | `cannot_start`                                   |
+    | events, what it needs cannot be had      |          |                                                  |
+    | its container has ended                  | exited   | of the exit: `out_of_memory`, `condemned` by its |
+    |                                          |          | events, or none: the exit says it                |
     | its container runs                       | running  | none; `ready` says what the kubelet's probes say |
     | its container ran, its node is silent    | running  | `node_lost`, not ready                           |
     | anything else                            | pending  | none                                             |
     """
     container = pod.container
-    phase, reason, message = _situation(pod, listed)
+    is_lost = pod.is_lost if is_lost is None else is_lost
+    phase, reason, message = _situation(pod, listed, template, said, is_lost=is_lost)
     has_process = phase in (ReplicaPhase.RUNNING, ReplicaPhase.STOPPING)
     return ObservedReplica(
         replica_id=listed.replica_id,
@@ -199,35 +227,52 @@ def show(pod: Pod, listed: Listed, template: Template, *, is_held: bool = False)
         ports={port: port for port in template.ports} if pod.ip is not None else None,
         attempt=container.restarts,
         started_at=container.started_at,
-        last_exit=container.ended,
+        last_exit=_why_it_ended(container, said),
         restart_at=_restart_at(container) if phase is ReplicaPhase.EXITED else None,
         message=message or None,
         reason=reason,
-        ready=pod.is_ready if has_process and not (pod.is_lost and is_held) else None,
+        ready=pod.is_ready and not is_lost if has_process and not (is_lost and is_held) else None,
+        must_move=must_move,
+        failed_before=listed.failed_before,
         traceparent=pod.traceparent,
     )
 
 
-def _situation(pod: Pod, listed: Listed) -> tuple[ReplicaPhase, ReplicaReason | None, str]:
+def _situation(
+    pod: Pod, listed: Listed, template: Template, said: Sequence[Saying], *, is_lost: bool
+) -> tuple[ReplicaPhase, ReplicaReason | None, str]:
     container = pod.container
     if pod.is_ending:
         return (ReplicaPhase.STOPPING, *_why_it_ends(pod, listed))
     scheduled = pod.conditions.get("PodScheduled")
     if scheduled is not None and scheduled.status == "False":
         return ReplicaPhase.PENDING, ReplicaReason.UNSCHEDULABLE, _unschedulable(scheduled)
-    if pod.is_lost:
+    if is_lost and container.state == "running":
         return ReplicaPhase.RUNNING, ReplicaReason.NODE_LOST, f"its node {pod.node} does not answer"
     if container.state == "running":
-        return ReplicaPhase.RUNNING, None, _not_ready(pod)
+        return ReplicaPhase.RUNNING, None, _not_ready(pod, said)
     if container.state == "terminated" or container.reason == CRASHED:
-        reason = ReplicaReason.OUT_OF_MEMORY if container.ended_because == "OOMKilled" else None
-        return ReplicaPhase.EXITED, reason, "ran out of its memory" if reason else ""
+        ended = _why_it_ended(container, said) or Exit()
+        return ReplicaPhase.EXITED, ended.reason, ended.said
     if container.reason in PULL_FAILED:
-        said = _PULL_BACK_OFF.sub("", container.message) or container.reason
-        return ReplicaPhase.PENDING, ReplicaReason.IMAGE_PULL, said
+        answer = _PULL_BACK_OFF.sub("", container.message) or container.reason
+        return ReplicaPhase.PENDING, ReplicaReason.IMAGE_PULL, answer
     if container.reason in START_FAILED:
         return ReplicaPhase.PENDING, ReplicaReason.CANNOT_START, container.message or container.reason
+    if (waits := sayings.why_it_waits(said, template.image)) is not None:
+        return ReplicaPhase.PENDING, *waits
     return ReplicaPhase.PENDING, None, ""
+
+
+def _why_it_ended(container: Container, said: Sequence[Saying]) -> Exit | None:
+    """How the process before, or this one, ended, with what the kubelet knows of the cause."""
+    ended = container.ended
+    if ended is None:
+        return None
+    if container.ended_because == "OOMKilled":
+        return replace(ended, reason=ReplicaReason.OUT_OF_MEMORY, said="ran out of its memory")
+    check = sayings.condemned(said, container.ended_started_at, ended.at)
+    return ended if check is None else replace(ended, reason=ReplicaReason.CONDEMNED, said=check)
 
 
 def _why_it_ends(pod: Pod, listed: Listed) -> tuple[ReplicaReason | None, str]:
@@ -254,11 +299,11 @@ def _unschedulable(scheduled: Condition) -> str:
     return scheduled.message.partition(" preemption:")[0] or scheduled.reason
 
 
-def _not_ready(pod: Pod) -> str:
+def _not_ready(pod: Pod, said: Sequence[Saying]) -> str:
     ready = pod.conditions.get("Ready")
     if pod.container.is_ready or ready is None or ready.status == "True":
         return ""
-    return "the readiness check does not succeed"
+    return sayings.failed_check(said, pod.container.started_at) or "the readiness check does not succeed"
 
 
 def _container(status: JSON) -> Container:
@@ -278,6 +323,7 @@ def _container(status: JSON) -> Container:
         message=present.get("message") or "",
         started_at=_moment(started) if started else None,
         ended=_exit(ended) if ended else None,
+        ended_started_at=_moment(ended["startedAt"]) if ended and ended.get("startedAt") else None,
         ended_because=(ended or _NOTHING).get("reason") or "",
     )
 

@@ -32,16 +32,22 @@ def make_probes(template: Template, *, condemned_s: int) -> dict[str, Any]:
 
 
 def _probe(check: HealthCheck, template: Template) -> dict[str, Any]:
+    return {
+        **_action(check, template),
+        "initialDelaySeconds": check.initial_delay_seconds,
+        "periodSeconds": check.period_seconds,
+        "timeoutSeconds": check.timeout_seconds,
+        "failureThreshold": check.failure_threshold,
+    }
+
+
+def _action(check: HealthCheck, template: Template) -> dict[str, Any]:
+    if check.exec is not None:
+        return {"exec": {"command": list(check.exec.command)}}
     headers = [(header.name, header.value) for header in check.headers]
     if check.host is not None:
         headers.append(("Host", check.host))
     http: dict[str, Any] = {"path": check.path, "port": check.port or template.ports[0]}
     if headers:
         http["httpHeaders"] = [{"name": name, "value": value} for name, value in headers]
-    return {
-        "httpGet": http,
-        "initialDelaySeconds": check.initial_delay_seconds,
-        "periodSeconds": check.period_seconds,
-        "timeoutSeconds": check.timeout_seconds,
-        "failureThreshold": check.failure_threshold,
-    }
+    return {"httpGet": http}

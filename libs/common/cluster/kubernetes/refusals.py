@@ -45,7 +45,12 @@ class Unauthorized(ClusterUnavailable):
     """The credentials are not taken (401)."""
 
 
+class Forbidden(ClusterUnavailable):
+    """We have no right to it (403)."""
+
+
 _QUOTA = "exceeded quota"
+_LACKING = ("no PriorityClass with name", "pod rejected: RuntimeClass")
 _POLICIES = (
     "violates PodSecurity",
     "denied the request",
@@ -64,6 +69,7 @@ def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
     |------------------------------------------|-------------------------------------------------------------|
     | 401                                      | the cluster is unavailable: credentials                     |
     | 403 for a quota                          | this deployment has to wait                                 |
+    | 403 for a class that is missing          | this deployment has to wait                                 |
     | 403 by a policy, 400, 413, 422           | this can never be applied                                   |
     | any other 403                            | the cluster is unavailable: rights, naming verb and kind    |
     | 404, 409, 410                            | as they are called above                                    |
@@ -77,15 +83,19 @@ def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
             return Unauthorized(f"the API server does not take the credentials of the kubeconfig ({said})")
         case 403 if _QUOTA in message:
             return DeploymentUnavailable(f"quota: {said}")
+        case 403 if any(lacking in message for lacking in _LACKING):
+            return DeploymentUnavailable(f"cannot_start: {said}")
         case 403 if any(policy in message for policy in _POLICIES):
             return CannotApply(f"a policy of the cluster refuses it: {message}")
         case 403:
-            return ClusterUnavailable(
+            return Forbidden(
                 f"Kubernetes does not allow us to {asked.verb} {asked.resource}: {message}; "
                 "infra/kubernetes/replicas has the rights that are needed"
             )
         case 404 if "namespaces " in message:
-            return ClusterUnavailable(f"{message}; infra/kubernetes/replicas makes it")
+            return ClusterUnavailable(
+                f"SPECSTREAM_KUBE_NAMESPACE: {message}; infra/kubernetes/replicas makes it"
+            )
         case 404:
             return NotThere(said)
         case 409:

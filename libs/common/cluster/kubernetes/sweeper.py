@@ -11,7 +11,9 @@ import structlog
 
 from libs.common.clock import Clock, Ticks
 from libs.common.cluster.kubernetes.anchor import is_expired
-from libs.common.cluster.kubernetes.knowledge import AnchorObject, Knowledge
+from libs.common.cluster.kubernetes.anchor_object import AnchorObject
+from libs.common.cluster.kubernetes.budget import Budget
+from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.pods import Pod
 from libs.common.cluster.kubernetes.writer import Writer
 from libs.common.errors import ClusterUnavailable
@@ -25,9 +27,12 @@ _ALL_EVERY_S: Final = 30.0
 
 
 class Sweeper:
-    def __init__(self, knowledge: Knowledge, writer: Writer, *, clock: Clock, ticks: Ticks) -> None:
+    def __init__(
+        self, knowledge: Knowledge, writer: Writer, budget: Budget, *, clock: Clock, ticks: Ticks
+    ) -> None:
         self._knowledge = knowledge
         self._writer = writer
+        self._budget = budget
         self._clock = clock
         self._ticks = ticks
         self._suspected_at: dict[str, float] = {}
@@ -48,7 +53,9 @@ class Sweeper:
             await asyncio.sleep(EVERY_S)
 
     async def sweep(self, *, is_whole: bool) -> None:
-        """Once. is_whole: look at tombstones too. Raises ClusterUnavailable."""
+        """Once. is_whole: look at tombstones and at the disruption budget too. Raises ClusterUnavailable."""
+        if is_whole:
+            await self._budget.keep()
         suspects = [pod for pod in self._knowledge.pods.items.values() if self._is_suspect(pod)]
         self._suspected_at = {pod.uid: self._suspected_at.get(pod.uid, self._ticks()) for pod in suspects}
         for pod in suspects:

@@ -8,19 +8,23 @@ their own. So an id never has two pods, and nobody has to know who was interrupt
 import asyncio
 import math
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, replace
 from typing import Final
 from weakref import WeakValueDictionary
+
+import structlog
 
 from libs.common.back_off import BackOff
 from libs.common.clock import Clock
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.kubernetes import anchor as anchors
 from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.altered import is_labelled
 from libs.common.cluster.kubernetes.anchor import NOWHERE, Anchor, Listed, Whereabouts
+from libs.common.cluster.kubernetes.anchor_object import AnchorObject, parse_anchor
 from libs.common.cluster.kubernetes.client import JSON, Client, Unanswered
-from libs.common.cluster.kubernetes.knowledge import AnchorObject, Knowledge, parse_anchor
+from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.manifests import PRE_STOP_S, make_anchor, make_pod
 from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import Conflicting, NotThere
@@ -29,6 +33,8 @@ from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavai
 from libs.common.events.envelope import Position
 from libs.common.ids import new_id
 from libs.common.machine_types.catalogue import MachineTypes
+
+logger = structlog.get_logger()
 
 _MOST_TRIES: Final = 20
 _AGAIN: Final = BackOff(0.02, 1.0)
@@ -40,10 +46,11 @@ PODS: Final = "pods"
 @dataclass(frozen=True, slots=True)
 class Timing:
     """In seconds. grace_s: between SIGTERM and SIGKILL. drain_s: for the requests of a pod that somebody
-    else ends."""
+    else ends. node_lost_s: how long a node may be silent before its replicas are replaced."""
 
     grace_s: float
     drain_s: float
+    node_lost_s: float = 60.0
 
     @property
     def told_to_end_s(self) -> int:
@@ -125,7 +132,7 @@ class Writer:
         except NotThere:
             return None
         self._knowledge.anchors.put(raw)
-        return parse_anchor(raw)
+        return self._knowledge.written.mend(parse_anchor(raw))
 
     async def delete_pod(self, pod: Pod) -> None:
         """Exactly this one; nothing when it is gone."""
@@ -167,7 +174,7 @@ class Writer:
                     raise
                 is_cached = False
                 continue
-            if after is None or (held is not None and after == before):
+            if after is None or (held is not None and held.is_as_written and after == before):
                 return before, held or _NO_OBJECT, after or before or _NO_ANCHOR
             try:
                 raw = await self._write(after, held)
@@ -211,8 +218,15 @@ class Writer:
             raw = await self._client.get(PODS, names.pod_name(one.replica_id))
         except NotThere:
             return None
+        pod = parse(raw)
+        if not is_labelled(pod):
+            # Somebody took the labels away by which we watch it: nothing will tell of it any more.
+            logger.warning("deleting a replica whose labels were changed by hand", pod=pod.name)
+            with suppress(NotThere, Conflicting):
+                await self._client.delete(PODS, pod.name, uid=pod.uid, grace_s=self._timing.told_to_end_s)
+            return None
         self._knowledge.pods.put(raw)
-        return parse(raw)
+        return pod
 
     def _make_pod(self, anchor: Anchor, one: Listed, uid: str, traceparent: str | None) -> JSON:
         return make_pod(

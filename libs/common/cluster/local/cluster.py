@@ -16,9 +16,11 @@ import structlog
 
 from libs.common.back_off import BackOff
 from libs.common.clock import Clock, utc_now
+from libs.common.cluster.abilities import LOCAL, Abilities
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, position
 from libs.common.cluster.local import lines
+from libs.common.cluster.local.checking import run_check
 from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.journal import Journal
 from libs.common.cluster.local.launch import Starter
@@ -30,7 +32,7 @@ from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.local.usage import Meter
 from libs.common.cluster.local.watching import watch
-from libs.common.cluster.port import Abilities, Changed, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Changed, Checked, LogLine, ObservedWorkload, Workload
 from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
@@ -63,11 +65,13 @@ class LocalCluster:
         grace_seconds: float = 10.0,
         clock: Clock = utc_now,
         python: str = sys.executable,
+        abilities: Abilities = LOCAL,
         machine_types: MachineTypes | None = None,
     ) -> None:
         self._home = Home(root)
         self._grace_s = grace_seconds
         self._clock = clock
+        self._abilities = abilities
         self._starter = Starter(python)
         self._path = f"{Path(python).parent}:{os.environ.get('PATH', os.defpath)}"
         self._journal = Journal(self._home.journal)
@@ -77,12 +81,8 @@ class LocalCluster:
         self._meter = Meter(clock)
 
     @property
-    def probes_natively(self) -> bool:
-        return False
-
-    @property
     def abilities(self) -> Abilities:
-        return Abilities()
+        return self._abilities
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -106,6 +106,13 @@ class LocalCluster:
             if state.attempt == attempt and state.pid is not None and directory.exists():
                 files.write_json(f"{directory}/{files.RESTART}", {"attempt": attempt})
                 await self._attend([directory])
+
+    async def run_check(
+        self, deployment_id: str, replica_id: str, *, attempt: int, command: Sequence[str], timeout_s: float
+    ) -> Checked:
+        with _translated():
+            directory = self._home.deployment(deployment_id) / replica_id
+            return await run_check(directory, attempt=attempt, command=command, timeout_s=timeout_s)
 
     async def take_over(self, deployment_id: str, *, recorded: Position, fence: Position) -> None:
         with _translated():

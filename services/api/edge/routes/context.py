@@ -1,7 +1,7 @@
 """What every route has at hand, and how a request becomes a cause, a body and a span."""
 
 import asyncio
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -15,12 +15,14 @@ from sqlalchemy.ext.asyncio import AsyncEngine
 from libs.common import telemetry
 from libs.common.autoscaling.kept import PresentReasoning
 from libs.common.autoscaling.present import Present
+from libs.common.bus.checks import DeploymentSignal
 from libs.common.clock import Clock
 from libs.common.cluster.port import Cluster
 from libs.common.errors import BadRequest, Issue
 from libs.common.events.envelope import Cause
 from libs.common.log.port import Archive, EventLog
 from libs.common.machine_types.catalogue import MachineTypes
+from libs.common.scaling.request_duration import REQUEST_WINDOW_S
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.health.log_watch import LogCondition
@@ -42,6 +44,10 @@ class NothingKept:
 
     async def present(self, deployment_id: str) -> Present | None:  # noqa: ARG002 - nobody knows of any
         return None
+
+
+async def _no_signal(deployment_id: str) -> DeploymentSignal | None:  # noqa: ARG001 - of none
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,6 +72,12 @@ class Api:
     heartbeats: Heartbeats
     clock: Clock
     edge_port: int
+    signal: Callable[[str], Awaitable[DeploymentSignal | None]] = _no_signal
+    """How the checks of a deployment stand; None when that is not known."""
+    request_window_s: float = REQUEST_WINDOW_S
+    """What request durations are averaged over."""
+    one_trial: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
+    """Policies are tried one after the other: each keeps a core busy."""
     log_condition: LogCondition = field(default_factory=LogCondition)
     reasoning: PresentReasoning = field(default_factory=NothingKept)
     """Why the number of replicas of a deployment is what it is now."""

@@ -1,5 +1,6 @@
 """What a deployment was, runs and said: history, diff, runs, logs."""
 
+import asyncio
 from typing import Annotated
 
 from fastapi import APIRouter
@@ -72,8 +73,10 @@ async def list_runs(
 ) -> list[RunAnswer]:
     """The runs that have or want replicas, the wanted one first; empty when the deployment is stopped."""
     deployment = await existing(api, id)
-    runs = make_runs(deployment, await api.queries.instances(id))
-    return [RunAnswer.of(run) for run in runs[: query.limit]]
+    instances, told = await asyncio.gather(api.queries.instances(id), api.signal(id))
+    signals = {} if told is None else {replica.replica_id: replica for replica in told.replicas}
+    runs = make_runs(deployment, instances)
+    return [RunAnswer.of(run, signals) for run in runs[: query.limit]]
 
 
 class LogsQuery(ListQuery):

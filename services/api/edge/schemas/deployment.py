@@ -8,6 +8,7 @@ from uuid import UUID, uuid5
 
 from pydantic import ConfigDict, Field
 
+from libs.common.bus.checks import CheckSignal, ExitSignal, ReplicaSignal
 from libs.common.clock import to_rfc3339
 from libs.common.cluster.port import LogLine
 from libs.common.events.envelope import TEAM
@@ -148,9 +149,53 @@ class HistoryEntry(Answer):
     timestamp: str
 
 
+class LastExitAnswer(Answer):
+    """How the process before ended: `status` or `signal`; null where nobody saw it."""
+
+    status: int | None
+    signal: int | None
+    at: str | None
+
+    @classmethod
+    def of(cls, ended: ExitSignal) -> "LastExitAnswer":
+        at = None if ended.at is None else to_rfc3339(ended.at)
+        return cls(status=ended.status, signal=ended.signal, at=at)
+
+
+class CheckAnswer(Answer):
+    """check: startup, readiness, liveness, or port, which stands in for readiness. standing: unknown, passing
+    or failing. failures: in a row. outcome: of the last attempt: success, failure, or error where it could
+    not be made; null before the first. message: why. output: what a command wrote, its beginning. dtChecked:
+    when it ended. latencySeconds: how long it took."""
+
+    check: str
+    standing: str
+    failures: int
+    outcome: str | None
+    message: str | None
+    output: str | None
+    dt_checked: str | None
+    latency_seconds: float | None
+
+    @classmethod
+    def of(cls, told: CheckSignal) -> "CheckAnswer":
+        return cls(
+            check=told.check,
+            standing=told.standing,
+            failures=told.failures,
+            outcome=told.outcome,
+            message=told.message,
+            output=told.output,
+            dt_checked=None if told.at is None else to_rfc3339(told.at),
+            latency_seconds=told.latency_s,
+        )
+
+
 class InstanceAnswer(Answer):
     """state: pending, starting, running, unready, failed or stopping. stateMessage: exit status or signal, or
-    the probe's kind and status. dtFinished: when the process of a failed one ended."""
+    the probe's kind and status. dtFinished: when the process of a failed one ended. restarts: how often it
+    was started again. lastExit, checks: as health told last; absent when that is not known, and checks also
+    where the cluster makes them itself."""
 
     id: str
     instance_id: str
@@ -159,10 +204,19 @@ class InstanceAnswer(Answer):
     dt_created: str
     dt_finished: str | None
     history: list[HistoryEntry]
+    restarts: int
+    last_exit: LastExitAnswer | None = Field(default=None, exclude_if=lambda ended: ended is None)
+    checks: list[CheckAnswer] | None = Field(default=None, exclude_if=lambda checks: checks is None)
 
     @classmethod
-    def of(cls, instance: InstanceRecord) -> "InstanceAnswer":
+    def of(cls, instance: InstanceRecord, told: ReplicaSignal | None = None) -> "InstanceAnswer":
+        """told: left out where it is of another process than the record."""
+        if told is not None and told.attempt != instance.restarts:
+            told = None
         return cls(
+            restarts=instance.restarts,
+            last_exit=None if told is None or told.last_exit is None else LastExitAnswer.of(told.last_exit),
+            checks=[CheckAnswer.of(check) for check in told.checks] if told and told.checks else None,
             id=instance.id,
             instance_id=instance.id,
             state=instance.state,
@@ -174,22 +228,25 @@ class InstanceAnswer(Answer):
 
 
 class RunAnswer(Answer):
-    """replicas: desired. availableReplicas: available but not ready, which is to say that they run."""
+    """replicas: desired. availableReplicas: available but not ready, which is to say that they run.
+    stalled: why its rollout takes longer than one may; null while it does not."""
 
     id: str
     replicas: int
     ready_replicas: int
     available_replicas: int
+    stalled: str | None
     instances: list[InstanceAnswer]
 
     @classmethod
-    def of(cls, run: RunRecord) -> "RunAnswer":
+    def of(cls, run: RunRecord, signals: Mapping[str, ReplicaSignal] | None = None) -> "RunAnswer":
         return cls(
             id=run.run_id,
             replicas=run.replicas,
             ready_replicas=run.ready,
             available_replicas=run.available,
-            instances=[InstanceAnswer.of(instance) for instance in run.instances],
+            stalled=run.stalled,
+            instances=[InstanceAnswer.of(each, (signals or {}).get(each.id)) for each in run.instances],
         )
 
 

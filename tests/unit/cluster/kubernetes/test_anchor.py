@@ -162,7 +162,7 @@ def test_one_that_was_spoilt_by_hand_names_itself(change):
 
 def test_what_a_later_version_added_does_not_count():
     data = anchors.to_data(PRESENT)
-    data["plan.json"] = data["plan.json"].replace('"version":1', '"version":2,"later":{}')
+    data["plan.json"] = data["plan.json"].replace('"version":2', '"version":3,"later":{}')
     assert anchors.from_data("d-x", data | {"later": "x"}) == PRESENT
 
 
@@ -222,3 +222,18 @@ def test_a_ready_replica_ends_the_back_off_of_its_run():
 
 def test_one_that_was_told_to_end_is_no_setback():
     assert admitted(PRESENT, workload(run_of(1), stopping=["a"]), ending=ONE, failed=ONE).setbacks == {}
+
+
+def test_after_its_back_off_a_run_gets_one_by_each_plan():
+    plan = workload(run_of(3))
+    both = frozenset({"a", "b"})
+    waits = admitted(PRESENT, plan, ending=both, failed=both)
+    assert [one for one in waits.replicas if not one.is_stopping] == []
+    due = NOW + timedelta(seconds=10)
+    first = admitted(waits, plan, gone=both, now=due)
+    assert first.replicas == (Listed("new-0", "run", "spec", failed_before=1),)
+    assert anchors.from_data("d-x", anchors.to_data(first)) == first
+    second = admit(
+        first, plan, Position(6, "log", "h6"), where=Whereabouts(), new_ids=iter(["next"]), now=due
+    )
+    assert second.replicas == (*first.replicas, Listed("next", "run", "spec", failed_before=1))

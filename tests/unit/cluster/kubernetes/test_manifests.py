@@ -106,3 +106,21 @@ def test_a_machine_type_that_does_not_say_where_its_gpu_is_cannot_be_applied(nam
 def test_a_machine_type_that_is_gone_cannot_be_applied():
     with pytest.raises(CannotApply, match=r"machineType is 'C99', which is gone; allowed: one of .*C4"):
         pod_of({**PLAIN, "machine_type": "C99"})
+
+
+def test_a_region_is_a_label_of_its_nodes_beside_those_of_its_machine_type():
+    assert pod_of({**PLAIN, "region": "eu-west"})["spec"]["nodeSelector"] == {
+        "topology.kubernetes.io/region": "eu-west"
+    }
+    assert pod_of({**GPU, "region": "eu-west"})["spec"]["nodeSelector"] == {
+        "nvidia.com/gpu.product": "NVIDIA-H100-80GB-HBM3",
+        "topology.kubernetes.io/region": "eu-west",
+    }
+
+
+def test_a_command_that_checks_is_the_kubelets():
+    check = {"exec": {"command": ["test", "-f", "ready"]}, "timeoutSeconds": 3}
+    container = pod_of({**PLAIN, "health_checks": {"liveness": check}})["spec"]["containers"][0]
+    assert container["livenessProbe"]["exec"] == {"command": ["test", "-f", "ready"]}
+    assert "httpGet" not in container["livenessProbe"]
+    assert container["livenessProbe"]["timeoutSeconds"] == 3

@@ -6,10 +6,13 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.altered import is_altered, is_labelled
 from libs.common.cluster.kubernetes.anchor import Listed
 from libs.common.cluster.kubernetes.pods import parse, show
 from libs.common.cluster.port import Exit, ReplicaPhase
+from libs.common.events.rollout import MoveReason
 from tests.support.clusters import template
+from tests.unit.cluster.kubernetes.test_sayings import event, said
 
 LISTED = Listed("rep", "run", "spec")
 TEMPLATE = template(ports=(8000, 9000))
@@ -60,8 +63,8 @@ def condition(kind, status, reason="", message=""):
     return {"conditions": [{"type": kind, "status": status, "reason": reason, "message": message}]}
 
 
-def seen(raw, listed=LISTED):
-    return show(parse(raw), listed, TEMPLATE)
+def seen(raw, listed=LISTED, **known):
+    return show(parse(raw), listed, TEMPLATE, **known)
 
 
 RUNNING = {"running": {"startedAt": STARTED}}
@@ -199,6 +202,55 @@ def test_one_whose_node_is_silent_is_not_ready_unless_that_says_nothing():
     assert (held.phase, held.ready) == (ReplicaPhase.RUNNING, None)
 
 
+def test_one_that_starts_on_a_silent_node_is_not_ready_either():
+    starts = pod(status=container(RUNNING, **condition("Ready", "False")))
+    shown = seen(starts, is_lost=True)
+    assert (shown.phase, shown.reason, shown.ready) == (ReplicaPhase.RUNNING, "node_lost", False)
+    waits = seen(pod(status=waiting("ContainerCreating")), is_lost=True)
+    assert (waits.phase, waits.reason, waits.ready) == (PENDING, None, None)
+
+
+def test_who_has_to_move_is_told():
+    assert seen(pod(), must_move=MoveReason.NODE_ENDS).must_move == "node_ends"
+    assert seen(pod()).must_move is None
+
+
+def test_an_event_tells_why_it_waits_only_where_the_status_does_not():
+    mount = said(event("FailedMount", "no such volume"))
+    shown = seen(pod(status=waiting("ContainerCreating")), said=mount)
+    assert (shown.phase, shown.reason, shown.message) == (PENDING, "cannot_start", "no such volume")
+    shown = seen(pod(status=waiting("ErrImagePull", "not found")), said=mount)
+    assert (shown.reason, shown.message) == ("image_pull", "not found")
+    shown = seen(pod(status=waiting("ContainerCreating")), said=said(event("Pulling")))
+    assert (shown.phase, shown.reason, shown.message) == (PENDING, "pulling", "pulling model:1")
+
+
+def test_an_event_tells_why_it_is_not_ready():
+    fails = said(event("Unhealthy", "Readiness probe failed: HTTP probe failed with statuscode: 503", at=9))
+    unready = pod(status=container(RUNNING, **condition("Ready", "False")))
+    assert seen(unready, said=fails).message == "readiness check: status 503"
+    assert seen(pod(status=container(RUNNING, ready=True)), said=fails).message is None
+
+
+KILLED = said(event("Killing", "Container replica failed liveness probe, will be restarted", at=2))
+
+
+@pytest.mark.parametrize(
+    ("terminated", "events", "reason", "message"),
+    [
+        pytest.param(ended(137), KILLED, "condemned", "liveness check: failed too often", id="condemned"),
+        pytest.param(ended(137, "OOMKilled"), (), "out_of_memory", "ran out of its memory", id="memory"),
+        pytest.param(ended(137), (), None, "ended by signal 9", id="killed"),
+    ],
+)
+@pytest.mark.parametrize("is_back", [False, True], ids=["waits", "runs again"])
+def test_why_a_process_ended_is_told_even_if_it_runs_again(terminated, events, reason, message, is_back):
+    state = RUNNING if is_back else {"waiting": {"reason": "CrashLoopBackOff"}}
+    shown = seen(pod(status=container(state, restarts=1, last=terminated)), said=events)
+    assert (shown.last_exit.reason, shown.last_exit.message) == (reason, message)
+    assert shown.reason == (None if is_back else reason)
+
+
 def test_one_that_we_told_to_end_has_no_other_reason():
     shown = seen(pod(deleted=True, status=container(RUNNING)), Listed("rep", "run", "spec", is_stopping=True))
     assert (shown.phase, shown.reason, shown.message) == (STOPPING, None, None)
@@ -245,3 +297,44 @@ def test_what_says_nothing_new_does_not_count():
     other["status"]["containerStatuses"].append({"name": "injected", "restartCount": 7})
     assert parse(other) == parse(raw)
     assert parse(other).version == 18
+
+
+LABELS = names.pod_labels("default", "d", "run", "rep")
+
+
+def born_with(image="model:1", generation=1, labels=(), **spec):
+    raw = pod()
+    raw["metadata"]["generation"] = generation
+    raw["metadata"]["labels"] = {**raw["metadata"]["labels"], **dict(labels)}
+    raw["spec"] = {**raw["spec"], "containers": [{"name": "replica", "image": image}], **spec}
+    return raw
+
+
+@pytest.mark.parametrize(
+    ("raw", "altered"),
+    [
+        pytest.param(born_with(), False, id="as it was made"),
+        pytest.param(born_with(image="mirror/model:1"), False, id="an admission put a mirror before it"),
+        pytest.param(born_with(generation=2), False, id="its resources were changed"),
+        pytest.param(born_with(labels={"theirs": "x"}), False, id="another label"),
+        pytest.param(
+            born_with(containers=[{"name": "proxy", "image": "p"}, {"name": "replica", "image": "model:1"}]),
+            False,
+            id="a container beside it",
+        ),
+        pytest.param(born_with(image="model:2", generation=2), True, id="another image"),
+        pytest.param(born_with(labels={names.RUN: "other"}), True, id="another run"),
+        pytest.param(born_with(labels={names.DEPLOYMENT: "other"}), True, id="another deployment"),
+    ],
+)
+def test_a_change_by_hand_is_seen(raw, altered):
+    assert is_altered(parse(raw), LABELS, "model:1") is altered
+
+
+def test_who_it_is_does_not_depend_on_its_labels():
+    raw = born_with(labels={names.DEPLOYMENT: "other", names.REPLICA: "other"})
+    raw["metadata"]["ownerReferences"][1]["name"] = "d-mine"
+    seen = parse(raw)
+    assert (seen.deployment_id, seen.replica_id, is_labelled(seen)) == ("mine", "rep", True)
+    del raw["metadata"]["labels"][names.MANAGED_BY]
+    assert not is_labelled(parse(raw))

@@ -7,6 +7,7 @@ import pytest
 from libs.common.cluster.kubernetes.refusals import (
     Asked,
     Conflicting,
+    Forbidden,
     Gone,
     NotThere,
     Unauthorized,
@@ -52,8 +53,20 @@ def answer(status, message):
         (403, 'admission webhook "w" denied the request: no', CannotApply, "no"),
         (
             403,
+            'pods "r-1" is forbidden: no PriorityClass with name high was found',
+            DeploymentUnavailable,
+            "^cannot_start: create pods r-1: .*no PriorityClass with name high",
+        ),
+        (
+            403,
+            'pods "r-1" is forbidden: pod rejected: RuntimeClass "gvisor" not found',
+            DeploymentUnavailable,
+            "^cannot_start: .*gvisor",
+        ),
+        (
+            403,
             'pods is forbidden: User "u" cannot create resource "pods"',
-            ClusterUnavailable,
+            Forbidden,
             "does not allow us to create pods: .*User",
         ),
         (404, 'pods "r-1" not found', NotThere, "not found"),

@@ -3,7 +3,7 @@
 import pytest
 
 from libs.common.cluster.kubernetes.pods import parse
-from libs.common.cluster.kubernetes.silence import Silence
+from libs.common.cluster.kubernetes.silence import GivenUp, Silence
 from tests.unit.cluster.kubernetes.test_pods import RUNNING, condition, container, pod
 
 
@@ -51,3 +51,29 @@ def test_what_does_not_run_says_nothing_of_its_node():
         silence.take(None, parse(pod(node=f"node-{number}")))
         silence.take(None, parse(pod(node=None)))
     assert not silence.is_general
+
+
+SINCE = {"node-1": 0.0, "node-2": 5.0, "node-3": 6.0}
+
+
+def test_nodes_are_given_up_one_each_ten_seconds():
+    given_up = GivenUp(60)
+    assert given_up.at(59, SINCE, held=False) == set()
+    assert given_up.at(61, SINCE, held=False) == {"node-1"}
+    assert given_up.at(70.9, SINCE, held=False) == {"node-1"}
+    assert given_up.at(71, SINCE, held=False) == {"node-1", "node-2"}
+    assert given_up.at(81, SINCE, held=False) == SINCE.keys()
+
+
+def test_none_is_given_up_while_nothing_is_concluded():
+    given_up = GivenUp(60)
+    assert given_up.at(61, SINCE, held=False) == {"node-1"}
+    assert given_up.at(90, SINCE, held=True) == ()
+    assert given_up.at(91, SINCE, held=False) == {"node-1", "node-2"}
+
+
+def test_one_that_answers_again_is_not_given_up_any_more():
+    given_up = GivenUp(60)
+    assert given_up.at(61, SINCE, held=False) == {"node-1"}
+    assert given_up.at(62, {"node-2": 5.0}, held=False) == set()
+    assert given_up.at(72, {"node-1": 70.0}, held=False) == set()

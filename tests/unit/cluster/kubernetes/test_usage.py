@@ -17,11 +17,11 @@ def pod(restarts: int = 0, limits: dict[str, str] | None = None, started: str | 
     return pods.parse(
         {
             "metadata": {
-                "name": "pod-1",
+                "name": "r-1",
                 "uid": "u",
                 "resourceVersion": "1",
                 "creationTimestamp": STARTED,
-                "labels": {names.DEPLOYMENT: "d", names.REPLICA: "r"},
+                "labels": {names.DEPLOYMENT: "d", names.REPLICA: "1"},
             },
             "spec": {
                 "containers": [
@@ -39,7 +39,7 @@ def pod(restarts: int = 0, limits: dict[str, str] | None = None, started: str | 
 def metrics(timestamp: str = "2026-03-01T12:01:00Z", window: str = "15.5s", **usage: str):
     given = {"cpu": "125m", "memory": "64Mi", **usage}
     return {
-        "metadata": {"name": "pod-1"},
+        "metadata": {"name": "r-1"},
         "timestamp": timestamp,
         "window": window,
         "containers": [{"name": names.CONTAINER, "usage": given}],
@@ -47,8 +47,8 @@ def metrics(timestamp: str = "2026-03-01T12:01:00Z", window: str = "15.5s", **us
 
 
 def test_a_rate_is_taken_as_the_source_has_measured_it():
-    (found,) = used([metrics()], {"pod-1": pod(restarts=2)})
-    assert (found.deployment_id, found.replica_id, found.attempt) == ("d", "r", 2)
+    (found,) = used([metrics()], {"r-1": pod(restarts=2)})
+    assert (found.deployment_id, found.replica_id, found.attempt) == ("d", "1", 2)
     assert (found.cpu_cores, found.memory_bytes, found.window_s) == (0.125, 64 * 2**20, 15.5)
     assert found.ended_at == 1772366460.0
     assert (found.cpus, found.memory_gib) == (0.25, 1.0)
@@ -63,17 +63,17 @@ def test_a_rate_is_taken_as_the_source_has_measured_it():
     ],
 )
 def test_what_was_measured_of_an_earlier_container_is_left_out(of):
-    assert list(used([metrics(**of)], {"pod-1": pod()})) == []
+    assert list(used([metrics(**of)], {"r-1": pod()})) == []
 
 
 def test_pods_that_are_none_of_ours_and_containers_that_have_not_started_are_left_out():
     assert list(used([metrics()], {})) == []
-    assert list(used([metrics()], {"pod-1": pod(started=None)})) == []
-    assert list(used([{**metrics(), "containers": []}], {"pod-1": pod()})) == []
+    assert list(used([metrics()], {"r-1": pod(started=None)})) == []
+    assert list(used([{**metrics(), "containers": []}], {"r-1": pod()})) == []
 
 
 def test_what_is_no_quantity_is_unknown():
-    (found,) = used([metrics(cpu="lots", memory="")], {"pod-1": pod()})
+    (found,) = used([metrics(cpu="lots", memory="")], {"r-1": pod()})
     assert (found.cpu_cores, found.memory_bytes) == (None, None)
 
 

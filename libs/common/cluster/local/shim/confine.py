@@ -87,18 +87,26 @@ def _may_have_mounts() -> bool:
 class Confinement:
     """Made before the process, entered by it before it runs its command.
 
+    has_mounts: whether it is in a mount namespace like that already.
     private: the directory of which it sees nothing but its own folder. own, writable: this folder, and
     files of its own outside of it. programs: directories to read and execute also if they are in `private`.
     """
 
     def __init__(
-        self, *, private: str, own: str, writable: Iterable[str], programs: Iterable[str] = ()
+        self,
+        *,
+        private: str,
+        own: str,
+        writable: Iterable[str],
+        programs: Iterable[str] = (),
+        has_mounts: bool = False,
     ) -> None:
         """Raises OSError."""
         version = landlock.version()
         self._ruleset = Ruleset(version) if version else None
         self._private = os.path.realpath(private)
         self._own = own
+        self._has_mounts = has_mounts
         try:
             self._allow_the_rest()
             for path in map(os.path.realpath, programs):
@@ -148,8 +156,9 @@ class Confinement:
         It must have one thread and no directory open; its working directory is its own folder afterwards.
         """
         libc.gain_no_privileges()
-        with suppress(OSError):  # not allowed here, which `notices` says
-            mounts.leave_writable([self._own], in_memory=[SHARED_MEMORY])
+        if not self._has_mounts:
+            with suppress(OSError):  # not allowed here, which `notices` says
+                mounts.leave_writable([self._own], in_memory=[SHARED_MEMORY])
         # What is allowed is a file system's directory, not a path: so this comes after its mount.
         self._allow(SHARED_MEMORY, OWN)
         os.chdir(self._own)

@@ -6,6 +6,7 @@ Its directory holds
 - `stop`         an order to end it for good, `restart` one to end one attempt
 - `control`      a FIFO that wakes the shim; it has a reader exactly while a shim is there
 - `shim.lock`    held by its shim, so that there is one; `lock` by its process, and by what that starts
+- `checks/`      orders to check it with a command, see `checks.py`
 - `log`, `cwd/`  what it wrote to stdout and stderr; its working directory and HOME
 """
 
@@ -26,6 +27,7 @@ STATE = "state.json"
 STOP = "stop"
 RESTART = "restart"
 CONTROL = "control"
+CHECKS = "checks"
 SHIM_LOCK = "shim.lock"
 LOCK = "lock"
 LOG = "log"

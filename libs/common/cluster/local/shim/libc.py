@@ -50,6 +50,11 @@ def unshare(flags: int) -> None:
     checked(_libc.unshare(ctypes.c_int(flags)))
 
 
+def setns(process: int, flags: int) -> None:
+    """Enter these namespaces of a process, given by its descriptor. Raises OSError."""
+    checked(_libc.setns(ctypes.c_int(process), ctypes.c_int(flags)))
+
+
 def become_subreaper() -> None:
     """From now on the orphans among this process's descendants become its children."""
     prctl(_PR_SET_CHILD_SUBREAPER, 1)

@@ -198,6 +198,17 @@ def sweep(replica_id: str, *, is_family_known: bool) -> None:
         time.sleep(pause_s)
 
 
+def end_family() -> None:
+    """Kill whatever descends from this process, a subreaper, and return when nothing is left."""
+    pause_s = 0.0
+    while left := proc.children():
+        for pid in left:
+            kill(pid)
+        reap()
+        time.sleep(pause_s)
+        pause_s = SWEEP.next_s(pause_s)
+
+
 def _left(replica_id: str, *, is_family_known: bool) -> set[int]:
     children = proc.children()
     if children is not None and is_family_known:

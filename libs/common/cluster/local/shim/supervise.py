@@ -14,6 +14,7 @@ import sys
 import time
 
 from libs.common.cluster.local.shim import back_off, expand, files, libc, ports, proc, process, temporary
+from libs.common.cluster.local.shim.checks import Checks
 from libs.common.cluster.local.shim.confine import Confinement
 from libs.common.cluster.local.shim.gone import delete, forget_oldest
 from libs.common.cluster.local.shim.log_keeper import LogKeeper, Teller
@@ -51,6 +52,7 @@ class Shim:
         self._temporary = f"{self._root}/{files.TEMPORARY}/{record['replica_id'][-12:]}"
         self._ports = ports.OwnPorts(self._root)
         self._control = os.open(f"{directory}/{files.CONTROL}", os.O_RDWR | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._checks = Checks(directory, self._prepared, lambda: self._confinement(has_mounts=True))
         self._process: Process | None = None
         self._is_family_known = self._state.attempt is None
         """Whether every process that the replica ever had was started below this shim."""
@@ -70,6 +72,7 @@ class Shim:
             elif self._is_condemned():
                 self._process.end(self._record["grace_s"])
             else:
+                self._checks.begin(self._process, self._state.attempt)
                 self._sleep(self._keeper.next_check_s)
                 self._keeper.check()
         self._finish()
@@ -147,23 +150,15 @@ class Shim:
             self._note_failure(f"cannot start: {error}", 126)
 
     def _spawn(self) -> Process:
-        cwd = self._cwd
-        os.makedirs(cwd, mode=0o700, exist_ok=True)
-        temporary.prepare(self._temporary, cwd)
+        os.makedirs(self._cwd, mode=0o700, exist_ok=True)
+        temporary.prepare(self._temporary, self._cwd)
         self._state.ports = self._ports.settle(self._template["ports"], self._state.ports)
-        env = self._environment(cwd)
-        argv = expand.expand_command(self._template["command"], env)
-        file = process.find_executable(argv[0], path=env["PATH"], cwd=cwd)
+        file, argv, env = self._prepared(self._template["command"])
         lock = self._lock()
         log = os.open(self._log, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         confinement = None
         try:
-            confinement = Confinement(
-                private=os.path.dirname(self._root),
-                own=cwd,
-                writable=[self._log],
-                programs=[CHECKOUT, sys.base_prefix],
-            )
+            confinement = self._confinement()
             return process.spawn(
                 file,
                 argv,
@@ -178,6 +173,22 @@ class Shim:
             os.close(log)
             if confinement is not None:
                 confinement.close()
+
+    def _prepared(self, command: list[str]) -> tuple[str, list[str], dict[str, str]]:
+        """The file, the arguments and the environment of a command of the replica. Raises CannotStart,
+        ValueError."""
+        env = self._environment(self._cwd)
+        argv = expand.expand_command(command, env)
+        return process.find_executable(argv[0], path=env["PATH"], cwd=self._cwd), argv, env
+
+    def _confinement(self, *, has_mounts: bool = False) -> Confinement:
+        return Confinement(
+            private=os.path.dirname(self._root),
+            own=self._cwd,
+            writable=[self._log],
+            programs=[CHECKOUT, sys.base_prefix],
+            has_mounts=has_mounts,
+        )
 
     def _environment(self, cwd: str) -> dict[str, str]:
         """Ours, then the spec's; nothing else of the platform's own environment."""

@@ -1,0 +1,59 @@
+"""What deployments cost."""
+
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Annotated, Any, Literal
+
+import typer
+from rich.text import Text
+
+from libs.cli import naming, show, since
+from libs.cli.connection import connect
+from libs.cli.deploy import AsJson, Project
+from libs.cli.errors import reported_errors
+from libs.client import Json
+from libs.common.clock import to_rfc3339, utc_now
+
+By = Literal["deployment", "spec", "project", "machine-type"]
+
+
+def cost(
+    deployment: Annotated[
+        str | None, typer.Argument(help="Name or id of a deployment; without it all of them.")
+    ] = None,
+    project: Project = "default",
+    since_: Annotated[
+        str, typer.Option("--since", help="Such as 12h or 7d, at most 31d, or a time.")
+    ] = "24h",
+    by: Annotated[By, typer.Option(help="What each line is of.")] = "deployment",
+    json: AsJson = False,
+) -> None:
+    """Show for how long replicas were there, and what that costs."""
+    with reported_errors(), connect() as client:
+        begin = since.moment(since_, now=utc_now())
+        found = client.usage(
+            begin=to_rfc3339(begin),
+            group_by="machineType" if by == "machine-type" else by,
+            deployment_id=naming.deployment_id(client, deployment, project=project) if deployment else None,
+        )
+        if json:
+            show.as_json(found)
+            return
+        show.table(
+            ("NAME", "DEPLOYMENT", "SPEC", "PROJECT", "MACHINE TYPE", "REPLICA HOURS", "COST"),
+            _rows(found),
+            empty="no replica was there in this time",
+            optional={"NAME", "DEPLOYMENT", "SPEC", "PROJECT", "MACHINE TYPE"},
+        )
+        if found["unpriced"]:
+            show.say(Text(f"no pricePerHour then: {', '.join(found['unpriced'])}", "yellow"))
+
+
+def _rows(found: Json) -> Iterator[tuple[Any, ...]]:
+    names = ("deploymentName", "deploymentId", "specId", "projectId", "machineType")
+    total = [("total", *[None] * 4, found["total"])] if len(found["items"]) > 1 else []
+    lines = [(*(item.get(name) for name in names), item) for item in found["items"]]
+    for *shown, item in (*lines, *total):
+        hours = timedelta(seconds=item["replicaSeconds"]) / timedelta(hours=1)
+        price = "unknown" if item["cost"] is None else f"{item['cost']:.4f}"
+        yield *shown, f"{hours:.3f}", price

@@ -1,0 +1,112 @@
+"""What another policy would have done on the load that was recorded."""
+
+import asyncio
+from collections.abc import Sequence
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+
+from fastapi import APIRouter, Request
+
+from libs.common.autoscaling.replay import ASSUMPTIONS, MINUTE_S, Capacity
+from libs.common.clock import to_rfc3339
+from libs.common.errors import BadRequest, Issue
+from services.api.commands.known_ids import check_deployment_id
+from services.api.edge import bodies
+from services.api.edge.routes.context import Api, ApiRoute, IdPath, OneFreshContext, refuse
+from services.api.edge.routes.deployments import existing
+from services.api.edge.schemas.metrics import moment
+from services.api.edge.schemas.whatif import NumbersAnswer, SideAnswer, WhatIfAnswer
+from services.api.edge.trying import Trial, Tried, tried
+from services.api.readmodels.past import parse_time
+from services.api.readmodels.records import SpecRecord
+
+router = APIRouter(prefix="/v1/deployments/{id}", tags=["deployments"], route_class=ApiRoute)
+
+LONGEST = timedelta(days=15)
+"""So long minutes are kept."""
+GIB = 2.0**30
+
+
+@router.post("/whatif", openapi_extra=bodies.WHAT_IF_BODY)
+async def try_policy(
+    id: IdPath,  # noqa: A002 - the reference API's name for it
+    request: Request,
+    api: OneFreshContext,
+) -> WhatIfAnswer:
+    """Replay the recorded minutes through the autoscaler's own rules, with this policy."""
+    body = bodies.parse_what_if(await request.body())
+    check_deployment_id(id)
+    deployment = await existing(api, id)
+    spec = deployment.spec
+    if spec is None:
+        raise BadRequest("The deployment has no spec")
+    policy = bodies.parse_policy(body.autoscaling, spec.data, api.machine_types)
+    if spec.scale.replicas == 0:
+        raise refuse("autoscaling", "changes nothing of a deployment with replicas 0", None)
+    begin, end = _times(api, body)
+    capacity = _capacity(api, spec)
+    first, last = int(begin.timestamp() // MINUTE_S), int(end.timestamp() // MINUTE_S) - 1
+    trial = Trial(
+        id,
+        policy,
+        spec.scale.replicas,
+        capacity,
+        first,
+        last,
+        await api.queries.said(id, since=to_rfc3339(begin), until=to_rfc3339(end)),
+        api.request_window_s,
+    )
+    async with api.one_trial:
+        found = await asyncio.to_thread(tried, api.points, trial)
+    return WhatIfAnswer(
+        from_=to_rfc3339(begin),
+        to=to_rfc3339(end),
+        recorded_from=None if found is None else moment(found.recorded_from),
+        resolution_seconds=MINUTE_S,
+        assumptions=list(ASSUMPTIONS),
+        actual=None if found is None else SideAnswer.of(found.actual),
+        proposed=None if found is None else SideAnswer.of(found.proposed),
+        unpriced=[spec.data["resources"]["machineType"]],
+        series=[] if found is None else list(_series(found)),
+    )
+
+
+def _times(api: Api, body: bodies.WhatIfBody) -> tuple[datetime, datetime]:
+    """Raises BadRequest for what is no time, reversed, too long or not yet."""
+    now = api.clock()
+    begin = _time("from", body.from_)
+    end = now if body.to is None else _time("to", body.to)
+    if end > now:
+        raise refuse("to", "is in the future", body.to, f"a time up to {to_rfc3339(now)}")
+    if begin >= end:
+        raise refuse("from", "is not before `to`", body.from_, f"a time before {to_rfc3339(end)}")
+    if end - begin > LONGEST:
+        allowed = f"at most {LONGEST.days} days before `to`"
+        raise refuse("from", "is too long before `to`", body.from_, allowed)
+    return begin, end
+
+
+def _time(name: str, text: str) -> datetime:
+    moment_ = parse_time(text)
+    if moment_ is None:
+        raise refuse(name, "is not a time", text[:100], "an RFC 3339 time")
+    return moment_.astimezone(UTC)
+
+
+def _capacity(api: Api, spec: SpecRecord) -> Capacity:
+    """Raises BadRequest for a machine type that is gone."""
+    name = spec.data["resources"]["machineType"]
+    machine_type = api.machine_types.get(name)
+    if machine_type is None:
+        issue = Issue(("machineType",), "is not a machine type any more", name, list(api.machine_types))
+        raise BadRequest("The spec's machine type is not one any more", [issue])
+    return Capacity(machine_type.cpus, machine_type.memory_gib * GIB)
+
+
+def _series(found: Tried) -> Sequence[NumbersAnswer]:
+    both = list(zip(found.actual_numbers, found.proposed_numbers, strict=True))
+    changes = [0, *(at for at, (earlier, later) in enumerate(pairwise(both), 1) if earlier != later)]
+    return [
+        NumbersAnswer(timestamp=moment(found.recorded_from + at), actual=both[at][0], proposed=both[at][1])
+        for at in changes
+    ]

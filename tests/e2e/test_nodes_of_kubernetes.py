@@ -1,0 +1,163 @@
+"""The whole platform while nodes are emptied, fall silent, and while what owns the pods is deleted.
+
+The cluster is each test's own, since a node that is lost is lost for everybody.
+"""
+
+import asyncio
+import subprocess
+
+import pytest
+
+from libs.common.cluster.kubernetes import names
+from tests.e2e.test_on_kubernetes import pods, shown, spec_of
+from tests.support.kubelab.simulated import silence
+from tests.support.kubernetes_world import prepare
+from tests.support.polling import eventually, let_time_pass
+
+NAMESPACE = "default"
+
+
+class World:
+    """What the helpers of pods need."""
+
+    namespace = NAMESPACE
+
+    def __init__(self, plane):
+        self.plane = plane
+        self.client = plane.client
+
+    async def get(self, path):
+        return await asyncio.to_thread(self.client.get, path)
+
+    async def node_of(self, replica_id):
+        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{names.pod_name(replica_id)}"
+        return (await self.get(path))["spec"]["nodeName"]
+
+    async def drain(self, node):
+        """As an operator does, without any force."""
+        argv = [self.plane.program, "kubectl", f"--kubeconfig={self.plane.kubeconfig}"]
+        argv += ["drain", node, "--timeout=120s"]
+        return await asyncio.to_thread(
+            subprocess.run, argv, capture_output=True, text=True, check=False, timeout=150
+        )
+
+
+@pytest.fixture
+def world(own_kubernetes):
+    prepare(own_kubernetes.client, NAMESPACE)
+    return World(own_kubernetes)
+
+
+@pytest.fixture
+async def platform(own_platform, world):
+    own_platform.environment |= {
+        "SPECSTREAM_CLUSTER": "kubernetes",
+        "SPECSTREAM_KUBECONFIG": str(world.plane.kubeconfig),
+        "SPECSTREAM_KUBE_NAMESPACE": NAMESPACE,
+        "SPECSTREAM_NODE_LOST_SECONDS": "10",
+    }
+    await own_platform.start_and_wait()
+    return own_platform
+
+
+async def test_a_drain_waits_until_its_lone_replica_has_moved_and_goes_through(platform, world):
+    deployment_id = await platform.deploy(spec_of("drained", replicas=1))
+    (first,) = await pods(world)
+    node = await world.node_of(first)
+    drained = await world.drain(node)
+    assert drained.returncode == 0, drained.stderr
+    assert "violate the pod's disruption budget" in drained.stderr
+    await platform.settled(deployment_id)
+    (after,) = await pods(world)
+    assert after != first
+    assert await world.node_of(after) != node
+
+    events = await platform.events(deployment_id)
+    told = [
+        one["type"]
+        for one in events
+        if one["data"].get("replica_id") in (first, after)
+        or first in one["data"].get("replica_ids", ())
+        or one["type"] == "ReplicasMoving"
+    ]
+    course = ["ReplicasMoving", "ReplicaBecameReady", "ReplicasRetiring", "EndpointsWithdrawn"]
+    at = [len(told) - 1 - told[::-1].index(kind) for kind in course]
+    assert at == sorted(at), told
+    (move,) = next(one["data"]["moves"] for one in events if one["type"] == "ReplicasMoving")
+    assert (move["replica_id"], move["reason"]) == (first, "node_cordoned")
+    (retired,) = [one["data"]["reason"] for one in events if one["type"] == "ReplicasRetiring"]
+    assert retired == "moved"
+
+
+async def test_replicas_stay_while_all_nodes_are_silent_and_move_from_one_that_is(platform, world):
+    deployment_id = await platform.deploy(spec_of("silent", replicas=6))
+    before = await pods(world)
+    last = (await platform.events(deployment_id))[-1]["sequence"]
+    world.plane.kwok.pause()
+
+    async def are_all_silent():
+        nodes = (await world.get("/api/v1/nodes"))["items"]
+        found = [
+            one["status"] for node in nodes for one in node["status"]["conditions"] if one["type"] == "Ready"
+        ]
+        return set(found) == {"Unknown"}
+
+    await eventually(are_all_silent, every_s=0.5)
+    # Longer than it takes to believe it of one node and to replace what is there.
+    await let_time_pass(25)
+    assert await platform.events(deployment_id, after=last) == []
+    world.plane.kwok.go_on()
+
+    async def do_all_answer():
+        return not await are_all_silent() and {
+            one["state"] for one in await platform.instances(deployment_id)
+        } == {"running"}
+
+    await eventually(do_all_answer, every_s=0.5)
+    assert await pods(world) == before
+    assert await platform.events(deployment_id, after=last) == []
+
+    lost = min(before)
+    node = await world.node_of(lost)
+    there = {one for one in before if await world.node_of(one) == node}
+    await asyncio.to_thread(silence, world.client, node)
+
+    async def have_moved():
+        present = await shown(platform, deployment_id)
+        return len(present) == 6 and not there & present
+
+    await eventually(have_moved, every_s=0.5)
+    await platform.settled(deployment_id)
+    facts = await platform.events(deployment_id, after=last)
+    unready = {
+        (one["data"]["replica_id"], one["data"]["reason"])
+        for one in facts
+        if one["type"] == "ReplicaBecameUnready"
+    }
+    assert {(one, "node_lost") for one in there} <= unready
+    moved = {
+        move["replica_id"]: move["reason"]
+        for one in facts
+        if one["type"] == "ReplicasMoving"
+        for move in one["data"]["moves"]
+    }
+    assert moved == dict.fromkeys(there, "node_lost")
+    # What nobody can tell the end of holds up no removal.
+    await platform.delete(deployment_id)
+    await platform.gone(deployment_id)
+
+
+async def test_an_anchor_that_was_deleted_is_made_anew_with_its_replicas(platform, world):
+    deployment_id = await platform.deploy(spec_of("pruned", replicas=2))
+    before = await pods(world)
+    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{names.anchor_name(deployment_id)}"
+    await asyncio.to_thread(world.client.delete, path)
+
+    async def is_whole_again():
+        present = await pods(world)
+        is_new = len(present) == 2 and not before.keys() & present.keys()
+        return is_new and await shown(platform, deployment_id) == present.keys()
+
+    await eventually(is_whole_again, every_s=0.2)
+    await platform.settled(deployment_id)
+    assert len((await world.get(f"/api/v1/namespaces/{NAMESPACE}/pods"))["items"]) == 2
