@@ -121,7 +121,7 @@ class Knowledge:
 
     def take(self, batch: Batch, *, at: float) -> set[str]:
         """A batch was received. Returns the deployments of which something new is known."""
-        if not self.batches.take(batch):
+        if not self.batches.take(batch, at=at):
             return set()
         self.heard_at[batch.kind] = at
         match batch.kind:

@@ -65,8 +65,8 @@ class _Series:
 @dataclass(slots=True)
 class _Source:
     counter_id: str
-    began_with: int
-    """The number of the whole batch with which measuring began."""
+    began_with: int | None
+    """The number of the whole batch with which measuring began; None once another one came."""
     since: float
     heard_at: float
     interval_s: float
@@ -122,6 +122,8 @@ class RequestCounts:
             source.totals.clear()
         source.heard_at, source.interval_s = at, batch.interval_s
         is_first = batch.number == source.began_with
+        if not is_first:
+            source.began_with = None
         for total in batch.requests:
             source.take(total, at=at, is_first=is_first, is_wanted=total.deployment_id in wanted)
         return {total.deployment_id for total in batch.requests if total.deployment_id in wanted}

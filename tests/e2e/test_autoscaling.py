@@ -49,6 +49,7 @@ async def platform(tmp_path_factory):
     platform = LivePlatform(
         folder / "home",
         SPECSTREAM_USAGE_SECONDS="1",
+        SPECSTREAM_REQUEST_WINDOW_SECONDS="5",
         SPECSTREAM_MACHINE_TYPES=str(folder / "types.yaml"),
         **ORDERS,
     )
@@ -119,6 +120,38 @@ async def test_memory_that_is_held_adds_a_replica_and_its_end_takes_it_away(plat
     await eventually(lambda: _is_down(platform, deployment_id))
     events = await platform.events(deployment_id, type="ReplicasDecided")
     assert {event["data"]["winner"] for event in events} == {"memory"}
+    await platform.delete(deployment_id)
+
+
+async def test_requests_in_flight_add_replicas_at_once_and_their_end_takes_them_away(platform):
+    concurrency = {
+        "target": 1,
+        "targetUtilizationPercentage": 100,
+        "windowSeconds": 10,
+        "scaleDownDelaySeconds": 2,
+    }
+    deployment_id = await platform.deploy(load("in-flight", {"maxReplicas": 3, "concurrency": concurrency}))
+    async with platform.calling(deployment_id, "/sleep?seconds=1", lanes=6) as caller:
+        await eventually(lambda: _has_more(platform, deployment_id, 3))
+    await eventually(lambda: _is_down(platform, deployment_id))
+    assert not caller.failures()
+    events = await platform.events(deployment_id, type="ReplicasDecided")
+    assert all(event["data"]["in_flight"]["needed"] <= 3 for event in events)
+    await platform.delete(deployment_id)
+
+
+async def test_slow_answers_add_a_replica_a_window_apart_and_fast_ones_take_it_away(platform):
+    """With a window of five seconds."""
+    duration = {"metric": "requestDuration", "summary": "average", "value": 0.1}
+    deployment_id = await platform.deploy(
+        load("slow", {"maxReplicas": 2, "metrics": [duration], "behavior": QUICK})
+    )
+    async with platform.calling(deployment_id, "/sleep?seconds=0.3") as caller:
+        await eventually(lambda: _has_more(platform, deployment_id, 2))
+    await eventually(lambda: _is_down(platform, deployment_id))
+    assert not caller.failures()
+    events = await platform.events(deployment_id, type="ReplicasDecided")
+    assert {event["data"]["winner"] for event in events} == {"requestDuration"}
     await platform.delete(deployment_id)
 
 

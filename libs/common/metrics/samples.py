@@ -89,8 +89,8 @@ class Batch(_Part):
     digits, `-` and `_`. counter_id: since when it counts; a new
     one begins at 0. number: of the interval, 1 higher with each batch of this source and kind. part: from 1
     to `parts`. interval_s: how long the interval was. ended_at: seconds since 1970.
-    is_whole: everything that the source knows is in the parts; otherwise what is not there is as before for
-    totals, and was not measured for the rest.
+    is_whole: everything that the source knows is in the parts; otherwise what is not there is as before, but
+    for usage, of which it was not measured.
     """
 
     kind: Kind
