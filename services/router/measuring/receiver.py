@@ -104,7 +104,7 @@ class Receiver(
             await asyncio.sleep(ASK_EVERY_S)
 
     def _take(self, report: LoadStatsRequest) -> None:
-        period = max(stats.load_report_interval.ToTimedelta() for stats in report.cluster_stats)
+        period = report.cluster_stats[0].load_report_interval.ToTimedelta()
         self._in_flight = read_report(report)
         self._outbox.put(
             self._batches.next(
