@@ -90,6 +90,8 @@ class Receiver(
         finally:
             self._reporters.remove(me)
             asking.cancel()
+            # It may have failed before: the stream has ended, and with it what is asked.
+            await asyncio.gather(asking, return_exceptions=True)
 
     async def _ask(self, context: Any) -> None:
         asked: Question | None = None
