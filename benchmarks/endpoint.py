@@ -1,4 +1,5 @@
-"""Requests per second and latency through a deployment's endpoint, beside a bare Envoy of the same run."""
+"""Requests per second and latency through a deployment's endpoint, beside a bare Envoy of the same run, and
+beside an Envoy that does not count requests."""
 
 import asyncio
 import json
@@ -7,8 +8,9 @@ import sys
 from dataclasses import dataclass
 
 from benchmarks.envoys import bare_envoy, cpu_seconds, load_server, platform_envoy, pss_mib
-from benchmarks.figure import AtLeastOfLimit, Figure
+from benchmarks.figure import AtLeastOfLimit, AtMost, Figure
 from tests.support.polling import eventually
+from tests.support.routed import Routed
 
 SECONDS = 1.0
 """Short rounds and many, so that what else the machine does meets both sides alike."""
@@ -16,6 +18,8 @@ CONNECTIONS = 32
 ROUNDS = 15
 QUICK_ROUNDS = 5
 AIM = AtLeastOfLimit(0.95)
+COUNTING_AIM = AtMost(2)
+"""Microseconds of Envoy's CPU for a request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,23 +47,29 @@ async def call(host: str, port: int, envoy_pid: int) -> Run:
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
-    """Endpoint and bare Envoy in turns, so that both meet the same machine; medians."""
-    async with load_server() as upstream, bare_envoy(upstream) as (port, pid), platform_envoy() as platform:
-        deployment = platform.deployment()
-        await deployment.create()
-        await deployment.ready("r1", f"127.0.0.1:{upstream}")
-        await eventually(lambda: platform.is_current(deployment))
-        assert platform.envoy.process is not None
-        envoy_pid = platform.envoy.process.pid
-        bare, endpoint = [], []
+    """Endpoint, one that is not counted, and bare Envoy in turns, so that all meet one machine; medians."""
+    async with (
+        load_server() as upstream,
+        bare_envoy(upstream) as (port, pid),
+        platform_envoy() as counting,
+        platform_envoy(counts_requests=False) as silent,
+    ):
+        served = await an_endpoint(counting, upstream)
+        uncounted = await an_endpoint(silent, upstream)
+        bare, endpoint, without = [], [], []
         for _ in range(QUICK_ROUNDS if quick else ROUNDS):
             bare.append(await call("bare", port, pid))
-            endpoint.append(await call(deployment.host, platform.edge_port, envoy_pid))
-        memory = pss_mib(envoy_pid)
+            endpoint.append(await call(*served))
+            without.append(await call(*uncounted))
+        memory = pss_mib(served[2])
 
     def median(runs: list[Run], field: str) -> float:
         return statistics.median(getattr(run, field) for run in runs)
 
+    # Of each round by itself: what else the machine does moves both.
+    more = statistics.median(
+        counted.cpu_us - other.cpu_us for counted, other in zip(endpoint, without, strict=True)
+    )
     return [
         *(
             Figure(f"endpoint {name}", median(endpoint, field), unit, median(bare, field), "bare Envoy", aim)
@@ -70,5 +80,17 @@ async def measure(*, quick: bool = False) -> list[Figure]:
                 ("Envoy's CPU for a request", "cpu_us", "us", None),
             )
         ),
+        Figure("endpoint requests, not counted", median(without, "per_second"), "1/s"),
+        Figure("Envoy's CPU for counting a request", more, "us", aim=COUNTING_AIM),
         Figure("Envoy's memory (PSS)", memory, "MiB"),
     ]
+
+
+async def an_endpoint(platform: Routed, upstream: int) -> tuple[str, int, int]:
+    """Host and port of a deployment that serves, and the pid of the Envoy in front of it."""
+    deployment = platform.deployment()
+    await deployment.create()
+    await deployment.ready("r1", f"127.0.0.1:{upstream}")
+    await eventually(lambda: platform.is_current(deployment))
+    assert platform.envoy.process is not None
+    return deployment.host, platform.edge_port, platform.envoy.process.pid

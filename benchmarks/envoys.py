@@ -26,13 +26,14 @@ def require_envoy() -> str:
 
 
 @asynccontextmanager
-async def platform_envoy() -> AsyncIterator[Routed]:
+async def platform_envoy(*, counts_requests: bool = True) -> AsyncIterator[Routed]:
     """A router over a log in memory, with a running Envoy."""
     with TemporaryDirectory() as folder:
         setup = Routed(
             MemoryLog(),
             EnvoyProcess(require_envoy(), Path(folder)),
             free_port(),
+            counts_requests=counts_requests,
         )
         try:
             await setup.start_router()

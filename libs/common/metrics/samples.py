@@ -76,7 +76,10 @@ class RequestTotals(_Part):
 
 
 class RequestsInFlight(_Part):
-    """in_flight: requests and streams that were active, on average over the interval."""
+    """in_flight: requests and streams that were active at the end of the interval.
+
+    What was not 0 is in each batch, what has become 0 in one more; what is not in a batch is 0 as it was.
+    """
 
     deployment_id: str
     in_flight: Amount

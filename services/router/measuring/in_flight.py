@@ -72,8 +72,10 @@ def read_report(request: LoadStatsRequest) -> dict[str, int]:
     in_flight: dict[str, int] = {}
     for cluster in request.cluster_stats:
         id_ = deployment_of_cluster(cluster.cluster_name)
-        active = sum(locality.total_requests_in_progress for locality in cluster.upstream_locality_stats)
-        in_flight[id_] = in_flight.get(id_, 0) + active
+        active = in_flight.get(id_, 0)
+        for locality in cluster.upstream_locality_stats:
+            active += locality.total_requests_in_progress
+        in_flight[id_] = active
     return in_flight
 
 

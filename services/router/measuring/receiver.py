@@ -90,6 +90,8 @@ class Receiver(
         finally:
             self._reporters.remove(me)
             asking.cancel()
+            # It may have failed before: the stream has ended, and with it what is asked.
+            await asyncio.gather(asking, return_exceptions=True)
 
     async def _ask(self, context: Any) -> None:
         asked: Question | None = None
@@ -104,7 +106,7 @@ class Receiver(
             await asyncio.sleep(ASK_EVERY_S)
 
     def _take(self, report: LoadStatsRequest) -> None:
-        period = max(stats.load_report_interval.ToTimedelta() for stats in report.cluster_stats)
+        period = report.cluster_stats[0].load_report_interval.ToTimedelta()
         self._in_flight = read_report(report)
         self._outbox.put(
             self._batches.next(

@@ -7,6 +7,7 @@ counter that was not touched since the sweep before goes, and would begin at 0 a
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from typing import Final
 
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
@@ -19,6 +20,9 @@ Values = Mapping[str, Mapping[int, int]]
 
 _NANOSECONDS: Final = 1e9
 _MOST: Final = 2**63 - 1
+
+_place_of = lru_cache(maxsize=65_536)(place_of)
+"""Each push says the same names again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,16 +44,19 @@ def read_push(request: ExportMetricsServiceRequest) -> Push | None:
                 counter_id = attribute.value.string_value
         for scope in resource.scope_metrics:
             for metric in scope.metrics:
-                points = metric.sum.data_points
-                for point in points:
-                    taken_at = max(taken_at, point.time_unix_nano)
-                    if not counter_id:
-                        # Started by somebody who does not name the start: Envoy's own time of it.
-                        counter_id = str(point.start_time_unix_nano)
-                    if metric.name.startswith(PREFIX):
+                name = metric.name
+                is_ours = name.startswith(PREFIX)
+                if not is_ours and taken_at:
+                    continue
+                for point in metric.sum.data_points:
+                    if not taken_at:  # the same for all
+                        taken_at = point.time_unix_nano
+                        # Without a name of the start: Envoy's own time of it.
+                        counter_id = counter_id or str(point.start_time_unix_nano)
+                    if is_ours:
                         for label in point.attributes:
                             if label.key == LABEL:
-                                _put(values, metric.name, label.value.string_value, point.as_int)
+                                _put(values, name, label.value.string_value, point.as_int)
     return Push(counter_id, taken_at / _NANOSECONDS, values) if taken_at else None
 
 
@@ -70,7 +77,7 @@ def _lines(text: str) -> Iterator[tuple[str, str, int]]:
 
 
 def _put(values: dict[str, dict[int, int]], name: str, label: str, value: int) -> None:
-    found = place_of(name, label)
+    found = _place_of(name, label)
     if found is not None and 0 <= value <= _MOST:
         deployment_id, place = found
         values.setdefault(deployment_id, {})[place] = value
