@@ -15,6 +15,7 @@ from libs.common.log import mirror_subjects
 from libs.common.log.jetstream import mirror
 from libs.common.log.streams import make_streams
 from libs.common.state.aggregates import AGGREGATES
+from libs.common.telemetry.instruments import INSTRUMENTS, Instrument, prometheus_name
 from libs.supervisor import nats_accounts
 from services.api import asyncapi
 
@@ -214,7 +215,54 @@ def _duration(seconds: float) -> str:
     return f"{days} days" if days else f"{minutes} minutes"
 
 
-PAGES = {"events.md": events, "streams.md": streams, "cli.md": cli, "asyncapi.yaml": asyncapi.render}
+METRICS_HEAD = """# Metrics
+
+Made by `make docs` from `libs/common/telemetry/instruments.py`; do not edit.
+
+Every instrument of the services. With `OTEL_EXPORTER_OTLP_ENDPOINT` they are sent every 5 s over OTLP/gRPC,
+under the names in the first column. With `SPECSTREAM_METRICS=prometheus` nothing is sent: each service
+answers `GET /metrics` at a port of its own on 127.0.0.1, under the names in the second column, to whoever
+presents the token that is in `run/metrics-token` of the home. `run/prometheus-targets.json` lists the
+ports, in the form of Prometheus' `file_sd_configs` ([operate.md](../how-to/operate.md)). The alert rules
+are in `infra/prometheus/`.
+
+An attribute has one of the values listed, or `other`. So many deployments as
+`SPECSTREAM_METRICS_DEPLOYMENTS` says have series of their own in each service, the busiest of those that
+came first; all others are `other`. A deployment that has one keeps it for as long as the process lives, and
+what was counted as `other` stays there: no series falls.
+
+| instrument | for Prometheus | kind | unit | counts | attributes |
+|---|---|---|---|---|---|"""
+
+
+def metrics() -> str:
+    """The table of every instrument."""
+    return "\n".join([METRICS_HEAD, *map(_instrument, INSTRUMENTS.values()), ""])
+
+
+def _instrument(each: Instrument) -> str:
+    attributes = "<br>".join(
+        f"`{name}`: {', '.join(f'`{value}`' for value in values) if values else 'an id, or `other`'}"
+        for name, values in each.attributes.items()
+    )
+    cells = (
+        f"`{each.name}`",
+        f"`{prometheus_name(each)}`",
+        each.kind,
+        each.unit,
+        each.description,
+        attributes,
+    )
+    return f"| {' | '.join(cells)} |"
+
+
+PAGES = {
+    "metrics.md": metrics,
+    "events.md": events,
+    "streams.md": streams,
+    "cli.md": cli,
+    "asyncapi.yaml": asyncapi.render,
+}
 
 
 def main() -> None:

@@ -10,4 +10,5 @@ pytest_plugins = [
     "tests.support.nats_server",
     "tests.support.nats_cluster",
     "tests.support.kubelab.fixtures",
+    "tests.support.prometheus",
 ]

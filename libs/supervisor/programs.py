@@ -111,6 +111,8 @@ def _common(settings: SupervisorSettings, home: Home, ports: Ports, *, user: str
         "SPECSTREAM_NATS_URL": f"nats://{HOST}:{ports.nats}",
         "SPECSTREAM_NATS_SEED_FILE": str(home.seed(user)),
         "SPECSTREAM_LOG_LEVEL": settings.log_level,
+        "SPECSTREAM_METRICS": settings.metrics,
+        "SPECSTREAM_METRICS_DEPLOYMENTS": str(settings.metrics_deployments),
         "SPECSTREAM_GRACE_SECONDS": str(settings.grace_seconds),
         "PYTHONUNBUFFERED": "1",
     }

@@ -17,6 +17,7 @@ from libs.supervisor.errors import CannotStart
 T = TypeVar("T")
 
 CLUSTERS = ("local", "kubernetes")
+METRICS = ("otlp", "prometheus")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
 DEFAULT_HOME = "~/.specstream"
@@ -57,6 +58,10 @@ class SupervisorSettings:
     machine_types: Path | None = None
     """The file that lists them; absolute. None for the bundled list."""
     log_level: str = "INFO"
+    metrics: str = "otlp"
+    """Whether metrics are sent (`otlp`), or read at a port of each service (`prometheus`)."""
+    metrics_deployments: int = 200
+    """How many deployments have series of their own in the metrics of a service."""
     cluster: str = "local"
     """Where replicas run: `local`, on this machine, or `kubernetes`."""
     kubeconfig: Path | None = None
@@ -134,6 +139,10 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         ),
         machine_types=read("SPECSTREAM_MACHINE_TYPES", None, _path, "a path"),
         log_level=read("SPECSTREAM_LOG_LEVEL", "INFO", _log_level, "one of " + ", ".join(LOG_LEVELS)),
+        metrics=read("SPECSTREAM_METRICS", "otlp", _metrics, "one of " + ", ".join(METRICS)),
+        metrics_deployments=read(
+            "SPECSTREAM_METRICS_DEPLOYMENTS", 200, _deployments, "a whole number from 0 to 10000"
+        ),
         cluster=read("SPECSTREAM_CLUSTER", "local", _cluster, "one of " + ", ".join(CLUSTERS)),
         kubeconfig=read("SPECSTREAM_KUBECONFIG", None, _file, "the path of a kubeconfig"),
         kube_namespace=read(
@@ -175,6 +184,19 @@ def _path(text: str) -> Path:
 
 def _cluster(text: str) -> str:
     if text not in CLUSTERS:
+        raise ValueError(text)
+    return text
+
+
+def _deployments(text: str) -> int:
+    number = int(text)
+    if not 0 <= number <= 10_000:
+        raise ValueError(text)
+    return number
+
+
+def _metrics(text: str) -> str:
+    if text not in METRICS:
         raise ValueError(text)
     return text
 

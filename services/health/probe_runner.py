@@ -76,6 +76,14 @@ class ProbeRunner:
         self._probes = telemetry.counter(
             "specstream.health.probes", unit="{probe}", description="Probe attempts by check and outcome"
         )
+        self._failed = telemetry.counter(
+            "specstream.health.failed_probes",
+            unit="{probe}",
+            description="Probe attempts that failed, by deployment",
+        )
+        self._durations = telemetry.histogram(
+            "specstream.health.probe.duration", unit="s", description="How long an attempt of a check took"
+        )
 
     def dismiss_all_but(self, deployment_ids: Collection[str]) -> None:
         """End the examination of every deployment that the cluster does not show any more."""
@@ -247,7 +255,7 @@ class ProbeRunner:
         process.busy.discard(kind)
         if process.is_gone:
             return
-        self._count(kind, outcome)
+        self._count(process, kind, outcome, latency_s)
         last, process.made[kind] = process.made.get(kind), Made(outcome, self._clock(), latency_s)
         if last is None or last.outcome != outcome or isinstance(outcome, Failure):
             self._on_change(process.deployment_id)
@@ -301,10 +309,15 @@ class ProbeRunner:
             return await self._prober.connect(endpoint)
         return await self._prober.get(endpoint, check, process.ports)
 
-    def _count(self, kind: CheckKind, outcome: Outcome) -> None:
+    def _count(self, process: ProbedProcess, kind: CheckKind, outcome: Outcome, latency_s: float) -> None:
         if isinstance(outcome, ProberError):
             logger.warning("probe could not be made", check=kind, error=outcome.message)
         self._probes.add(1, {"check": str(kind), "outcome": type(outcome).__name__.lower()})
+        if isinstance(outcome, Failure):
+            self._failed.add_each({process.deployment_id: 1})
+        is_command = process.exam.checks[kind].exec is not None
+        form = "exec" if is_command else "port" if kind is CheckKind.PORT else "http"
+        self._durations.record(latency_s, {"form": form})
 
 
 def _has_address(o: ObservedReplica) -> bool:

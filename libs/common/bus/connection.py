@@ -2,8 +2,9 @@
 
 import os
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
 from faststream.nats import NatsBroker
 from nats.aio.client import Client
@@ -12,6 +13,7 @@ from libs.common import telemetry
 from libs.common.bus.broker import close, make_broker
 from libs.common.bus.heartbeat import HeartbeatPublisher
 from libs.common.bus.settings import ServiceSettings
+from libs.common.telemetry import scraping
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,13 +28,28 @@ class Connection:
 @asynccontextmanager
 async def connected(settings: ServiceSettings, *, service: str) -> AsyncIterator[Connection]:
     """Telemetry and the broker, for as long as the block runs; what waits to be sent is sent at the end."""
-    telemetry.setup(service, otlp_endpoint=settings.otlp_endpoint, level=settings.log_level)
+    registry = make_registry() if settings.metrics == "prometheus" else None
+    telemetry.setup(
+        service,
+        otlp_endpoint=settings.otlp_endpoint,
+        level=settings.log_level,
+        registry=registry,
+        deployments=settings.metrics_deployments,
+    )
     try:
-        broker = make_broker(settings, service=service)
-        try:
+        async with AsyncExitStack() as stack:
+            if registry is not None:
+                run = settings.home.expanduser() / "run"
+                await stack.enter_async_context(scraping.served(service, run, registry))
+            broker = make_broker(settings, service=service)
+            stack.push_async_callback(close, broker)
             client = await broker.connect()
             yield Connection(client, broker, HeartbeatPublisher(broker, service=service, pid=os.getpid()))
-        finally:
-            await close(broker)
     finally:
         telemetry.shutdown()
+
+
+def make_registry() -> Any:
+    from prometheus_client import CollectorRegistry  # noqa: PLC0415 - only where it is asked for
+
+    return CollectorRegistry(auto_describe=True)

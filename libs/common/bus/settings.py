@@ -28,6 +28,10 @@ class ServiceSettings(BaseSettings):
     """The file that lists them; None for the bundled list."""
     otlp_endpoint: str | None = Field(default=None, validation_alias="OTEL_EXPORTER_OTLP_ENDPOINT")
     """Where telemetry goes; None sends none."""
+    metrics: Literal["otlp", "prometheus"] = "otlp"
+    """Whether metrics are sent, or read at a port of each service."""
+    metrics_deployments: int = Field(default=200, ge=0, le=10_000)
+    """How many deployments have series of their own in the metrics of a service."""
     log_level: str = "INFO"
     grace_seconds: float = Field(default=10.0, gt=0, le=3600)
     """Between SIGTERM and SIGKILL."""

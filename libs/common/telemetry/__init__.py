@@ -4,17 +4,26 @@
 """
 
 from libs.common.telemetry.logs import configure_logs
-from libs.common.telemetry.metrics import counter, histogram, start_metrics, stop_metrics
+from libs.common.telemetry.metrics import MOST_DEPLOYMENTS, counter, histogram, start_metrics, stop_metrics
 from libs.common.telemetry.traces import current_traceparent, span, start_traces, stop_traces
 
 __all__ = ["counter", "current_traceparent", "histogram", "setup", "shutdown", "span"]
 
 
-def setup(service: str, *, otlp_endpoint: str | None, level: str = "INFO") -> None:
-    """service: its name, the `service.name` of all that it sends. otlp_endpoint: an OTLP/gRPC address."""
+def setup(
+    service: str,
+    *,
+    otlp_endpoint: str | None,
+    level: str = "INFO",
+    registry: object | None = None,
+    deployments: int = MOST_DEPLOYMENTS,
+) -> None:
+    """service: its name, the `service.name` of all that it sends. otlp_endpoint: an OTLP/gRPC address.
+    registry: of prometheus_client, where the metrics are read instead of sent. deployments: how many have
+    series of their own."""
     configure_logs(service, level=level)
     start_traces(service, otlp_endpoint)
-    start_metrics(service, otlp_endpoint)
+    start_metrics(service, otlp_endpoint, registry, deployments=deployments)
 
 
 def shutdown() -> None:

@@ -1,33 +1,71 @@
-"""Metrics: instruments by name. Attributes have few values; an id of an entity is never one of them."""
+"""Metrics: instruments by name, as `instruments.py` has them. Nothing is counted for nobody."""
+
+from collections.abc import Mapping
+from typing import Any
 
 from opentelemetry import metrics
-from opentelemetry.metrics import Counter, Histogram
+from opentelemetry.metrics import Counter as OtelCounter
+from opentelemetry.metrics import Histogram as OtelHistogram
+
+from libs.common.telemetry.busiest import Busiest
+from libs.common.telemetry.instruments import DEPLOYMENT, INSTRUMENTS, OTHER, Instrument
 
 _METER = "specstream"
 EXPORT_INTERVAL_MS = 5_000
+SECONDS = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+"""Where the buckets of a histogram of seconds end: OpenTelemetry's own are for milliseconds."""
+MOST_DEPLOYMENTS = 200
+"""With series of their own, unless the settings say otherwise."""
+NONE: Mapping[str, str] = {}
 
 
-def start_metrics(service: str, otlp_endpoint: str | None) -> None:
-    """Without an endpoint the instruments count for nobody and cost next to nothing."""
-    if not otlp_endpoint:
+class _State:
+    """Of this process. busiest: one for all instruments, so that the same deployments have a name in each."""
+
+    busiest = Busiest(MOST_DEPLOYMENTS)
+
+
+_state = _State()
+
+
+def start_metrics(
+    service: str, otlp_endpoint: str | None, registry: Any = None, *, deployments: int = MOST_DEPLOYMENTS
+) -> None:
+    """Without an endpoint the instruments count for nobody and cost next to nothing.
+
+    registry: of prometheus_client, from which they are read; then none are sent. deployments: how many have
+    series of their own.
+    """
+    _state.busiest = Busiest(deployments)
+    if not otlp_endpoint and registry is None:
         return
-    # Here, because gRPC would cost every process 15 MiB, and all of it time, also where nothing is exported.
-    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415
-        OTLPMetricExporter,
-    )
-    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415
-    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+    from opentelemetry.sdk.metrics import MeterProvider  # noqa: PLC0415 - costs time, also where nobody counts
     from opentelemetry.sdk.resources import Resource  # noqa: PLC0415
 
-    exporter = OTLPMetricExporter(endpoint=otlp_endpoint, insecure=otlp_endpoint.startswith("http://"))
-    reader = PeriodicExportingMetricReader(exporter, export_interval_millis=EXPORT_INTERVAL_MS)
     metrics.set_meter_provider(
         MeterProvider(
-            metric_readers=[reader],
+            metric_readers=[_scraped(registry) if registry is not None else _pushing(str(otlp_endpoint))],
             resource=Resource.create({"service.name": service}),
             shutdown_on_exit=False,
         )
     )
+
+
+def _scraped(registry: Any) -> Any:
+    from opentelemetry.exporter.prometheus import PrometheusMetricReader  # noqa: PLC0415
+
+    return PrometheusMetricReader(scope_info_enabled=False, registry=registry)
+
+
+def _pushing(otlp_endpoint: str) -> Any:
+    # Here, because gRPC would cost every process 15 MiB.
+    from opentelemetry.exporter.otlp.proto.grpc.metric_exporter import (  # noqa: PLC0415
+        OTLPMetricExporter,
+    )
+    from opentelemetry.sdk.metrics.export import PeriodicExportingMetricReader  # noqa: PLC0415
+
+    exporter = OTLPMetricExporter(endpoint=otlp_endpoint, insecure=otlp_endpoint.startswith("http://"))
+    return PeriodicExportingMetricReader(exporter, export_interval_millis=EXPORT_INTERVAL_MS)
 
 
 def stop_metrics() -> None:
@@ -37,10 +75,56 @@ def stop_metrics() -> None:
         shutdown()
 
 
+class Counter:
+    def __init__(self, name: str, counter: OtelCounter) -> None:
+        self._instrument = INSTRUMENTS.get(name)
+        self._counter = counter
+
+    def add_each(self, amounts: Mapping[str, float]) -> None:
+        """What came of each deployment since the last time, by its id."""
+        for name, amount in _state.busiest.shared_out(amounts):
+            self.add(amount, {"deployment_id": name})
+
+    def add(self, amount: float, attributes: Mapping[str, str] = NONE) -> None:
+        """Raises ValueError for attributes that the instrument does not have."""
+        self._counter.add(amount, closed(self._instrument, attributes))
+
+
+class Histogram:
+    def __init__(self, name: str, histogram: OtelHistogram) -> None:
+        self._instrument = INSTRUMENTS.get(name)
+        self._histogram = histogram
+
+    def record(self, value: float, attributes: Mapping[str, str] = NONE) -> None:
+        """Raises ValueError for attributes that the instrument does not have."""
+        self._histogram.record(value, closed(self._instrument, attributes))
+
+
+def closed(instrument: Instrument | None, attributes: Mapping[str, str]) -> Mapping[str, str]:
+    """As it is counted: a value that is not in its closed set is `other`. One that nobody has written down
+    is counted without attributes. Pure."""
+    if instrument is None:
+        return NONE
+    allowed = instrument.attributes
+    if attributes.keys() != allowed.keys():
+        has = ", ".join(allowed) or "none"
+        raise ValueError(f"{instrument.name} has the attributes {has}, not {', '.join(attributes) or 'none'}")
+    return {
+        name: value if allowed[name] == DEPLOYMENT or value in allowed[name] else OTHER
+        for name, value in attributes.items()
+    }
+
+
 def counter(name: str, *, unit: str, description: str) -> Counter:
-    """`name` by OpenTelemetry's conventions, e.g. `specstream.log.appends`."""
-    return metrics.get_meter(_METER).create_counter(name, unit=unit, description=description)
+    """`name`, unit and description as `instruments.py` has them, which a test holds."""
+    return Counter(name, metrics.get_meter(_METER).create_counter(name, unit=unit, description=description))
 
 
 def histogram(name: str, *, unit: str, description: str) -> Histogram:
-    return metrics.get_meter(_METER).create_histogram(name, unit=unit, description=description)
+    made = metrics.get_meter(_METER).create_histogram(
+        name,
+        unit=unit,
+        description=description,
+        explicit_bucket_boundaries_advisory=SECONDS if unit == "s" else None,
+    )
+    return Histogram(name, made)

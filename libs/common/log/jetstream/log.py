@@ -18,6 +18,7 @@ from libs.common.log.jetstream.append import Appender
 from libs.common.log.jetstream.direct_get import DirectGet, TooManySubjects
 from libs.common.log.jetstream.found import Found
 from libs.common.log.jetstream.link import Link
+from libs.common.log.jetstream.measured import Appends
 from libs.common.log.jetstream.name_pool import ConsumerNames
 from libs.common.log.jetstream.standing import Standing
 from libs.common.log.jetstream.stuck import Stuck, Tell
@@ -68,6 +69,7 @@ class JetStreamLog:
     ) -> None:
         self._link = Link(client, ticks=ticks)
         self._source = source
+        self._appends = Appends(source)
         self._deadline_s = deadline_s
         self._clock = clock
         self._unread = Unread()
@@ -102,7 +104,8 @@ class JetStreamLog:
             now=self._clock(),
             fresh_id=new_id,
         )
-        result = appended(sealed, await self._appender.append(sealed))
+        with self._appends.measured():
+            result = appended(sealed, await self._appender.append(sealed))
         self._standing.saw(result.sequence, sealed[-1].hash)
         return result
 

@@ -1,0 +1,137 @@
+"""What a service answers at its metrics' port, to whom, and how others find it."""
+
+import asyncio
+import json
+import multiprocessing
+import stat
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from prometheus_client import CollectorRegistry, Counter
+
+from libs.common.telemetry import scraping
+from libs.common.telemetry.scraping import HEAD_LIMIT, MOST_CONNECTIONS, TARGETS, TOKEN
+from tests.support.polling import eventually
+
+
+def registry() -> CollectorRegistry:
+    made = CollectorRegistry()
+    Counter("asked", "How often", registry=made).inc(7)
+    return made
+
+
+async def ask(port: int, head: str) -> bytes:
+    """What comes; nothing from who does not read all that is sent."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    answer = b""
+    with suppress(ConnectionError):
+        writer.write(head.replace("\n", "\r\n").encode())
+        answer = await reader.read()
+    await leave(writer)
+    return answer
+
+
+async def leave(writer: asyncio.StreamWriter) -> None:
+    writer.close()
+    with suppress(ConnectionError):
+        await writer.wait_closed()
+
+
+def request(token: str, *, method: str = "GET", path: str = "/metrics") -> str:
+    return f"{method} {path} HTTP/1.1\nHost: a\nAuthorization: Bearer {token}\n\n"
+
+
+async def test_whoever_has_the_token_reads_the_metrics(tmp_path: Path) -> None:
+    async with scraping.served("health", tmp_path / "run", registry()) as port:
+        token = (tmp_path / "run" / TOKEN).read_text()
+        answer = await ask(port, request(token))
+        assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+        assert b"\nasked_total 7.0\n" in answer
+        assert (await ask(port, request(token, path="/metrics?a=b"))).startswith(b"HTTP/1.1 200 ")
+        assert (await ask(port, request(token, path="/"))).startswith(b"HTTP/1.1 404 ")
+        assert (await ask(port, request(token, method="POST"))).startswith(b"HTTP/1.1 405 ")
+
+
+async def test_nobody_else_reads_anything(tmp_path: Path) -> None:
+    async with scraping.served("health", tmp_path, registry()) as port:
+        token = (tmp_path / TOKEN).read_text()
+        for head in (
+            "GET /metrics HTTP/1.1\nHost: a\n\n",
+            request(""),
+            request(token[:-1]),
+            request(token + "x"),
+            request("é"),
+            f"GET /metrics HTTP/1.1\nAuthorization: Basic {token}\n\n",
+            f"GET /metrics HTTP/1.1\nAuthorization: Bearer {token}\nAuthorization: Bearer {token}\n\n",
+            request("x", path="/nothing"),
+        ):
+            assert (await ask(port, head)).startswith(b"HTTP/1.1 401 "), head
+    for name in (TOKEN, TARGETS):
+        assert stat.S_IMODE((tmp_path / name).stat().st_mode) == 0o600
+
+
+async def test_a_request_that_is_too_long_gets_no_answer(tmp_path: Path) -> None:
+    async with scraping.served("health", tmp_path, registry()) as port:
+        assert await ask(port, f"GET /metrics HTTP/1.1\nA: {'a' * 4 * HEAD_LIMIT}") == b""
+
+
+async def test_who_says_nothing_is_ended_and_takes_no_more_than_there_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(scraping, "ANSWERED_WITHIN_S", 0.5)
+    async with scraping.served("health", tmp_path, registry()) as port:
+        token = (tmp_path / TOKEN).read_text()
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
+        assert await ask(port, request(token)) == b""
+
+        async def is_answered() -> bool:
+            return (await ask(port, request(token))).startswith(b"HTTP/1.1 200 ")
+
+        await eventually(is_answered)
+        for reader, writer in silent:
+            assert await reader.read() == b""
+            await leave(writer)
+
+
+async def test_a_service_comes_back_to_its_port_if_that_is_free(tmp_path: Path) -> None:
+    async with (
+        scraping.served("health", tmp_path, registry()) as first,
+        scraping.served("router", tmp_path, registry()) as other,
+    ):
+        assert other != first
+    async with scraping.served("health", tmp_path, registry()) as again:
+        assert again == first
+        async with scraping.served("health", tmp_path, registry()) as second:
+            assert second not in (first, other)
+    assert targets(tmp_path) == {"health": f"127.0.0.1:{second}", "router": f"127.0.0.1:{other}"}
+
+
+def targets(run: Path) -> dict[str, str]:
+    listed = json.loads((run / TARGETS).read_text())
+    return {each["labels"]["service"]: each["targets"][0] for each in listed}
+
+
+def _list(run: Path, service: str, port: int) -> None:
+    for _ in range(20):
+        scraping.list_target(run, service, port)
+        scraping.token_in(run)
+
+
+async def test_services_that_start_at_once_are_all_listed(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    services = {f"s{number}": 1000 + number for number in range(4)}
+    processes = [context.Process(target=_list, args=(tmp_path, *each)) for each in services.items()]
+    for process in processes:
+        process.start()
+    for process in processes:
+        await asyncio.to_thread(process.join)
+        assert process.exitcode == 0
+    assert targets(tmp_path) == {name: f"127.0.0.1:{port}" for name, port in services.items()}
+
+
+async def test_a_list_that_was_damaged_is_made_anew(tmp_path: Path) -> None:
+    for damaged in ("", "{", "7", "[7]"):
+        (tmp_path / TARGETS).write_text(damaged)
+        async with scraping.served("health", tmp_path, registry()) as port:
+            assert targets(tmp_path) == {"health": f"127.0.0.1:{port}"}
