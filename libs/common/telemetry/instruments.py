@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
 
+from libs.common.metrics.samples import Kind as SampleKind
+from libs.common.scaling.hpa_decision import Cause
 from libs.common.services import SERVICES
 
 OTHER: Final = "other"
@@ -93,6 +95,42 @@ _ALL = (
                 "ScopedRouteConfiguration",
             )
         },
+    ),
+    Instrument(
+        "specstream.autoscaler.decisions",
+        Kind.COUNTER,
+        "{decision}",
+        "Decisions of how many replicas there should be, by what became of them",
+        {
+            "stored": ("appended", "conflict", "too_old", "not_leading"),
+            "reason": tuple(cause.value for cause in Cause),
+        },
+    ),
+    Instrument(
+        "specstream.autoscaler.unknown",
+        Kind.COUNTER,
+        "{decision}",
+        "Decisions in which something that a policy goes by was not known",
+    ),
+    Instrument(
+        "specstream.samples.dropped",
+        Kind.COUNTER,
+        "{sample}",
+        "Measurements that cannot be right",
+        {"reason": ("not_finite", "negative", "too_much", "future")},
+    ),
+    Instrument(
+        "specstream.samples.lost",
+        Kind.COUNTER,
+        "{batch}",
+        "Batches of samples that METRICS did not take",
+        {"kind": tuple(kind.value for kind in SampleKind)},
+    ),
+    Instrument(
+        "specstream.samples.rejected",
+        Kind.COUNTER,
+        "{message}",
+        "Messages of METRICS that are no samples",
     ),
 )
 

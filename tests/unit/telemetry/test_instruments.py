@@ -14,6 +14,7 @@ from libs.common.telemetry.busiest import Busiest
 from libs.common.telemetry.instruments import INSTRUMENTS, OTHER, Kind, prometheus_name
 from libs.common.telemetry.metrics import closed
 from libs.supervisor.settings import ROOT
+from services.autoscaler.appending import Stored
 from services.health.probing import CheckKind, Failure, ProberError, Success
 from services.router.xds.types import ResourceType
 from tests.architecture.sources import parsed, python_files
@@ -50,6 +51,8 @@ def test_what_the_attributes_can_be_is_what_the_code_has():
     assert PROBES.attributes["check"] == tuple(CheckKind)
     outcomes = (Success, Failure, ProberError)
     assert PROBES.attributes["outcome"] == tuple(each.__name__.lower() for each in outcomes)
+    assert INSTRUMENTS["specstream.autoscaler.decisions"].attributes["stored"] == tuple(Stored)
+    assert INSTRUMENTS["specstream.samples.dropped"].attributes["reason"] == tuple(Dropped)
     types = {each.rpartition(".")[2] for each in ResourceType}
     assert set(INSTRUMENTS["specstream.router.xds.rejections"].attributes["type"]) == types
 
