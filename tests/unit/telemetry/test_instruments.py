@@ -16,6 +16,7 @@ from libs.common.telemetry.metrics import closed
 from libs.supervisor.settings import ROOT
 from services.autoscaler.appending import Stored
 from services.health.probing import CheckKind, Failure, ProberError, Success
+from services.health.sampling import Dropped
 from services.router.xds.types import ResourceType
 from tests.architecture.sources import parsed, python_files
 
