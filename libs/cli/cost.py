@@ -7,12 +7,13 @@ from typing import Annotated, Any, Literal
 import typer
 from rich.text import Text
 
-from libs.cli import naming, show, since
+from libs.cli import naming, show
 from libs.cli.connection import connect
 from libs.cli.deploy import AsJson, Project
 from libs.cli.errors import reported_errors
+from libs.cli.instants import since
 from libs.client import Json
-from libs.common.clock import to_rfc3339, utc_now
+from libs.common.clock import utc_now
 
 By = Literal["deployment", "spec", "project", "machine-type"]
 
@@ -30,23 +31,26 @@ def cost(
 ) -> None:
     """Show for how long replicas were there, and what that costs."""
     with reported_errors(), connect() as client:
-        begin = since.moment(since_, now=utc_now())
         found = client.usage(
-            begin=to_rfc3339(begin),
+            begin=since(since_, now=utc_now()),
             group_by="machineType" if by == "machine-type" else by,
             deployment_id=naming.deployment_id(client, deployment, project=project) if deployment else None,
         )
         if json:
             show.as_json(found)
-            return
-        show.table(
-            ("NAME", "DEPLOYMENT", "SPEC", "PROJECT", "MACHINE TYPE", "REPLICA HOURS", "COST"),
-            _rows(found),
-            empty="no replica was there in this time",
-            optional={"NAME", "DEPLOYMENT", "SPEC", "PROJECT", "MACHINE TYPE"},
-        )
-        if found["unpriced"]:
-            show.say(Text(f"no pricePerHour then: {', '.join(found['unpriced'])}", "yellow"))
+        else:
+            show_cost(found)
+
+
+def show_cost(found: Json) -> None:
+    show.table(
+        ("NAME", "DEPLOYMENT", "SPEC", "PROJECT", "MACHINE TYPE", "REPLICA HOURS", "COST"),
+        _rows(found),
+        empty="no replica was there in this time",
+        optional={"NAME", "DEPLOYMENT", "SPEC", "PROJECT", "MACHINE TYPE"},
+    )
+    if found["unpriced"]:
+        show.say(Text(f"no pricePerHour then: {', '.join(found['unpriced'])}", "yellow"))
 
 
 def _rows(found: Json) -> Iterator[tuple[Any, ...]]:

@@ -82,13 +82,14 @@ class _Load:
             del self.sources[name]
         if self.first is None or not self.sources or any(s.is_silent(now) for s in self.sources.values()):
             return Averages()
-        # A second counts once every source has reported it.
+        # A second counts once every source has reported it. The windows end with the newest that does: while
+        # no source is silent, that the next report is on its way is no gap.
         last = min(one.last for one in self.sources.values())
-        sums, first = self.sums, min(self.first, last)
+        sums, first, end = self.sums, min(self.first, last), last * GRANULARITY_S
         if len(self.sources) > 1:
             sums = {second: total for second, total in sums.items() if second <= last}
         stable, panic = (
-            window_average(AverageBuckets(seconds, GRANULARITY_S, sums, first, last), now=now)
+            window_average(AverageBuckets(seconds, GRANULARITY_S, sums, first, last), now=end)
             for seconds in (window_s, panic_window_s)
         )
         return Averages(stable, panic)

@@ -41,6 +41,8 @@ async def test_the_demo_of_scaling_goes_up_and_down_and_says_why():
     told = await told_by("libs.cli.demo.scaling")
     assert "3 in force, 3 ready" in told
     assert re.search(r"cpu \d+ % of 50 → ", told), told
+    assert re.search(r"replica-hours +[0-9.]+ +[0-9.]+", told), told
+    assert re.search(r"load .*0\.\d+", told), told
     ((calls, failed),) = re.findall(r"calls: (\d+), failed: (\d+)", told)
     assert (int(calls) > 0, failed) == (True, "0")
     assert re.fullmatch(r"demo-scaling: ok in \d+ s", told.strip().splitlines()[-1])

@@ -28,9 +28,10 @@ async def test_what_replicas_use_is_shown_by_the_minute_and_what_they_cost_by_th
         deployment_id = await platform.deploy(of_small("measured"))
         (instance,) = await platform.instances(deployment_id)
 
-        nothing = await platform.cli("metrics", "measured")
+        await platform.submit(hello("stopped", replicas=0))
+        nothing = await platform.cli("metrics", "stopped")
         assert nothing.returncode == 1
-        assert "nothing of measured is recorded" in nothing.stderr
+        assert "nothing of stopped is recorded" in nothing.stderr
 
         async def memory():
             return await platform.get(f"deployments/{deployment_id}/metrics", metric="memory")

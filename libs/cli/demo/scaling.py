@@ -7,18 +7,22 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from libs.cli import specfile, waiting
+from libs.cli.cost import show_cost
 from libs.cli.decisions import show_explained
 from libs.cli.demo.calls import Caller, Tally
 from libs.cli.demo.platform import DemoFailed, Platform, temporary_platform
 from libs.cli.demo.screen import Screen
+from libs.cli.whatif import show_trial
 from libs.client import Json
-from libs.common.clock import monotonic
+from libs.common.clock import monotonic, to_rfc3339, utc_now
 from libs.supervisor.settings import ROOT
 
 SPEC = ROOT / "examples" / "load" / "specstream.yaml"
-MACHINE_TYPES = "- {name: quarter, cpus: 0.25, memoryGib: 0.5}\n"
+MACHINE_TYPES = "- {name: quarter, cpus: 0.25, memoryGib: 0.5, pricePerHour: 0.36}\n"
 FLOOR, CEILING = 1, 4
 UP_S, DOWN_S, READY_S = 45.0, 45.0, 30.0
+RECORDED_S = 90.0
+"""Measurements are recorded by the minute, when it is over."""
 LOOK_S = 0.5
 
 QUICK = {
@@ -39,6 +43,7 @@ class ScalingStory:
     calls: int = 0
     failures: list[str] = field(default_factory=list)
     _shown: tuple[int, int] = (0, 0)
+    _began: str = field(default_factory=lambda: to_rfc3339(utc_now()))
 
     def tell(self) -> None:
         endpoint = self.deploy()
@@ -49,7 +54,10 @@ class ScalingStory:
             self.end_load()
             self.explain("why it has so few again")
             last = self.answer_of(light)
+            self.try_policy()
             self.take(light.take())
+        self.screen.step("cost: replica-hours by the price of their machine type")
+        show_cost(self.platform.client.usage(begin=self._began))
         self._check(
             (last["replica"], last["pid"]) == (first["replica"], first["pid"]),
             "the replica that stayed is not the same process any more",
@@ -98,6 +106,19 @@ class ScalingStory:
         found = self.platform.client.explain(self.deployment_id)
         self._check(bool(found["decisions"]), "nothing was decided")
         show_explained(found)
+
+    def try_policy(self) -> None:
+        self.screen.step("what if it had aimed at 25 %, on the same load? (once a minute of it is recorded)")
+        metric = {"metric": "cpu", "summary": "average", "value": 25}
+        policy = {"maxReplicas": CEILING, "metrics": [metric], "behavior": QUICK}
+        found: Json = {}
+
+        def is_recorded() -> bool:
+            found.update(self.platform.client.what_if(self.deployment_id, policy, since=self._began))
+            return found["recordedFrom"] is not None
+
+        self._until(is_recorded, RECORDED_S, "no minute of its load was recorded")
+        show_trial(found)
 
     def picture(self) -> tuple[int, int]:
         """The number in force and how many are ready; a line for each change."""

@@ -143,6 +143,17 @@ def test_what_is_not_in_a_batch_is_as_before_and_unknown_after_one_that_was_miss
     assert loads.averages("d", window_s=60, panic_window_s=6, now=13.5) == Averages()
 
 
+def test_the_windows_end_with_the_newest_report_while_its_source_is_not_silent():
+    """The shortest panic window is one second, and a report is a second old before the next one comes."""
+    loads = InFlightLoads()
+    for number in range(1, 21):
+        loads.take(flying(number, 5.0 if number < 15 else 0.0), at=float(number), windows={"d": 10.0})
+    for now in (20.0, 20.9, 21.5, 22.9):
+        found = loads.averages("d", window_s=10, panic_window_s=1, now=now)
+        assert found == Averages(2.0, 0.0), now
+    assert loads.averages("d", window_s=10, panic_window_s=1, now=23.1) == Averages()
+
+
 def test_a_report_that_comes_late_leaves_no_hole_and_a_slow_source_none_either():
     loads = InFlightLoads()
     for number, at in enumerate((1.0, 2.9, 3.1, 4.9, 5.2), start=1):
