@@ -1,4 +1,4 @@
-"""What is missing, mad, stale or doubled never takes capacity away, and is said."""
+"""What is missing, mad, stale or doubled never takes capacity away, and is said (promise 5)."""
 
 import pytest
 
