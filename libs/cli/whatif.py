@@ -82,6 +82,7 @@ def show_trial(found: Json) -> None:
     for side in ("actual", "proposed"):
         show.say(Text(f"{side:<10}{picture(found['series'], side, begin, end, highest)}"))
     show.say(Text(f"{'':<10}{show.local_time(begin)} to {show.local_time(end)}, 0 to {highest}", "dim"))
+    show.say(Text(f"both as they were at the end of each {found['resolutionSeconds']:.0f} s", "dim"))
     for assumption in found["assumptions"]:
         show.say(Text(f"assumed: {assumption}", "dim"))
 

@@ -34,6 +34,7 @@ def test_both_sides_are_a_table_and_a_picture(capsys):
             "from": BEGIN,
             "to": END,
             "recordedFrom": BEGIN,
+            "resolutionSeconds": 60.0,
             "assumptions": ["a new replica is ready at once"],
             "actual": side(),
             "proposed": side(peak=4),
@@ -47,6 +48,7 @@ def test_both_sides_are_a_table_and_a_picture(capsys):
     assert "without a price: C4" in lines
     pictures = [line.split()[1] for line in lines if line.startswith(("actual", "proposed"))]
     assert pictures == ["▁" * 30 + "█" * 30, "▄" * 60]
+    assert "both as they were at the end of each 60 s" in lines
     assert "assumed: a new replica is ready at once" in lines
 
 
