@@ -68,7 +68,8 @@ async def test_an_etcd_that_dies_is_waited_for(own_kubernetes, cluster, monkeypa
     before = await until_ready(cluster, 3)
     own_kubernetes.etcd.kill()
     with pytest.raises(ClusterUnavailable):
-        await asyncio.wait_for(cluster.apply(workload(run_of(4)), fence=2), 60)
+        # A request of which nothing comes is given up after 30 s, and may be made twice.
+        await asyncio.wait_for(cluster.apply(workload(run_of(4)), fence=2), 150)
     await asyncio.to_thread(own_kubernetes.start_api)
 
     async def is_applied():
