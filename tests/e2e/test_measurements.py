@@ -11,8 +11,8 @@ SMALL = "- {name: small, cpus: 0.25, memoryGib: 0.5, pricePerHour: 3.6}\n"
 A_FEW_MINUTES_S = 300.0
 
 
-def of_small(name: str) -> dict:
-    config = hello(name)
+def of_small(name: str, **fields) -> dict:
+    config = hello(name, **fields)
     config["resources"]["machineType"] = "small"
     return config
 
@@ -28,7 +28,7 @@ async def test_what_replicas_use_is_shown_by_the_minute_and_what_they_cost_by_th
         deployment_id = await platform.deploy(of_small("measured"))
         (instance,) = await platform.instances(deployment_id)
 
-        await platform.submit(hello("stopped", replicas=0))
+        await platform.submit(of_small("stopped", replicas=0))
         nothing = await platform.cli("metrics", "stopped")
         assert nothing.returncode == 1
         assert "nothing of stopped is recorded" in nothing.stderr
