@@ -129,10 +129,21 @@ class Places:
             self._silent_since[node] = self._ticks()
             self._look_later(node)
 
-    def _look_later(self, node: str) -> None:
+    def _look_later(self, node: str | None) -> None:
         asyncio.get_running_loop().call_later(BELIEVED_AFTER_S * _A_LITTLE_LATER, self._on_change, node)
 
     def _tell_if_general(self, *, was_general: bool) -> None:
-        if was_general != self.is_general:
-            logger.warning("most nodes answer again" if was_general else "most nodes are silent")
-            self._on_change(None)
+        if was_general == self.is_general:
+            return
+        logger.warning("most nodes answer again" if was_general else "most nodes are silent")
+        if was_general:
+            self._count_anew()
+        self._on_change(None)
+
+    def _count_anew(self) -> None:
+        """Those that come back do so one after the other: one that is silent still has as long as any other
+        that fell silent just now."""
+        now = self._ticks()
+        self._silent_since = dict.fromkeys(self._silent_since, now)
+        self._lost_since = dict.fromkeys(self._lost_since, now)
+        self._look_later(None)

@@ -1,7 +1,10 @@
 """When so many nodes are silent that it says more of us than of them."""
 
+from dataclasses import replace
+
 import pytest
 
+from libs.common.cluster.kubernetes.places import BELIEVED_AFTER_S, Places
 from libs.common.cluster.kubernetes.pods import parse
 from libs.common.cluster.kubernetes.silence import GivenUp, Silence
 from tests.unit.cluster.kubernetes.test_pods import RUNNING, condition, container, pod
@@ -77,3 +80,25 @@ def test_one_that_answers_again_is_not_given_up_any_more():
     assert given_up.at(61, SINCE, held=False) == {"node-1"}
     assert given_up.at(62, {"node-2": 5.0}, held=False) == set()
     assert given_up.at(72, {"node-1": 70.0}, held=False) == set()
+
+
+async def test_when_most_answer_again_the_rest_has_as_long_as_one_that_fell_silent_just_now():
+    now = 0.0
+    places = Places(None, ticks=lambda: now, node_lost_s=60, on_change=lambda _: None)
+
+    def hear(number, *, is_lost):
+        before, after = (
+            replace(on(f"node-{number}", is_lost=lost), name=f"r-{number}") for lost in (not is_lost, is_lost)
+        )
+        places.take(None if now == 0 else before, after)
+        return after
+
+    pods = [hear(number, is_lost=True) for number in range(4)]
+    now = 100.0
+    assert all(places.is_held(pod) for pod in pods)
+    hear(0, is_lost=False)
+    hear(1, is_lost=False)
+    assert not places.is_general
+    assert all(places.is_held(pod) for pod in pods[2:])
+    now += BELIEVED_AFTER_S
+    assert not any(places.is_held(pod) for pod in pods[2:])
