@@ -11,6 +11,7 @@ from typing import Final
 
 from envoy.service.load_stats.v3.lrs_pb2 import LoadStatsRequest, LoadStatsResponse
 
+from libs.common.metrics.intervals import WHOLE_EVERY_S
 from libs.common.metrics.samples import Batch, Kind, RequestsInFlight
 from libs.common.state.view import DeploymentView
 from services.router.xds.resources import deployment_of_cluster, fresh_cluster
@@ -23,7 +24,6 @@ IDLE_PERIOD_S: Final = 60
 ASK_EVERY_S: Final = 5.0
 """How often the set of deployments may change."""
 CALLED_WITHIN_S: Final = 60.0
-WHOLE_EVERY_S: Final = 60.0
 
 
 def needs_in_flight(view: DeploymentView) -> bool:
