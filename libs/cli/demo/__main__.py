@@ -2,23 +2,15 @@
 
 import sys
 
-from libs.cli.demo.platform import DemoFailed, temporary_platform
 from libs.cli.demo.screen import Screen
 from libs.cli.demo.story import Story
+from libs.cli.demo.telling import told
 
 
 def main() -> int:
     screen = Screen()
-    screen.step("start the platform in a temporary home: NATS, Envoy, five services")
-    try:
-        with temporary_platform() as platform:
-            screen.fact(f"healthy: {platform.client.base_url}")
-            Story(platform, screen).tell()
-    except DemoFailed as error:
-        screen.failure(str(error), error.details)
-        return 1
-    screen.done()
-    return 0
+    opening = "start the platform in a temporary home: NATS, Envoy, five services"
+    return told(screen, opening, lambda platform: Story(platform, screen).tell())
 
 
 if __name__ == "__main__":

@@ -10,8 +10,9 @@ from libs.cli import specfile, waiting
 from libs.cli.cost import show_cost
 from libs.cli.decisions import show_explained
 from libs.cli.demo.calls import Caller, Tally
-from libs.cli.demo.platform import DemoFailed, Platform, temporary_platform
+from libs.cli.demo.platform import DemoFailed, Platform
 from libs.cli.demo.screen import Screen
+from libs.cli.demo.telling import told
 from libs.cli.whatif import show_trial
 from libs.client import Json
 from libs.common.clock import monotonic, to_rfc3339, utc_now
@@ -161,16 +162,13 @@ class ScalingStory:
 
 def main() -> int:
     screen = Screen("demo-scaling")
-    screen.step("start the platform in a temporary home, measuring every second")
-    try:
-        with temporary_platform(machine_types=MACHINE_TYPES, SPECSTREAM_USAGE_SECONDS="1") as platform:
-            screen.fact(f"healthy: {platform.client.base_url}")
-            ScalingStory(platform, screen).tell()
-    except DemoFailed as error:
-        screen.failure(str(error), error.details)
-        return 1
-    screen.done()
-    return 0
+    return told(
+        screen,
+        "start the platform in a temporary home, measuring every second",
+        lambda platform: ScalingStory(platform, screen).tell(),
+        machine_types=MACHINE_TYPES,
+        SPECSTREAM_USAGE_SECONDS="1",
+    )
 
 
 if __name__ == "__main__":
