@@ -15,7 +15,8 @@ class Abilities:
     shifts_ports: bool = True
     """Each replica has ports of its own; otherwise those of its template, at an address of its own."""
     keeps_last_words: bool = True
-    """What a replica wrote can be read when it is gone."""
+    """The `logs` have what a gone replica wrote, as long as its deployment is there. Otherwise somebody else
+    has to keep that."""
     probes_natively: bool = False
     """The cluster carries out the health checks itself and fills `ready`."""
     is_ours_alone: bool = True

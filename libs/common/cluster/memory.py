@@ -7,23 +7,26 @@ from datetime import timedelta
 
 from libs.common.clock import Clock
 from libs.common.cluster.abilities import LOCAL, Abilities
+from libs.common.cluster.certain import Certain
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, admit, position
 from libs.common.cluster.local.shim.back_off import next_back_off_s
+from libs.common.cluster.memory_logs import MemoryLogs
 from libs.common.cluster.port import (
     EVERYTHING,
     Changed,
     Checked,
     Exit,
-    LogLine,
+    LastWords,
+    LogPage,
     ObservedReplica,
     ObservedWorkload,
     ReplicaPhase,
     RunWorkload,
     Workload,
 )
-from libs.common.cluster.usage import Used
-from libs.common.errors import BadRequest, CannotApply, ClusterUnavailable, DeploymentUnavailable
+from libs.common.cluster.usage import Used, UsedGpu
+from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import MoveReason, SpecFailedReason
 from libs.common.ids import new_id
@@ -36,7 +39,6 @@ _FIRST_PORT = 20_000
 class _Deployment:
     project_id: str
     replicas: dict[str, ObservedReplica] = field(default_factory=dict)
-    lines: list[LogLine] = field(default_factory=list)
     is_removed: bool = False
 
 
@@ -47,7 +49,7 @@ class _Watcher:
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
 
-class MemoryCluster:
+class MemoryCluster(Certain):
     """Passes the contract suite of the port. is_available: set False to let every call fail. commands: what
     becomes of those that are run in a replica; any other one succeeds."""
 
@@ -62,6 +64,7 @@ class MemoryCluster:
         self._next_port = _FIRST_PORT
         self._watchers: list[_Watcher] = []
         self._used: dict[str, Used] = {}
+        self._logs = MemoryLogs(clock)
 
     @property
     def notices(self) -> tuple[str, ...]:
@@ -157,19 +160,35 @@ class MemoryCluster:
         self,
         deployment_id: str,
         *,
+        limit: int,
         replica_id: str | None = None,
         after: str | None = None,
         newest_first: bool = False,
-    ) -> AsyncIterator[LogLine]:
+    ) -> LogPage:
         self._ask()
-        if after is not None and not after.isdecimal():
-            raise BadRequest("after is not the id of a log line")
         deployment = self._deployments.get(deployment_id)
-        lines = list(deployment.lines) if deployment else []
-        for line in reversed(lines) if newest_first else lines:
-            is_behind = after is None or (line.id < after if newest_first else line.id > after)
-            if is_behind and replica_id in (None, line.replica_id):
-                yield line
+        present = deployment.replicas if deployment else ()
+        return self._logs.page(
+            deployment_id,
+            present,
+            limit=limit,
+            replica_id=replica_id,
+            after=after,
+            newest_first=newest_first,
+        )
+
+    async def last_words(
+        self, deployment_id: str, replica_id: str, *, most_bytes: int, ends_within_s: float
+    ) -> AsyncIterator[LastWords]:
+        self._ask()
+        if self.abilities.keeps_last_words:
+            raise CannotApply("what a replica wrote stays here when it is gone")
+        deployment = self._deployments.get(deployment_id)
+        if deployment is not None and replica_id in deployment.replicas:
+            async for words in self._logs.last_words(
+                deployment_id, replica_id, most_bytes=most_bytes, ends_within_s=ends_within_s
+            ):
+                yield words
 
     def start(self, replica_id: str) -> None:
         """A pending or exited replica gets a process."""
@@ -212,6 +231,12 @@ class MemoryCluster:
             )
         )
 
+    def make_unreadable(self, replica_id: str, message: str) -> None:
+        """What it wrote cannot be read, as on a machine that does not answer; "" when it can again."""
+        self._logs.unreadable.pop(replica_id, None)
+        if message:
+            self._logs.unreadable[replica_id] = message
+
     def mark(self, replica_id: str, reason: MoveReason | None) -> None:
         """Something is the matter with the place where it runs; None for nothing any more."""
         self._put(replace(self._replica(replica_id), must_move=reason))
@@ -220,6 +245,7 @@ class MemoryCluster:
         """It is gone, as one is that was told to end."""
         deployment_id = self._deployment_of(replica_id)
         del self._deployments[deployment_id].replicas[replica_id]
+        self._logs.end(deployment_id, replica_id, forget=not self.abilities.keeps_last_words)
         self._forget_if_vacated(deployment_id)
         self._note(deployment_id)
 
@@ -233,6 +259,7 @@ class MemoryCluster:
         cpus: float | None = None,
         memory_gib: float | None = None,
         ended_at: float | None = None,
+        gpus: tuple[UsedGpu, ...] = (),
     ) -> None:
         """This is measured of its present process, now unless said otherwise."""
         present = self._replica(replica_id)
@@ -246,12 +273,12 @@ class MemoryCluster:
             memory_bytes=memory_bytes,
             cpus=cpus,
             memory_gib=memory_gib,
+            gpus=gpus,
         )
 
     def write(self, replica_id: str, message: str) -> None:
         """It writes one line."""
-        lines = self._deployments[self._deployment_of(replica_id)].lines
-        lines.append(LogLine(f"{len(lines):010d}", replica_id, message, self._clock()))
+        self._logs.write(self._deployment_of(replica_id), replica_id, message)
 
     def advance(self) -> None:
         """Whatever a cluster would have done by now: start the pending and the due, end the stopping."""
@@ -291,6 +318,7 @@ class MemoryCluster:
         deployment = self._deployments[deployment_id]
         if deployment.is_removed and not deployment.replicas:
             del self._deployments[deployment_id]
+            self._logs.forget(deployment_id)
 
     def _take_port(self) -> int:
         self._next_port += 1

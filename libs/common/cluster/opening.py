@@ -9,6 +9,8 @@ from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.local.gpus import count_gpus
 from libs.common.cluster.offer import Offer
 from libs.common.cluster.port import Cluster
+from libs.common.gpus.nvml import Nvml
+from libs.common.left_out import found
 from libs.common.machine_types.reading import machine_types
 
 FOLDER = "replicas"
@@ -37,12 +39,14 @@ async def open_cluster(settings: ServiceSettings) -> AsyncIterator[Cluster]:
             grace_seconds=settings.grace_seconds,
             abilities=abilities(settings),
             machine_types=machine_types(settings.machine_types),
+            gpus=Nvml(),
         )
 
 
 @asynccontextmanager
 async def _open_kubernetes(settings: ServiceSettings) -> AsyncIterator[Cluster]:
     # Imported by whoever asks for it: the client takes a third of a second and 50 MB.
+    found("aiohttp")
     from libs.common.cluster.kubernetes.cluster import KubernetesCluster  # noqa: PLC0415
     from libs.common.cluster.kubernetes.writer import Timing  # noqa: PLC0415
 

@@ -7,7 +7,8 @@ A cluster starts a replica that ends unasked again by itself, with the kubelet's
 recovers while every service is away.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -21,6 +22,7 @@ from libs.common.events.envelope import Position
 from libs.common.events.replica import ReplicaReason
 from libs.common.events.rollout import MoveReason
 from libs.common.spec.template import Template
+from libs.common.tails.tail import BYTES_OF_A_TIME
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,52 @@ class LogLine:
 
 
 @dataclass(frozen=True, slots=True)
+class UnreadableLog:
+    """What a replica wrote cannot be read now, or what those wrote that are gone (None). message: why, with
+    the name of its node if it has one."""
+
+    replica_id: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class LogPage:
+    """has_more: whether there are lines behind these, in the order asked for. unreadable: replicas whose
+    lines may be missing. read: those whose log was read, as far as that is known. after_at: when the line was
+    written behind which it begins, to the second, where its id says that."""
+
+    lines: tuple[LogLine, ...] = ()
+    has_more: bool = False
+    unreadable: tuple[UnreadableLog, ...] = ()
+    read: frozenset[str] = frozenset()
+    after_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LastWords:
+    """The last that a replica wrote, oldest first. problem: why that cannot be read, where it cannot."""
+
+    lines: tuple[LogLine, ...] = ()
+    problem: str = ""
+
+
+def last_of(lines: Iterable[LogLine], most_bytes: int) -> tuple[LogLine, ...]:
+    """As many of the last as have room."""
+    kept: deque[LogLine] = deque()
+    held = 0
+    for line in lines:
+        kept.append(line)
+        held += _size(line)
+        while held > most_bytes and len(kept) > 1:
+            held -= _size(kept.popleft())
+    return tuple(kept)
+
+
+def _size(line: LogLine) -> int:
+    return BYTES_OF_A_TIME + len(line.message.encode())
+
+
+@dataclass(frozen=True, slots=True)
 class Changed:
     """Deployments that may look otherwise than they did; with `everything`, whatever nobody can name too."""
 
@@ -243,6 +291,14 @@ class Cluster(Protocol):
         """
         ...
 
+    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
+        """Make sure of what `observe` shows of these replicas, or that it does not show them: it may be older
+        than what somebody else has seen and the log says. Whoever is about to say or do what follows from it
+        asks this first, and concludes anew if it is true: something else is shown now. It costs nothing
+        where that is sure already.
+        """
+        ...
+
     def watch(self) -> AsyncIterator[Changed]:
         """Which deployments to look at again, as soon as they change, whoever changes them; never ends.
 
@@ -262,16 +318,32 @@ class Cluster(Protocol):
         """
         ...
 
-    def logs(
+    async def logs(
         self,
         deployment_id: str,
         *,
+        limit: int,
         replica_id: str | None = None,
         after: str | None = None,
         newest_first: bool = False,
-    ) -> AsyncIterator[LogLine]:
-        """What the replicas of a deployment wrote, the gone ones' last words too; oldest first unless asked.
+    ) -> LogPage:
+        """At most `limit` lines that the replicas of a deployment wrote, all of them or one; oldest first
+        unless asked. Where the cluster `keeps_last_words` those of the gone ones are among them.
 
-        after: the id of a line; only what comes behind it in that order.
+        What it reads grows with the lines that it gives and the replicas that there are, not with what was
+        written. after: the id of a line; only what comes behind it in that order. Raises BadRequest for what
+        is no such id.
+        """
+        ...
+
+    def last_words(
+        self, deployment_id: str, replica_id: str, *, most_bytes: int, ends_within_s: float
+    ) -> AsyncIterator[LastWords]:
+        """The end of what a replica wrote, its process before the present one included: as it is now, and
+        once more when its process has ended, if that is within so many seconds; 0 asks for the first only.
+        The second may be what was written until then. Nothing where there is no such replica.
+
+        most_bytes: of the lines, each with `BYTES_OF_A_TIME`. Raises CannotApply where the cluster
+        `keeps_last_words`, and so has them for as long as the deployment.
         """
         ...

@@ -4,6 +4,17 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
+class UsedGpu:
+    """gpu: its index on the machine. utilization_percent, memory_bytes: of the whole GPU, by this replica's
+    processes; None where it is not known. most_memory_bytes: what the GPU has."""
+
+    gpu: int
+    utilization_percent: float | None = None
+    memory_bytes: float | None = None
+    most_memory_bytes: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Used:
     """attempt: of the process that was measured.
 
@@ -12,6 +23,7 @@ class Used:
     ended_at: seconds since 1970, by the clock of the source. The same time again is the same sample again.
     cpus, memory_gib: of the machine type with which the replica was created; None where that is not known.
     most_cpus, most_memory_bytes: what no replica here can exceed; None where that is not known.
+    gpus: those that it has processes on, where that is known.
     """
 
     deployment_id: str
@@ -25,3 +37,4 @@ class Used:
     memory_gib: float | None = None
     most_cpus: float | None = None
     most_memory_bytes: float | None = None
+    gpus: tuple[UsedGpu, ...] = ()

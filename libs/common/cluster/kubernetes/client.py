@@ -191,6 +191,16 @@ class Client:
         ) as response:
             return bytes(await response.read())
 
+    async def follow_log(self, pod: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """The same as it comes, until the container has ended."""
+        path = f"{self._path('pods', pod)}/log"
+        limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING_S)
+        async with self._asked(
+            Asked("get", "pods/log", pod), "GET", path, query={**query, "follow": "true"}, limits=limits
+        ) as response:
+            async for piece in response.response.content.iter_any():
+                yield piece
+
     def _path(self, resource: str, name: str | None = None) -> str:
         group = _GROUPS.get(resource, _CORE)
         is_of_cluster = resource in _OF_THE_CLUSTER

@@ -1,7 +1,7 @@
 """The port over one namespace of a Kubernetes cluster."""
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Collection, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Self
@@ -9,18 +9,15 @@ from typing import Self
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.cluster.abilities import KUBERNETES, Abilities
 from libs.common.cluster.fencing import Fence
-from libs.common.cluster.kubernetes import logs as log_lines
 from libs.common.cluster.kubernetes import names
-from libs.common.cluster.kubernetes.anchor_object import parse_anchor
 from libs.common.cluster.kubernetes.budget import Budget
 from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.knowledge import Knowledge
-from libs.common.cluster.kubernetes.pods import Pod, parse
-from libs.common.cluster.kubernetes.refusals import NotThere
+from libs.common.cluster.kubernetes.log_reading import LogReader
 from libs.common.cluster.kubernetes.sweeper import Sweeper
 from libs.common.cluster.kubernetes.usage import used
-from libs.common.cluster.kubernetes.writer import ANCHORS, PODS, Timing, Writer
-from libs.common.cluster.port import Changed, Checked, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.kubernetes.writer import Timing, Writer
+from libs.common.cluster.port import Changed, Checked, LastWords, LogPage, ObservedWorkload, Workload
 from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply
 from libs.common.events.envelope import Position
@@ -49,6 +46,7 @@ class KubernetesCluster:
         self._budget = Budget(client, self._knowledge.places)
         self._sweeper = Sweeper(self._knowledge, self._writer, self._budget, clock=clock, ticks=ticks)
         self._sweeping: asyncio.Task[None] | None = None
+        self._logs = LogReader(client)
 
     @classmethod
     @asynccontextmanager
@@ -56,7 +54,7 @@ class KubernetesCluster:
         cls,
         kubeconfig: Path | None,
         *,
-        namespace: str = names.NAMESPACE,
+        namespace: str,
         machine_types: MachineTypes,
         timing: Timing,
         abilities: Abilities = KUBERNETES,
@@ -135,6 +133,10 @@ class KubernetesCluster:
         observed = ((each, self._knowledge.observe(each)) for each in asked)
         return {each: workload for each, workload in observed if workload is not None}
 
+    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
+        await self._prepare()
+        return await self._knowledge.confirm(deployment_id, replica_ids)
+
     async def watch(self) -> AsyncIterator[Changed]:
         await self._prepare()
         async for changed in self._knowledge.watch():
@@ -149,45 +151,21 @@ class KubernetesCluster:
         self,
         deployment_id: str,
         *,
+        limit: int,
         replica_id: str | None = None,
         after: str | None = None,
         newest_first: bool = False,
-    ) -> AsyncIterator[LogLine]:
-        if after is not None:
-            log_lines.check_id(after)
-        since = None if after is None or newest_first else log_lines.since_of(after)
-        found: list[LogLine] = []
-        for pod in await self._replicas_of(deployment_id):
-            if replica_id in (None, pod.replica_id):
-                found += await self._read(pod, since)
-        for line in log_lines.merge(found, after=after, newest_first=newest_first):
-            yield line
+    ) -> LogPage:
+        return await self._logs.page(
+            deployment_id, limit=limit, replica_id=replica_id, after=after, newest_first=newest_first
+        )
 
-    async def _replicas_of(self, deployment_id: str) -> list[Pod]:
-        """Asked of the server: whoever only reads logs watches nothing."""
-        try:
-            held = parse_anchor(await self._client.get(ANCHORS, names.anchor_name(deployment_id)))
-        except NotThere:
-            return []
-        of_deployment = f"{names.selector(names.REPLICAS)},{names.DEPLOYMENT}={deployment_id}"
-        found = [parse(raw) for raw in (await self._client.list(PODS, of_deployment))[0]]
-        listed = held.anchor.replicas if held.anchor is not None else ()
-        ids = {one.replica_id for one in listed}
-        return [pod for pod in found if pod.replica_id in ids and pod.owner_uid == held.uid]
-
-    async def _read(self, pod: Pod, since: str | None) -> list[LogLine]:
-        """What its container wrote, and the one before it."""
-        query = {"timestamps": "true", "container": names.CONTAINER}
-        if since is not None:
-            query["sinceTime"] = since
-        found: list[LogLine] = []
-        for previous in ("true", "false") if pod.container.restarts else ("false",):
-            try:
-                wrote = await self._client.log(pod.name, {**query, "previous": previous})
-            except (NotThere, CannotApply):  # it is gone by now, or has no container yet
-                continue
-            found += log_lines.parse_lines(pod.replica_id, wrote)
-        return found
+    def last_words(
+        self, deployment_id: str, replica_id: str, *, most_bytes: int, ends_within_s: float
+    ) -> AsyncIterator[LastWords]:
+        return self._logs.last_words(
+            deployment_id, replica_id, most_bytes=most_bytes, ends_within_s=ends_within_s
+        )
 
     async def _prepare(self) -> None:
         """Raises ClusterUnavailable."""

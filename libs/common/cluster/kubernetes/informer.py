@@ -10,8 +10,9 @@ import structlog
 
 from libs.common.back_off import BackOff
 from libs.common.clock import Ticks
+from libs.common.cluster.kubernetes.certainty import Certainty
 from libs.common.cluster.kubernetes.client import Client
-from libs.common.cluster.kubernetes.refusals import Forbidden, Gone
+from libs.common.cluster.kubernetes.refusals import Forbidden, Gone, NotThere
 from libs.common.errors import ClusterUnavailable, SpecstreamError
 
 logger = structlog.get_logger()
@@ -53,7 +54,8 @@ class Informer(Generic[T]):
     """`run` keeps `items` as the server has them.
 
     What we have written ourselves is put in at once, by `put`: it is not to be missed by whoever looks right
-    after. Resource versions tell which of two states is the newer one.
+    after. Resource versions tell which of two states is the newer one. What others know may be newer than
+    what was listed here: `confirm` asks for that.
 
     on_change: hears of each object before and after; None where there was, or is, none. on_set_back: hears
     that the server's state is one from before, so that anything may be different. is_optional: that we can do
@@ -80,6 +82,7 @@ class Informer(Generic[T]):
         self._on_set_back = on_set_back
         self._seen = 0
         """The newest resource version up to which everything is known."""
+        self._certainty = Certainty()
         self._is_known = asyncio.Event()
         self._has_answered = asyncio.Event()
         self._broken_since: float | None = None
@@ -115,6 +118,10 @@ class Informer(Generic[T]):
                     version = None
                     await asyncio.sleep(FORBIDDEN_FOR_S)
                     continue
+                if failures:
+                    # Its server was away, and may come back with a state from before, such as a backup's. A
+                    # watch from a version that is still to come there is open, and says nothing.
+                    version = None
             failures += 1
             await asyncio.sleep(_AGAIN.pause_s(failures))
 
@@ -145,15 +152,43 @@ class Informer(Generic[T]):
             raise ClusterUnavailable(self._trouble)
 
     def put(self, raw: JSON) -> None:
-        """The answer to a write of ours."""
-        after = self._kind.parse(raw)
+        """The answer to a write of ours, or what the server has told when it was asked for it."""
+        self._learn(self._kind.parse(raw))
+
+    def is_certain(self, name: str) -> bool:
+        """Whether nobody can know anything newer about it, or that it is not there."""
+        return self._certainty.of(name, is_there=name in self.items)
+
+    async def confirm(self, name: str) -> None:
+        """Ask the server for it where it is not certain. Raises ClusterUnavailable."""
+        while not self.is_certain(name):
+            held = self.items.get(name)
+            try:
+                raw = await self._client.get(self._kind.resource, name)
+            except NotThere:
+                if self.items.get(name) is not held:
+                    continue  # a watch has told of it meanwhile, which may be old too
+                if held is not None:
+                    self._drop(name)
+                self._certainty.learn_gone(name)
+                return
+            after = self._kind.parse(raw)
+            if after.version > self._seen:
+                self._certainty.is_behind(after.version)
+            self._learn(after)
+
+    def _learn(self, after: T) -> None:
         if after.version > self._seen:
             self._put(after)
+        if after.name in self.items:
+            self._certainty.learn(after.name)
+        else:  # it has gone since, or is none of those that are watched any more
+            self._certainty.learn_gone(after.name)
 
     async def _list(self) -> str:
         raw, version = await self._client.list(self._kind.resource, self._kind.selector, self._kind.fields)
         listed = {item.name: item for item in map(self._kind.parse, raw)}
-        if is_set_back := int(version) < self._seen:
+        if is_set_back := self._is_set_back(listed, int(version)):
             logger.warning("the API server's state is one from before", resource=self._kind.resource)
             self.items.clear()
         self._seen = int(version)
@@ -162,11 +197,20 @@ class Informer(Generic[T]):
                 self._drop(name)
         for item in listed.values():
             self._put(item)
+        self._certainty.list(listed)
         if is_set_back:
             self._on_set_back()
         self._is_known.set()
         self._is_well()
         return version
+
+    def _is_set_back(self, listed: Mapping[str, T], version: int) -> bool:
+        """Whether the server knows less than it did. A backup may have been given later versions than all
+        before; then what is in it is still as it was."""
+        if version < self._seen:
+            return True
+        held = ((self.items[name], item) for name, item in listed.items() if name in self.items)
+        return any(item.version < before.version <= version for before, item in held)
 
     def _take(self, event: JSON) -> None:
         self._is_well()
@@ -177,18 +221,22 @@ class Informer(Generic[T]):
         self._seen = max(self._seen, after.version)
         if event["type"] == "DELETED":
             held = self.items.get(after.name)
-            if held is not None and held.version <= after.version:
-                self._drop(after.name)
-        else:
-            self._put(after)
+            if held is None or held.version <= after.version:
+                if held is not None:
+                    self._drop(after.name)
+                self._certainty.hear_gone(after.name, after.version)
+        elif self._put(after):
+            self._certainty.hear(after.name, after.version)
 
-    def _put(self, after: T) -> None:
+    def _put(self, after: T) -> bool:
+        """Whether it is newer than what was known."""
         before = self.items.get(after.name)
         if before is not None and before.version >= after.version:
-            return
+            return False
         self.items[after.name] = after
         if before != after:
             self._on_change(before, after)
+        return True
 
     def _drop(self, name: str) -> None:
         self._on_change(self.items.pop(name), None)

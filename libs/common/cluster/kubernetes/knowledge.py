@@ -1,7 +1,7 @@
 """What the informers know together: which pods are replicas, by what their anchors list."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Final
@@ -28,6 +28,8 @@ OLDEST: Final = (1, 34)
 """The oldest Kubernetes that has what the pods use."""
 _CHECKED_EVERY_S: Final = 1.0
 _REMEMBERED: Final = 4_096
+_ASKED_AT_ONCE: Final = 32
+"""Pods, by whoever is not sure of them."""
 
 PODS: Final = Kind("pods", names.selector(names.REPLICAS), pods.parse)
 ANCHORS: Final = Kind("configmaps", names.selector(names.ANCHORS), parse_anchor)
@@ -143,6 +145,23 @@ class Knowledge:
             replicas,
             is_altered=not held.is_as_written,
         )
+
+    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
+        """See the port."""
+        await self.wait_until_known()
+        anchor, of_pods = names.anchor_name(deployment_id), map(names.pod_name, replica_ids)
+        uncertain = [name for name in of_pods if not self.pods.is_certain(name)]
+        if not uncertain and self.anchors.is_certain(anchor):
+            return False
+        before = self.observe(deployment_id)
+        limit = asyncio.Semaphore(_ASKED_AT_ONCE)
+
+        async def confirm_pod(name: str) -> None:
+            async with limit:
+                await self.pods.confirm(name)
+
+        await asyncio.gather(self.anchors.confirm(anchor), *map(confirm_pod, uncertain))
+        return self.observe(deployment_id) != before
 
     def _show(self, anchor: Anchor, pod: Pod, listed: Listed) -> ObservedReplica:
         template = anchor.templates[listed.run_id]

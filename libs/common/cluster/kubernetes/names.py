@@ -35,8 +35,6 @@ CONTAINER: Final = "replica"
 SERVICE_ACCOUNT: Final = "specstream-replica"
 PRIORITY_CLASS: Final = "specstream-replica"
 BUDGET: Final = "specstream-replicas"
-NAMESPACE: Final = "specstream-replicas"
-"""Where the replicas are, unless the settings say otherwise."""
 
 
 def anchor_name(deployment_id: str) -> str:

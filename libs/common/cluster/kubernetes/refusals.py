@@ -1,8 +1,11 @@
 """What an answer of the API server that is no success means for whoever asked. Pure."""
 
 import json
+import re
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from types import MappingProxyType
+from typing import Any, Final
 
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, SpecstreamError
 
@@ -59,7 +62,29 @@ _POLICIES = (
     "usage per Pod is",
     "limit to request ratio",
 )
-"""What policies say that refuse an object for what is in it; LimitRange says the `usage`."""
+"""What policies say that refuse an object for what is in it, with whatever status; LimitRange says the
+`usage`."""
+
+_FIELD = re.compile(r"\bspec\.(?:containers\[\d+\]\.)?(?P<name>\w+)")
+_IN_THE_SPEC: Final[Mapping[str, str]] = MappingProxyType(
+    {
+        "image": "image",
+        "command": "command",
+        "env": "env",
+        "ports": "resources.ports",
+        "readinessProbe": "healthChecks.readiness",
+        "livenessProbe": "healthChecks.liveness",
+        "startupProbe": "healthChecks.startup",
+        "resources": "resources.machineType",
+        "volumeMounts": "resources.machineType",
+        "volumes": "resources.machineType",
+        "nodeSelector": "resources.machineType",
+        "tolerations": "resources.machineType",
+        "priorityClassName": "resources.machineType",
+        "runtimeClassName": "resources.machineType",
+    }
+)
+"""Where a field of a pod is in the spec that it was made from."""
 
 
 def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
@@ -67,10 +92,11 @@ def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
 
     | status                                   | means                                                       |
     |------------------------------------------|-------------------------------------------------------------|
+    | any by a policy                          | this can never be applied                                   |
     | 401                                      | the cluster is unavailable: credentials                     |
     | 403 for a quota                          | this deployment has to wait                                 |
     | 403 for a class that is missing          | this deployment has to wait                                 |
-    | 403 by a policy, 400, 413, 422           | this can never be applied                                   |
+    | 400, 413, 422                            | this can never be applied                                   |
     | any other 403                            | the cluster is unavailable: rights, naming verb and kind    |
     | 404, 409, 410                            | as they are called above                                    |
     | 500 because a webhook does not answer    | this deployment has to wait                                 |
@@ -79,14 +105,14 @@ def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
     message = _message(body) or f"HTTP {status}"
     said = f"{asked}: {message}"
     match status:
+        case _ if any(policy in message for policy in _POLICIES):
+            return CannotApply(f"a policy of the cluster refuses it: {_with_place(message)}")
         case 401:
             return Unauthorized(f"the API server does not take the credentials of the kubeconfig ({said})")
         case 403 if _QUOTA in message:
             return DeploymentUnavailable(f"quota: {said}")
         case 403 if any(lacking in message for lacking in _LACKING):
             return DeploymentUnavailable(f"cannot_start: {said}")
-        case 403 if any(policy in message for policy in _POLICIES):
-            return CannotApply(f"a policy of the cluster refuses it: {message}")
         case 403:
             return Forbidden(
                 f"Kubernetes does not allow us to {asked.verb} {asked.resource}: {message}; "
@@ -103,10 +129,17 @@ def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
         case 410:
             return Gone(said)
         case 400 | 413 | 422:
-            return CannotApply(f"the API server refuses it: {message}")
+            return CannotApply(f"the API server refuses it: {_with_place(message)}")
         case 500 if "failed calling webhook" in message:
             return DeploymentUnavailable(said)
     return ClusterUnavailable(f"the API server answers {said}")
+
+
+def _with_place(message: str) -> str:
+    """And where in the spec that is, where the message names a field."""
+    named = (_IN_THE_SPEC.get(found["name"]) for found in _FIELD.finditer(message))
+    places = ", ".join(dict.fromkeys(place for place in named if place is not None))
+    return f"{message}; in the spec: {places}" if places else message
 
 
 def _message(body: str) -> str:

@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, nullcontext
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -17,6 +18,7 @@ import structlog
 from libs.common.back_off import BackOff
 from libs.common.clock import Clock, utc_now
 from libs.common.cluster.abilities import LOCAL, Abilities
+from libs.common.cluster.certain import Certain
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, position
 from libs.common.cluster.local import lines
@@ -30,13 +32,15 @@ from libs.common.cluster.local.shim import files, limits, proc
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
 from libs.common.cluster.local.shim.state import State
+from libs.common.cluster.local.spare import Spare
 from libs.common.cluster.local.usage import Meter
 from libs.common.cluster.local.watching import watch
-from libs.common.cluster.port import Changed, Checked, LogLine, ObservedWorkload, Workload
+from libs.common.cluster.port import Changed, Checked, LastWords, LogPage, ObservedWorkload, Workload
 from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import SpecFailedReason
+from libs.common.gpus.port import Gpus
 from libs.common.ids import new_id
 from libs.common.machine_types.catalogue import MachineTypes
 
@@ -45,18 +49,17 @@ logger = structlog.get_logger()
 _OBSERVED_AT_ONCE = 200
 _LAUNCH_AGAIN_AFTER_S = 2.0
 """A shim that ends as soon as it is started is not started faster than this by one process."""
-_LINES_AT_ONCE = 500
 _OVERDUE_S = 5.0
 """At a shutdown: so long after the grace period what is left is killed without its shim."""
 _ENDING = BackOff(0.02, 0.2, factor=1.5)
 """At a shutdown: between two looks at what is left."""
 
 
-class LocalCluster:
+class LocalCluster(Certain):
     """See the port. A replica's process gets SIGKILL `grace_seconds` after SIGTERM. root: in the platform's
     home, of which the replicas see nothing but what is their own. python: runs the shims, and the directory
     it is in comes first in the PATH of the replicas. machine_types: what a new replica's record says of
-    its own."""
+    its own. gpus: what its processes use of them; None where nobody measures that."""
 
     def __init__(
         self,
@@ -67,8 +70,10 @@ class LocalCluster:
         python: str = sys.executable,
         abilities: Abilities = LOCAL,
         machine_types: MachineTypes | None = None,
+        gpus: Gpus | None = None,
     ) -> None:
         self._home = Home(root)
+        self._spare = Spare(self._home.root)
         self._grace_s = grace_seconds
         self._clock = clock
         self._abilities = abilities
@@ -78,7 +83,7 @@ class LocalCluster:
         self._observer = Observer(self._home, clock)
         self._launched_at: dict[Path, float] = {}
         self._machine_types = machine_types or {}
-        self._meter = Meter(clock)
+        self._meter = Meter(clock, gpus=gpus)
 
     @property
     def abilities(self) -> Abilities:
@@ -97,7 +102,7 @@ class LocalCluster:
                     reason=SpecFailedReason.NO_COMMAND,
                 )
         with _translated():
-            await self._attend(await asyncio.to_thread(self._write, workload, fence))
+            await self._attend(await asyncio.to_thread(self._change, workload, fence))
 
     async def restart(self, deployment_id: str, replica_id: str, *, attempt: int) -> None:
         with _translated():
@@ -120,7 +125,11 @@ class LocalCluster:
 
     async def remove(self, deployment_id: str, *, fence: Fence) -> None:
         with _translated():
-            await self._attend(await asyncio.to_thread(self._write_removal, deployment_id, fence))
+            await self._attend(
+                await asyncio.to_thread(
+                    self._spare.for_ending, partial(self._write_removal, deployment_id, fence)
+                )
+            )
 
     async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
         """Also starts a shim for each replica that has lost its own, and deletes what was removed and is
@@ -128,6 +137,7 @@ class LocalCluster:
         with _translated():
             asked = self._home.deployment_ids() if deployment_id is None else [deployment_id]
             if deployment_id is None:
+                self._spare.keep()
                 self._observer.forget_all_but(asked)
             seen = await self._observed(asked)
             for vacated in seen.vacated:
@@ -161,10 +171,11 @@ class LocalCluster:
         self,
         deployment_id: str,
         *,
+        limit: int,
         replica_id: str | None = None,
         after: str | None = None,
         newest_first: bool = False,
-    ) -> AsyncIterator[LogLine]:
+    ) -> LogPage:
         with _translated():
             found = lines.read_lines(
                 self._home,
@@ -174,9 +185,16 @@ class LocalCluster:
                 newest_first=newest_first,
                 now=self._clock(),
             )
-            while batch := await asyncio.to_thread(_batch, found):
-                for line in batch:
-                    yield line
+            some = await asyncio.to_thread(lambda: tuple(islice(found, limit + 1)))
+            return LogPage(some[:limit], has_more=len(some) > limit)
+
+    def last_words(
+        self, deployment_id: str, replica_id: str, *, most_bytes: int, ends_within_s: float
+    ) -> AsyncIterator[LastWords]:
+        raise CannotApply(
+            f"replica {replica_id} of {deployment_id}: its whole log stays here when it is gone, so its last "
+            f"{most_bytes} bytes are not asked for, nor waited for {ends_within_s:g} s"
+        )
 
     async def shutdown(self, grace_seconds: float | None = None) -> None:
         """End every replica of the home; returns when none is left. The workloads stay: the next `apply`
@@ -185,7 +203,7 @@ class LocalCluster:
         with _translated():
             known = {path.name for path in self._replicas()} | {path.name[-32:] for path in self._gone()}
             for directory in self._replicas():
-                self._home.order_stop(directory, grace_s)
+                self._spare.for_ending(partial(self._home.order_stop, directory, grace_s))
             waited_s, pause_s = 0.0, 0.0
             while left := self._replicas():
                 await self._attend([path for path in left if not files.is_supervised(str(path))])
@@ -204,6 +222,12 @@ class LocalCluster:
         with self._home.locked(deployment_id):
             if self._home.fence(deployment_id) == recorded:
                 self._home.replace_fence(deployment_id, fence)
+
+    def _change(self, workload: Workload, fence: Fence) -> list[Path]:
+        if workload.stopping:
+            return self._spare.for_ending(partial(self._write, workload, fence))
+        self._spare.keep()
+        return self._write(workload, fence)
 
     def _write(self, workload: Workload, fence: Fence) -> list[Path]:
         """Put the intent on disk; returns the replicas whose shim has something to do."""
@@ -307,16 +331,12 @@ def _kill_all(replica_ids: set[str]) -> bool:
     return any(proc.start_ticks(pid) is not None for pid in carriers)
 
 
-def _batch(found: Iterator[LogLine]) -> list[LogLine]:
-    return list(islice(found, _LINES_AT_ONCE))
-
-
 @contextmanager
 def _logged_for(deployment_id: str) -> Iterator[None]:
     """What fails for one deployment is logged, and tried again at the next seen."""
     try:
         yield
-    except OSError as error:
+    except (OSError, DeploymentUnavailable) as error:
         logger.warning("deployment cannot be looked after", deployment_id=deployment_id, error=str(error))
 
 

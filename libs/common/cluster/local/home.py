@@ -17,19 +17,26 @@ import fcntl
 import os
 import re
 import shutil
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import IO, Final
 
+from libs.common.back_off import BackOff
+from libs.common.clock import monotonic
 from libs.common.cluster.fencing import admit
 from libs.common.cluster.local.record import Record
 from libs.common.cluster.local.shim import files
 from libs.common.cluster.local.stored import known_fields
 from libs.common.durable import sync_directory
+from libs.common.errors import DeploymentUnavailable
 from libs.common.events.envelope import Position
 
 WORKLOAD = "workload.json"
+LOCKED_WITHIN_S: Final = 10.0
+_LOCKED: Final = BackOff(0.001, 0.05)
 _ID = re.compile(r"[0-9A-Za-z_-]{1,64}")
 _UNFINISHED = ".new-"
 
@@ -90,9 +97,13 @@ class Home:
 
     @contextmanager
     def locked(self, deployment_id: str) -> Iterator[None]:
-        """Nobody else changes the deployment's workload meanwhile. Blocks the thread."""
+        """Nobody else changes the deployment's workload meanwhile. Blocks the thread, but not for ever: a
+        process that is paused keeps its lock, and must not keep every thread of another one.
+
+        Raises DeploymentUnavailable.
+        """
         with (self._fences / self.deployment(deployment_id).name).open("ab") as file:
-            fcntl.flock(file, fcntl.LOCK_EX)
+            _lock(file)
             yield
 
     def admit(self, deployment_id: str, fence: Position) -> int:
@@ -207,3 +218,19 @@ def _entries(directory: Path) -> list[Path]:
             )
     except FileNotFoundError:
         return []
+
+
+def _lock(file: IO[bytes]) -> None:
+    until, pause_s = monotonic() + LOCKED_WITHIN_S, 0.0
+    while True:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            if monotonic() >= until:
+                raise DeploymentUnavailable(
+                    f"another process changes it, and has not come to an end for {LOCKED_WITHIN_S:g} s"
+                ) from error
+        else:
+            return
+        pause_s = _LOCKED.next_s(pause_s)
+        time.sleep(pause_s)

@@ -8,7 +8,7 @@ processor time, its ended children's included; the shim has collected those that
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Iterable, Mapping
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -16,7 +16,8 @@ from typing import NamedTuple
 from libs.common.clock import Clock, Ticks, monotonic
 from libs.common.cluster.local.record import Record
 from libs.common.cluster.local.shim import proc
-from libs.common.cluster.usage import Used
+from libs.common.cluster.usage import Used, UsedGpu
+from libs.common.gpus.port import GpuProcess, Gpus
 
 _TICKS_PER_S = os.sysconf("SC_CLK_TCK")
 _READ_AT_ONCE = 100
@@ -64,11 +65,14 @@ class _Table:
 
 
 class Meter:
-    """Remembers the look before, for the difference."""
+    """Remembers the look before, for the difference. gpus: None where nobody asks for them."""
 
-    def __init__(self, clock: Clock, *, ticks: Ticks = monotonic) -> None:
+    def __init__(self, clock: Clock, *, ticks: Ticks = monotonic, gpus: Gpus | None = None) -> None:
         self._clock = clock
         self._ticks = ticks
+        self._gpus = gpus
+        self._on_gpus: Sequence[GpuProcess] = ()
+        self._gpus_seen_at: float | None = None
         self._seen: dict[str, _Seen] = {}
         self._ids: dict[tuple[int, int], str | None] = {}
         """By process (and its start): the id in its environment, of those that descend from no replica."""
@@ -78,6 +82,7 @@ class Meter:
 
     async def measure(self, running: Iterable[Running]) -> list[Used]:
         replicas = list(running)
+        await self._look_at_gpus()
         table = await _look()
         trees = self._trees(replicas, table)
         found = []
@@ -90,6 +95,14 @@ class Meter:
         self._seen = {each: seen for each, seen in self._seen.items() if each in measured}
         self._shims = {each: shim for each, shim in self._shims.items() if each in measured}
         return found
+
+    async def _look_at_gpus(self) -> None:
+        """Not so soon again that nobody has used them since: then what is known stays."""
+        now = self._ticks()
+        is_new = self._gpus_seen_at is None or now - self._gpus_seen_at >= SHORTEST_S
+        if self._gpus is not None and is_new:
+            self._gpus_seen_at = now
+            self._on_gpus = await asyncio.to_thread(self._gpus.processes)
 
     def _measure(self, replica: Running, tree: set[int], table: _Table) -> Used:
         record, now = replica.record, self._ticks()
@@ -116,6 +129,7 @@ class Meter:
             memory_gib=record.memory_gib,
             most_cpus=self._machine[0],
             most_memory_bytes=self._machine[1],
+            gpus=used_gpus(self._on_gpus, tree),
         )
         self._seen[record.replica_id] = _Seen(replica.attempt, replica.pid, used, now, told)
         return told
@@ -194,6 +208,29 @@ def _process(pid: int) -> _Process | None:
         used=int(fields[11]) + int(fields[12]),
         used_by_ended=int(fields[13]) + int(fields[14]),
     )
+
+
+def used_gpus(on_gpus: Iterable[GpuProcess], tree: Container[int]) -> tuple[UsedGpu, ...]:
+    """What the processes of a tree use together of each GPU, by its index. Pure."""
+    by_gpu: dict[int, list[GpuProcess]] = defaultdict(list)
+    for one in on_gpus:
+        if one.pid in tree:
+            by_gpu[one.gpu].append(one)
+    return tuple(
+        UsedGpu(
+            gpu,
+            _sum_of_known(one.utilization_percent for one in mine),
+            _sum_of_known(one.memory_bytes for one in mine),
+            mine[0].most_memory_bytes,
+        )
+        for gpu, mine in sorted(by_gpu.items())
+    )
+
+
+def _sum_of_known(numbers: Iterable[float | None]) -> float | None:
+    """None where none of them is known."""
+    known = [number for number in numbers if number is not None]
+    return sum(known) if known else None
 
 
 def memory_of(tree: Iterable[int]) -> int | None:

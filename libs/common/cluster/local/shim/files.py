@@ -37,6 +37,8 @@ TEMPORARY = "tmp"
 path."""
 GONE = "gone"
 """Beside the replicas of a deployment: the directories of those that have ended for good."""
+FULL = (errno.ENOSPC, errno.EDQUOT)
+"""How a write fails where there is no room."""
 
 
 def write_json(path: str, value: dict[str, Any], *, durable: bool = False) -> None:

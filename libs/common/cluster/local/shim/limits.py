@@ -16,6 +16,10 @@ if TYPE_CHECKING:
 
 MOUNT = "/sys/fs/cgroup"
 CONTROLLERS = ("cpu", "memory")
+THREADS = "pids"
+"""The controller that counts them; where we are given it too, a replica cannot exhaust the machine's."""
+MOST_THREADS = 4096
+"""Of all processes of a replica together."""
 FOLDER = "specstream"
 """Below the cgroup that we divide: it has one for each replica, and no process itself."""
 PERIOD_US = 100_000
@@ -122,8 +126,12 @@ class Cgroup:
         """Raises OSError."""
         os.makedirs(self._folder, exist_ok=True)
         if self._controllers:
-            _write(f"{self._folder}/cgroup.subtree_control", " ".join(f"+{c}" for c in self._controllers))
+            given = _read(f"{self._folder}/cgroup.controllers").split()
+            used = [*self._controllers, *([THREADS] if THREADS in given else [])]
+            _write(f"{self._folder}/cgroup.subtree_control", " ".join(f"+{c}" for c in used))
         os.makedirs(self.path, exist_ok=True)
+        if os.path.exists(f"{self.path}/pids.max"):
+            _write(f"{self.path}/pids.max", str(MOST_THREADS))
         for name, limit in self._limits.items():
             _write(f"{self.path}/{name}", limit)
         if "memory.max" in self._limits and os.path.exists(f"{self.path}/memory.swap.max"):

@@ -56,14 +56,21 @@ def pids() -> list[int]:
 
 
 def mount_points(pid: int) -> list[str]:
-    """Where something is mounted for the process; empty where that is what is mounted for this one."""
+    """Where something is mounted for the process that is not for this one, and so is its own. A disk of the
+    machine, such as one for all replicas of a home, is mounted for the replicas of other homes too."""
     try:
         if os.readlink(f"/proc/{pid}/ns/mnt") == os.readlink("/proc/self/ns/mnt"):
             return []
-        with open(f"/proc/{pid}/mountinfo", "rb") as file:
-            lines = file.read().splitlines()
+        points, shared = _mounted(str(pid)), _mounted("self")
     except OSError:
         return []  # it has ended, or is another user's
+    return [point for point in points if point not in shared]
+
+
+def _mounted(process: str) -> list[str]:
+    """Raises OSError."""
+    with open(f"/proc/{process}/mountinfo", "rb") as file:
+        lines = file.read().splitlines()
     return [os.fsdecode(line.split(b" ")[4].decode("unicode_escape").encode("latin-1")) for line in lines]
 
 

@@ -31,7 +31,6 @@ if TYPE_CHECKING:
 
 CHECKOUT = os.path.abspath(f"{__file__}/../../../../../..")
 """With the environment of the platform's `python`, which replicas use."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
 ROOM_AGAIN_S = 1.0
 """On a full disk: between two attempts to write."""
 
@@ -286,7 +285,7 @@ class Shim:
             try:
                 act()
             except OSError as error:
-                if error.errno not in FULL:
+                if error.errno not in files.FULL:
                     raise
                 self._teller.say(f"waiting for room on the disk: {error}")
                 if os.path.exists(f"{self._directory}/{files.STOP}"):
@@ -310,7 +309,7 @@ class Shim:
             os.close(self._lock())
             self._remember()
         except OSError as error:
-            if error.errno not in FULL:
+            if error.errno not in files.FULL:
                 raise
             delete(self._directory)
 
