@@ -1,4 +1,4 @@
-"""How much room a file system has."""
+"""How much room a file system has, and taking some of it."""
 
 import os
 from dataclasses import dataclass
@@ -16,6 +16,21 @@ class Room:
 
     def __str__(self) -> str:
         return f"{self.free / MIB:.1f} of {self.total / MIB:.1f} MiB free"
+
+
+def take_room(path: Path, size: int) -> None:
+    """Make a file of so many bytes, which are on the disk for it; whole or not at all.
+
+    Raises OSError, FileExistsError where it is there.
+    """
+    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+    try:
+        os.posix_fallocate(descriptor, 0, size)
+    except OSError:
+        path.unlink(missing_ok=True)
+        raise
+    finally:
+        os.close(descriptor)
 
 
 def room_under(path: Path) -> Room:

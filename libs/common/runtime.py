@@ -3,6 +3,7 @@
 import asyncio
 import signal
 from collections.abc import Callable, Coroutine
+from contextlib import suppress
 from dataclasses import dataclass, field
 from itertools import count
 from typing import Any, TypeVar
@@ -41,6 +42,8 @@ class Progress:
     """What could not be handled and is tried again later, by its id, while all else goes on."""
     detail: dict[str, Any] = field(default_factory=dict)
     """Service-specific facts for `/v1/health`, such as the router's last Envoy acknowledgement."""
+    has_news: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set when the next heartbeat should not wait for its time."""
 
     def applied(self, sequence: int) -> None:
         self.applied_sequence = max(self.applied_sequence, sequence)
@@ -52,6 +55,7 @@ class Progress:
     def lead(self, is_leading: bool) -> None:
         """Whether this copy of the service leads."""
         self.standing = Standing.LEADING if is_leading else Standing.WARM
+        self.has_news.set()
 
     def hold(self, by: object | None) -> None:
         """by: what it waits for, shown as text; None lets it go on."""
@@ -78,20 +82,25 @@ async def run_until_stopped(
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stop.set)
 
+    async def publish(*, is_last: bool = False) -> None:
+        await heartbeat.publish(
+            applied_sequence=progress.applied_sequence,
+            is_ready=progress.is_ready and not progress.held_by and not progress.stuck,
+            detail=progress.detail,
+            problem=progress.held_by or progress.stuck or progress.problem,
+            standing=progress.standing or "",
+            set_aside=progress.set_aside.values(),
+            is_last=is_last,
+        )
+
     async def beat() -> None:
         for beats in count():
-            await heartbeat.publish(
-                applied_sequence=progress.applied_sequence,
-                is_ready=progress.is_ready and not progress.held_by and not progress.stuck,
-                detail=progress.detail,
-                problem=progress.held_by or progress.stuck or progress.problem,
-                standing=progress.standing or "",
-                set_aside=progress.set_aside.values(),
-            )
+            await publish()
             is_young = beats < _YOUNG_BEATS
-            await asyncio.sleep(
-                min(_YOUNG_INTERVAL_S, heartbeat.interval_s) if is_young else heartbeat.interval_s
-            )
+            pause_s = min(_YOUNG_INTERVAL_S, heartbeat.interval_s) if is_young else heartbeat.interval_s
+            with suppress(TimeoutError):
+                await asyncio.wait_for(progress.has_news.wait(), pause_s)
+            progress.has_news.clear()
 
     async def wait_for_stop(group: list[asyncio.Task[None]]) -> None:
         await stop.wait()
@@ -105,6 +114,7 @@ async def run_until_stopped(
     except asyncio.CancelledError:
         if not stop.is_set():
             raise
+        await publish(is_last=True)
     finally:
         watcher.cancel()
         for task in running:

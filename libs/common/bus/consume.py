@@ -28,6 +28,11 @@ when this has passed, so it bounds how long work stands still after the broker i
 
 BATCH = 64
 """Messages that are fetched for a pool with one request."""
+POOLED_FETCH_TIMEOUT_S = 0.3
+"""The same for a pool. Asked for many, nats-py may wait for the others while it has one: when the answer to
+an earlier fetch, that it found nothing, comes late, a message is held back until the fetch ends. To ask for
+one at a time has no such wait, but each takes a turn of a loop that is busy with the work: under load they
+pile up. Each fetch in a second costs an idle process 0.13 % of a core."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,7 +70,7 @@ def pooled_subscriber(
         subject,
         stream=JStream(stream, declare=False),
         durable=durable,
-        pull_sub=PullSub(batch_size=BATCH, timeout=FETCH_TIMEOUT_S),
+        pull_sub=PullSub(batch_size=BATCH, timeout=POOLED_FETCH_TIMEOUT_S),
         ack_policy=AckPolicy.MANUAL,
         inbox_prefix=f"{inbox_prefix(service)}.".encode(),
         no_reply=True,

@@ -67,6 +67,8 @@ class Heartbeat(_OfAnyVersion):
     problem: why it is not ready, in one sentence; empty when it is, or when it only starts.
     set_aside: what it works without; at most `MOST_SET_ASIDE`, the longest first.
     standing: one of `Standing`; empty where every copy does the same.
+    copy_number: which copy of the service it is.
+    is_last: it was stopped in order, and says no more.
     """
 
     service: str
@@ -76,6 +78,8 @@ class Heartbeat(_OfAnyVersion):
     sent_at: datetime
     problem: str = ""
     standing: str = ""
+    copy_number: int = 1
+    is_last: bool = False
     set_aside: tuple[SetAside, ...] = ()
     detail: dict[str, Any] = {}
 
@@ -84,13 +88,21 @@ class HeartbeatPublisher:
     """Publishes one service's heartbeats, every `interval_s` seconds."""
 
     def __init__(
-        self, broker: NatsBroker, *, service: str, pid: int, interval_s: float = 2.0, clock: Clock = utc_now
+        self,
+        broker: NatsBroker,
+        *,
+        service: str,
+        pid: int,
+        copy_number: int = 1,
+        interval_s: float = 2.0,
+        clock: Clock = utc_now,
     ) -> None:
         self._publisher = broker.publisher(
             subjects.heartbeat(service), schema=Heartbeat, include_in_schema=False
         )
         self._service = service
         self._pid = pid
+        self._copy_number = copy_number
         self._clock = clock
         self.interval_s = interval_s
 
@@ -103,6 +115,7 @@ class HeartbeatPublisher:
         problem: str = "",
         standing: str = "",
         set_aside: Iterable[SetAside] = (),
+        is_last: bool = False,
     ) -> None:
         longest_first = sorted(set_aside, key=lambda one: one.since)
         beat = Heartbeat(
@@ -113,6 +126,8 @@ class HeartbeatPublisher:
             sent_at=self._clock(),
             problem=problem,
             standing=standing,
+            copy_number=self._copy_number,
+            is_last=is_last,
             set_aside=tuple(longest_first[:MOST_SET_ASIDE]),
             detail=detail,
         )

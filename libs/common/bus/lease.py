@@ -16,6 +16,7 @@ from typing import Final
 
 import structlog
 
+from libs.common import telemetry
 from libs.common.bus.entries import Entries, Entry, Replaced
 from libs.common.clock import Ticks, monotonic
 from libs.common.errors import LogUnavailable
@@ -65,11 +66,22 @@ class Lease:
         """Of our own newest writing, while we hold it."""
         self._seen: Seen | None = None
         self._told = False
+        self._moved = asyncio.Event()
+        """Set when it is taken or given up; another one waits for the next time."""
+        self._held = telemetry.gauge(
+            "specstream.lease.held", unit="{lease}", description="Whether this copy leads: 1 or 0"
+        )
+        self._held.tell(lambda: float(self.is_held), {"service": name})
 
     @property
     def is_held(self) -> bool:
         """By this copy, now."""
         return self._ticks() < self._until
+
+    async def until(self, is_held: bool) -> None:
+        """Returns when it is held, or is not any more; `run` finds that out."""
+        while self.is_held != is_held:
+            await self._moved.wait()
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
@@ -146,6 +158,8 @@ class Lease:
                 "lease taken" if self._told else "lease given up", lease=self._name, holder=self.holder
             )
             self._on_change(self._told)
+            moved, self._moved = self._moved, asyncio.Event()
+            moved.set()
 
 
 def _data(holder: str) -> bytes:

@@ -6,6 +6,7 @@ from typing import Annotated, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from libs.common.services import MOST_COPIES
 from libs.common.spec.regions import parse_regions
 
 
@@ -20,6 +21,8 @@ class ServiceSettings(BaseSettings):
 
     home: Path = Path("~/.specstream")
     """Directory that holds all state."""
+    copy_number: int = Field(default=1, ge=1, le=MOST_COPIES)
+    """Which copy of the service this process is; in one home each has a number of its own."""
     nats_url: str = "nats://127.0.0.1:4222"
     """The broker."""
     nats_seed_file: Path | None = None

@@ -30,6 +30,10 @@ CHECKS_STREAM = "CHECKS"
 RECONCILER_DURABLE = "reconciler"
 COMMANDS_DURABLE = "api-commands"
 
+TAILS_STREAM = "TAILS"
+"""The last that gone and crashed replicas wrote: one message for each replica."""
+TAILS_ROOT = "tails"
+
 PROBES_STREAM = "PROBES"
 """One message, written again and again: whether the broker can write at all."""
 
@@ -61,6 +65,10 @@ HEARTBEATS = heartbeat("*")
 def samples(kind: str = "*", source: str = "*") -> str:
     """Of one kind, by one source: health, or one Envoy."""
     return f"metrics.{kind}.{source}"
+
+
+def tail(deployment_id: str, slot: int | str) -> str:
+    return f"{TAILS_ROOT}.{deployment_id}.{slot}"
 
 
 def checks(deployment_id: str) -> str:

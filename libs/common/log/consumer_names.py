@@ -14,6 +14,9 @@ OF_THE_API = 256
 OF_SAMPLES = 8
 """Of the stream of samples, which a service follows once."""
 
+OF_SAMPLES_FOR_TRIALS = 64
+"""The api's: it reads them for each trial of a policy too, and each is taken for some seconds after that."""
+
 MOST_EVENT_STREAMS = 200
 """That the api serves at once, so that it always has consumers for its own work."""
 
@@ -24,4 +27,4 @@ def names_of(service: str) -> tuple[str, ...]:
 
 
 def names_of_samples(service: str) -> tuple[str, ...]:
-    return names_of(service)[:OF_SAMPLES]
+    return names_of(service)[: OF_SAMPLES_FOR_TRIALS if service == "api" else OF_SAMPLES]

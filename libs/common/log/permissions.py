@@ -74,6 +74,23 @@ def looker(stream: str) -> Permissions:
     return Permissions((f"$JS.API.STREAM.MSG.GET.{stream}",))
 
 
+def gatherer(stream: str) -> Permissions:
+    """Read many entries of such a stream with one question."""
+    return Permissions((f"$JS.API.DIRECT.GET.{stream}",))
+
+
+def tail_reader() -> Permissions:
+    """Read what is kept of gone and crashed replicas."""
+    return Permissions((f"$JS.API.DIRECT.GET.{subjects.TAILS_STREAM}",))
+
+
+def tail_keeper() -> Permissions:
+    """Keep it, and replace it by nothing when its deployment is deleted."""
+    return tail_reader() + Permissions(
+        (subjects.tail("*", "*"), f"$JS.API.STREAM.INFO.{subjects.TAILS_STREAM}")
+    )
+
+
 def measurer(kinds: Iterable[str]) -> Permissions:
     """Publish samples of these kinds; the stream's answer comes to the inbox."""
     return Permissions(tuple(subjects.samples(kind) for kind in kinds))

@@ -1,11 +1,9 @@
-"""The one step that makes streams and durables; services never declare them. `python -m` runs it.
+"""The one step that makes streams and durables; services never declare them. `python -m libs.common.log`.
 
 Safe to run at every start: what is there and right is left alone, harmless drift is put right, and a
 difference that could lose or hide events stops with an error that names it.
 """
 
-import asyncio
-import sys
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -143,10 +141,3 @@ async def _connected(settings: ServiceSettings, seed: Path | None) -> AsyncItera
         yield client
     finally:
         await client.close()
-
-
-if __name__ == "__main__":
-    try:
-        asyncio.run(main(ProvisionSettings()))
-    except CannotProvision as refused:
-        sys.exit(f"provision: {refused}")

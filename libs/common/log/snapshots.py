@@ -31,6 +31,7 @@ from pydantic import TypeAdapter, ValidationError
 from libs.common.bus.settings import ServiceSettings
 from libs.common.events.envelope import Aggregate, Position
 from libs.common.log.port import EventLog
+from libs.common.services import copy_name
 from libs.common.state.aggregates import AggregateKind
 from libs.common.state.view import DeploymentView, Views
 
@@ -87,8 +88,9 @@ class Snapshot:
 
     @classmethod
     def of(cls, service: str, settings: ServiceSettings) -> Self:
-        """Where a service keeps it: in the home."""
-        return cls(settings.home.expanduser() / FOLDER / f"{service}.snapshot")
+        """Where this copy of a service keeps it: in the home."""
+        name = copy_name(service, settings.copy_number)
+        return cls(settings.home.expanduser() / FOLDER / f"{name}.snapshot")
 
     async def read(self, log: EventLog, views: Views) -> Read | None:
         """Fill `views` from the file; returns the event up to which they are complete, and which are not.
@@ -145,7 +147,7 @@ class Snapshot:
 
     def _write(self, kept: Kept, position: Position) -> None:
         self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        # One writer for each service: what lies under this name was left by one that was killed.
+        # One writer for each copy of a service: what lies under this name was left by one that was killed.
         draft = self._path.with_name(f".{self._path.name}.draft")
         draft.unlink(missing_ok=True)
         descriptor = os.open(draft, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)

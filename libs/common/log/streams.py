@@ -10,6 +10,8 @@ from libs.common.bus import subjects
 from libs.common.events.envelope import APPEND_ROOT, ROOT, append_subject, select
 from libs.common.metrics.port import KEPT_S
 from libs.common.state.aggregates import waking
+from libs.common.tails.tail import KEPT_S as KEPT_OF_TAILS_S
+from libs.common.tails.tail import MOST_REPLICAS
 
 _MINUTE = 60.0
 _DAY = 24 * 60 * _MINUTE
@@ -210,6 +212,24 @@ def make_streams(*, replicas: int) -> tuple[StreamPlan, ...]:
                 max_bytes=64 * _MIB,
                 max_msgs_per_subject=1,
                 allow_direct=True,
+                duplicate_window=1 * _MINUTE,
+            ),
+            droppable,
+        ),
+        StreamPlan(
+            api.StreamConfig(
+                name=subjects.TAILS_STREAM,
+                # As many subjects as a deployment may have tails, each with one: no writer can keep more.
+                subjects=[subjects.tail("*", slot) for slot in range(MOST_REPLICAS)],
+                storage=api.StorageType.FILE,
+                num_replicas=replicas,
+                max_age=KEPT_OF_TAILS_S,
+                max_bytes=1024 * _MIB,
+                max_msgs_per_subject=1,
+                discard=api.DiscardPolicy.OLD,
+                allow_direct=True,
+                # What is deleted is replaced by nothing, which goes after a second.
+                allow_msg_ttl=True,
                 duplicate_window=1 * _MINUTE,
             ),
             droppable,

@@ -7,6 +7,7 @@ harmless. Where an answer has to be the newest the leader is asked.
 import asyncio
 import json
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any
 
 from nats.aio.msg import Msg
@@ -78,6 +79,17 @@ class DirectGet:
         """The next messages after a sequence."""
         return await self._page(
             {"next_by_subj": one_filter, "seq": sequence + 1, "batch": at_most, "max_bytes": MAX_BYTES}
+        )
+
+    async def since(self, one_filter: str, moment: datetime, *, at_most: int) -> Page:
+        """The next messages that were stored at that time or later."""
+        return await self._page(
+            {
+                "next_by_subj": one_filter,
+                "start_time": moment.isoformat(),
+                "batch": at_most,
+                "max_bytes": MAX_BYTES,
+            }
         )
 
     async def at(self, sequence: int) -> Found | None:

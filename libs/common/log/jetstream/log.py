@@ -23,6 +23,7 @@ from libs.common.log.jetstream.name_pool import ConsumerNames
 from libs.common.log.jetstream.standing import Standing
 from libs.common.log.jetstream.stuck import Stuck, Tell
 from libs.common.log.jetstream.tail import ConsumerLost, Tail
+from libs.common.log.jetstream.waiting import Waiting
 from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import appended, check_restorable, seal
 from libs.common.log.timeline import Timeline
@@ -75,6 +76,7 @@ class JetStreamLog:
         self._unread = Unread()
         self._names = ConsumerNames(consumers)
         self._stuck = Stuck(on_stuck, ticks)
+        self._waiting = Waiting(source)
         self._direct = DirectGet(self._link, STREAM, deadline_s=deadline_s, attempt_s=attempt_s)
         self._standing = Standing(
             self._link, self._direct, STREAM, deadline_s=deadline_s, attempt_s=attempt_s
@@ -148,6 +150,7 @@ class JetStreamLog:
         self, *filters: str, after: int | None = None
     ) -> AsyncIterator[Recorded | CaughtUp | Importing]:
         follower = object()
+        self._waiting.begins(follower)
         narrow = disjoint(filters)
         is_exact = all(one in filters for one in narrow)
         given = after
@@ -161,6 +164,7 @@ class JetStreamLog:
                         target = max(await self.last_sequence(), after or 0)
                     async with Tail(self._link, STREAM, narrow, after=given, names=self._names) as tail:
                         self._stuck.goes_on(follower)
+                        self._waiting.has(follower, tail)
                         if not is_caught_up and tail.pending == 0:
                             is_caught_up = True
                             yield CaughtUp(max(target, given or 0))
@@ -186,9 +190,11 @@ class JetStreamLog:
                         raise LogUnavailable("the connection to the broker is closed") from lost
                     logger.info("follower lost its consumer", after=given, reason=str(lost))
                     self._stuck.failed(follower, str(lost))
+                    self._waiting.has(follower, None)
                     await asyncio.sleep(random.uniform(0.05, 0.25))  # noqa: S311 - spreads the returning followers
         finally:
             self._stuck.goes_on(follower)
+            self._waiting.ends(follower)
 
     async def last_sequence(self) -> int:
         await self._standing.identity()

@@ -99,7 +99,9 @@ class JetStreamSampleReader:
             description="Messages of METRICS that are no samples",
         )
 
-    async def follow(self, *kinds: Kind, since: float) -> AsyncIterator[Received | CaughtUp]:
+    async def follow(
+        self, *kinds: Kind, since: float, only: str | None = None
+    ) -> AsyncIterator[Received | CaughtUp]:
         filters = tuple(subjects.samples(kind) for kind in kinds)
         stream, after, is_caught_up, is_away = "", None, False, False
         while True:
@@ -121,7 +123,7 @@ class JetStreamSampleReader:
                     while True:
                         for found, _, pending in await tail.next():
                             after, since = found.sequence, found.time.timestamp()
-                            if (received := self._received(found)) is not None:
+                            if (received := self._received(found, only)) is not None:
                                 yield received
                             if not is_caught_up and pending == 0:
                                 is_caught_up = True
@@ -136,9 +138,9 @@ class JetStreamSampleReader:
         present = await self._ask()
         return Holding(present.keeps_s, present.first_at)
 
-    def _received(self, found: Found) -> Received | None:
+    def _received(self, found: Found, only: str | None) -> Received | None:
         _, kind, source = found.subject.split(".")
-        batch = read_part(kind, source, found.data)
+        batch = read_part(kind, source, found.data, only=only)
         if batch is None:
             self._rejected.add(1)
             return None

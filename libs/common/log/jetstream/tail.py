@@ -69,6 +69,10 @@ class Tail:
         self._delivered = 0
         self._heard_at = link.ticks()
         self._reconnects = link.reconnects
+        self._handed_out = 0
+        """Messages that `next` gave last, and that nobody has come back from."""
+        self._behind = 0
+        """Messages that were waiting behind the last one of those."""
         self.pending = 0
 
     async def __aenter__(self) -> Self:
@@ -82,7 +86,7 @@ class Tail:
         except NatsError as error:
             raise LogUnavailable(f"cannot subscribe to a consumer's messages: {error!r}") from error
         try:
-            self.pending = await self._create(inbox)
+            self.pending = self._behind = await self._create(inbox)
         except BaseException:
             await self._leave()
             raise
@@ -91,8 +95,22 @@ class Tail:
     async def __aexit__(self, *_: object) -> None:
         await self._leave()
 
+    @property
+    def waiting(self) -> int:
+        """How many messages are not taken in yet: those that `next` gave last count until it is called again.
+        May be asked in any thread."""
+        queued = [message for message in list(self._queue) if status(message) is None]
+        behind = from_consumer(queued[-1]).pending if queued else self._behind
+        return self._handed_out + len(queued) + behind
+
     async def next(self) -> list[Delivery]:
         """At least one message, in order; waits for it. Raises ConsumerLost."""
+        self._handed_out = 0
+        deliveries = await self._next()
+        self._handed_out, self._behind = len(deliveries), deliveries[-1].pending
+        return deliveries
+
+    async def _next(self) -> list[Delivery]:
         # Replay never waits by itself, and others want to run too.
         await asyncio.sleep(0)
         deliveries: list[Delivery] = []
