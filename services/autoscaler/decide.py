@@ -8,18 +8,20 @@ from collections.abc import Callable, Hashable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 
+from libs.common.autoscaling.in_flight_loads import Averages
 from libs.common.autoscaling.present import ConditionShown, Present
 from libs.common.autoscaling.told import IN_FLIGHT, Told, tell_hpa, tell_in_flight
 from libs.common.events.scaling import ReplicasDecided
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.conditions import Condition, ConditionType, MetricFailure, Reason
 from libs.common.scaling.hpa import decide_hpa
-from libs.common.scaling.hpa_decision import Cause, Reasoning
+from libs.common.scaling.hpa_decision import Reasoning
+from libs.common.scaling.hpa_memory import HpaMemory
 from libs.common.scaling.hpa_policy import HpaPolicy, Measured
 from libs.common.scaling.in_flight import InFlightDecision, InFlightPolicy, decide_in_flight
 from libs.common.scaling.proposals import Unknown
 from libs.common.scaling.replicas import Replica
 from services.autoscaler.holding import held_for_s, step_held_for_s
-from services.autoscaler.in_flight_loads import Averages
 from services.autoscaler.memory import Memory, panicked, that_matter
 from services.autoscaler.situation import Situation
 
@@ -136,13 +138,30 @@ def decide(
     explanations have."""
     if memory.decided_at is None or now - memory.decided_at > GAP_S:
         memory = memory.after_a_gap(situation.current, now=now)
-    memory = replace(memory, decided_at=now)
     if isinstance(policy, InFlightPolicy):
         reasoned = _by_requests_in_flight(situation, policy, replicas, averages, memory, now=now)
     else:
         reasoned = _by_metrics(situation, policy, replicas, measured, memory, now=now)
-    since = {name: memory.unknown_since.get(name, now) for name in reasoned.unknown}
-    return Outcome(situation, reasoned, replace(reasoned.memory, unknown_since=since), now, wall)
+    kept, since = reasoned.memory, memory.unknown_since
+    after = Memory(
+        kept.stretch_id,
+        kept.hpa,
+        kept.in_flight,
+        unknown_since={name: since.get(name, now) for name in reasoned.unknown},
+        at_ceiling_since=_at_ceiling_since(situation, reasoned, memory, now=now),
+        decided_at=now,
+    )
+    return Outcome(situation, reasoned, after, now, wall)
+
+
+def _at_ceiling_since(
+    situation: Situation, reasoned: Reasoned, memory: Memory, *, now: float
+) -> float | None:
+    """Where load can change the number at all: a ceiling that is the floor holds nothing back."""
+    bounds = situation.bounds
+    if bounds.minimum < bounds.maximum <= reasoned.replicas:
+        return now if memory.at_ceiling_since is None else memory.at_ceiling_since
+    return None
 
 
 def _by_metrics(
@@ -172,7 +191,11 @@ def _by_metrics(
         decision.cause,
         (conditions.able_to_scale, conditions.scaling_active, conditions.scaling_limited),
         # The changes come from the log, once this one is there.
-        replace(memory, hpa=replace(decision.memory, changes=memory.hpa.changes)),
+        Memory(
+            memory.stretch_id,
+            HpaMemory(decision.memory.recommendations, memory.hpa.changes, decision.memory.kept_s),
+            memory.in_flight,
+        ),
         unknown,
         _gist(reasoning),
         lambda: tell_hpa(policy, decision, measured, now=now),

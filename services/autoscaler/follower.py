@@ -1,6 +1,7 @@
 """Following the log: which deployments scale by load, their replicas, and what was decided before."""
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 from typing import Final
 
@@ -17,6 +18,7 @@ from libs.common.runtime import Progress
 from libs.common.scaling.behavior import MAX_PERIOD_S
 from libs.common.set_aside import Aside
 from libs.common.state.view import DeploymentView
+from services.autoscaler.fleet import Fleet
 from services.autoscaler.knowledge import Knowledge
 from services.autoscaler.loop import Loop
 
@@ -39,13 +41,18 @@ class Follower:
         *,
         ticks: Ticks,
         clock: Clock,
+        fleet: Fleet | None = None,
+        on_caught_up: Callable[[], None] = lambda: None,
     ) -> None:
+        """fleet: what is shown of all deployments, where anybody looks."""
         self._log = log
         self._knowledge = knowledge
         self._loop = loop
+        self._fleet = fleet
         self._progress = progress
         self._ticks = ticks
         self._clock = clock
+        self._tell_caught_up = on_caught_up
 
     async def run(self, snapshot: Snapshot | None = None) -> None:
         """Never returns. Ready once all that was stored at the start is taken in."""
@@ -68,7 +75,10 @@ class Follower:
         await self._read_changes(sequence)
         self._progress.applied(sequence)
         self._progress.is_ready = True
+        self._tell_caught_up()
         self._loop.caught_up()
+        if self._fleet is not None:
+            self._fleet.note_all()
         logger.info("caught up", sequence=sequence, deployments=len(views.by_id))
 
     async def _read_changes(self, until: int) -> None:
@@ -98,3 +108,5 @@ class Follower:
         self._progress.applied(event.sequence)
         self._knowledge.note(view, event, now=self._ticks())
         self._loop.noted(view)
+        if self._fleet is not None:
+            self._fleet.note(view.deployment_id)

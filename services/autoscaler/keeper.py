@@ -6,7 +6,7 @@ holds up no decision: the log alone suffices.
 """
 
 import asyncio
-from collections.abc import Hashable
+from collections.abc import Collection, Hashable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -14,7 +14,7 @@ import structlog
 from pydantic import ValidationError
 
 from libs.common.autoscaling.kept import Kept, read_kept
-from libs.common.bus.entries import Entries, Replaced
+from libs.common.bus.entries import Entry, ManyEntries, Replaced
 from libs.common.clock import Ticks
 from libs.common.errors import LogUnavailable
 from services.autoscaler.decide import Outcome
@@ -41,7 +41,7 @@ class _Written:
 
 
 class Keeper:
-    def __init__(self, entries: Entries, *, ticks: Ticks) -> None:
+    def __init__(self, entries: ManyEntries, *, ticks: Ticks) -> None:
         self._entries = entries
         self._ticks = ticks
         self._waiting: dict[str, Outcome] = {}
@@ -52,17 +52,20 @@ class Keeper:
         self._away_until = 0.0
         self._news = asyncio.Event()
 
-    async def read(self, deployment_id: str) -> tuple[str, KeptMemory] | None:
-        """What is kept, with the stretch that it belongs to; None where there is nothing, or no answer."""
+    async def read(self, deployment_ids: Collection[str]) -> Mapping[str, tuple[str, KeptMemory]]:
+        """What is kept of these, each with the stretch that it belongs to; without those of which there is
+        nothing, and of none where there is no answer. At most `entries.MOST_AT_ONCE`."""
         if self._ticks() < self._away_until:
-            return None
+            return {}
         try:
-            entry = await self._entries.get(deployment_id)
+            found = await self._entries.get_many(deployment_ids)
         except LogUnavailable as error:
             self._is_away(error)
-            return None
-        if entry is None:
-            return None
+            return {}
+        memories = {name: self._memory(name, entry) for name, entry in found.items()}
+        return {name: memory for name, memory in memories.items() if memory is not None}
+
+    def _memory(self, deployment_id: str, entry: Entry) -> tuple[str, KeptMemory] | None:
         self._sequences[deployment_id] = entry.sequence
         kept = read_kept(deployment_id, entry.data)
         try:

@@ -5,11 +5,12 @@
 | something new was measured of it               | at once                                               |
 | nothing was                                    | every 15 s, by requests in flight every 2 s           |
 | a decision of it is on its way                 | once its view has that                                |
+| what METRICS holds is still being read         | once all of it is, or nothing more comes of it        |
 | another copy leads, or an import is on its way | not at all; what is measured is taken in all the same |
 """
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
@@ -17,6 +18,7 @@ from typing import Final
 import structlog
 
 from libs.common import telemetry
+from libs.common.autoscaling.usage import INTERVALS
 from libs.common.clock import Clock, Ticks
 from libs.common.errors import LogUnavailable
 from libs.common.events.scaling import ReplicasDecided
@@ -38,8 +40,14 @@ SLICE_S: Final = 0.02
 """So long decisions are made before somebody else may do something."""
 AT_ONCE: Final = 16
 """Decisions that are stored at once."""
-READ_AT_ONCE: Final = 32
-"""Memories that are read at once."""
+READ_AT_ONCE: Final = 250
+"""Memories that are read at once; to take in so many holds up the rest for some milliseconds."""
+STORED_WAITS_S: Final = 2.0
+"""So long nothing may come of what METRICS holds before decisions are made without the rest of it."""
+STORED_WITHIN_S: Final = 30.0
+"""So long they wait for it at most."""
+WHOLE_WITHIN_S: Final = 120.0
+"""All that is measured is in the batches of so long: one in a minute is whole."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,6 +57,14 @@ class _OnItsWay:
     sequence: int | None
     """None while it is being stored."""
     view: DeploymentView
+
+
+def is_history(received: Received, *, wall: float) -> bool:
+    """Whether it says nothing that a later batch does not say: of what replicas use only the newest counts,
+    and for three intervals at most."""
+    batch = received.batch
+    counts_s = INTERVALS * batch.interval_s + WHOLE_WITHIN_S
+    return batch.kind is Kind.USAGE and wall - received.stored_at > counts_s
 
 
 class Loop:
@@ -84,6 +100,10 @@ class Loop:
         self._storing: set[asyncio.Task[None]] = set()
         self._gate = asyncio.Semaphore(AT_ONCE)
         self._is_caught_up = asyncio.Event()
+        self._begun_at: float | None = None
+        """When all that was stored of facts had come for the first time."""
+        self._stored_at: float | None = None
+        """When something of what METRICS holds came last; None: all of it has come."""
         self._wake = asyncio.Event()
         self._did_lead = False
         self._unknown_count = telemetry.counter(
@@ -95,6 +115,8 @@ class Loop:
     def caught_up(self) -> None:
         """Everything in the views was noted."""
         self._unread |= self._knowledge.policies.keys()
+        if self._begun_at is None:
+            self._begun_at = self._stored_at = self._ticks()
         self._is_caught_up.set()
         self._wake.set()
 
@@ -111,18 +133,27 @@ class Loop:
             self._forget(name)
 
     async def measure(self) -> None:
-        """Take in what is measured. Never returns."""
+        """Take in what is measured. Never returns.
+
+        Only that is kept which belongs to a deployment that scales by load, so these have to be known before
+        what METRICS holds is read: the newest measurement may be the only one for 15 s.
+        """
+        await self._is_caught_up.wait()
         receipts, is_stored = Receipts(), True
-        since = self._clock().timestamp() - self._knowledge.request_window_s - 2 * 60.0
+        since = self._clock().timestamp() - self._knowledge.request_window_s - WHOLE_WITHIN_S
         async for item in self._samples.follow(*Kind, since=since):
             if isinstance(item, CaughtUp):
-                is_stored = False
+                is_stored, self._stored_at = False, None
+                self._wake.set()
                 continue
             received: Received = item
             now = self._ticks()
             if is_stored:
+                self._stored_at = now
                 wall = self._clock().timestamp()
                 at = receipts.stored(received.stored_at, now=now, wall=wall)
+                if is_history(received, wall=wall):
+                    continue
             else:
                 at = receipts.live(received.stored_at, now=now)
             self._touched |= self._knowledge.take(received.batch, at=at)
@@ -139,6 +170,8 @@ class Loop:
                 self._did_lead = False
                 self._tell()
                 continue
+            if self._is_reading():
+                continue
             if not self._did_lead:
                 self._did_lead = True
                 self._unread |= self._knowledge.policies.keys()
@@ -146,11 +179,19 @@ class Loop:
             await self._round()
             self._tell()
 
+    def _is_reading(self) -> bool:
+        """Whether more is about to be known. Who decided meanwhile would decide about everything on what was
+        so some minutes ago, and again with each batch that is read."""
+        if self._begun_at is None or self._stored_at is None:
+            return False
+        now = self._ticks()
+        return now - self._stored_at < STORED_WAITS_S and now - self._begun_at < STORED_WITHIN_S
+
     async def _round(self) -> None:
         due = self._take_due()
         unread = [name for name in due if name in self._unread]
         for start in range(0, len(unread), READ_AT_ONCE):
-            await asyncio.gather(*map(self._read, unread[start : start + READ_AT_ONCE]))
+            await self._read(unread[start : start + READ_AT_ONCE])
         began = self._ticks()
         for name in due:
             with self._aside.attempt(name):
@@ -178,15 +219,17 @@ class Loop:
         del self._on_their_way[name]
         return True
 
-    async def _read(self, name: str) -> None:
+    async def _read(self, names: Sequence[str]) -> None:
         """Go on with what was remembered, by this process before or by another one."""
-        found = await self._keeper.read(name)
-        self._unread.discard(name)
-        memory = self._knowledge.memories.get(name)
-        if found is None or memory is None or found[0] != memory.stretch_id:
-            return
-        read = found[1].read(memory.stretch_id, now=self._ticks())
-        self._knowledge.memories[name] = replace(read, hpa=replace(read.hpa, changes=memory.hpa.changes))
+        found = await self._keeper.read(names)
+        self._unread.difference_update(names)
+        memories = self._knowledge.memories
+        for name, (stretch_id, kept) in found.items():
+            memory = memories.get(name)
+            if memory is None or memory.stretch_id != stretch_id:
+                continue
+            read = kept.read(stretch_id, now=self._ticks())
+            memories[name] = replace(read, hpa=replace(read.hpa, changes=memory.hpa.changes))
 
     def _decide(self, name: str) -> None:
         policy = self._knowledge.policies.get(name)

@@ -5,8 +5,10 @@ since then: a recommendation so counts for longer than it would have, which dela
 hastens one. The past changes are not kept: the log has them.
 """
 
+import math
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
+from operator import attrgetter
 
 from pydantic import BaseModel, ConfigDict
 
@@ -26,6 +28,8 @@ class Memory:
     in_flight: InFlightMemory = field(default_factory=InFlightMemory)
     unknown_since: Mapping[str, float] = field(default_factory=dict)
     """Since when nothing is known, by the name of what is measured."""
+    at_ceiling_since: float | None = None
+    """Since when the number has been the highest that the spec allows; None: it is not."""
     decided_at: float | None = None
     """When it was last decided about; None: not yet, by this process."""
 
@@ -51,7 +55,7 @@ def panicked(memory: InFlightMemory, current: int, *, now: float) -> InFlightMem
 
 
 class KeptRecommendation(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     replicas: int
     age_s: float
@@ -60,13 +64,14 @@ class KeptRecommendation(BaseModel):
 class KeptMemory(BaseModel):
     """A memory as it lies in the bucket."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     recommendations: tuple[KeptRecommendation, ...] | None = None
     kept_s: float | None = None
     panicking_for_s: float | None = None
     most_in_panic: int = 0
     unknown_for_s: Mapping[str, float] = {}
+    at_ceiling_for_s: float | None = None
 
     @classmethod
     def of(cls, memory: Memory, *, now: float) -> "KeptMemory":
@@ -84,6 +89,7 @@ class KeptMemory(BaseModel):
             panicking_for_s=None if since is None else now - since,
             most_in_panic=concurrency.most_in_panic,
             unknown_for_s={name: now - at for name, at in memory.unknown_since.items()},
+            at_ceiling_for_s=None if memory.at_ceiling_since is None else now - memory.at_ceiling_since,
         )
 
     def read(self, stretch_id: str, *, now: float) -> Memory:
@@ -98,15 +104,23 @@ class KeptMemory(BaseModel):
             HpaMemory(recommendations, (), self.kept_s),
             InFlightMemory(ConcurrencyMemory(since, self.most_in_panic)),
             {name: now - age for name, age in self.unknown_for_s.items()},
+            None if self.at_ceiling_for_s is None else now - self.at_ceiling_for_s,
         )
+
+
+_AGE = attrgetter("at")
 
 
 def that_matter(recommendations: Iterable[Recommendation]) -> tuple[Recommendation, ...]:
     """Those that can still be the highest or the lowest of some window, oldest first: each is higher than
     every later one, or lower."""
     kept: list[Recommendation] = []
-    for one in sorted(recommendations, key=lambda one: one.at, reverse=True):
-        later = [each.replicas for each in kept]
-        if not later or one.replicas > max(later) or one.replicas < min(later):
-            kept.append(one)
+    highest, lowest = -math.inf, math.inf
+    for one in sorted(recommendations, key=_AGE, reverse=True):
+        if one.replicas > highest:
+            highest = one.replicas
+        elif one.replicas >= lowest:
+            continue
+        lowest = min(lowest, one.replicas)
+        kept.append(one)
     return tuple(reversed(kept))

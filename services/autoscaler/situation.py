@@ -4,15 +4,16 @@ from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
+from libs.common.autoscaling.usage import Requests
 from libs.common.events import replica as roster
 from libs.common.events.replica import ReplicaState
 from libs.common.scaling.in_force import Scale, bounds_of
 from libs.common.scaling.replicas import Bounds, Phase, Replica
 from libs.common.scaling.rollout import measured_run
 from libs.common.spec.model import Autoscaling, Spec
+from libs.common.state.rollout import RolloutState
 from libs.common.state.view import DeploymentView
 from services.autoscaler.replicas_seen import Seen
-from services.autoscaler.usage import Requests
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,14 +65,16 @@ def situate(view: DeploymentView) -> Situation | None:
         autoscaling,
         bounds_of(scale),
         view.wanted_replicas,
-        _is_rolling_out(view, deployment.spec_id, deployment.run_id),
+        _is_rolling_out(view.rollout, ready, deployment.spec_id, deployment.run_id),
         {one.replica_id: one for one in view.roster.replicas if one.run_id == run_id},
     )
 
 
-def _is_rolling_out(view: DeploymentView, spec_id: str, run_id: str) -> bool:
-    """Whether a new run comes up: the newest spec is neither healthy nor given up, or another run serves."""
-    rollout = view.rollout
+def _is_rolling_out(rollout: RolloutState, ready: Mapping[str, int], spec_id: str, run_id: str) -> bool:
+    """Whether a new run comes up: the newest spec is neither healthy nor given up, or another run serves.
+
+    ready: how many are and stay, by run.
+    """
     if rollout.failed_spec_id == spec_id:
         return False
     progress = rollout.progress
@@ -79,7 +82,7 @@ def _is_rolling_out(view: DeploymentView, spec_id: str, run_id: str) -> bool:
         return False
     if rollout.healthy_spec_id != spec_id:
         return True
-    return any(one.run_id != run_id and one.replica_id not in rollout.retiring for one in view.roster.ready())
+    return any(run != run_id for run in ready)
 
 
 def replicas_of(

@@ -19,7 +19,7 @@ logger = structlog.get_logger()
 class Kept(BaseModel):
     """memory: as the autoscaler wrote it; nobody else reads it."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     present: Present
     memory: Mapping[str, Any] = {}

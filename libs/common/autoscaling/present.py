@@ -16,12 +16,12 @@ from libs.common.events.scaling import (
     MetricOutcome,
     StabilisedTo,
 )
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.conditions import ConditionType, Reason
-from libs.common.scaling.hpa_decision import Cause
 
 
 class _Part(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants")
+    model_config = ConfigDict(frozen=True, extra="ignore", ser_json_inf_nan="constants", defer_build=True)
 
 
 class ConditionShown(_Part):

@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from itertools import pairwise
-from typing import Final
+from typing import Final, Self
 
 from libs.common.scaling.hpa import decide_hpa
 from libs.common.scaling.hpa_memory import HpaMemory
@@ -26,14 +26,24 @@ TICK_S: Final = 15
 BEFORE_S: Final = 86_400.0
 """So long before the first minute the replicas of the beginning are taken to have been ready."""
 
-ASSUMPTIONS: Final = (
+_ASSUMED: Final = (
     "the CPU time of all replicas together and the requests in flight are as they were, whatever the number",
     "memory and the duration of requests are for each replica as they were",
+    "durations follow no other number: by them more than there were are shown as too many, fewer as too few",
     "a new replica is ready at once",
-    "a minute has its average, and its highest second where a burst of requests in flight is looked for",
     "what 100 % is, is the machine type of the newest spec",
+)
+ASSUMPTIONS: Final = (
+    *_ASSUMED,
+    "a minute has its average, and its highest second where a burst of requests in flight is looked for",
     "a minute of which nothing is known changes no number",
 )
+OF_SAMPLES: Final = (
+    *_ASSUMED,
+    "the memory of new replicas is known as soon as that of the new ones was that there were then",
+    "what is not known of a time changes no number",
+)
+"""Where each sample is looked at as it was recorded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,17 +93,22 @@ def replay(
         return list(_by_requests_in_flight(policy, minutes, bounds, begin))
     if not minutes:
         return []
-    fleet = _Fleet(capacity, [minutes[0].at - BEFORE_S] * begin)
+    fleet = Fleet.ready_before(minutes[0].at, begin, capacity)
     return list(_by_metrics(policy, minutes, bounds, fleet))
 
 
 @dataclass(slots=True)
-class _Fleet:
+class Fleet:
     """Replicas that share the load evenly. since: when each was ready, the oldest first."""
 
     capacity: Capacity
     since: list[float]
     replicas: tuple[Replica, ...] = field(init=False)
+
+    @classmethod
+    def ready_before(cls, at: float, size: int, capacity: Capacity) -> Self:
+        """So many, ready for long at that time."""
+        return cls(capacity, [at - BEFORE_S] * size)
 
     def __post_init__(self) -> None:
         self._make()
@@ -116,19 +131,29 @@ class _Fleet:
             for number, at in enumerate(self.since)
         )
 
-    def samples(self, load: LoadMinute) -> dict[Resource, dict[str, Sample]]:
+    def samples(
+        self,
+        *,
+        cpu_cores: float | None,
+        memory_bytes: float | None,
+        window_s: float,
+        measured: float = 1.0,
+    ) -> dict[Resource, dict[str, Sample]]:
+        """As if they were measured now: cores of all together, and bytes of each. measured: the part of them,
+        the oldest, of which the memory is known."""
         found = {}
-        if load.cpu_cores is not None:
-            each = Sample(round(load.cpu_cores * 1000 / self.size), window_s=MINUTE_S)
+        if cpu_cores is not None and self.size:
+            each = Sample(round(cpu_cores * 1000 / self.size), window_s=window_s)
             found[Resource.CPU] = {replica.id: each for replica in self.replicas}
-        if load.memory_bytes is not None:
-            each = Sample(round(load.memory_bytes), window_s=MINUTE_S)
-            found[Resource.MEMORY] = {replica.id: each for replica in self.replicas}
+        if memory_bytes is not None:
+            each = Sample(round(memory_bytes), window_s=window_s)
+            count = max(1, round(self.size * min(1.0, measured)))
+            found[Resource.MEMORY] = {replica.id: each for replica in self.replicas[:count]}
         return found
 
 
 def _by_metrics(
-    policy: HpaPolicy, minutes: Sequence[LoadMinute], bounds: Bounds, fleet: _Fleet
+    policy: HpaPolicy, minutes: Sequence[LoadMinute], bounds: Bounds, fleet: Fleet
 ) -> Iterator[int]:
     memory = HpaMemory()
     requests = _Requests(policy.request_window_s)
@@ -136,15 +161,20 @@ def _by_metrics(
     for load in minutes:
         requests.take(load)
         has_moved = False
-        duration = requests.duration
+        duration, size = requests.duration, fleet.size
         for tick in reversed(range(ticks)):
             now = load.at - tick * TICK_S
+            # Its one value answers for all of the minute: those that came within it share what there was.
+            each = None if load.memory_bytes is None else load.memory_bytes * size / max(1, fleet.size)
             decision = decide_hpa(
                 policy,
                 bounds=bounds,
                 current=fleet.size,
                 replicas=fleet.replicas,
-                measured=Measured(fleet.samples(load), duration),
+                measured=Measured(
+                    fleet.samples(cpu_cores=load.cpu_cores, memory_bytes=each, window_s=MINUTE_S),
+                    duration,
+                ),
                 memory=memory,
                 now=now,
             )
@@ -215,17 +245,23 @@ class Side:
 
 
 def summed_up(
-    numbers: Sequence[int], minutes: Sequence[LoadMinute], autoscaling: Autoscaling, capacity: Capacity
+    numbers: Sequence[int],
+    loads: Sequence[LoadMinute],
+    autoscaling: Autoscaling,
+    capacity: Capacity,
+    *,
+    each_s: int = MINUTE_S,
 ) -> Side:
+    """loads: of so many seconds each."""
     policy = policy_of(autoscaling)
     above = sum(
-        _is_above(policy, load, number, capacity) for load, number in zip(minutes, numbers, strict=True)
+        _is_above(policy, load, number, capacity) for load, number in zip(loads, numbers, strict=True)
     )
     return Side(
-        replica_hours=sum(numbers) / 60,
+        replica_hours=sum(numbers) * each_s / 3600,
         changes=sum(later != earlier for earlier, later in pairwise(numbers)),
         peak=max(numbers, default=0),
-        minutes_above_target=above,
+        minutes_above_target=math.ceil(above * each_s / MINUTE_S),
     )
 
 

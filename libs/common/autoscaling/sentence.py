@@ -20,8 +20,8 @@ from libs.common.events.scaling import (
     StabilisedTo,
 )
 from libs.common.scaling.behavior import RateType
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.conditions import Reason
-from libs.common.scaling.hpa_decision import Cause
 from libs.common.scaling.in_flight import PANIC_WINDOW_PART
 from libs.common.scaling.limiting import GROWTH_AT_LEAST, GROWTH_FACTOR
 from libs.common.scaling.proposals import Tolerance, Unknown, rounded_up

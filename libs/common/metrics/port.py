@@ -54,8 +54,12 @@ class SamplePublisher(Protocol):
 
 
 class SampleReader(Protocol):
-    def follow(self, *kinds: Kind, since: float) -> AsyncIterator[Received | CaughtUp]:
+    def follow(
+        self, *kinds: Kind, since: float, only: str | None = None
+    ) -> AsyncIterator[Received | CaughtUp]:
         """What is stored of these kinds from `since` on (seconds since 1970), and then what comes.
+
+        only: a deployment; every batch comes, without the samples of others.
 
         Never ends and never raises. While the stream is away, nothing comes; when it is back it goes on
         behind the last batch, or, if that is another stream, with the time at which the last one was stored.
@@ -85,13 +89,15 @@ class MemorySamples:
         self._forget()
         self._news.set()
 
-    async def follow(self, *kinds: Kind, since: float) -> AsyncIterator[Received | CaughtUp]:
+    async def follow(
+        self, *kinds: Kind, since: float, only: str | None = None
+    ) -> AsyncIterator[Received | CaughtUp]:
         given, is_caught_up = 0, False
         while True:
             for sequence, stored_at, kind, source, message in list(self._messages):
                 if sequence > given:
                     given = sequence
-                    batch = read_part(kind, source, message)
+                    batch = read_part(kind, source, message, only=only)
                     if kind in kinds and stored_at >= since and batch is not None:
                         yield Received(batch, stored_at, sequence)
             if not is_caught_up:

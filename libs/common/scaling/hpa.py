@@ -16,9 +16,10 @@ up (`is_rolling_out`) the number does not fall.
 from collections.abc import Collection
 from dataclasses import replace
 
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.combining import MetricOutcome, combine
 from libs.common.scaling.conditions import Condition, ConditionType, MetricFailure, Reason
-from libs.common.scaling.hpa_decision import Cause, Conditions, HpaDecision, Reasoning
+from libs.common.scaling.hpa_decision import Conditions, HpaDecision, Reasoning
 from libs.common.scaling.hpa_memory import HpaMemory
 from libs.common.scaling.hpa_policy import DurationMetric, HpaPolicy, Measured, Metric
 from libs.common.scaling.limiting import Limited, limit, limit_without_behavior, remember_change
@@ -110,15 +111,12 @@ def _outcome(
             tolerance=policy.tolerances,
         )
         return MetricOutcome(metric.name, proposal, MetricFailure.EXTERNAL)
-    requests = {
-        replica.id: replica.requests[metric.resource]
-        for replica in replicas
-        if metric.resource in replica.requests
-    }
+    resource = metric.resource
+    requests = {one.id: one.requests[resource] for one in replicas if resource in one.requests}
     proposal = propose_resource(
         replicas,
-        measured.samples.get(metric.resource, {}),
-        resource=metric.resource,
+        measured.samples.get(resource, {}),
+        resource=resource,
         requests=requests,
         target_percent=metric.target_percent,
         current=current,

@@ -1,31 +1,13 @@
 """What `decide_hpa` comes to, with the numbers that lead there. Pure data."""
 
 from dataclasses import dataclass
-from enum import StrEnum
 
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.combining import Combined, MetricOutcome
 from libs.common.scaling.conditions import Condition
 from libs.common.scaling.hpa_memory import HpaMemory
 from libs.common.scaling.limiting import Limited
 from libs.common.scaling.stabilising import Stabilised
-
-
-class Cause(StrEnum):
-    """Why the number is what it is. Closed."""
-
-    METRIC_ABOVE_TARGET = "metric_above_target"
-    ALL_METRICS_BELOW_TARGET = "all_metrics_below_target"
-    RECENT_RECOMMENDATION = "recent_recommendation"
-    """Up without `behavior`: the metrics asked for more within the window, and the number is below that."""
-    ABOVE_MAXIMUM = "above_maximum"
-    BELOW_MINIMUM = "below_minimum"
-    UNCHANGED = "unchanged"
-    METRICS_UNKNOWN = "metrics_unknown"
-    """The number stays: what is unknown might need it."""
-    ROLLING_OUT = "rolling_out"
-    """The number stays: it does not fall while a new run comes up."""
-    DISABLED = "disabled"
-    """The deployment is stopped, which is nothing that a load changes."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ count, nor does one that is older than three intervals.
 
 from collections.abc import Container, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 
 from libs.common.events.replica import Replica
 from libs.common.metrics.samples import Batch, ReplicaUsage
@@ -22,8 +23,9 @@ Requests = Mapping[Resource, int]
 """What 100 % of each resource is, in thousandths of a core and of a byte."""
 
 
-def requests_of(*, cpus: float | None, memory_gib: float | None) -> dict[Resource, int]:
-    """What is not known is left out."""
+@lru_cache(maxsize=1024)
+def requests_of(*, cpus: float | None, memory_gib: float | None) -> Requests:
+    """What is not known is left out. There are few machine types, and all their replicas share the answer."""
     given = {
         Resource.CPU: cpus and round(cpus * MILLI),
         Resource.MEMORY: memory_gib and round(memory_gib * GIB) * MILLI,
@@ -73,16 +75,15 @@ class Usage:
         self, deployment_id: str, replicas: Mapping[str, Replica], *, now: float
     ) -> dict[Resource, dict[str, Sample]]:
         """The fresh ones of these replicas' present processes."""
-        known = self._of(deployment_id, replicas)
-        found: dict[Resource, dict[str, Sample]] = {}
-        for resource in Resource:
-            samples = {
-                replica_id: Sample(one.used[resource], max(0.0, now - one.received_at), one.window_s)
-                for replica_id, one in known.items()
-                if resource in one.used
-            }
-            found[resource] = fresh(samples, max_age_s=INTERVALS * self.interval_s)
-        return found
+        found: dict[Resource, dict[str, Sample]] = {resource: {} for resource in Resource}
+        for replica_id, one in self._of(deployment_id, replicas).items():
+            age_s = max(0.0, now - one.received_at)
+            for resource, milli in one.used.items():
+                found[resource][replica_id] = Sample(milli, age_s, one.window_s)
+        return {
+            resource: fresh(samples, max_age_s=INTERVALS * self.interval_s)
+            for resource, samples in found.items()
+        }
 
     def requests(self, deployment_id: str, replica_id: str) -> Requests:
         """What the replica was created with, as far as its newest measurement says it, however old."""

@@ -7,20 +7,21 @@
 | another `counter_id`                        | it began at 0, so all of the total was counted since        |
 | a lower total of the same counter           | unknown: for this deployment measuring begins anew          |
 | nothing for more than three intervals       | unknown: measuring begins anew with the next whole batch    |
-| nothing for a whole window                  | the source is gone, and no longer waited for                |
+| nothing for a whole window                  | the source is gone, and no longer waited for; one that is   |
+|                                             | expected is waited for however long it is silent            |
 
 All sources are summed. A deployment that is not in a batch is as before.
 """
 
 import math
 from collections import deque
-from collections.abc import Container
+from collections.abc import Collection, Container
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+from libs.common.autoscaling.usage import INTERVALS
 from libs.common.metrics.samples import Batch, RequestTotals
 from libs.common.scaling.request_duration import RequestDuration
-from services.autoscaler.usage import INTERVALS
 
 
 class _Counted(NamedTuple):
@@ -128,10 +129,18 @@ class RequestCounts:
             source.take(total, at=at, is_first=is_first, is_wanted=total.deployment_id in wanted)
         return {total.deployment_id for total in batch.requests if total.deployment_id in wanted}
 
-    def measured(self, deployment_id: str, *, now: float) -> RequestDuration | None:
-        """Over the window; None: nothing is known."""
-        self._sources = {name: one for name, one in self._sources.items() if not self._is_gone(one, now)}
+    def measured(
+        self, deployment_id: str, *, now: float, expected: Collection[str] = ()
+    ) -> RequestDuration | None:
+        """Over the window; None: nothing is known. expected: the sources that there are, heard or not."""
+        self._sources = {
+            name: one
+            for name, one in self._sources.items()
+            if name in expected or not self._is_gone(one, now)
+        }
         if not self._sources or any(source.is_silent(now) for source in self._sources.values()):
+            return None
+        if not self._sources.keys() >= set(expected):
             return None
         answered, duration_us, began = 0, 0, -math.inf
         for source in self._sources.values():

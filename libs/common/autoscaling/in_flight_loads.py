@@ -9,16 +9,17 @@ same source, so one that comes a little late leaves no hole.
 | a batch after one that was missed       | only what is in it is known, until the next whole one          |
 | a report within three intervals         | it covers the seconds since the one before it                  |
 | one after a longer silence              | recording begins anew: what was in between is unknown          |
-| nothing for more than three intervals   | unknown, until the source speaks or was silent for a window   |
+| nothing for more than three intervals   | unknown, until the source speaks or was silent for a window;  |
+|                                         | one that is expected is waited for however long it is silent  |
 """
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
+from libs.common.autoscaling.usage import INTERVALS
 from libs.common.metrics.samples import Batch
 from libs.common.scaling.window_average import AverageBuckets, window_average
-from services.autoscaler.usage import INTERVALS
 
 GRANULARITY_S = 1.0
 
@@ -77,9 +78,15 @@ class _Load:
             oldest = second - int(window_s / GRANULARITY_S) - 1
             self.sums = {one: total for one, total in self.sums.items() if one > oldest}
 
-    def averages(self, *, window_s: float, panic_window_s: float, now: float) -> Averages:
-        for name in [name for name, one in self.sources.items() if now - one.heard_at > window_s]:
-            del self.sources[name]
+    def averages(
+        self, *, window_s: float, panic_window_s: float, now: float, expected: Collection[str]
+    ) -> Averages:
+        silent = [name for name, one in self.sources.items() if now - one.heard_at > window_s]
+        for name in silent:
+            if name not in expected:
+                del self.sources[name]
+        if not self.sources.keys() >= set(expected):
+            return Averages()
         if self.first is None or not self.sources or any(s.is_silent(now) for s in self.sources.values()):
             return Averages()
         # A second counts once every source has reported it. The windows end with the newest that does: while
@@ -128,11 +135,20 @@ class InFlightLoads:
             )
         return set(source.values)
 
-    def averages(self, deployment_id: str, *, window_s: float, panic_window_s: float, now: float) -> Averages:
+    def averages(
+        self,
+        deployment_id: str,
+        *,
+        window_s: float,
+        panic_window_s: float,
+        now: float,
+        expected: Collection[str] = (),
+    ) -> Averages:
+        """expected: the sources that there are, heard or not."""
         load = self._loads.get(deployment_id)
         if load is None:
             return Averages()
-        return load.averages(window_s=window_s, panic_window_s=panic_window_s, now=now)
+        return load.averages(window_s=window_s, panic_window_s=panic_window_s, now=now, expected=expected)
 
     def forget(self, deployment_id: str) -> None:
         self._loads.pop(deployment_id, None)
