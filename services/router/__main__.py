@@ -2,6 +2,7 @@
 
 import uvloop
 
+import libs.common.lean  # noqa: F401 - before what it makes lighter
 from services.router import app
 from services.router.settings import Settings
 

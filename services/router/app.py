@@ -1,17 +1,21 @@
 """The router process: what is real, and how it is put together."""
 
+import asyncio
 from collections.abc import Callable
 
 from libs.common import loopback
 from libs.common.bus.connection import connected
 from libs.common.clock import monotonic, utc_now
+from libs.common.load_shown import Shown
 from libs.common.log.jetstream import open_log
 from libs.common.log.jetstream.samples import JetStreamSamplePublisher
 from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
+from libs.common.services import edge_of, routers_of
 from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
+from services.router.joining import join, take_out_others, tell_if_taken_out
 from services.router.loop import DrainLoop, StatusLoop
 from services.router.measuring.memory import CountsFile
 from services.router.measuring.outbox import Outbox
@@ -39,17 +43,31 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
                 upload_deadline_s=settings.upload_deadline_seconds,
             )
             cache = Cache(Packed.of(listener))
-            follower = Follower(log, cache, progress, settings.addresses, Snapshot.of(SERVICE, settings))
-            outbox = Outbox(JetStreamSamplePublisher(connection.client))
+            follower = Follower(
+                log,
+                cache,
+                progress,
+                settings.addresses,
+                Snapshot.of(SERVICE, settings),
+                router=settings.router,
+            )
+            source = edge_of(settings.router)
+            outbox = Outbox(Shown(JetStreamSamplePublisher(connection.client)))
             counts = RequestCounts(
                 look=admin.counters,
                 exists=lambda deployment_id: deployment_id in follower.views.by_id,
                 file=CountsFile(place.descriptor),
                 outbox=outbox,
                 ticks=monotonic,
+                source=source,
             )
             receiver = Receiver(
-                counts, outbox, needed=lambda: follower.measured_in_flight, clock=utc_now, ticks=monotonic
+                counts,
+                outbox,
+                needed=lambda: follower.measured_in_flight,
+                clock=utc_now,
+                ticks=monotonic,
+                source=source,
             )
             server = DiscoveryServer(cache, place, clock=utc_now, ticks=monotonic, beside=receiver.add_to)
             drains = DrainLoop(
@@ -63,10 +81,17 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
             )
 
             async def serve() -> None:
-                await follower.caught_up.wait()
+                await join(log, follower, settings.router)
                 await server.start()
                 progress.is_ready = True
-                await drains.run()
+                async with asyncio.TaskGroup() as group:
+                    group.create_task(drains.run())
+                    if settings.copy_number == 1:
+                        group.create_task(
+                            take_out_others(log, follower, frozenset(routers_of(settings.routers)))
+                        )
+                    else:
+                        group.create_task(tell_if_taken_out(follower, progress, settings.router))
 
             try:
                 await run_until_stopped(

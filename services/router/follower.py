@@ -12,8 +12,10 @@ from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
+from libs.common.services import ROUTER
 from libs.common.set_aside import Aside
 from libs.common.state.aggregates import followed_by
+from libs.common.state.router import joined
 from libs.common.state.view import DeploymentView, Views
 from libs.common.turns import Turns
 from services.router.measuring.in_flight import needs_in_flight
@@ -38,12 +40,16 @@ class Follower:
         progress: Progress,
         addresses: Addresses = LOCAL,
         snapshot: Snapshot | None = None,
+        *,
+        router: str = ROUTER,
     ) -> None:
-        """addresses: where replicas can be; what an event says beyond that gets no request."""
+        """addresses: where replicas can be; what an event says beyond that gets no request. router: the name
+        of this one, whose own withdrawals count here."""
         self._snapshot = snapshot
         self._log = log
         self._cache = cache
         self.addresses = addresses
+        self.router = router
         self._progress = progress
         self._aside = Aside("route", progress.set_aside)
         self.views = Views(followed_by("router"))
@@ -51,6 +57,23 @@ class Follower:
         self.draining: set[str] = set()
         self.has_draining = asyncio.Event()
         self.measured_in_flight: set[str] = set()
+        self.routers_changed = asyncio.Event()
+        """Set when there may be other routers than before, and all that the log says of them is known."""
+        self._heard_of_routers = asyncio.Event()
+
+    @property
+    def joined(self) -> frozenset[str]:
+        """The names of the routers that there are."""
+        return joined(self.views.apart)
+
+    def has_joined(self, router: str) -> bool:
+        return router in self.joined
+
+    async def hears_that_it_joined(self, router: str) -> None:
+        """Return when it is known here, with all that came before it."""
+        while not self.has_joined(router):
+            self._heard_of_routers.clear()
+            await self._heard_of_routers.wait()
 
     @property
     def set_aside(self) -> MutableMapping[str, SetAside]:
@@ -65,6 +88,7 @@ class Follower:
             self._aside,
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
+            on_apart=self._on_apart,
             on_importing=self._progress.hold,
             snapshot=self._snapshot,
         )
@@ -78,21 +102,30 @@ class Follower:
                 self._take(view)
         self._progress.applied(sequence)
         self.caught_up.set()
+        self._note_routers()
         logger.info("caught up", sequence=sequence, deployments=len(self.views.by_id))
 
     def _on_change(self, view: DeploymentView, event: Recorded) -> None:
         self._take(view)
         self._progress.applied(event.sequence)
 
+    def _on_apart(self, event: Recorded) -> None:
+        self._progress.applied(event.sequence)
+        self._note_routers()
+
+    def _note_routers(self) -> None:
+        self.routers_changed.set()
+        self._heard_of_routers.set()
+
     def _take(self, view: DeploymentView) -> None:
         name = view.deployment_id
         is_gone = name not in self.views.by_id
-        self._cache.put(Routing(name) if is_gone else make_routing(view, self.addresses))
+        self._cache.put(Routing(name) if is_gone else make_routing(view, self.addresses, self.router))
         if needs_in_flight(view) and not is_gone:
             self.measured_in_flight.add(name)
         else:
             self.measured_in_flight.discard(name)
-        if make_leaving(view) and not is_gone:
+        if make_leaving(view, router=self.router) and not is_gone:
             self.draining.add(name)
             self.has_draining.set()
         else:

@@ -98,7 +98,7 @@ class DrainLoop:
                 continue
             with self._aside.attempt(name):
                 situation = Situation(acknowledged[name], None if active is None else active.get(name, {}))
-                all_leaving = make_leaving(view, self._follower.addresses)
+                all_leaving = make_leaving(view, self._follower.addresses, self._follower.router)
                 for leaving in all_leaving:
                     key = (name, leaving.replica_id)
                     drains[key] = observe(self._drains.get(key, Drain()), leaving, situation, now)
@@ -123,7 +123,9 @@ class DrainLoop:
             return
         reason = WithdrawReason.DEADLINE if WithdrawReason.DEADLINE in ready else WithdrawReason.IDLE
         replica_ids = [replica_id for some in ready.values() for replica_id in some]
-        await withdraw(self._log, view, replica_ids, reason, active_requests=cut)
+        await withdraw(
+            self._log, view, replica_ids, reason, active_requests=cut, router=self._follower.router
+        )
 
 
 class StatusLoop:

@@ -5,6 +5,7 @@ from enum import StrEnum
 
 from libs.common.cluster.addresses import LOCAL, Addresses
 from libs.common.events.replica import Replica, ReplicaState
+from libs.common.services import ROUTER
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.view import DeploymentView
 
@@ -55,8 +56,8 @@ class Routing:
     endpoints: tuple[Endpoint, ...] = ()
 
 
-def make_routing(view: DeploymentView, addresses: Addresses = LOCAL) -> Routing:
-    """Routes and endpoints of one deployment.
+def make_routing(view: DeploymentView, addresses: Addresses = LOCAL, router: str = ROUTER) -> Routing:
+    """Routes and endpoints of one deployment, as the router of this name makes them.
 
     | deployment         | route                        |
     |--------------------|------------------------------|
@@ -68,7 +69,7 @@ def make_routing(view: DeploymentView, addresses: Addresses = LOCAL) -> Routing:
     There is a cluster exactly while there are endpoints. It outlives a route that no longer leads to it,
     because requests are still running there.
     """
-    endpoints = make_endpoints(view, addresses)
+    endpoints = make_endpoints(view, addresses, router)
     deployment = view.deployment
     if deployment is None or not deployment.exists or deployment.spec is None or deployment.spec_id is None:
         return Routing(view.deployment_id, None, endpoints)
@@ -83,12 +84,15 @@ def _refusal(view: DeploymentView, deployment: DeploymentState) -> Refusal | Non
     return Refusal.STOPPED
 
 
-def make_endpoints(view: DeploymentView, addresses: Addresses = LOCAL) -> tuple[Endpoint, ...]:
+def make_endpoints(
+    view: DeploymentView, addresses: Addresses = LOCAL, router: str = ROUTER
+) -> tuple[Endpoint, ...]:
     """The targets of a deployment, at most one for each address, ordered by replica id.
 
     | replica                    | ready | ever ready | endpoint  |
     |----------------------------|-------|------------|-----------|
-    | withdrawn, or no address   | any   | any        | none      |
+    | withdrawn by this router,  | any   | any        | none      |
+    | or no address              |       |            |           |
     | an address that none of    | any   | any        | none      |
     | this cluster's can have    |       |            |           |
     | retiring                   | any   | yes        | draining  |
@@ -103,7 +107,7 @@ def make_endpoints(view: DeploymentView, addresses: Addresses = LOCAL) -> tuple[
     """
     by_address: dict[str, Endpoint] = {}
     for replica in sorted(view.roster.replicas, key=lambda r: r.replica_id):
-        endpoint = _endpoint(view, replica, addresses)
+        endpoint = _endpoint(view, replica, addresses, router)
         if endpoint is None:
             continue
         other = by_address.get(endpoint.address)
@@ -112,8 +116,8 @@ def make_endpoints(view: DeploymentView, addresses: Addresses = LOCAL) -> tuple[
     return tuple(sorted(by_address.values(), key=lambda e: e.replica_id))
 
 
-def _endpoint(view: DeploymentView, replica: Replica, addresses: Addresses) -> Endpoint | None:
-    if replica.address is None or replica.replica_id in view.traffic.withdrawn:
+def _endpoint(view: DeploymentView, replica: Replica, addresses: Addresses, router: str) -> Endpoint | None:
+    if replica.address is None or replica.replica_id in view.traffic.withdrawn_by(router):
         return None
     if replica.address not in addresses:
         return None
@@ -141,18 +145,20 @@ def _spec_id(view: DeploymentView, replica: Replica) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Leaving:
-    """A replica that is to leave and is not withdrawn."""
+    """A replica that is to leave and that this router has not withdrawn."""
 
     replica_id: str
     address: str | None
     """Where requests may be running on it."""
 
 
-def make_leaving(view: DeploymentView, addresses: Addresses = LOCAL) -> tuple[Leaving, ...]:
-    """Who waits to be withdrawn, by replica id.
+def make_leaving(
+    view: DeploymentView, addresses: Addresses = LOCAL, router: str = ROUTER
+) -> tuple[Leaving, ...]:
+    """Who waits to be withdrawn by this router, by replica id.
 
     One that health has not listed yet is among them: it never gets a request, and the reconciler waits.
     """
-    served = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(view, addresses)}
-    waiting = view.rollout.retiring - view.traffic.withdrawn
+    served = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(view, addresses, router)}
+    waiting = view.rollout.retiring - view.traffic.withdrawn_by(router)
     return tuple(Leaving(replica_id, served.get(replica_id)) for replica_id in sorted(waiting))

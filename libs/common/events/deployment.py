@@ -21,7 +21,7 @@ class DeploymentCreated(DeploymentFact):
 class GitHeaders(BaseModel):
     """Where a spec came from, as the `x-git-*` request headers told."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     actor: str | None = None
     host: str | None = None

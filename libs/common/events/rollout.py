@@ -16,7 +16,7 @@ class RolloutFact(Fact):
 class LiveRun(BaseModel):
     """A run that has or wants replicas, and the newest spec that it carries out."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     run_id: str
     spec_id: str
@@ -123,7 +123,7 @@ class Move(BaseModel):
     replicas: how many its run has to have meanwhile, itself not counted.
     """
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     replica_id: str
     reason: MoveReason

@@ -11,8 +11,8 @@ from pydantic import ConfigDict
 
 from libs.common.events.fact import Fact, FactPart
 from libs.common.scaling.behavior import RateType
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.conditions import Reason
-from libs.common.scaling.hpa_decision import Cause
 from libs.common.scaling.proposals import Unknown
 from libs.common.spec.model import Autoscaling
 

@@ -17,7 +17,9 @@ HttpUrl = Annotated[str, Field(max_length=4096, pattern=HTTP_URL)]
 class Input(BaseModel):
     """A part of a spec as it was sent: camel case, nothing converted, no unknown fields."""
 
-    model_config = ConfigDict(strict=True, extra="forbid", frozen=True, alias_generator=to_camel)
+    model_config = ConfigDict(
+        strict=True, extra="forbid", frozen=True, alias_generator=to_camel, defer_build=True
+    )
 
 
 class Integration(Input):

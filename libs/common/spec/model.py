@@ -34,7 +34,9 @@ that, a service with 10,000 deployments in memory has most of it filled with equ
 class SpecPart(BaseModel):
     """Camel case on the wire as in the reference API, snake case in code; frozen."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True)
+    model_config = ConfigDict(
+        frozen=True, extra="ignore", alias_generator=to_camel, populate_by_name=True, defer_build=True
+    )
 
     def to_wire(self) -> dict[str, Any]:
         """As the API shows it: every default filled in, what is unset left out."""

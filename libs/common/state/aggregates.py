@@ -18,14 +18,16 @@ from libs.common.events.name import NameFact
 from libs.common.events.project import ProjectFact
 from libs.common.events.replica import RosterFact
 from libs.common.events.rollout import RolloutFact
+from libs.common.events.router import RouterFact
 from libs.common.events.scaling import ScalingFact
 from libs.common.events.traffic import TrafficFact
-from libs.common.state import deployment, name, project, replica, rollout, scaling, traffic
+from libs.common.state import deployment, name, project, replica, rollout, router, scaling, traffic
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.name import NameState
 from libs.common.state.project import ProjectState
 from libs.common.state.replica import Roster
 from libs.common.state.rollout import RolloutState
+from libs.common.state.router import RouterState
 from libs.common.state.scaling import ScalingState
 from libs.common.state.traffic import TrafficState
 
@@ -112,6 +114,14 @@ AGGREGATES: Final = (
         view_field="traffic",
         followers=_FOLLOWERS,
         wakes=frozenset({"reconciler", "health"}),
+    ),
+    AggregateKind(
+        RouterFact,
+        writer="router",
+        state=RouterState,
+        evolve=router.evolve,
+        start=RouterState(),
+        followers=frozenset({"reconciler", "autoscaler", "router"}),
     ),
     AggregateKind(
         ScalingFact,

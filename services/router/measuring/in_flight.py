@@ -80,7 +80,7 @@ def read_report(request: LoadStatsRequest) -> dict[str, int]:
 
 
 class InFlightBatches:
-    """One for each report: what is not 0, and what has become 0; once a minute everything.
+    """One for each report: what is not 0, and what has become 0; once a minute, and after a loss, everything.
 
     What is in none of them since the last whole one is 0 as it was.
     """
@@ -90,6 +90,10 @@ class InFlightBatches:
         self._number = 0
         self._before: Mapping[str, int] = {}
         self._whole_at: float | None = None
+
+    def lost(self) -> None:
+        """A batch did not arrive: who reads takes what is not in the next one for unknown, so it has all."""
+        self._whole_at = None
 
     def next(self, in_flight: Mapping[str, int], *, interval_s: float, ended_at: float, now: float) -> Batch:
         is_whole = self._whole_at is None or now - self._whole_at >= WHOLE_EVERY_S

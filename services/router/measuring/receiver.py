@@ -47,16 +47,20 @@ class Receiver(
         needed: Callable[[], Iterable[str]],
         clock: Clock,
         ticks: Ticks,
+        source: str = SOURCE,
     ) -> None:
-        """needed: the deployments of which a policy needs to know what is in flight."""
+        """needed: the deployments of which a policy needs to know what is in flight. source: by which name
+        what is in flight is published."""
         self._requests = requests
         self._outbox = outbox
         self._needed = needed
         self._clock = clock
         self._ticks = ticks
         self._one_at_a_time = asyncio.Lock()
-        self._batches = InFlightBatches(SOURCE)
+        self._batches = InFlightBatches(source)
         self._in_flight: Mapping[str, int] = {}
+        self._failures = 0
+        """How many batches were lost, as far as everything was told again since."""
         self._reporters: list[object] = []
 
     def add_to(self, server: grpc.aio.Server) -> None:
@@ -108,6 +112,9 @@ class Receiver(
     def _take(self, report: LoadStatsRequest) -> None:
         period = report.cluster_stats[0].load_report_interval.ToTimedelta()
         self._in_flight = read_report(report)
+        if self._failures != self._outbox.failures:
+            self._failures = self._outbox.failures
+            self._batches.lost()
         self._outbox.put(
             self._batches.next(
                 self._in_flight,

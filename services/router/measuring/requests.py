@@ -11,6 +11,7 @@ import structlog
 from libs.common.clock import Ticks
 from libs.common.metrics.intervals import Intervals
 from libs.common.metrics.samples import Kind, RequestTotals
+from libs.common.services import ROUTER, edge_of
 from services.router.measuring.counts import Counts
 from services.router.measuring.in_flight import CALLED_WITHIN_S
 from services.router.measuring.memory import CountsFile
@@ -19,7 +20,7 @@ from services.router.measuring.said import Push, Values
 
 logger = structlog.get_logger()
 
-SOURCE: Final = "edge"
+SOURCE: Final = edge_of(ROUTER)
 _REPLACED: Final = 8
 
 
@@ -53,8 +54,11 @@ class RequestCounts:
         outbox: Outbox,
         ticks: Ticks,
         rhythm: Rhythm = RHYTHM,
+        source: str = SOURCE,
     ) -> None:
-        """look: at all counters of Envoy. exists: whether there is a deployment with this id."""
+        """look: at all counters of Envoy. exists: whether there is a deployment with this id. source: under
+        which name what it counts is published."""
+        self._source = source
         self._look = look
         self._exists = exists
         self._file = file
@@ -178,4 +182,4 @@ class RequestCounts:
 
     def _begin(self, number: int) -> Intervals[RequestTotals]:
         counter_id = self._counts.counter_id if self._counts is not None else ""
-        return Intervals(Kind.REQUESTS, source=SOURCE, counter_id=counter_id, number=number)
+        return Intervals(Kind.REQUESTS, source=self._source, counter_id=counter_id, number=number)

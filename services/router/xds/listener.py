@@ -26,6 +26,8 @@ from services.router.xds.resources import ADS, BUFFER_BYTES, HOST_FILTER, METADA
 LISTENER_NAME: Final = "edge"
 OUR_HEADERS: Final = "x-specstream-"
 """What a client or a replica sends under this prefix is dropped."""
+READ_ALIKE: Final = ("x_specstream", "x-specstream_")
+"""And what a client sends under these: replicas that know headers as CGI does read `_` and `-` as one."""
 RETRY_AFTER_S: Final = 1
 HEADERS_SILENCE_S: Final = 30.0
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
@@ -153,11 +155,13 @@ def _host() -> dict[str, Any]:
 def _router() -> dict[str, Any]:
     """Our headers are set beside the upstream connection, because only there it is certain that a replica
     answered: an error that Envoy makes after a failed try would name that replica too."""
-    drop = {"remove_on_match": {"key_matcher": {"prefix": OUR_HEADERS}}}
+    ours, *alike = (
+        {"remove_on_match": {"key_matcher": {"prefix": prefix}}} for prefix in (OUR_HEADERS, *READ_ALIKE)
+    )
     mutations = {
-        "request_mutations": [drop],
+        "request_mutations": [ours, *alike],
         "response_mutations": [
-            drop,
+            ours,
             *(
                 {
                     "append": {

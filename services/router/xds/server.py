@@ -91,6 +91,11 @@ class DiscoveryServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type:
         self._rejections = telemetry.counter(
             "specstream.router.xds.rejections", unit="{response}", description="Responses that Envoy refused"
         )
+        self._pushes = telemetry.histogram(
+            "specstream.router.xds.push.duration",
+            unit="s",
+            description="How long it took from sending Envoy a response until it answered",
+        )
         self.unsettled_at: float = ticks()
         """When the stream of a serving Envoy last ended, or the server began: it may still be serving."""
 
@@ -168,6 +173,8 @@ class DiscoveryServer(ads_pb2_grpc.AggregatedDiscoveryServiceServicer):  # type:
 
     async def _receive(self, session: Session, requests: AsyncIterator[DeltaDiscoveryRequest]) -> None:
         async for request in requests:
+            if (sent := session.sent(request.response_nonce)) is not None:
+                self._pushes.record(self._ticks() - sent.sent_at, {"type": sent.type.rpartition(".")[2]})
             rejection = session.receive(request, self._clock())
             if rejection is not None:
                 self._rejections.add(1, {"type": rejection.type.rpartition(".")[2]})

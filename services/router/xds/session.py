@@ -180,6 +180,10 @@ class Session:
         """Whether Envoy has a listener, present or earlier. Until then no request reaches it."""
         return LISTENER_NAME in self._channels[ResourceType.LISTENER].acknowledged
 
+    def sent(self, nonce: str) -> Pending | None:
+        """The response that an answer with this nonce is to; None where it is none, or was answered."""
+        return self._pending.get(nonce)
+
     def pending_since(self) -> float | None:
         """When the oldest response without an answer was sent, in ticks; None when all are answered."""
         return min((pending.sent_at for pending in self._pending.values()), default=None)

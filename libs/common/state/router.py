@@ -1,0 +1,54 @@
+"""Which routers there are: the fold of the `router` aggregates. Pure."""
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from libs.common.events.envelope import TEAM, Aggregate, Recorded, select
+from libs.common.events.router import RouterFact, RouterJoined, RouterLeft
+from libs.common.services import ROUTER
+
+ALONE: Final = frozenset({ROUTER})
+"""The routers of a platform that no other one has joined."""
+
+EVERY_ROUTER: Final = select(project_id=TEAM, kind=RouterFact.aggregate)
+"""Selects the events of all routers."""
+
+
+@dataclass(frozen=True, slots=True)
+class RouterState:
+    is_joined: bool = False
+    """Whether its Envoy may be sending requests to replicas."""
+
+
+def evolve(state: RouterState, event: Recorded) -> RouterState:
+    """Never fails; what it does not know changes nothing."""
+    match event.fact:
+        case RouterJoined():
+            return RouterState(is_joined=True)
+        case RouterLeft():
+            return RouterState(is_joined=False)
+        case _:
+            return state
+
+
+def aggregate_of(router: str) -> Aggregate:
+    return Aggregate(TEAM, RouterFact.aggregate, router)
+
+
+def joined(states: Mapping[Aggregate, Any]) -> frozenset[str]:
+    """The names of the routers that there are; among the states those of other aggregates may be."""
+    return ALONE | {
+        aggregate.id
+        for aggregate, state in states.items()
+        if isinstance(state, RouterState) and state.is_joined
+    }
+
+
+def joined_by(events: Iterable[Recorded]) -> frozenset[str]:
+    """The same from events, in sequence order; those of other aggregates may be among them."""
+    states: dict[Aggregate, RouterState] = {}
+    for event in events:
+        if event.aggregate.kind == RouterFact.aggregate:
+            states[event.aggregate] = evolve(states.get(event.aggregate, RouterState()), event)
+    return joined(states)
