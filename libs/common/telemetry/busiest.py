@@ -1,6 +1,7 @@
 """Which deployments have series of their own: so many and no more, however many deployments there are."""
 
-from collections.abc import Iterator, Mapping
+import operator
+from collections.abc import Callable, Iterator, Mapping
 
 from libs.common.telemetry.instruments import OTHER
 
@@ -21,17 +22,24 @@ class Busiest:
         self._most = most
         self._named: set[str] = set()
 
-    def shared_out(self, amounts: Mapping[str, float]) -> Iterator[tuple[str, float]]:
-        """What came of each deployment since the last time, as it is to be added: one amount for each name,
-        and one for all others together."""
-        unnamed = amounts.keys() - self._named
-        room = self._most - len(self._named)
-        self._named.update(sorted(unnamed, key=lambda each: (-amounts[each], each))[:room])
-        others = 0.0
+    def shared_out(
+        self,
+        amounts: Mapping[str, float],
+        *,
+        together: Callable[[float, float], float] = operator.add,
+    ) -> Iterator[tuple[str, float]]:
+        """The amount of each deployment that has a name, and one for all others together, if there are any.
+
+        together: what two of the others come to.
+        """
+        if (room := self._most - len(self._named)) > 0:
+            unnamed = amounts.keys() - self._named
+            self._named.update(sorted(unnamed, key=lambda each: (-amounts[each], each))[:room])
+        others: float | None = None
         for deployment_id, amount in amounts.items():
             if deployment_id in self._named:
                 yield deployment_id, amount
             else:
-                others += amount
-        if others:
+                others = amount if others is None else together(others, amount)
+        if others is not None:
             yield OTHER, others

@@ -9,7 +9,7 @@ from enum import StrEnum
 from typing import Final
 
 from libs.common.metrics.samples import Kind as SampleKind
-from libs.common.scaling.hpa_decision import Cause
+from libs.common.scaling.cause import Cause
 from libs.common.services import SERVICES
 
 OTHER: Final = "other"
@@ -21,6 +21,7 @@ DEPLOYMENT: Final[tuple[str, ...]] = ()
 
 class Kind(StrEnum):
     COUNTER = "counter"
+    GAUGE = "gauge"
     HISTOGRAM = "histogram"
 
 
@@ -35,6 +36,14 @@ class Instrument:
     description: str
     attributes: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
 
+
+_XDS_TYPES = (
+    "Cluster",
+    "ClusterLoadAssignment",
+    "Listener",
+    "RouteConfiguration",
+    "ScopedRouteConfiguration",
+)
 
 _ALL = (
     Instrument(
@@ -86,15 +95,7 @@ _ALL = (
         Kind.COUNTER,
         "{response}",
         "Responses that Envoy refused",
-        {
-            "type": (
-                "Cluster",
-                "ClusterLoadAssignment",
-                "Listener",
-                "RouteConfiguration",
-                "ScopedRouteConfiguration",
-            )
-        },
+        {"type": _XDS_TYPES},
     ),
     Instrument(
         "specstream.autoscaler.decisions",
@@ -111,6 +112,145 @@ _ALL = (
         Kind.COUNTER,
         "{decision}",
         "Decisions in which something that a policy goes by was not known",
+    ),
+    Instrument(
+        "specstream.autoscaler.at_ceiling_for",
+        Kind.GAUGE,
+        "s",
+        "For how long its number has been the maximum of its spec; of others the longest",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.autoscaler.unknown_for",
+        Kind.GAUGE,
+        "s",
+        "For how long something that it scales by has been unknown; of others the longest",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.autoscaler.direction_changes",
+        Kind.GAUGE,
+        "{change}",
+        "How often its number changed direction in the last half hour; of others the most",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.autoscaler.decision_age",
+        Kind.GAUGE,
+        "s",
+        "How long ago any deployment that scales by load was decided about, at most",
+    ),
+    Instrument(
+        "specstream.deployment.cpu",
+        Kind.GAUGE,
+        "{core}",
+        "Cores that its replicas use together",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.deployment.gpu",
+        Kind.GAUGE,
+        "%",
+        "Use of GPUs by its replicas together; 100 is one whole GPU",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.deployment.in_flight",
+        Kind.GAUGE,
+        "{request}",
+        "Requests and streams in flight",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.deployment.memory",
+        Kind.GAUGE,
+        "By",
+        "Memory that its replicas use together, without the cache of files",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.deployment.wanted",
+        Kind.GAUGE,
+        "{replica}",
+        "The number of replicas in force",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.deployment.ready",
+        Kind.GAUGE,
+        "{replica}",
+        "Replicas that are ready and not about to leave",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.deployment.short_for",
+        Kind.GAUGE,
+        "s",
+        "For how long fewer replicas have been ready than are wanted; of others the longest",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.lease.held",
+        Kind.GAUGE,
+        "{lease}",
+        "Whether this copy leads: 1 or 0",
+        {"service": tuple(SERVICES)},
+    ),
+    Instrument(
+        "specstream.log.waiting",
+        Kind.GAUGE,
+        "{event}",
+        "Events that are stored and that the service has not taken in yet",
+        {"service": tuple(SERVICES)},
+    ),
+    Instrument(
+        "specstream.work.waiting",
+        Kind.GAUGE,
+        "{message}",
+        "Messages of a durable consumer that are not handled yet",
+        {"service": tuple(SERVICES)},
+    ),
+    Instrument(
+        "specstream.router.xds.push.duration",
+        Kind.HISTOGRAM,
+        "s",
+        "How long it took from sending Envoy a response until it answered",
+        {"type": _XDS_TYPES},
+    ),
+    Instrument(
+        "specstream.requests.answered",
+        Kind.COUNTER,
+        "{request}",
+        "Requests that a replica answered",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.requests.unanswered",
+        Kind.COUNTER,
+        "{request}",
+        "Requests that got no replica's answer",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.requests.server_errors",
+        Kind.COUNTER,
+        "{request}",
+        "Requests that a replica answered with a status of 500 or higher",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.requests.duration",
+        Kind.COUNTER,
+        "s",
+        "From first byte to last, summed over the requests that a replica answered",
+        {"deployment_id": DEPLOYMENT},
+    ),
+    Instrument(
+        "specstream.samples.age",
+        Kind.GAUGE,
+        "s",
+        "How long ago the autoscaler received the newest samples of a kind",
+        {"kind": tuple(kind.value for kind in SampleKind)},
     ),
     Instrument(
         "specstream.samples.dropped",
@@ -139,6 +279,6 @@ INSTRUMENTS: Final[Mapping[str, Instrument]] = {each.name: each for each in _ALL
 
 def prometheus_name(instrument: Instrument) -> str:
     """As OpenTelemetry's exporter calls its series; a histogram's end with `_bucket`, `_sum` and `_count`."""
-    unit = "_seconds" if instrument.unit == "s" else ""
+    unit = {"s": "_seconds", "By": "_bytes", "%": "_percent"}.get(instrument.unit, "")
     total = "_total" if instrument.kind is Kind.COUNTER else ""
     return f"{instrument.name.replace('.', '_')}{unit}{total}"

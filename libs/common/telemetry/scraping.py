@@ -10,6 +10,7 @@ import hmac
 import json
 import os
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
@@ -20,6 +21,8 @@ from libs.common.durable import replace_file
 HOST: Final = "127.0.0.1"
 TARGETS: Final = "prometheus-targets.json"
 TOKEN: Final = "metrics-token"  # noqa: S105 - the file's name
+PID: Final = "__pid__"
+"""A label of a target; Prometheus keeps none that begins so."""
 HEAD_LIMIT: Final = 8 * 1024
 ANSWERED_WITHIN_S: Final = 5.0
 MOST_CONNECTIONS: Final = 16
@@ -94,10 +97,11 @@ def token_in(run: Path) -> str:
 
 
 def list_target(run: Path, service: str, port: int) -> None:
-    """Have the service at this port in the list, in place of where it was before."""
+    """Have the service at this port in the list, in place of where it was before, and beside other copies of
+    it that run."""
     with closing_lock(run):
-        others = [each for each in _targets(run) if _service_of(each) != service]
-        own = {"targets": [f"{HOST}:{port}"], "labels": {"service": service}}
+        others = [each for each in _targets(run) if _service_of(each) != service or _is_another_copy(each)]
+        own = {"targets": [f"{HOST}:{port}"], "labels": {"service": service, PID: str(os.getpid())}}
         listed = sorted([*others, own], key=_service_of)
         replace_file(str(run / TARGETS), (json.dumps(listed, indent=2) + "\n").encode())
 
@@ -127,7 +131,26 @@ def _earlier_port(run: Path, service: str) -> int:
     """Where it was before, so that who reads the list seldom finds nobody; 0 for any."""
     with closing_lock(run):
         for each in _targets(run):
-            if _service_of(each) == service:
-                _, _, port = str(each["targets"][0]).rpartition(":")
-                return int(port) if port.isdecimal() else 0
+            if _service_of(each) == service and not _is_another_copy(each):
+                return _port_of(each)
     return 0
+
+
+def _port_of(target: dict[str, Any]) -> int:
+    _, _, port = str(target["targets"][0]).rpartition(":")
+    return int(port) if port.isdecimal() else 0
+
+
+def _is_another_copy(target: dict[str, Any]) -> bool:
+    """Whether another process than this one is still there. Its number may be somebody else's by now, so its
+    port has to be taken as well."""
+    pid = str(target.get("labels", {}).get(PID, ""))
+    if not pid.isdecimal() or int(pid) == os.getpid() or not Path(f"/proc/{pid}").exists():
+        return False
+    with closing(socket.socket()) as trying:
+        trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            trying.bind((HOST, _port_of(target)))
+        except OSError:
+            return True
+    return False
