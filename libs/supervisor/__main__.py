@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 
-from libs.supervisor.commands import down, prepare, up
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.settings import from_environment
 
@@ -23,13 +22,13 @@ def main() -> int:
         for line in str(error).splitlines():
             print(f"specstream: {line}", file=sys.stderr)
         return 2
-    match arguments.verb:
-        case "up":
-            return up(settings)
-        case "down":
-            return down(settings)
-        case _:
-            return prepare(settings, nats=arguments.nats)
+    if arguments.verb == "down":
+        from libs.supervisor.ending import down  # noqa: PLC0415 - without all that `up` needs
+
+        return down(settings)
+    from libs.supervisor.commands import prepare, up  # noqa: PLC0415
+
+    return up(settings) if arguments.verb == "up" else prepare(settings, nats=arguments.nats)
 
 
 if __name__ == "__main__":

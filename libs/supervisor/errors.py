@@ -1,5 +1,7 @@
 """Why the platform cannot be started or stopped; each message is meant for the person at the terminal."""
 
+import sys
+
 from libs.common.errors import SpecstreamError
 
 
@@ -9,3 +11,10 @@ class CannotStart(SpecstreamError):
 
 class CannotStop(SpecstreamError):
     """Something of the home is still running; the message names it."""
+
+
+def told(error: Exception) -> int:
+    """Say it on stderr; the exit status."""
+    for line in str(error).splitlines():
+        print(f"specstream: {line}", file=sys.stderr)
+    return 1

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from libs.common.cluster.local.shim.files import CWD, TEMPORARY
 from libs.common.durable import replace_file
+from libs.common.services import copy_name
 from libs.supervisor.errors import CannotStart
 
 DIRECTORIES = ("nats", "replicas", "logs", "run", "api", "envoy")
@@ -47,10 +48,9 @@ class Home:
         """The operator's list, as the services read it."""
         return self.path / "machine-types.yaml"
 
-    @property
-    def envoy(self) -> Path:
-        """Where Envoy and the router meet: the bootstrap, two sockets, and the token that opens them."""
-        return self.path / "envoy"
+    def envoy(self, number: int = 1) -> Path:
+        """Where a router and its Envoy meet: the bootstrap, two sockets, and the token that opens them."""
+        return self.path / copy_name("envoy", number)
 
     @property
     def log_directory(self) -> Path:

@@ -44,12 +44,12 @@ def api_key(home: Home, settings: SupervisorSettings) -> str:
     return key
 
 
-def envoy_token(home: Home) -> str:
-    """What opens the sockets between the router and Envoy.
+def envoy_token(home: Home, number: int = 1) -> str:
+    """What opens the sockets between a router and its Envoy.
 
     Raises CannotStart when the home's file does not hold what we made.
     """
-    path = home.envoy / envoy_folder.TOKEN
+    path = home.envoy(number) / envoy_folder.TOKEN
     if not path.exists():
         write_private(path, secrets.token_hex(32) + "\n")
     token = path.read_text().strip()

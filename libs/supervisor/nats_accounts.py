@@ -15,16 +15,13 @@ from libs.common.events.envelope import ROOT
 from libs.common.log import mirror_subjects
 from libs.common.log.filters import covers
 from libs.common.log.permissions import Permissions
+from libs.supervisor.users import COMMANDS_USER, MIRROR_USER, PROVISION_USER
 
 PLATFORM = subjects.PLATFORM_ACCOUNT
 """Holds every stream of ours. Only the user that provisions them is in it."""
 
 MIRROR = subjects.MIRROR_ACCOUNT
 """Holds the copy of the events that other systems read. Only the user that provisions it is in it."""
-
-PROVISION_USER = "provision"
-MIRROR_USER = "provision-mirror"
-COMMANDS_USER = "commands"
 
 NOWHERE = "nowhere"
 """A subject to which nobody listens."""

@@ -14,11 +14,11 @@ from libs.common.log import permissions
 from libs.common.log.consumer_names import names_of, names_of_samples
 from libs.common.log.permissions import Permissions
 from libs.common.metrics.samples import Kind
-from libs.common.services import SERVICES
+from libs.common.services import COPIED, SERVICES
 from libs.common.state.aggregates import written_by
 from libs.supervisor import nats_accounts
-from libs.supervisor.nats_accounts import COMMANDS_USER, MIRROR_USER, PROVISION_USER
 from libs.supervisor.ports import HOST
+from libs.supervisor.users import COMMANDS_USER, MIRROR_USER, PROVISION_USER
 
 WRITES: Mapping[str, tuple[str, ...]] = {
     service: tuple(kind.filter for kind in written_by(service)) for service in SERVICES
@@ -39,8 +39,8 @@ MEASURES: Mapping[str, tuple[Kind, ...]] = {
 
 READS_SAMPLES = ("api", "autoscaler")
 
-LEADS = ("autoscaler",)
-"""The services of which one copy leads, by the lease that has the service's name."""
+LEADS = COPIED
+"""Each by the lease that has the service's name."""
 
 USERS = (PROVISION_USER, MIRROR_USER, *WRITES, COMMANDS_USER)
 """`provision` owns streams and durables, and `provision-mirror` the copy that other systems read; nobody else
@@ -115,11 +115,13 @@ def permissions_of(user: str) -> Permissions:
             reasoning = permissions.looker(subjects.SCALING_STREAM)
             asks = (f"$JS.API.STREAM.MSG.GET.{subjects.CHECKS_STREAM}",)
             says = (*subjects.ANSWERS, subjects.WRITE_PROBE, *asks)
-            return _service(user) + outcomes + reasoning + Permissions(says, (subjects.HEARTBEATS,))
+            reads = reasoning + permissions.tail_reader()
+            return _service(user) + outcomes + reads + Permissions(says, (subjects.HEARTBEATS,))
         case "autoscaler":
-            return _service(user) + permissions.keeper(subjects.SCALING_STREAM, subjects.SCALING_ROOT)
+            kept = permissions.keeper(subjects.SCALING_STREAM, subjects.SCALING_ROOT)
+            return _service(user) + kept + permissions.gatherer(subjects.SCALING_STREAM)
         case "health":
-            return _service(user) + Permissions((subjects.checks("*"),))
+            return _service(user) + permissions.tail_keeper() + Permissions((subjects.checks("*"),))
         case _:
             return _service(user)
 

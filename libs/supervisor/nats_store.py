@@ -2,9 +2,9 @@
 
 from pathlib import Path
 
+from libs.common.bus.subjects import PLATFORM_ACCOUNT
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home
-from libs.supervisor.nats_accounts import PLATFORM
 
 GLOBAL_ACCOUNT = "$G"
 """The server's name for the account of those who have none, as everybody once was."""
@@ -18,7 +18,7 @@ def take_over(home: Home) -> None:
     stream is in both places or cannot be moved.
     """
     accounts = home.path / "nats" / "jetstream" / "jetstream"
-    earlier, ours = accounts / GLOBAL_ACCOUNT / "streams", accounts / PLATFORM / "streams"
+    earlier, ours = accounts / GLOBAL_ACCOUNT / "streams", accounts / PLATFORM_ACCOUNT / "streams"
     if not earlier.is_dir():
         return
     try:
@@ -30,7 +30,7 @@ def take_over(home: Home) -> None:
             link = earlier / stream.name
             if not link.exists():
                 link.unlink(missing_ok=True)
-                link.symlink_to(Path("..", "..", PLATFORM, "streams", stream.name))
+                link.symlink_to(Path("..", "..", PLATFORM_ACCOUNT, "streams", stream.name))
     except OSError as error:
         raise CannotStart(f"cannot move the streams of {earlier} to {ours}: {error}") from error
 

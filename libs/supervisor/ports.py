@@ -5,19 +5,33 @@ import json
 import random
 import socket
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
 from libs.common import loopback
+from libs.common.services import MOST_ROUTERS, copy_name, number_of
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home, write_public
 
 HOST = loopback.IPV4
 
-HOLDERS = {"api": "api", "edge": "envoy", "nats": "nats"}
+EDGE = "edge"
+
+MORE_EDGES = tuple(copy_name(EDGE, number) for number in range(2, MOST_ROUTERS + 1))
+
+HOLDERS = {
+    "api": "api",
+    EDGE: "envoy",
+    "nats": "nats",
+    **{edge: copy_name("envoy", number_of(edge)) for edge in MORE_EDGES},
+}
 """Which program listens on each port."""
 
-FIXED = {"api": "SPECSTREAM_API_PORT", "edge": "SPECSTREAM_EDGE_PORT"}
+FIXED = {
+    "api": "SPECSTREAM_API_PORT",
+    EDGE: "SPECSTREAM_EDGE_PORT",
+    **dict.fromkeys(MORE_EDGES, "SPECSTREAM_MORE_EDGE_PORTS"),
+}
 """The ports that a person chooses, each with its variable."""
 
 _LOWEST = 10240
@@ -28,6 +42,17 @@ class Ports:
     api: int
     edge: int
     nats: int
+    more_edges: tuple[int, ...] = ()
+    """Of the second edge, the third."""
+
+    @property
+    def edges(self) -> tuple[int, ...]:
+        return (self.edge, *self.more_edges)
+
+    @property
+    def by_name(self) -> dict[str, int]:
+        more = dict(zip(MORE_EDGES, self.more_edges, strict=False))
+        return {"api": self.api, EDGE: self.edge, "nats": self.nats, **more}
 
 
 def choose(
@@ -38,7 +63,8 @@ def choose(
     is_free: Callable[[int], bool],
     pick: Callable[[], int],
 ) -> Ports:
-    """Every port of a home. `living` are the home's own programs that run already.
+    """Every port of a home. `fixed` are those that a person chose: of further edges as many as there are to
+    be. `living` are the home's own programs that run already.
 
     | port     | its program lives | free | answer                      |
     |----------|-------------------|------|-----------------------------|
@@ -53,8 +79,8 @@ def choose(
     """
     chosen: dict[str, int] = {}
     problems = []
-    for name, variable in FIXED.items():
-        port = fixed[name]
+    for name, port in fixed.items():
+        variable = FIXED[name]
         is_ours = HOLDERS[name] in living and remembered.get(name, port) == port
         if not is_ours and not is_free(port):
             problems.append(f"port {port} is in use by another program; choose another one with {variable}")
@@ -71,7 +97,8 @@ def choose(
             while port in chosen.values():
                 port = pick()
         chosen[name] = port
-    return Ports(**chosen)
+    more = tuple(chosen.pop(name) for name in MORE_EDGES if name in chosen)
+    return Ports(**chosen, more_edges=more)
 
 
 def load(home: Home) -> dict[str, int]:
@@ -86,7 +113,7 @@ def load(home: Home) -> dict[str, int]:
 
 
 def save(home: Home, ports: Ports) -> None:
-    write_public(home.ports, json.dumps(asdict(ports)) + "\n")
+    write_public(home.ports, json.dumps(ports.by_name) + "\n")
     # Of an earlier version, whose inner addresses were ports.
     (home.path / "run" / "internal-ports.json").unlink(missing_ok=True)
 

@@ -4,7 +4,6 @@ import hashlib
 from collections.abc import Collection, Mapping
 from pathlib import Path
 
-from libs.common.services import SERVICES
 from libs.supervisor import envoy_config, keys, machine_types, nats_config, open_files, ports, programs
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home, write_private
@@ -19,7 +18,11 @@ CODE = ("services", "libs/common")
 def choose_ports(settings: SupervisorSettings, home: Home, *, living: Collection[str]) -> Ports:
     """The home's ports; raises CannotStart when a given one is taken by somebody else."""
     return ports.choose(
-        {"api": settings.api_port, "edge": settings.edge_port},
+        {
+            "api": settings.api_port,
+            ports.EDGE: settings.edge_port,
+            **dict(zip(ports.MORE_EDGES, settings.more_edge_ports, strict=False)),
+        },
         remembered=ports.load(home),
         living=living,
         is_free=ports.is_free,
@@ -51,11 +54,22 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
     nats_text = nats_config.render(
         (infra / "nats" / "nats.conf").read_text(), home.path, port=chosen.nats, public_keys=public_keys
     )
-    envoy_text = envoy_config.render(
-        (infra / "envoy" / "bootstrap.json").read_text(),
-        token=keys.envoy_token(home),
-        heap_mib=settings.envoy_heap_mib,
-        open_files=open_files.limit(),
+    numbers = range(1, len(chosen.edges) + 1)
+    for number in numbers:
+        home.envoy(number).mkdir(mode=0o700, exist_ok=True)
+    envoy_template = (infra / "envoy" / "bootstrap.json").read_text()
+    envoy_texts = {
+        number: envoy_config.render(
+            envoy_template,
+            token=keys.envoy_token(home, number),
+            heap_mib=settings.envoy_heap_mib,
+            open_files=open_files.limit(),
+        )
+        for number in numbers
+    }
+    envoys = (
+        programs.envoy(settings, home, configuration=text, number=number)
+        for number, text in envoy_texts.items()
     )
     types = machine_types.take(
         settings.machine_types, home, python=programs.python(settings), root=settings.root
@@ -63,18 +77,19 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
     version = code_version(settings.root) + hashlib.sha256(types).hexdigest()
     every = {
         programs.NATS: programs.nats_server(settings, home, configuration=nats_text),
-        programs.ENVOY: programs.envoy(settings, home, configuration=envoy_text),
+        **{program.name: program for program in envoys},
         programs.PROVISION: programs.provision(settings, home, chosen),
         **{
-            name: programs.service(name, settings, home, chosen, api_key=api_key, version=version)
-            for name in SERVICES
+            program.name: program
+            for program in programs.services(settings, home, chosen, api_key=api_key, version=version)
         },
     }
     if absent := programs.missing(every):
         listed = ", ".join(str(path) for path in absent)
         raise CannotStart(f"not there: {listed}; `make setup` puts it there")
     write_private(home.nats_config, nats_text)
-    home.envoy.chmod(0o700)  # its sockets are nobody else's
-    write_private(home.envoy / envoy_config.BOOTSTRAP, envoy_text)
+    for number, text in envoy_texts.items():
+        home.envoy(number).chmod(0o700)  # its sockets are nobody else's
+        write_private(home.envoy(number) / envoy_config.BOOTSTRAP, text)
     ports.save(home, chosen)
     return every

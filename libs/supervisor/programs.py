@@ -3,14 +3,15 @@
 import hashlib
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 
-from libs.common.services import SERVICES
-from libs.supervisor import envoy_config, nats_accounts
+from libs.common.services import MOST_COPIES, MOST_ROUTERS, ROUTER, SERVICES, copy_name, processes_of
+from libs.supervisor import envoy_config
 from libs.supervisor.home import Home
 from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.settings import SupervisorSettings
+from libs.supervisor.users import MIRROR_USER
 
 API = "api"
 NATS = "nats"
@@ -18,7 +19,15 @@ ENVOY = "envoy"
 PROVISION = "provision"
 """Runs once after each start of NATS, then ends."""
 
-STOP_ORDER: tuple[tuple[str, ...], ...] = ((PROVISION, *SERVICES), (ENVOY,), (NATS,))
+EVERY_COPY = tuple(
+    name for service in SERVICES for name in processes_of(service, copies=MOST_COPIES, routers=MOST_ROUTERS)
+)
+"""The names of all processes that a platform may have of its services."""
+
+ENVOYS = tuple(copy_name(ENVOY, number) for number in range(1, MOST_ROUTERS + 1))
+"""The names of all Envoys that a platform may have; each belongs to the router of the same number."""
+
+STOP_ORDER: tuple[tuple[str, ...], ...] = ((PROVISION, *EVERY_COPY), ENVOYS, (NATS,))
 """Who is stopped together, one group after the other. The replicas end after the first group: while
 services live they would be started again."""
 
@@ -50,30 +59,54 @@ def nats_server(settings: SupervisorSettings, home: Home, *, configuration: str)
     return Program(NATS, (str(binary), "--config", str(home.nats_config)), {}, configuration)
 
 
-def envoy(settings: SupervisorSettings, home: Home, *, configuration: str) -> Program:
+def envoy(settings: SupervisorSettings, home: Home, *, configuration: str, number: int = 1) -> Program:
+    """number: of the router that it belongs to."""
     # The script of the package replaces itself by the real binary, so the pid is Envoy's.
     binary = settings.root / ".envoy" / "bin" / "envoy"
-    argv = (str(binary), "--config-path", str(home.envoy / envoy_config.BOOTSTRAP), *envoy_config.OPTIONS)
+    folder = home.envoy(number)
+    argv = (str(binary), "--config-path", str(folder / envoy_config.BOOTSTRAP), *envoy_config.OPTIONS)
     variable = envoy_config.START_VARIABLE
-    return Program(ENVOY, argv, {}, configuration, folder=home.envoy, start_variable=variable)
+    name = copy_name(ENVOY, number)
+    return Program(name, argv, {}, configuration, folder=folder, start_variable=variable)
 
 
 def provision(settings: SupervisorSettings, home: Home, ports: Ports) -> Program:
-    argv = (python(settings), "-m", "libs.common.log.provision")
+    argv = (python(settings), "-m", "libs.common.log")
     environment = _common(settings, home, ports, user=PROVISION)
-    environment["SPECSTREAM_NATS_MIRROR_SEED_FILE"] = str(home.seed(nats_accounts.MIRROR_USER))
+    environment["SPECSTREAM_NATS_MIRROR_SEED_FILE"] = str(home.seed(MIRROR_USER))
     return Program(PROVISION, argv, environment)
 
 
+def services(
+    settings: SupervisorSettings, home: Home, ports: Ports, *, api_key: str, version: str
+) -> tuple[Program, ...]:
+    """One for each copy of each service."""
+    return tuple(
+        service(name, settings, home, ports, api_key=api_key, version=version, number=number)
+        for name in SERVICES
+        for number, _ in enumerate(processes_of(name, copies=settings.copies, routers=len(ports.edges)), 1)
+    )
+
+
 def service(
-    name: str, settings: SupervisorSettings, home: Home, ports: Ports, *, api_key: str, version: str
+    name: str,
+    settings: SupervisorSettings,
+    home: Home,
+    ports: Ports,
+    *,
+    api_key: str,
+    version: str,
+    number: int = 1,
 ) -> Program:
-    """One of `SERVICES`. The API key goes by environment, and to the api alone: arguments are public.
+    """One of `SERVICES`; number: which copy of it. The API key goes by environment, and to the api alone:
+    arguments are public.
 
     version: of the code that it runs and of the files that it reads: after a change of either no process of
     before is adopted.
     """
     environment = {**_common(settings, home, ports, user=name), **_cluster(settings, home)}
+    if number > 1:
+        environment["SPECSTREAM_COPY_NUMBER"] = str(number)
     match name:
         case "reconciler":
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
@@ -83,6 +116,8 @@ def service(
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
             environment["SPECSTREAM_API_KEY"] = api_key
+            environment["SPECSTREAM_COPIES"] = str(settings.copies)
+            environment |= _routers(ports)
             environment["SPECSTREAM_DISK_RESERVE_MIB"] = str(settings.disk_reserve_mib)
             environment["SPECSTREAM_METRICS_MAX_BYTES"] = str(settings.metrics_max_bytes)
         case "autoscaler":
@@ -90,20 +125,25 @@ def service(
         case "health":
             environment["SPECSTREAM_INNER_PORTS"] = _inner_ports(ports)
             environment["SPECSTREAM_USAGE_SECONDS"] = str(settings.usage_seconds)
-        case "router":
-            environment["SPECSTREAM_ENVOY_FOLDER"] = str(home.envoy)
-            environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
-            environment["SPECSTREAM_INNER_PORTS"] = json.dumps(
-                sorted(p for p in asdict(ports).values() if isinstance(p, int))
-            )
+        case _ if name == ROUTER:
+            environment["SPECSTREAM_ENVOY_FOLDER"] = str(home.envoy(number))
+            environment["SPECSTREAM_EDGE_PORT"] = str(ports.edges[number - 1])
+            environment |= _routers(ports)
+            environment["SPECSTREAM_INNER_PORTS"] = _inner_ports(ports)
             environment["SPECSTREAM_DRAIN_DEADLINE_SECONDS"] = str(settings.drain_deadline_seconds)
             environment["SPECSTREAM_UPLOAD_DEADLINE_SECONDS"] = str(settings.upload_deadline_seconds)
-    return Program(name, (python(settings), "-m", settings.module(name)), environment, version)
+    argv = (python(settings), "-m", settings.module(name))
+    return Program(copy_name(name, number), argv, environment, version)
 
 
 def _inner_ports(ports: Ports) -> str:
     """No replica is at one of them, and so none is probed or served there."""
-    return json.dumps(sorted(port for port in asdict(ports).values() if isinstance(port, int)))
+    return json.dumps(sorted(ports.by_name.values()))
+
+
+def _routers(ports: Ports) -> dict[str, str]:
+    """How many there are; nothing where there is the usual one."""
+    return {"SPECSTREAM_ROUTERS": str(len(ports.edges))} if ports.more_edges else {}
 
 
 def _common(settings: SupervisorSettings, home: Home, ports: Ports, *, user: str) -> dict[str, str]:

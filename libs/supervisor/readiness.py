@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Self
 
@@ -23,9 +23,13 @@ class Health:
     processes: Mapping[str, int] = field(default_factory=dict)
     """The pid of each service that the api has heard; empty where it does not tell."""
 
-    def of(self, running: Mapping[str, int]) -> Self:
-        """Of the processes that run now, by their names: what one said that has ended since is nothing."""
-        others = [name for name, pid in self.processes.items() if running.get(name) != pid]
+    def of(self, running: Mapping[str, int], names: Collection[str] | None = None) -> Self:
+        """Of the processes that run now, by their names: what one said that has ended since is nothing.
+
+        names: of all that are to run here; a copy of a service that runs elsewhere is none of them.
+        """
+        told = {name: pid for name, pid in self.processes.items() if names is None or name in names}
+        others = [name for name, pid in told.items() if running.get(name) != pid]
         if not self.is_ready or not others:
             return self
         return replace(self, is_ready=False, waiting_for=", ".join(others))

@@ -1,9 +1,8 @@
 """The reserve on the disk: taken while there is room, given free when there is none."""
 
-import os
 from pathlib import Path
 
-from libs.common.disk import MIB, Room, room_under
+from libs.common.disk import MIB, Room, room_under, take_room
 from libs.common.log import reserve
 from libs.common.log.reserve import Step
 
@@ -40,7 +39,7 @@ class Reserve:
             case Step.GIVE_FREE:
                 return self._give_free()
             case Step.TAKE:
-                self._take()
+                take_room(self._path, self._size)
                 return f"there is room under the log: {room}; keeping {self._size // MIB} MiB in reserve"
             case Step.HOLD:
                 return ""
@@ -52,13 +51,3 @@ class Reserve:
             f"the disk under the log is full: {room}; gave the reserve of {self._size // MIB} MiB "
             "free. Nothing new is accepted until there is room, deleting deployments still works"
         )
-
-    def _take(self) -> None:
-        descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
-        try:
-            os.posix_fallocate(descriptor, 0, self._size)
-        except OSError:
-            self._path.unlink(missing_ok=True)
-            raise
-        finally:
-            os.close(descriptor)

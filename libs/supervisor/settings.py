@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
-from libs.common.services import SERVICES
+from libs.common.services import MOST_COPIES, MOST_ROUTERS, SERVICES
 from libs.common.spec import regions
 from libs.supervisor.errors import CannotStart
 
@@ -35,6 +35,8 @@ class SupervisorSettings:
     """The directory that holds all state; absolute."""
     api_port: int = 8080
     edge_port: int = 8081
+    more_edge_ports: tuple[int, ...] = ()
+    """Of further edges: for each there is a router with an Envoy of its own."""
     api_key: str | None = field(default=None, repr=False)
     """The API key; None for the one kept in the home."""
     grace_seconds: float = 10.0
@@ -70,6 +72,8 @@ class SupervisorSettings:
     """Where the replicas are there, if not where the services have it."""
     regions: tuple[str, ...] = ()
     """Those that a spec may name."""
+    copies: int = 1
+    """How many processes there are of each service that may have several."""
     node_lost_seconds: float = 60.0
     """How long a node may be silent before its replicas are replaced."""
     move_seconds: float = 600.0
@@ -79,6 +83,11 @@ class SupervisorSettings:
     by `SPECSTREAM_MODULE_<SERVICE>`."""
     root: Path = ROOT
     """The checkout."""
+
+    @property
+    def edge_ports(self) -> tuple[int, ...]:
+        """Where Envoys listen for requests, each with a router of its own."""
+        return (self.edge_port, *self.more_edge_ports)
 
     def module(self, service: str) -> str:
         return self.modules.get(service, f"services.{service}")
@@ -106,6 +115,12 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         home=read("SPECSTREAM_HOME", _path(DEFAULT_HOME), _path, "a path"),
         api_port=read("SPECSTREAM_API_PORT", 8080, _port, "a port from 1 to 65535"),
         edge_port=read("SPECSTREAM_EDGE_PORT", 8081, _port, "a port from 1 to 65535"),
+        more_edge_ports=read(
+            "SPECSTREAM_MORE_EDGE_PORTS",
+            (),
+            _more_ports,
+            f"at most {MOST_ROUTERS - 1} ports from 1 to 65535, separated by commas",
+        ),
         api_key=read("SPECSTREAM_API_KEY", None, _api_key, "printable ASCII without spaces"),
         grace_seconds=read(
             "SPECSTREAM_GRACE_SECONDS", 10.0, _seconds, "a number of seconds above 0, at most 3600"
@@ -151,6 +166,7 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
             _namespace,
             "the name of a namespace: at most 63 of a-z, 0-9 and -, a letter or digit first and last",
         ),
+        copies=read("SPECSTREAM_COPIES", 1, _copies, f"a whole number from 1 to {MOST_COPIES}"),
         regions=read("SPECSTREAM_REGIONS", (), regions.parse_regions, regions.ALLOWED),
         node_lost_seconds=read(
             "SPECSTREAM_NODE_LOST_SECONDS", 60.0, _node_lost, "a number of seconds from 10 to 3600"
@@ -168,6 +184,11 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         problems.append(
             f"SPECSTREAM_API_PORT and SPECSTREAM_EDGE_PORT: both are {settings.api_port}; they must differ"
         )
+    taken = {settings.api_port, settings.edge_port}
+    for port in settings.more_edge_ports:
+        if port in taken:
+            problems.append(f"SPECSTREAM_MORE_EDGE_PORTS: {port} is taken already; each port must be another")
+        taken.add(port)
     if problems:
         raise CannotStart("\n".join(problems))
     return settings
@@ -186,6 +207,13 @@ def _cluster(text: str) -> str:
     if text not in CLUSTERS:
         raise ValueError(text)
     return text
+
+
+def _copies(text: str) -> int:
+    number = int(text)
+    if not 1 <= number <= MOST_COPIES:
+        raise ValueError(text)
+    return number
 
 
 def _deployments(text: str) -> int:
@@ -219,6 +247,13 @@ def _port(text: str) -> int:
     if not 1 <= port <= 65535:
         raise ValueError(text)
     return port
+
+
+def _more_ports(text: str) -> tuple[int, ...]:
+    ports = tuple(_port(part) for part in text.split(","))
+    if len(ports) >= MOST_ROUTERS:
+        raise ValueError(text)
+    return ports
 
 
 def _heap_mib(text: str) -> int:

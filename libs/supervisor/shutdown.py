@@ -10,7 +10,8 @@ from libs.supervisor.home import Home
 from libs.supervisor.processes import Living, Process
 from libs.supervisor.programs import STOP_ORDER
 
-_AFTER_KILL_S = 10.0
+_AFTER_KILL_S = 60.0
+"""For what ends in vain: a killed process that waits for a slow disk ends when the disk has answered."""
 
 
 async def stop_everything(

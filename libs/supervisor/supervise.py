@@ -2,14 +2,13 @@
 
 import asyncio
 import signal
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from libs.common.bus import server_health
 from libs.common.clock import Ticks, monotonic
 from libs.common.cluster.local.shim import limits
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.disk import MIB
-from libs.common.services import SERVICES
 from libs.supervisor import adoption, mirror_watch, nats_store, processes, readiness, shutdown
 from libs.supervisor.api_port import ApiPort
 from libs.supervisor.console import Console
@@ -19,7 +18,7 @@ from libs.supervisor.log_rotation import rotate_all
 from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.preparation import choose_ports, prepare
 from libs.supervisor.processes import Living, Process
-from libs.supervisor.programs import API, ENVOY, NATS, PROVISION, Program
+from libs.supervisor.programs import API, ENVOYS, EVERY_COPY, NATS, PROVISION, Program
 from libs.supervisor.reserve_file import Reserve
 from libs.supervisor.restarts import Restarts
 from libs.supervisor.settings import SupervisorSettings
@@ -116,7 +115,8 @@ class Supervisor:
         key = "SPECSTREAM_API_KEY" if self._settings.api_key else self._home.api_key
         self._console.say(f"home       {self._home.path}")
         self._console.say(f"api        http://127.0.0.1:{ports.api}  (key: {key})")
-        self._console.say(f"endpoints  http://d<deployment_id>.localhost:{ports.edge}")
+        for port in ports.edges:
+            self._console.say(f"endpoints  http://d<deployment_id>.localhost:{port}")
         self._console.say(f"events     nats://127.0.0.1:{ports.nats}  (seed: {self._home.seed('commands')})")
         if self._settings.cluster == "local":
             for notice in (*notices(), *limits.notices()):
@@ -150,10 +150,14 @@ class Supervisor:
 
         keepers = [
             asyncio.ensure_future(keep_nats()),
-            asyncio.ensure_future(self._keep(programs[ENVOY], adopted.get(ENVOY))),
-            *(asyncio.ensure_future(keep_service(name)) for name in SERVICES),
+            *(
+                asyncio.ensure_future(self._keep(programs[name], adopted.get(name)))
+                for name in programs
+                if name in ENVOYS
+            ),
+            *(asyncio.ensure_future(keep_service(name)) for name in programs if name in EVERY_COPY),
         ]
-        herald = asyncio.ensure_future(self._say_when_ready(ports))
+        herald = asyncio.ensure_future(self._say_when_ready(ports, programs))
 
         async def make_mirror(why: str) -> None:
             if self._provisioning.locked() or not self._log_is_ready.is_set():
@@ -306,10 +310,10 @@ class Supervisor:
         except TimeoutError:
             return
 
-    async def _say_when_ready(self, ports: Ports) -> None:
+    async def _say_when_ready(self, ports: Ports, names: Collection[str]) -> None:
         started_at = self._ticks()
         said = ""
-        while not (health := await self._health(ports)).is_ready:
+        while not (health := await self._health(ports, names)).is_ready:
             waited_s = self._ticks() - started_at
             if waited_s > _SAY_WAITING_AFTER_S and health.waiting_for != said:
                 said = health.waiting_for
@@ -318,6 +322,6 @@ class Supervisor:
             await asyncio.sleep(readiness.INTERVAL_S if is_starting else readiness.PATIENT_INTERVAL_S)
         self._console.say(f"ready in {self._ticks() - started_at:.1f} s")
 
-    async def _health(self, ports: Ports) -> readiness.Health:
+    async def _health(self, ports: Ports, names: Collection[str]) -> readiness.Health:
         health = await readiness.read_health(ports.api)
-        return health.of({name: process.pid for name, process in self._running.items()})
+        return health.of({name: process.pid for name, process in self._running.items()}, names)
