@@ -11,6 +11,13 @@ Each change is a fact that is kept for ever, and moves traffic. That it is not r
 | six or more                                          | 10 s, or as before if that is more |
 | it was ready, and had had to stay so before          | twice as long, at most 5 minutes   |
 
+A crash is one change, however it is seen: a check fails or the cluster takes its readiness from it, then its
+process ends, then the next one is not ready for this reason or that. So these are none:
+
+- the end of a process that was not ready any more;
+- why one that has not been ready yet is not;
+- another reason that is told within 5 s of a change: the cluster's word for it comes later than the change.
+
 Whoever restarts knows all of this from the roster but since when the checks succeed: that counts anew.
 """
 
@@ -32,6 +39,8 @@ STAY: Final = BackOff(10, 300)
 """How long it has to stay ready: at first, and as it goes on."""
 FORGIVEN_AFTER: Final = timedelta(minutes=30)
 
+EXPLAINED_WITHIN: Final = timedelta(seconds=5)
+
 _UNSTEADY: Final = "unsteady: "
 
 
@@ -52,6 +61,21 @@ def lost(known: Replica, now: datetime, message: str) -> Replica:
     elif len(recent) >= CHANGES and known.ready_at is not None:
         must_s = max(must_s, int(STAY.first_s))
     return changed(known, changed_at=recent, must_stay_ready_s=must_s, message=told(message, must_s))
+
+
+def ended(known: Replica, now: datetime, message: str) -> Replica:
+    """The replica as it is remembered when its process has ended."""
+    if known.state is ReplicaState.UNREADY:
+        return changed(known, message=told(message, known.must_stay_ready_s))
+    return lost(known, now, message)
+
+
+def explained(known: Replica, now: datetime, message: str) -> Replica:
+    """The replica as it is remembered when it is not ready as before, and the message says why."""
+    has_just_changed = bool(known.changed_at) and timedelta() <= now - known.changed_at[-1] < EXPLAINED_WITHIN
+    if known.state is ReplicaState.STARTING or has_just_changed:
+        return changed(known, message=told(message, known.must_stay_ready_s))
+    return lost(known, now, message)
 
 
 def told(message: str, must_stay_ready_s: int) -> str:

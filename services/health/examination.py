@@ -13,6 +13,7 @@ A failed startup or liveness check condemns the process; a failed readiness chec
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
+from libs.common.cluster.port import ObservedReplica
 from libs.common.events.replica import ProbeKind, Replica, ReplicaReason, ReplicaState
 from libs.common.spec.model import HealthCheck
 from libs.common.spec.template import Template
@@ -155,3 +156,12 @@ def has_passed_startup(exam: Examination) -> bool:
 
 def _condemns(state: ProbeState) -> bool:
     return state.kind in (CheckKind.STARTUP, CheckKind.LIVENESS) and state.standing is Standing.FAILING
+
+
+def native(o: ObservedReplica) -> Conclusion:
+    """The verdict of a cluster that carries out the checks itself."""
+    if o.ready is None:
+        return Undecided()
+    if o.ready:
+        return Ready(ReplicaReason.PROBE_SUCCEEDED)
+    return NotReady(o.reason or ReplicaReason.PROBE_FAILED, o.message or "not ready")

@@ -5,25 +5,20 @@ something may have been missed, and slowly from time to time. So what wants and 
 """
 
 import asyncio
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
 
 from libs.common.clock import Clock, Ticks
-from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload, known
+from libs.common.cluster.port import Cluster, ObservedWorkload, known
 from libs.common.errors import ClusterUnavailable, LogUnavailable
-from libs.common.events.replica import ReplicaReason
-from libs.common.log.port import EventLog
-from libs.common.log.snapshots import Snapshot
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
-from libs.common.state.aggregates import followed_by
-from libs.common.state.view import Views
 from services.health import damping, verdicts
-from services.health.examination import Conclusion, NotReady, Ready, Undecided
-from services.health.follower import Follower
+from services.health.examination import Ready, native
+from services.health.last_words import LastWordsKeeper
 from services.health.probe_runner import ProbeRunner
 from services.health.prober import Prober
 from services.health.records import Records
@@ -70,9 +65,13 @@ class Watch:
         clock: Clock,
         ticks: Ticks,
         publish: Publish | None = None,
+        leads: Callable[[], bool] = lambda: True,
+        last_words: LastWordsKeeper | None = None,
     ) -> None:
-        """publish: where it is told how the checks stand."""
+        """publish: where it is told how the checks stand. leads: whether this copy is who watches.
+        last_words: None where the cluster keeps them."""
         self._cluster = cluster
+        self._leads = leads
         self._records = records
         self._progress = progress
         self._clock = clock
@@ -88,6 +87,7 @@ class Watch:
             cluster=cluster,
         )
         self._teller = publish and Teller(publish, self._probe_runner, clock=clock, ticks=ticks)
+        self._last_words = last_words
         self._woken_for: set[str] = set()
         self._wake = asyncio.Event()
         self._gathering: dict[str, float] = {}
@@ -114,6 +114,12 @@ class Watch:
         self._must_load = True
         self._wake.set()
 
+    def close(self) -> None:
+        """Nothing more is observed: `run` was ended."""
+        for timer in self._timers.values():
+            timer.cancel()
+        self._timers.clear()
+
     async def run(self) -> None:
         """Never returns. A cluster or a log that cannot be reached is waited for: hold what is."""
         async with asyncio.TaskGroup() as group:
@@ -121,6 +127,8 @@ class Watch:
                 group.create_task(self._probe_runner.run())
             if self._teller:
                 group.create_task(self._teller.run())
+            if self._last_words:
+                group.create_task(self._last_words.run())
             group.create_task(self._listen())
             group.create_task(self._try_again())
             group.create_task(self._watch())
@@ -207,6 +215,8 @@ class Watch:
 
     async def _take_in(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
         workload = known(workload)
+        if self._last_words:
+            self._last_words.look(deployment_id, workload)
         if self._teller:
             self._teller.show(deployment_id, workload)
         if deployment_id not in self._records.rosters and not (workload and workload.replicas):
@@ -227,6 +237,9 @@ class Watch:
         if workload is not None:
             await self._records.open(workload.project_id, deployment_id)
         for _ in range(MOST_PORTIONS):
+            if not self._leads():
+                # Another copy has gone on meanwhile, and what this one has seen is old.
+                return
             facts = verdicts.decide(
                 self._records.rosters[deployment_id],
                 replicas,
@@ -237,6 +250,9 @@ class Watch:
             )
             if not facts:
                 break
+            if await self._cluster.confirm(deployment_id, {fact.replica_id for fact in facts}):
+                self.wake_for(deployment_id)
+                return
             await self._records.append(deployment_id, facts, traceparents)
             gather_s = min(MOST_GATHERED_S, GATHER_S * len(replicas))
             self._gathering[deployment_id] = asyncio.get_running_loop().time() + gather_s
@@ -262,7 +278,7 @@ class Watch:
         if not self._cluster.abilities.probes_natively:
             return self._probe_runner.conclusions(deployment_id)
         replicas = workload.replicas if workload else ()
-        return self._lasting(deployment_id, {(o.replica_id, o.attempt): _native(o) for o in replicas})
+        return self._lasting(deployment_id, {(o.replica_id, o.attempt): native(o) for o in replicas})
 
     def _lasting(self, deployment_id: str, conclusions: Conclusions) -> Conclusions:
         """The cluster's own verdicts, with how long those that a process is ready have lasted."""
@@ -289,41 +305,3 @@ class Watch:
             logger.info("watching the cluster")
         self._progress.is_ready = error is None
         self._progress.problem = f"holding the present state: {error}" if error is not None else ""
-
-
-def _native(o: ObservedReplica) -> Conclusion:
-    """The verdict of a cluster that carries out the checks itself."""
-    if o.ready is None:
-        return Undecided()
-    if o.ready:
-        return Ready(ReplicaReason.PROBE_SUCCEEDED)
-    return NotReady(o.reason or ReplicaReason.PROBE_FAILED, o.message or "not ready")
-
-
-async def watch_cluster(
-    log: EventLog,
-    cluster: Cluster,
-    prober: Prober,
-    *,
-    progress: Progress,
-    clock: Clock,
-    ticks: Ticks,
-    snapshot: Snapshot | None = None,
-    publish: Publish | None = None,
-) -> None:
-    """All that this service does, over adapters; never returns. Nothing is decided before the log is read."""
-    records = Records(log, Views(followed_by("health")))
-    watch = Watch(cluster, records, prober, progress=progress, clock=clock, ticks=ticks, publish=publish)
-    follower = Follower(records, progress=progress, wake_for=watch.wake_for, snapshot=snapshot)
-    caught_up = asyncio.Event()
-
-    def on_caught_up() -> None:
-        if caught_up.is_set():
-            watch.read_again()
-        caught_up.set()
-
-    async with asyncio.TaskGroup() as group:
-        group.create_task(follower.run(on_caught_up))
-        await caught_up.wait()
-        await records.load()
-        group.create_task(watch.run())

@@ -54,6 +54,11 @@ class Records:
         for view in self.views:
             self.note(view)
 
+    def exists(self, deployment_id: str) -> bool:
+        """Whether the log has the deployment, and it is not deleted."""
+        view = self.views.by_id.get(deployment_id)
+        return view is not None and view.deployment is not None and not view.deployment.is_deleted
+
     def newest(self, most: int) -> list[str]:
         """The deployments of which the log has the newest events, those first."""
         newest = heapq.nlargest(most, self.views.by_id.values(), key=lambda view: view.sequence)
@@ -101,6 +106,11 @@ class Records:
         self.rosters.pop(deployment_id, None)
         self._heads.pop(deployment_id, None)
         self._aggregates.pop(deployment_id, None)
+
+    def close_if_empty(self, deployment_id: str) -> None:
+        """While nobody here observes: what another copy closes must not be kept for ever."""
+        if not self.roster(deployment_id).replicas:
+            self.close(deployment_id)
 
     def leaving(self, deployment_id: str) -> frozenset[str]:
         """The replicas that were asked to go."""

@@ -1,6 +1,7 @@
 """Measuring what the replicas use, and publishing it: samples, droppable, never facts."""
 
 import asyncio
+from collections.abc import Callable
 
 import structlog
 
@@ -31,12 +32,15 @@ class Sampler:
         interval_s: float,
         clock: Clock,
         ticks: Ticks,
+        leads: Callable[[], bool] = lambda: True,
     ) -> None:
+        """leads: whether this copy is who measures. What it has measured when it is no more is old."""
         self._cluster = cluster
         self._publisher = publisher
         self._interval_s = interval_s
         self._clock = clock
         self._ticks = ticks
+        self._leads = leads
         self._intervals: Intervals[ReplicaUsage] = Intervals(Kind.USAGE, source=SOURCE, counter_id=new_id())
         self._problem = ""
         self._dropped = telemetry.counter(
@@ -62,7 +66,8 @@ class Sampler:
             batch = self._intervals.next(
                 sifted.samples, ended_at=now, interval_s=self._interval_s, now=self._ticks()
             )
-            await self._publisher.publish(batch)
+            if self._leads():
+                await self._publisher.publish(batch)
         except (ClusterUnavailable, DeploymentUnavailable, MetricsUnavailable) as error:
             self._tell(str(error))
         else:

@@ -223,7 +223,7 @@ def _concluded(
         case _ if known.must_stay_ready_s > 0:
             return None
         case NotReady(reason=reason, message=message) if known.message != bounded(message):
-            after = changed(damping.lost(known, now, message), reason=reason)
+            after = changed(damping.explained(known, now, message), reason=reason)
             return ReplicaBecameUnready(
                 replica_id=after.replica_id, replica=after, reason=reason, message=after.message or message
             )
@@ -298,7 +298,7 @@ def _has_begun_again(known: Replica, o: ObservedReplica) -> bool:
 
 def _ended(known: Replica, o: ObservedReplica, now: datetime) -> ReplicaFact:
     reason, message = _end_of(known, o)
-    after = changed(damping.lost(known, now, message), state=ReplicaState.FAILED, reason=reason)
+    after = changed(damping.ended(known, now, message), state=ReplicaState.FAILED, reason=reason)
     return ReplicaStopped(
         replica_id=after.replica_id, replica=after, reason=reason, message=after.message or message
     )
