@@ -2,6 +2,7 @@
 
 import uvloop
 
+import libs.common.lean  # noqa: F401 - before what it makes lighter
 from services.reconciler.app import run
 from services.reconciler.settings import Settings
 

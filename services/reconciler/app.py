@@ -4,7 +4,10 @@ from collections.abc import Callable
 
 import structlog
 
+from libs.common.bus import subjects
 from libs.common.bus.connection import connected
+from libs.common.bus.leading import led
+from libs.common.bus.work import watch_waiting
 from libs.common.cluster.opening import open_cluster
 from libs.common.cluster.port import Cluster
 from libs.common.log.jetstream import open_log
@@ -45,18 +48,33 @@ async def run(
             machine_types=machine_types(settings.machine_types),
         )
         aside = Aside("reconcile", progress.set_aside)
-        resync = Resync(
-            log,
-            cluster,
-            reconciler,
-            progress,
-            aside,
-            interval_s=settings.resync_seconds,
-            snapshot=Snapshot.of(SERVICE, settings),
-        )
-        async with make_pool(reconciler, progress, aside).open() as pool:
+        async with (
+            led(connection.client, settings, progress.lead, service=SERVICE) as lease,
+            make_pool(reconciler, progress, aside).open() as pool,
+        ):
+            resync = Resync(
+                log,
+                cluster,
+                reconciler,
+                progress,
+                aside,
+                interval_s=settings.resync_seconds,
+                snapshot=Snapshot.of(SERVICE, settings),
+                leading=lease,
+            )
             subscribe(connection.broker, pool, service=SERVICE)
             await connection.broker.start()
             await run_until_stopped(
-                lambda: [resync.follow(), resync.run()], heartbeat=connection.heartbeat, progress=progress
+                lambda: [
+                    resync.follow(),
+                    resync.run(),
+                    watch_waiting(
+                        connection.client,
+                        stream=subjects.EVENTS_STREAM,
+                        durable=subjects.RECONCILER_DURABLE,
+                        service=SERVICE,
+                    ),
+                ],
+                heartbeat=connection.heartbeat,
+                progress=progress,
             )

@@ -30,6 +30,7 @@ from libs.common.events.rollout import (
 from libs.common.events.text import bounded
 from libs.common.log.port import EventLog, Guard, Head, Loaded
 from libs.common.machine_types.catalogue import MachineTypes
+from libs.common.state.router import EVERY_ROUTER, joined_by
 from libs.common.state.view import DeploymentView, LastEvent, fold
 from services.reconciler.apply import perform
 from services.reconciler.moving import MOVE_S
@@ -92,8 +93,8 @@ class Reconciler:
         self._seen: dict[str, int] = {}
         """By deployment: the newest event that a completed pass has loaded."""
 
-    def plan(self, view: DeploymentView, observed: ObservedWorkload | None) -> Plan:
-        """The next step as of now."""
+    def plan(self, view: DeploymentView, observed: ObservedWorkload | None, routers: frozenset[str]) -> Plan:
+        """The next step as of now. routers: those that have joined."""
         return plan(
             view,
             observed,
@@ -101,6 +102,7 @@ class Reconciler:
             move_s=self._move_s,
             rollout_s=self._rollout_s,
             machine_types=self._machine_types,
+            routers=routers,
         )
 
     async def on_event(self, trigger: Trigger) -> None:
@@ -111,6 +113,10 @@ class Reconciler:
         async with self._lock(trigger.deployment_id):
             if self._seen.get(trigger.deployment_id, 0) < trigger.sequence:
                 await self._pass(trigger)
+
+    def has_handled(self, view: DeploymentView) -> bool:
+        """Whether a pass has taken in all of a view, or nothing is to be done about it any more."""
+        return view.rollout.is_removed or self._seen.get(view.deployment_id, 0) >= view.sequence
 
     async def resync(self, deployment_id: str) -> bool:
         """Converge without an event that says so; False if the log has never heard of the deployment.
@@ -141,8 +147,10 @@ class Reconciler:
         return self._locks.setdefault(deployment_id, asyncio.Lock())
 
     async def _load(self, deployment_id: str) -> tuple[Loaded, DeploymentView | None]:
-        loaded = await self._log.load(select(aggregate_id=deployment_id))
-        return loaded, fold(loaded.events)
+        """With it, in one answer, which routers there are. One that joins later has read by then that a
+        replica is to leave which this answer shows to be withdrawn, and so never sends it a request."""
+        loaded = await self._log.load(select(aggregate_id=deployment_id), EVERY_ROUTER)
+        return loaded, fold(event for event in loaded.events if event.aggregate.id == deployment_id)
 
     async def _pass(self, trigger: Trigger) -> None:
         with telemetry.span("reconcile", trigger.traceparent, deployment_id=trigger.deployment_id):
@@ -152,11 +160,15 @@ class Reconciler:
                 if view is None or view.sequence < trigger.sequence:
                     raise LogUnavailable(f"the log does not show event {trigger.sequence} yet")
                 observed = await self._cluster.observe(trigger.deployment_id)
-                step = self.plan(view, known(observed.get(trigger.deployment_id)))
+                routers = joined_by(loaded.events)
+                shown = known(observed.get(trigger.deployment_id))
+                step = self.plan(view, shown, routers)
                 # The same step again: it is done, and the cluster takes its time.
                 if step.is_empty or step == previous:
                     self._remember(view)
                     return
+                if await self._cluster.confirm(trigger.deployment_id, _concerned(view, shown)):
+                    continue
                 try:
                     await self._take(step, trigger, view, loaded)
                     previous = step
@@ -246,6 +258,12 @@ class Reconciler:
             self._seen.pop(view.deployment_id, None)
         else:
             self._seen[view.deployment_id] = view.sequence
+
+
+def _concerned(view: DeploymentView, shown: ObservedWorkload | None) -> set[str]:
+    """Every replica that a plan rests on."""
+    listed = {replica.replica_id for replica in view.roster.replicas}
+    return listed | {replica.replica_id for replica in (shown.replicas if shown else ())}
 
 
 def _still_waiting(step: Plan, error: DeploymentUnavailable) -> tuple[RolloutFact, ...]:

@@ -7,6 +7,7 @@ from libs.common.bus.consume import pooled_subscriber
 from libs.common.bus.pool import Pool
 from libs.common.errors import LogImporting
 from libs.common.events.envelope import Recorded
+from libs.common.events.replica import RosterRecorded
 from libs.common.log import wire
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
@@ -21,7 +22,7 @@ def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[
     """
 
     async def on_change(event: Recorded) -> None:
-        if event.page is not None:
+        if event.type == RosterRecorded.event_type():
             # A page of the roster comes with the facts of its changes, and these are what causes anything.
             progress.applied(event.sequence)
             return

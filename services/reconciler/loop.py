@@ -1,4 +1,4 @@
-"""The start-up sweep and the slow resync: what no event tells, such as a replica record that is gone."""
+"""The start-up sweep and the resync: what no event tells, such as a replica record that is gone."""
 
 import asyncio
 from contextlib import suppress
@@ -8,25 +8,46 @@ import structlog
 from libs.common.cluster.port import Cluster, ObservedWorkload, known
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.envelope import Recorded
+from libs.common.leading import ALWAYS, Leading, while_leading
 from libs.common.log.port import EventLog
 from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from libs.common.state.aggregates import followed_by
+from libs.common.state.router import joined
 from libs.common.state.view import DeploymentView, Views
 from services.reconciler.converge import Reconciler
+from services.reconciler.due import Due
+from services.reconciler.waiting import waited_for
 
 logger = structlog.get_logger()
 
 RETRY_INTERVAL_S = 0.25
 LONGEST_WAIT_S = 1.0
+SOON_S = 10.0
+"""When what depends on the time is compared again, and what the log seems not to know."""
+UNHANDLED_S = 3.0
+"""After an event that nobody here was woken for: the copy that was may have died, or be paused."""
+REST_S = 1.0
+REST_OF_EACH_S = 0.005
+"""A deployment that changes all the time is compared no more often, the longer the more replicas it has: its
+events wake somebody anyway."""
 COMPARED_AT_ONCE = 100
 """Deployments, before somebody else may do something."""
 
 
 class Resync:
-    """Compares all deployments with one observation of the cluster, and has those reconciled that differ.
+    """Compares deployments with what the cluster shows, and has those reconciled that differ.
+
+    | what                                                 | compared                        |
+    |------------------------------------------------------|---------------------------------|
+    | the cluster says that something of it changed        | at once, but see `REST_S`       |
+    | an event of it that this process has not handled     | 3 s after the event             |
+    | something is to be done, or will be some time        | every 10 s                      |
+    | any                                                  | every `interval_s`              |
+
+    Of several copies the leading one compares. Each tries again what it has set aside itself.
 
     It keeps every view in memory, so a round over converged deployments costs one observation, and a plan for
     those that changed.
@@ -42,6 +63,7 @@ class Resync:
         *,
         interval_s: float,
         snapshot: Snapshot | None = None,
+        leading: Leading = ALWAYS,
     ) -> None:
         """aside: shared with the handler of events; what failed in either is tried again here."""
         self._log = log
@@ -52,9 +74,16 @@ class Resync:
         self._aside = aside
         self._interval_s = interval_s
         self._snapshot = snapshot
+        self._leading = leading
         self._views = Views(followed_by("reconciler"))
-        self._is_due = asyncio.Event()
+        self._is_caught_up = asyncio.Event()
+        self._wake = asyncio.Event()
+        self._must_compare_all = True
+        self._due = Due()
+        self._heard = Due()
+        """Those of which there was an event, and when it has to have been handled."""
         self._strangers: frozenset[str] = frozenset()
+        self._has_new_strangers = False
         self._right: dict[str, tuple[DeploymentView, ObservedWorkload | None]] = {}
         """Of the last round: what needed nothing, by deployment."""
 
@@ -66,26 +95,86 @@ class Resync:
             Aside("follow", self._progress.set_aside),
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
+            on_apart=self._on_apart,
             on_importing=self._progress.hold,
             snapshot=self._snapshot,
         )
 
     async def run(self) -> None:
-        """Never returns: one round as soon as the log is read, then one each `interval_s`; what was set aside
-        is tried again meanwhile."""
-        await self._is_due.wait()
+        """Never returns: compares as soon as the log is read and this copy leads, and from then on."""
+        await self._is_caught_up.wait()
+        if not self._leading.is_held:
+            self._progress.is_ready = True
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._try_again())
+            group.create_task(while_leading(self._leading, self._lead))
+
+    async def _lead(self) -> None:
+        self._must_compare_all = True
+        self._right.clear()
+        self._due, self._heard = Due(), Due()
+        self._strangers = frozenset()
+        try:
+            async with asyncio.TaskGroup() as group:
+                group.create_task(self._listen())
+                group.create_task(self._compare_what_is_due())
+        finally:
+            self._progress.is_ready, self._progress.problem = True, ""
+
+    async def _listen(self) -> None:
+        """Hear from the cluster which deployments changed there."""
         while True:
-            self._is_due.clear()
             try:
-                await self.round()
+                async for changed in self._cluster.watch():
+                    self._must_compare_all = self._must_compare_all or changed.everything
+                    self._due.now(changed.deployment_ids)
+                    self._wake.set()
+            except ClusterUnavailable:
+                # The next round finds out what is wrong, and says it.
+                self._must_compare_all = True
+                self._wake.set()
+                await asyncio.sleep(LONGEST_WAIT_S)
+
+    async def _compare_what_is_due(self) -> None:
+        loop = asyncio.get_running_loop()
+        round_at = loop.time()
+        while True:
+            self._wake.clear()
+            try:
+                if self._must_compare_all or loop.time() >= round_at:
+                    self._must_compare_all = False
+                    await self.round()
+                    pause_s = min(SOON_S, self._interval_s) if self._has_new_strangers else self._interval_s
+                    round_at = loop.time() + pause_s
+                else:
+                    self._due.now(filter(self._is_unhandled, self._heard.take(loop.time())))
+                    for deployment_id in self._due.take(loop.time()):
+                        await self.compare(deployment_id)
                 self._progress.is_ready, self._progress.problem = True, ""
-                self._progress.detail["notices"] = list(self._cluster.notices)
-                await self._retry_for(self._interval_s)
+                waiting = waited_for(self._views, joined(self._views.apart))
+                self._progress.detail["notices"] = [*self._cluster.notices, *waiting]
+                until = min(round_at, self._due.next_at(), loop.time() + LONGEST_WAIT_S)
             except (ClusterUnavailable, LogUnavailable) as error:
                 self._progress.is_ready, self._progress.problem = False, f"resync has to wait: {error}"
                 logger.warning("resync has to wait", error=str(error), error_type=type(error).__name__)
-                with suppress(TimeoutError):
-                    await asyncio.wait_for(self._is_due.wait(), min(self._interval_s, LONGEST_WAIT_S))
+                self._must_compare_all = True
+                until = loop.time() + min(self._interval_s, LONGEST_WAIT_S)
+            with suppress(TimeoutError):
+                async with asyncio.timeout_at(until):
+                    await self._wake.wait()
+
+    def _is_unhandled(self, deployment_id: str) -> bool:
+        """Whether the log has an event of it that this process has not taken in."""
+        view = self._views.by_id.get(deployment_id)
+        return view is not None and not self._reconciler.has_handled(view)
+
+    async def _try_again(self) -> None:
+        """What was set aside, by whichever copy it was: nobody else knows of it."""
+        while True:
+            await asyncio.sleep(RETRY_INTERVAL_S)
+            for deployment_id in self._aside.due():
+                with suppress(ClusterUnavailable, LogUnavailable), self._aside.attempt(deployment_id):
+                    await self._reconciler.resync(deployment_id)
 
     async def round(self) -> None:
         """Raises ClusterUnavailable and LogUnavailable."""
@@ -107,13 +196,30 @@ class Resync:
         if self._cluster.abilities.is_ours_alone:
             # Known to be strangers a round ago too, so that no answer of a moment ends anything.
             for deployment_id in strangers & self._strangers:
-                await self._reconciler.remove_stranger(deployment_id)
+                if self._leading.is_held:
+                    await self._reconciler.remove_stranger(deployment_id)
+        self._has_new_strangers = bool(strangers - self._strangers)
         self._strangers = frozenset(strangers)
+
+    async def compare(self, deployment_id: str) -> None:
+        """As a round does with each; what the log does not know is left to a round.
+
+        Raises ClusterUnavailable and LogUnavailable.
+        """
+        view = self._views.by_id.get(deployment_id)
+        if view is None or view.deployment is None or self._aside.is_resting(deployment_id):
+            return
+        workload = (await self._cluster.observe(deployment_id)).get(deployment_id)
+        rest_s = max(REST_S, REST_OF_EACH_S * len(workload.replicas if workload else ()))
+        self._due.rest(deployment_id, asyncio.get_running_loop().time() + rest_s)
+        await self._compare(deployment_id, view, workload)
 
     async def _compare(
         self, deployment_id: str, view: DeploymentView | None, workload: ObservedWorkload | None
     ) -> bool:
         """Have one deployment reconciled if it is not as the log says; False if the log does not know it."""
+        if not self._leading.is_held:
+            return True
         with self._aside.attempt(deployment_id):
             if view is not None and self._is_right(view, known(workload)):
                 return True
@@ -125,27 +231,28 @@ class Resync:
         before = self._right.get(view.deployment_id)
         if before is not None and before[0] is view and before[1] == workload:
             return True
-        step = self._plan(view, workload)
+        step = self._plan(view, workload, joined(self._views.apart))
         if step.is_empty and not step.depends_on_time:
             self._right[view.deployment_id] = (view, workload)
         else:
             self._right.pop(view.deployment_id, None)
+            self._due.at(view.deployment_id, asyncio.get_running_loop().time() + SOON_S)
         return step.is_empty
-
-    async def _retry_for(self, seconds: float) -> None:
-        """Wait, at most until a round is due, and try again what was set aside meanwhile."""
-        loop = asyncio.get_running_loop()
-        until = loop.time() + seconds
-        while (left := until - loop.time()) > 0 and not self._is_due.is_set():
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._is_due.wait(), min(left, RETRY_INTERVAL_S))
-            for deployment_id in self._aside.due():
-                with self._aside.attempt(deployment_id):
-                    await self._reconciler.resync(deployment_id)
 
     def _on_caught_up(self, sequence: int) -> None:
         self._progress.applied(sequence)
-        self._is_due.set()
+        self._is_caught_up.set()
+        self._must_compare_all = True
+        self._wake.set()
 
-    def _on_change(self, _: DeploymentView, event: Recorded) -> None:
+    def _on_apart(self, event: Recorded) -> None:
+        """There is a router more or less, whose word may be the last that some replica has waited for."""
         self._progress.applied(event.sequence)
+        self._right.clear()
+        self._must_compare_all = True
+        self._wake.set()
+
+    def _on_change(self, view: DeploymentView, event: Recorded) -> None:
+        self._progress.applied(event.sequence)
+        if self._leading.is_held:
+            self._heard.at(view.deployment_id, asyncio.get_running_loop().time() + UNHANDLED_S)

@@ -23,6 +23,7 @@ from libs.common.events.rollout import (
 )
 from libs.common.machine_types.catalogue import MachineTypes
 from libs.common.spec.template import make_template
+from libs.common.state.router import ALONE
 from libs.common.state.view import DeploymentView
 from services.reconciler.moving import MOVE_S, decide_departures
 from services.reconciler.retiring import Retirement, decide_retirement
@@ -92,6 +93,7 @@ def plan(
     move_s: float = MOVE_S,
     rollout_s: float = ROLLOUT_S,
     machine_types: MachineTypes = NO_MACHINE_TYPES,
+    routers: frozenset[str] = ALONE,
 ) -> Plan:
     """The next step for a deployment; `observed` is None where the cluster knows nothing of it.
 
@@ -102,6 +104,7 @@ def plan(
 
     move_s: how long there may be no place for what replaces one on a node that ends. rollout_s: how long it
     may take until a spec is healthy. machine_types: as far as they say how a rollout goes.
+    routers: the names of those that have joined.
 
     | the log says                        | the cluster shows           | step                     |
     |-------------------------------------|-----------------------------|--------------------------|
@@ -111,7 +114,8 @@ def plan(
     | a replica is not said to move       | it has to                   | apply, ReplicasMoving    |
     | -                                   | that its record was changed | apply                    |
     | the spec has failed                 | -                           | all runs stay as they are|
-    | a retiring replica is withdrawn     | it, not yet told to end     | apply, it is `stopping`  |
+    | every router has withdrawn a        | it, not yet told to end     | apply, it is `stopping`  |
+    | retiring replica                    |                             |                          |
     | a staying process is condemned      | that process, running       | restart                  |
     | the spec is applied                 | other runs than recorded    | SpecApplied              |
     | the spec is not known to be healthy | N > 0, `floor` ready in it  | SpecHealthy              |
@@ -125,7 +129,7 @@ def plan(
     While the wanted run has fewer than N ready replicas, other runs are named with the number they have, and
     none of theirs is made anew but where N goes by load. Then the older run that serves has what the wanted
     one lacks, so that a broken spec and more load together are no outage. ReplicasRetiring precedes its
-    effect by a whole step, since `stopping` needs the router's answer to it; every other fact follows its
+    effect by a whole step, since `stopping` needs the routers' answers to it; every other fact follows its
     effect.
     """
     deployment = view.deployment
@@ -144,7 +148,7 @@ def plan(
                 is_removal=True,
                 facts=(WorkloadRemoved(),),
             )
-    situation = situate(view, present, now, machine_types)
+    situation = situate(view, present, now, machine_types, routers)
     if situation is None:
         return Plan(view.sequence)
     restarts = tuple(Restart(replica.replica_id, replica.attempt) for replica in situation.condemned)

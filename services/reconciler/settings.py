@@ -8,8 +8,8 @@ from services.reconciler.stalling import ROLLOUT_S
 
 
 class Settings(ServiceSettings):
-    resync_seconds: float = 10.0
-    """The time between two comparisons of all deployments with the cluster; events come at once."""
+    resync_seconds: float = 30.0
+    """Between two comparisons of all deployments with the cluster, which tells of changes at once."""
     move_seconds: float = Field(default=MOVE_S, gt=0, le=3600)
     """How long there may be no place for what replaces a replica on a node that ends."""
     rollout_seconds: float = Field(default=ROLLOUT_S, gt=0, le=604_800)

@@ -13,6 +13,7 @@ from libs.common.machine_types.catalogue import MachineTypes
 from libs.common.spec.model import Spec
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.rollout import RolloutState
+from libs.common.state.router import ALONE
 from libs.common.state.view import DeploymentView
 from services.reconciler.moving import decide_moves
 from services.reconciler.retiring import Serving, Staying, Wanted, find_serving
@@ -38,6 +39,8 @@ class Situation:
     staying: tuple[Staying, ...]
     moves: Mapping[str, Move] = field(default_factory=dict)
     """Those of the staying that are to be replaced elsewhere, by replica."""
+    routers: frozenset[str] = ALONE
+    """The names of those whose word is waited for before a replica ends."""
 
     @property
     def rollout(self) -> RolloutState:
@@ -126,8 +129,8 @@ class Situation:
 
     @property
     def stopping(self) -> frozenset[str]:
-        """Those of them that no request can reach any more."""
-        return self.retiring & self.view.traffic.withdrawn
+        """Those of them that no request can reach any more, by the word of every router."""
+        return self.retiring & self.view.traffic.withdrawn_by_all(self.routers)
 
     @property
     def live_runs(self) -> tuple[LiveRun, ...]:
@@ -160,6 +163,7 @@ def situate(
     present: tuple[ObservedReplica, ...],
     now: datetime,
     machine_types: MachineTypes = NO_MACHINE_TYPES,
+    routers: frozenset[str] = ALONE,
 ) -> Situation | None:
     """None where no spec was ever registered."""
     deployment = view.deployment
@@ -189,6 +193,7 @@ def situate(
             for replica in present
             if replica.replica_id not in view.rollout.retiring and replica.phase is not ReplicaPhase.STOPPING
         ),
+        routers=routers,
     )
     moves = decide_moves(view.rollout.moves, situation.staying, situation.goals, now)
     return replace(situation, moves=moves)
