@@ -1,0 +1,4 @@
+from libs.common.left_out import found
+
+found("greenlet")
+found("uvicorn")

@@ -2,6 +2,7 @@
 
 import uvloop
 
+import libs.common.lean  # noqa: F401 - before what it makes lighter
 from services.api.app import run
 from services.api.settings import Settings
 

@@ -18,15 +18,18 @@ from libs.common.bus.checks import CheckSignals
 from libs.common.bus.connection import Connection, connected
 from libs.common.bus.entries import Entries
 from libs.common.bus.jetstream_entries import JetStreamEntries
+from libs.common.bus.work import watch_waiting
 from libs.common.clock import utc_now
 from libs.common.cluster.opening import offer, open_cluster
 from libs.common.disk import MIB, room_under
 from libs.common.log import reserve
 from libs.common.log.jetstream import JetStreamLog, open_log
 from libs.common.log.jetstream.samples import open_sample_reader
+from libs.common.log.jetstream.tails import JetStreamTails
 from libs.common.log.jetstream.write_probe import refused_write
 from libs.common.log.port import Archive, EventLog
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
+from libs.common.services import edge_of, routers_of
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.commands.outcomes import Outcomes
@@ -36,8 +39,8 @@ from services.api.edge.rest import make_rest
 from services.api.edge.routes.context import Api
 from services.api.handlers import make_publish, subscribe
 from services.api.health import mirror_notice
+from services.api.health.copies import Heartbeats
 from services.api.health.log_watch import LogCondition, watch
-from services.api.health.platform import Heartbeats
 from services.api.points.collector import Collector
 from services.api.points.store import PointStore
 from services.api.readmodels.database import open_database
@@ -85,6 +88,9 @@ async def run(
             log = adapt_log(archive)
             points = PointStore(home / "api" / "points.db", most_bytes=settings.metrics_max_bytes)
             leaving.callback(points.close)
+            samples = open_sample_reader(connection.client, SERVICE)
+            queries = Queries(engine)
+            leaving.callback(queries.close)
             projector = Projector(log, engine, progress, settings.visible_timeout_s)
             condition = LogCondition(shortage=partial(shortage, settings))
             api = Api(
@@ -98,10 +104,11 @@ async def run(
                 cluster=cluster,
                 machine_types=offered.machine_types,
                 commands=Commands.over(log, projector, offered, condition),
-                queries=Queries(engine),
+                queries=queries,
                 projector=projector,
                 points=points,
-                heartbeats=Heartbeats(),
+                samples=samples,
+                heartbeats=Heartbeats(settings.copies, routers_of(settings.routers)),
                 clock=utc_now,
                 edge_port=settings.edge_port,
                 signal=CheckSignals(connection.client).get,
@@ -112,7 +119,9 @@ async def run(
                         connection.client, stream=subjects.SCALING_STREAM, root=subjects.SCALING_ROOT
                     )
                 ),
+                tails=JetStreamTails(connection.client),
             )
+            edges = tuple(map(edge_of, routers_of(settings.routers)))
             entries = JetStreamEntries(
                 connection.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT
             )
@@ -144,10 +153,16 @@ async def run(
                 lambda: [
                     projector.run(),
                     api.importer.run(),
-                    Collector(open_sample_reader(connection.client, SERVICE), points, clock=utc_now).run(),
+                    Collector(samples, points, clock=utc_now, edges=edges).run(),
                     serve(),
                     watch(condition, log_checks(settings, connection)),
                     *mirror_checks(settings, progress),
+                    watch_waiting(
+                        connection.client,
+                        stream=subjects.COMMANDS_STREAM,
+                        durable=subjects.COMMANDS_DURABLE,
+                        service=SERVICE,
+                    ),
                 ],
                 heartbeat=connection.heartbeat,
                 progress=progress,

@@ -4,6 +4,7 @@ from pydantic import Field, SecretStr
 
 from libs.common.bus.settings import ServiceSettings
 from libs.common.scaling.request_duration import REQUEST_WINDOW_S
+from libs.common.services import MOST_COPIES, MOST_ROUTERS
 
 MAX_BODY_BYTES = 256 * 1024
 """A larger request body is answered with 413."""
@@ -14,6 +15,7 @@ class Settings(ServiceSettings):
     already; without one the api makes its own. api_key: the bearer token.
 
     edge_port: where Envoy listens, for the endpoints of deployments.
+    copies: how many there are to be of each service that may have several. routers: how many routers.
     disk_reserve_mib: of the reserve that the supervisor keeps beside the log, in this home; None where there
     is no supervisor, and so no disk of this machine to look at.
     metrics_max_bytes: the room of what was measured, on the disk.
@@ -25,6 +27,8 @@ class Settings(ServiceSettings):
     api_socket: int | None = Field(default=None, ge=3)
     api_key: SecretStr = Field(min_length=1)
     edge_port: int = Field(default=8081, ge=1, le=65535)
+    copies: int = Field(default=1, ge=1, le=MOST_COPIES)
+    routers: int = Field(default=1, ge=1, le=MOST_ROUTERS)
     disk_reserve_mib: int | None = Field(default=None, ge=0)
     metrics_max_bytes: int = Field(default=1024**3, ge=1024**2, le=1024**4)
     request_window_seconds: float = Field(default=REQUEST_WINDOW_S, ge=1, le=3600)

@@ -45,7 +45,7 @@ class State(StrEnum):
 class Record(BaseModel):
     """One entry."""
 
-    model_config = ConfigDict(frozen=True, extra="ignore")
+    model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
     source: str
     id: str

@@ -1,68 +1,170 @@
-"""Trying a policy on what is recorded of a deployment: reading its minutes, and replaying them. Blocking."""
+"""Trying a policy on what is recorded of a deployment.
 
+As fine as it was measured while METRICS holds all that is recorded of the time that is asked about, and
+otherwise by the minutes that are kept of it.
+"""
+
+import asyncio
+import math
 from collections.abc import Sequence
+from contextlib import aclosing
 from dataclasses import astuple, dataclass
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import groupby
+from typing import Final
 
+import structlog
+
+from libs.common.autoscaling import recorded
 from libs.common.autoscaling.replay import (
+    ASSUMPTIONS,
     MINUTE_S,
+    OF_SAMPLES,
     Capacity,
     LoadMinute,
     Side,
     replay,
     summed_up,
 )
+from libs.common.errors import MetricsUnavailable
 from libs.common.machine_types.pricing import Priced, cost
+from libs.common.metrics.port import CaughtUp, Received, SampleReader
+from libs.common.metrics.samples import FIELDS, Kind
 from libs.common.spec.model import Autoscaling
 from services.api.points.minutes import DeploymentPoint
 from services.api.points.store import PointStore
 from services.api.points.tables import DEPLOYMENT
 from services.api.readmodels.numbers import Said, numbers_at
 
+logger = structlog.get_logger()
+
+READ_S: Final = 20.0
+"""So long samples are read at most; then the minutes have to do."""
+AT_ONCE: Final = 10
+"""Batches that are read before somebody else may do something."""
+
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """first, last: minutes since 1970, both looked at. said: what was asked for and decided up to the end."""
+    """begin, end: seconds since 1970. said: what was asked for and decided from `lead_begin` to the end."""
 
     deployment_id: str
     autoscaling: Autoscaling
     floor: int
     capacity: Capacity
-    first: int
-    last: int
+    begin: float
+    end: float
     said: Sequence[Said]
     request_window_s: float
 
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """recorded_from: the first minute that was replayed. numbers: at the end of each minute from there."""
+    """recorded_from: the first time that was replayed, in seconds since 1970. numbers: of each `each_s`
+    seconds from there."""
 
     recorded_from: int
+    each_s: int
+    assumptions: Sequence[str]
     actual: Side
     proposed: Side
     actual_numbers: Sequence[int]
     proposed_numbers: Sequence[int]
 
 
-def tried(points: PointStore, trial: Trial) -> Tried | None:
+def lead_begin(begin: datetime, autoscaling: Autoscaling, *, request_window_s: float) -> datetime:
+    """From when on what happened counts for the rules."""
+    return begin - timedelta(seconds=recorded.lead_s(autoscaling, request_window_s=request_window_s))
+
+
+async def tried(points: PointStore, samples: SampleReader | None, trial: Trial) -> Tried | None:
     """None where nothing is recorded of the deployment."""
+    received = [] if samples is None else await _received(points, samples, trial)
+    if received and (found := await asyncio.to_thread(_tried_on_samples, trial, received)):
+        return found
+    return await asyncio.to_thread(_tried_on_minutes, points, trial)
+
+
+async def _received(points: PointStore, samples: SampleReader, trial: Trial) -> list[Received]:
+    """All that the policy goes by, from before the lead; empty where there are minutes from before the oldest
+    sample that METRICS holds, or it holds nothing of this deployment."""
+    kinds = (Kind.IN_FLIGHT,) if trial.autoscaling.concurrency is not None else (Kind.USAGE, Kind.REQUESTS)
+    lead_s = recorded.lead_s(trial.autoscaling, request_window_s=trial.request_window_s)
+    since = trial.begin - lead_s - recorded.LOOK_BACK_S
+    found: list[Received] = []
+    try:
+        holding = await samples.holding()
+        if holding.since is None or await asyncio.to_thread(_has_minutes, points, trial, holding.since):
+            return []
+        following = samples.follow(*kinds, since=since, only=trial.deployment_id)
+        async with asyncio.timeout(READ_S), aclosing(following):  # type: ignore[type-var]  # every adapter gives a generator
+            async for item in following:
+                if isinstance(item, CaughtUp) or item.stored_at > trial.end:
+                    break
+                found.append(item)
+                if len(found) % AT_ONCE == 0:
+                    await asyncio.sleep(0)
+    except (MetricsUnavailable, TimeoutError) as error:
+        logger.warning("samples cannot be read, so minutes have to do", error=str(error))
+        return []
+    return found if any(getattr(one.batch, FIELDS[one.batch.kind]) for one in found) else []
+
+
+def _has_minutes(points: PointStore, trial: Trial, until: float) -> bool:
+    """Whether there are any of the time before that. Blocking."""
+    first, last = int(trial.begin // MINUTE_S), int(until // MINUTE_S) - 1
+    return first <= last and bool(points.points(DEPLOYMENT, trial.deployment_id, first=first, last=last))
+
+
+def _tried_on_samples(trial: Trial, received: Sequence[Received]) -> Tried | None:
+    """None where they are of less than one step. Blocking."""
+    each_s = recorded.step_s(trial.autoscaling)
+    known = next(one.stored_at for one in received if getattr(one.batch, FIELDS[one.batch.kind]))
+    first = math.ceil(max(trial.begin, known) / each_s) * each_s
+    times = [float(at) for at in range(first, int(trial.end) - each_s + 1, each_s)]
+    if not times:
+        return None
+    lead = max(0, int((first - max(known, received[0].stored_at)) // each_s))
+    every = [first - each_s * float(number) for number in range(lead, 0, -1)] + times
+    loads = list(
+        recorded.loads(
+            received,
+            trial.deployment_id,
+            trial.autoscaling,
+            times=every,
+            request_window_s=trial.request_window_s,
+        )
+    )
+    proposed = recorded.replayed(
+        trial.autoscaling,
+        loads,
+        # A number that was decided at a time is not yet what the samples of that time are of.
+        numbers_at(trial.said, [at - 0.001 for at in every]),
+        lead=lead,
+        floor=trial.floor,
+        capacity=trial.capacity,
+        request_window_s=trial.request_window_s,
+    )
+    summed = [load.summed for load in loads[lead:]]
+    return _tried(trial, first, each_s, OF_SAMPLES, summed, numbers_at(trial.said, times), proposed)
+
+
+def _tried_on_minutes(points: PointStore, trial: Trial) -> Tried | None:
+    """Blocking."""
+    first, last = int(trial.begin // MINUTE_S), int(trial.end // MINUTE_S) - 1
     known = {
         minute: DeploymentPoint(*values[: len(_FIELDS)])
-        for found in points.points(DEPLOYMENT, trial.deployment_id, first=trial.first, last=trial.last)
+        for found in points.points(DEPLOYMENT, trial.deployment_id, first=first, last=last)
         for minute, _, values in found.points
     }
     if not known:
         return None
     begin = min(known)
-    counted = frozenset(points.counted(first=begin, last=trial.last))
+    counted = frozenset(points.counted(first=begin, last=last))
     minutes = [
-        _load(number, known.get(number), is_counted=number in counted)
-        for number in range(begin, trial.last + 1)
+        load_of(number, known.get(number), is_counted=number in counted) for number in range(begin, last + 1)
     ]
-    ends = [one.at for one in minutes]
-    before, *actual = numbers_at(trial.said, [begin * MINUTE_S, *ends])
+    before, *actual = numbers_at(trial.said, [begin * MINUTE_S, *(one.at for one in minutes)])
     proposed = replay(
         trial.autoscaling,
         minutes,
@@ -71,20 +173,32 @@ def tried(points: PointStore, trial: Trial) -> Tried | None:
         capacity=trial.capacity,
         request_window_s=trial.request_window_s,
     )
-    return Tried(
-        begin,
-        summed_up(actual, minutes, trial.autoscaling, trial.capacity),
-        summed_up(proposed, minutes, trial.autoscaling, trial.capacity),
-        actual,
-        proposed,
-    )
+    return _tried(trial, begin * MINUTE_S, MINUTE_S, ASSUMPTIONS, minutes, actual, proposed)
 
 
-def cost_of(numbers: Sequence[int], first: int, prices: Sequence[Priced] | None) -> float | None:
-    """Of so many replicas in each minute, from the minute `first` on; None where a part has no price."""
+def _tried(  # noqa: PLR0917 - each is of both ways
+    trial: Trial,
+    recorded_from: int,
+    each_s: int,
+    assumptions: Sequence[str],
+    loads: Sequence[LoadMinute],
+    actual: Sequence[int],
+    proposed: Sequence[int],
+) -> Tried:
+    def side(numbers: Sequence[int]) -> Side:
+        return summed_up(numbers, loads, trial.autoscaling, trial.capacity, each_s=each_s)
+
+    return Tried(recorded_from, each_s, assumptions, side(actual), side(proposed), actual, proposed)
+
+
+def cost_of(
+    numbers: Sequence[int], first: int, prices: Sequence[Priced] | None, *, each_s: int = MINUTE_S
+) -> float | None:
+    """Of so many replicas in each `each_s` seconds, from `first` on, in seconds since 1970; None where a part
+    has no price."""
     total, at = 0.0, first
     for number, stretch in groupby(numbers):
-        begin, at = at, at + sum(1 for _ in stretch)
+        begin, at = at, at + sum(each_s for _ in stretch)
         each = cost(prices, _moment(begin), _moment(at))
         if each is None:
             return None
@@ -92,14 +206,14 @@ def cost_of(numbers: Sequence[int], first: int, prices: Sequence[Priced] | None)
     return total
 
 
-def _moment(minute: int) -> datetime:
-    return datetime.fromtimestamp(minute * MINUTE_S, UTC)
+def _moment(at: int) -> datetime:
+    return datetime.fromtimestamp(at, UTC)
 
 
 _FIELDS = astuple(DeploymentPoint())
 
 
-def _load(number: int, point: DeploymentPoint | None, *, is_counted: bool) -> LoadMinute:
+def load_of(number: int, point: DeploymentPoint | None, *, is_counted: bool) -> LoadMinute:
     """Where requests were counted and there is no point of them, there were none."""
     at = float((number + 1) * MINUTE_S)
     if point is None:

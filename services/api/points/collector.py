@@ -1,6 +1,7 @@
 """Following METRICS into the database of points, and going on from its last minute after a restart."""
 
 import asyncio
+from collections.abc import Collection
 from contextlib import aclosing
 
 import structlog
@@ -21,11 +22,15 @@ WRITE_AGAIN_S = 10.0
 
 
 class Collector:
-    def __init__(self, reader: SampleReader, store: PointStore, *, clock: Clock) -> None:
+    def __init__(
+        self, reader: SampleReader, store: PointStore, *, clock: Clock, edges: Collection[str] = ()
+    ) -> None:
+        """edges: those that count requests; a minute in which one of them was silent is unknown."""
         self._reader = reader
         self._store = store
         self._clock = clock
-        self._gathering = Gathering(since=0.0)
+        self._edges = edges
+        self._gathering = Gathering(since=0.0, edges=edges)
         self._finished: asyncio.Queue[Minute] = asyncio.Queue(maxsize=100)
 
     async def run(self) -> None:
@@ -33,7 +38,7 @@ class Collector:
         holds it for an hour."""
         last = await asyncio.to_thread(self._store.last_minute)
         since = 0.0 if last is None else float((last + 1) * MINUTE_S)
-        self._gathering = Gathering(since=since)
+        self._gathering = Gathering(since=since, edges=self._edges)
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(max(0.0, since - LOOK_BACK_S)))
             group.create_task(self._look())

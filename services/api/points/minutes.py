@@ -4,7 +4,7 @@ A minute is told by the clock of the stream, which stored the samples: it is one
 """
 
 from collections import defaultdict
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -25,8 +25,9 @@ Totals = tuple[int, int, int, int]
 class DeploymentPoint:
     """In one minute. None: not known, as the requests are when a total fell.
 
-    cpu_cores, memory_bytes: of all replicas that were
-    measured, each by its average. in_flight: on average; in_flight_most: the highest of its intervals.
+    cpu_cores: of all replicas together, on average: one that was there for half of the minute counts half.
+    memory_bytes: of all replicas that were measured, each by its average. in_flight: on average;
+    in_flight_most: the highest of its intervals.
     """
 
     answered: float | None = None
@@ -58,8 +59,8 @@ class GpuPoint:
 
 @dataclass(frozen=True, slots=True)
 class Minute:
-    """number: since 1970. has_requests: whether requests were counted in it: a deployment of which there is
-    no point had none then; otherwise nothing is known."""
+    """number: since 1970. has_requests: whether requests were counted in it, at every edge: a deployment of
+    which there is no point had none then; otherwise nothing is known."""
 
     number: int
     has_requests: bool
@@ -98,7 +99,11 @@ class _Average:
 
 @dataclass(slots=True)
 class _Used:
+    """core_s: what was used, in seconds of a core, within covered_s seconds that were measured."""
+
     cpu: _Average = field(default_factory=_Average)
+    core_s: float = 0.0
+    covered_s: float = 0.0
     memory: _Average = field(default_factory=_Average)
     newest: ReplicaUsage | None = None
     gpu_use: dict[int, _Average] = field(default_factory=lambda: defaultdict(_Average))
@@ -114,11 +119,13 @@ class _Flight:
 class Gathering:
     """Takes the samples in the order of the stream, from `LOOK_BACK_S` before `since` on.
 
-    since: seconds since 1970; what was stored before only tells how far the totals were then.
+    since: seconds since 1970; what was stored before only tells how far the totals were then. edges: by whose
+    counts the requests of a minute are known; without any, by those of whoever counted.
     """
 
-    def __init__(self, *, since: float) -> None:
+    def __init__(self, *, since: float, edges: Collection[str] = ()) -> None:
         self._since = since
+        self._edges = frozenset(edges)
         self._began: float | None = None
         """When the first of all samples was stored: a source that shows itself long after that is new."""
         self._counters: dict[str, _Counter] = {}
@@ -127,7 +134,7 @@ class Gathering:
         self._clear()
 
     def _clear(self) -> None:
-        self._has_requests = False
+        self._counted_by: set[str] = set()
         self._requests: dict[str, list[int]] = {}
         self._unknown: set[str] = set()
         self._used: dict[tuple[str, str], _Used] = defaultdict(_Used)
@@ -173,6 +180,9 @@ class Gathering:
             used = self._used[key]
             used.newest = sample
             used.cpu.add(sample.cpu_cores)
+            if sample.cpu_cores is not None:
+                used.core_s += sample.cpu_cores * sample.window_s
+                used.covered_s += sample.window_s
             used.memory.add(sample.memory_bytes)
             for gpu in sample.gpus:
                 used.gpu_use[gpu.gpu].add(gpu.utilization_percent)
@@ -189,7 +199,8 @@ class Gathering:
             watched_s = received.stored_at - (self._began or 0.0)
             began_at_0 = counter is not None or watched_s >= LOOK_BACK_S
             counter = self._counters[batch.source] = _Counter(batch.counter_id, began_at_0)
-        self._has_requests = self._has_requests or counts
+        if counts:
+            self._counted_by.add(batch.source)
         for sample in batch.requests:
             self._count(counter, sample, counts)
         if batch.is_whole and not counter.is_complete:
@@ -211,6 +222,16 @@ class Gathering:
         sums = self._requests.setdefault(sample.deployment_id, [0, 0, 0, 0])
         for place in range(4):
             sums[place] += now[place] - before[place]
+
+    def _cores(self) -> dict[str, float]:
+        """Of each deployment's replicas together. Nobody is measured for exactly a minute of it: the one that
+        was measured longest was there for all of it."""
+        used: dict[str, float] = defaultdict(float)
+        covered: dict[str, float] = defaultdict(float)
+        for (deployment_id, _), one in self._used.items():
+            used[deployment_id] += one.core_s
+            covered[deployment_id] = max(covered[deployment_id], one.covered_s)
+        return {name: used[name] / seconds for name, seconds in covered.items() if seconds}
 
     def _minute(self, number: int) -> Minute:
         points: dict[str, DeploymentPoint] = defaultdict(DeploymentPoint)
@@ -234,20 +255,22 @@ class Gathering:
                 gpus[deployment_id, replica_id, gpu] = GpuPoint(
                     used.gpu_use[gpu].value, used.gpu_memory[gpu].value
                 )
-        for (_, deployment_id), flight in self._flights.items():
+        for deployment_id, cores in self._cores().items():
+            points[deployment_id].cpu_cores = cores
+        is_whole = self._counted_by >= self._edges
+        for (_, deployment_id), flight in self._flights.items() if is_whole else ():
             point = points[deployment_id]
             point.in_flight = (point.in_flight or 0.0) + (flight.average.value or 0.0)
             point.in_flight_most = (point.in_flight_most or 0.0) + flight.most
-        if self._has_requests:
+        has_requests = is_whole and bool(self._counted_by)
+        if has_requests:
             for deployment_id in points.keys() - self._unknown:
                 point, sums = points[deployment_id], self._requests.get(deployment_id, [0, 0, 0, 0])
                 point.answered, point.unanswered, point.server_errors, point.duration_us = map(float, sums)
-        return Minute(number, self._has_requests, dict(points), replicas, gpus)
+        return Minute(number, has_requests, dict(points), replicas, gpus)
 
 
 def _add_to(point: DeploymentPoint, replica: ReplicaPoint) -> None:
     point.replicas = (point.replicas or 0.0) + 1
-    if replica.cpu_cores is not None:
-        point.cpu_cores = (point.cpu_cores or 0.0) + replica.cpu_cores
     if replica.memory_bytes is not None:
         point.memory_bytes = (point.memory_bytes or 0.0) + replica.memory_bytes

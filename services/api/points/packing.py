@@ -27,17 +27,16 @@ def pack(rows: Iterable[Row]) -> bytes:
 def unpack(packed: bytes, width: int | None = None) -> list[Row]:
     """width: how many values of each row are wanted, the first ones; None for all. What a later version has
     added to a row is at its end."""
-    there = packed[0]
+    there, body = packed[0], zlib.decompress(packed[1:])
     wanted = there if width is None else min(width, there)
+    if wanted == 0:
+        return [(minute, ()) for minute in body[:: 1 + 8 * there]]
     layout = struct.Struct(f"<B{wanted}d{8 * (there - wanted)}x")
-    return [(row[0], _known(row[1:])) for row in layout.iter_unpack(zlib.decompress(packed[1:]))]
-
-
-def _known(values: tuple[float, ...]) -> tuple[float | None, ...]:
-    """A sum tells whether one of them is not known, at a tenth of the price of looking at each."""
-    if math.isnan(sum(values)):
-        return tuple(None if math.isnan(value) else value for value in values)
-    return values
+    rows = list(layout.iter_unpack(body))
+    # One sum tells whether any of them is not known, at a fraction of the price of looking at each.
+    if math.isnan(sum(map(sum, rows))):
+        return [(row[0], tuple(None if math.isnan(value) else value for value in row[1:])) for row in rows]
+    return [(row[0], row[1:]) for row in rows]
 
 
 def average_by(rows: Sequence[Row], minutes: int) -> list[Row]:

@@ -6,7 +6,7 @@ A step of which nothing was measured is left out. One that has not ended has wha
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final, Literal, NamedTuple
+from typing import Final, Literal
 
 from services.api.points.store import Found
 
@@ -55,15 +55,10 @@ Value = tuple[int, float]
 """The first minute of a step, and its value."""
 
 
-class Requests(NamedTuple):
-    """Of one minute."""
+Requests = tuple[float, float, float]
+"""Of one minute: how many, how many of them a replica answered, and for how many microseconds."""
 
-    number: float
-    answered: float
-    duration_us: float
-
-
-NONE: Final = Requests(0.0, 0.0, 0.0)
+NONE: Final[Requests] = (0.0, 0.0, 0.0)
 REQUEST_VALUES: Final = 4
 """Of a deployment's point, the first ones: as many as `requests_by_minute` looks at."""
 
@@ -77,15 +72,15 @@ def requests_by_minute(found: Sequence[Found], counted: Iterable[int]) -> dict[i
             if answered is None or unanswered is None or duration_us is None:
                 known.pop(minute, None)
             else:
-                known[minute] = Requests(answered + unanswered, answered, duration_us)
+                known[minute] = (answered + unanswered, answered, duration_us)
     return known
 
 
 def totals(known: Mapping[int, Requests], window: Window, first: int) -> list[Value]:
     sums: dict[int, float] = defaultdict(float)
-    for minute, requests in known.items():
+    for minute, (number, _, _) in known.items():
         if minute >= first:
-            sums[minute - minute % window.step] += requests.number
+            sums[minute - minute % window.step] += number
     return sorted(sums.items())
 
 
@@ -105,9 +100,9 @@ def durations(known: Mapping[int, Requests], window: Window, first: int, minutes
         end = step + window.step
         answered = duration_us = 0.0
         for minute in range(min(end - minutes, step), end):
-            if (requests := known.get(minute)) is not None:
-                answered += requests.answered
-                duration_us += requests.duration_us
+            _, more, longer = known.get(minute, NONE)
+            answered += more
+            duration_us += longer
         found.append((step, duration_us / answered / 1e6 if answered else 0.0))
     return found
 

@@ -71,9 +71,9 @@ def path_of(engine: AsyncEngine) -> Path:
     return Path(str(engine.url.database))
 
 
-def open_beside(path: Path) -> Engine:
-    """As `writer_beside`, for another process."""
-    beside = create_engine(f"sqlite:///{path}")
+def open_beside(path: Path, *, most: int = 5) -> Engine:
+    """As `writer_beside`, for another process. most: connections that are kept open."""
+    beside = create_engine(f"sqlite:///{path}", pool_size=most)
     _at_connect(beside, *_SHARED)
     return beside
 

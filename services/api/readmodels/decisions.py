@@ -20,6 +20,8 @@ from libs.common.events.replica import (
     ReplicaBecameUnready,
     ReplicaCondemned,
     ReplicaRestarted,
+    ReplicaStarted,
+    ReplicaStopped,
 )
 from libs.common.events.rollout import ReplicasMoving, ReplicasRetiring, RolloutFact
 from libs.common.events.scaling import ReplicasDecided, ScalingFact
@@ -31,7 +33,7 @@ class DecisionKind(StrEnum):
     ROLLOUT = "rollout"
     """What becomes of a spec and which replicas leave, by the reconciler."""
     VERDICT = "verdict"
-    """What the checks say of a replica, by health."""
+    """What becomes of a replica: its start, what the checks say of it, its end; by health."""
     SPEC = "spec"
     """What is asked for, by whoever asked."""
 
@@ -40,7 +42,14 @@ _KINDS: tuple[tuple[tuple[type[Fact], ...], DecisionKind], ...] = (
     ((ScalingFact,), DecisionKind.SCALING),
     ((RolloutFact,), DecisionKind.ROLLOUT),
     (
-        (ReplicaBecameReady, ReplicaBecameUnready, ReplicaCondemned, ReplicaRestarted),
+        (
+            ReplicaStarted,
+            ReplicaBecameReady,
+            ReplicaBecameUnready,
+            ReplicaCondemned,
+            ReplicaRestarted,
+            ReplicaStopped,
+        ),
         DecisionKind.VERDICT,
     ),
     ((DeploymentFact,), DecisionKind.SPEC),
@@ -125,12 +134,14 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         f"{_replicas(data['count'])} to be replaced elsewhere: {', '.join(map(_words, data['reasons']))}"
     ),
     "WorkloadRemoved": lambda _: "nothing is left on the cluster",
+    "ReplicaStarted": lambda data: f"replica {data['replica_id']} is started",
     "ReplicaBecameReady": lambda data: f"replica {data['replica_id']} is ready: {_words(data['reason'])}",
     "ReplicaBecameUnready": lambda data: f"replica {data['replica_id']} is not ready: {data['message']}",
     "ReplicaCondemned": lambda data: (
         f"replica {data['replica_id']} is condemned by its {data['probe']} check: {data['message']}"
     ),
     "ReplicaRestarted": lambda data: f"replica {data['replica_id']} is restarted: {data['message']}",
+    "ReplicaStopped": lambda data: f"replica {data['replica_id']} has ended: {data['message']}",
 }
 
 

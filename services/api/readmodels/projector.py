@@ -33,12 +33,9 @@ from services.api.readmodels.remaking import put_set_aside, read_set_aside
 from services.api.readmodels.rows import Rows
 from services.api.readmodels.tables import specs
 from services.api.readmodels.times import read_timeline
-from services.api.readmodels.writer import in_thread, put_checkpoint, take_in, transaction
+from services.api.readmodels.writer import MAX_BATCH, in_thread, put_checkpoint, take_in, transaction
 
 logger = structlog.get_logger()
-
-MAX_BATCH = 500
-"""Events in one transaction: replay is 20 times faster than one by one."""
 
 WRITE_AGAIN_S = 1.0
 

@@ -4,15 +4,17 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, Table, func, select
+from sqlalchemy import ColumnElement, RowMapping, Select, Table, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.events.replica import ReplicaState
 from libs.common.scaling.in_force import Decided
 from services.api.commands.decision import DEFAULT_PROJECT
+from services.api.readmodels.database import path_of
 from services.api.readmodels.decisions import DecisionKind, DecisionRecord
 from services.api.readmodels.numbers import Said
 from services.api.readmodels.paging import Page, Paging, make_page
+from services.api.readmodels.reading import Reading
 from services.api.readmodels.records import (
     ActivityRecord,
     DeploymentRecord,
@@ -36,11 +38,22 @@ _DEPLOYMENTS = (
 )
 
 
+_DEPLOYMENT = _DEPLOYMENTS.where(deployments.c.id == bindparam("id"))
+_INSTANCES = (
+    select(instances)
+    .where(instances.c.deployment_id == bindparam("id"))
+    .order_by(instances.c.created_at, instances.c.id)
+)
+
+
 class Queries:
     """Nothing here raises for what is not there: it answers None, or an empty page."""
 
     def __init__(self, engine: AsyncEngine) -> None:
-        self._engine = engine
+        self._reading = Reading(path_of(engine))
+
+    def close(self) -> None:
+        self._reading.close()
 
     async def projects(self, paging: Paging) -> Page[ProjectRecord]:
         query = select(projects).where(projects.c.deleted_at.is_(None))
@@ -71,7 +84,7 @@ class Queries:
 
     async def deployment(self, deployment_id: str) -> DeploymentRecord | None:
         """Also one that is deleted."""
-        rows = await self._rows(_DEPLOYMENTS.where(deployments.c.id == deployment_id))
+        rows = await self._reading.rows(_DEPLOYMENT, id=deployment_id)
         return _deployment(rows[0]) if rows else None
 
     async def specs(self, deployment_id: str, paging: Paging) -> Page[SpecRecord]:
@@ -86,11 +99,10 @@ class Queries:
 
     async def instances(self, deployment_id: str) -> list[InstanceRecord]:
         """Oldest first."""
-        query = select(instances).where(instances.c.deployment_id == deployment_id)
         columns = ("id", "run_id", "state", "message", "created_at", "finished_at", "restarts")
         return [
             InstanceRecord(**{c: row[c] for c in columns}, history=tuple(row["history"]))
-            for row in await self._rows(query.order_by(instances.c.created_at, instances.c.id))
+            for row in await self._reading.rows(_INSTANCES, id=deployment_id)
         ]
 
     async def ready_counts(self, found: Iterable[DeploymentRecord]) -> dict[str, int]:
@@ -184,8 +196,7 @@ class Queries:
         return await self._rows(query.limit(paging.limit + 1))
 
     async def _rows(self, query: Select[Any]) -> list[RowMapping]:
-        async with self._engine.connect() as connection:
-            return list((await connection.execute(query)).mappings().all())
+        return await self._reading.rows(query)
 
 
 def _since(query: Select[Any], table: Table, deployment_id: str, since: str, until: str) -> Select[Any]:

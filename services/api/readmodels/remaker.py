@@ -14,12 +14,9 @@ from libs.common.set_aside import Aside
 from services.api.readmodels.database import memory_database
 from services.api.readmodels.reach import Reach
 from services.api.readmodels.remaking import replace_rows
-from services.api.readmodels.writer import in_thread, take_all_in
+from services.api.readmodels.writer import MAX_BATCH, in_thread, take_all_in
 
 RETRY_INTERVAL_S = 0.25
-
-AT_ONCE = 500
-"""Events in one transaction."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,6 +56,6 @@ class Remaker:
         """Up to the present checkpoint, which is returned."""
         until = self.reach.sequence
         events = self.log.read(select(aggregate_id=subject), after=after, until=until)
-        async for batch in batches(events, AT_ONCE):
+        async for batch in batches(events, MAX_BATCH):
             await in_thread(take_all_in, scratch, batch, log=identity, timeline=self.timeline.copy())
         return until

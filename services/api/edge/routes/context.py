@@ -22,11 +22,13 @@ from libs.common.errors import BadRequest, Issue
 from libs.common.events.envelope import Cause
 from libs.common.log.port import Archive, EventLog
 from libs.common.machine_types.catalogue import MachineTypes
+from libs.common.metrics.port import SampleReader
 from libs.common.scaling.request_duration import REQUEST_WINDOW_S
+from libs.common.tails.port import MemoryTails, Tails
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
+from services.api.health.copies import Heartbeats
 from services.api.health.log_watch import LogCondition
-from services.api.health.platform import Heartbeats
 from services.api.points.store import PointStore
 from services.api.readmodels.paging import Order, Paging, from_cursor
 from services.api.readmodels.projector import Projector
@@ -76,11 +78,15 @@ class Api:
     """How the checks of a deployment stand; None when that is not known."""
     request_window_s: float = REQUEST_WINDOW_S
     """What request durations are averaged over."""
+    samples: SampleReader | None = None
+    """What METRICS holds of the last hour; None where there is none."""
     one_trial: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Policies are tried one after the other: each keeps a core busy."""
     log_condition: LogCondition = field(default_factory=LogCondition)
     reasoning: PresentReasoning = field(default_factory=NothingKept)
     """Why the number of replicas of a deployment is what it is now."""
+    tails: Tails = field(default_factory=MemoryTails)
+    """What gone replicas wrote, where the cluster does not keep it."""
     stopping: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the process ends, so that streams end too."""
     event_streams: set[object] = field(default_factory=set)

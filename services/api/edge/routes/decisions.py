@@ -1,5 +1,6 @@
 """Why a deployment has as many replicas as it has, and what was decided about it."""
 
+from collections.abc import Sequence
 from typing import Annotated
 
 import structlog
@@ -11,6 +12,7 @@ from libs.common.autoscaling.present import Present
 from libs.common.clock import to_rfc3339
 from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import select
+from libs.common.events.scaling import ReplicasDecided
 from libs.common.state.view import DeploymentView, fold
 from services.api.commands.deployment import deployment_not_found
 from services.api.edge.routes.context import Api, ApiRoute, IdPath, ListQuery, OneFreshContext, Query
@@ -24,7 +26,7 @@ from services.api.edge.schemas.decision import (
     WaitingAnswer,
 )
 from services.api.edge.schemas.deployment import PlaceAnswer
-from services.api.readmodels.decisions import DecisionKind
+from services.api.readmodels.decisions import DecisionKind, DecisionRecord
 from services.api.readmodels.explaining import Explained, explained
 from services.api.readmodels.paging import Paging
 from services.api.readmodels.past import parse_time, resolve
@@ -90,7 +92,9 @@ async def explain_deployment(
         if found.bounds is None
         else BoundsAnswer(minimum=found.bounds.minimum, maximum=found.bounds.maximum),
         policy=None if found.policy is None else found.policy.to_wire(),
-        reasoning=_reasoning(await _present(api, view), found) if until is None else None,
+        reasoning=_reasoning(await _present(api, view), found)
+        if until is None
+        else _reasoning_then(view, found, newest.items),
         waiting=[
             WaitingAnswer(replicas=one.replicas, state=one.state, message=one.message)
             for one in found.waiting
@@ -120,3 +124,21 @@ def _reasoning(present: Present | None, found: Explained) -> ReasoningAnswer | N
     if present is None or found.policy is None or found.bounds is None:
         return None
     return ReasoningAnswer.of(present, found.policy, found.bounds)
+
+
+def _reasoning_then(
+    view: DeploymentView, found: Explained, newest: Sequence[DecisionRecord]
+) -> ReasoningAnswer | None:
+    """Of a past moment: the newest decision then, where it counted then. What was thought between two
+    decisions is not kept."""
+    stretch_id = None if view.deployment is None else view.deployment.scaling_since
+    if not newest or found.bounds is None:
+        return None
+    try:
+        fact = ReplicasDecided.model_validate(newest[0].data)
+        if fact.stretch_id != stretch_id:
+            return None
+        return ReasoningAnswer.of_decision(newest[0].sequence, newest[0].created_at, fact)
+    except (ValueError, ArithmeticError) as error:
+        logger.warning("a decision cannot be told", sequence=newest[0].sequence, error=str(error)[:500])
+        return None

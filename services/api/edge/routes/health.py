@@ -12,13 +12,12 @@ from services.api.edge.refusals import error_answer
 from services.api.edge.routes.context import Api, ApiContext, ApiRoute
 from services.api.edge.schemas.base import ErrorAnswer
 from services.api.edge.schemas.health import HealthDetail
+from services.api.health.copies import PATIENCE
 from services.api.health.platform import (
-    PATIENCE,
     LogView,
     not_ready,
     notices,
     problems,
-    processes,
     set_aside,
     set_aside_header,
 )
@@ -51,22 +50,23 @@ async def health(
     A deployment that a service cannot handle does not make the platform unready: it is set aside, tried again
     with growing pauses, and named in the header `x-specstream-set-aside` and in the detail.
     """
-    heard, log = api.heartbeats.by_service, await _log_view(api)
-    names = not_ready(heard, log, now=api.clock())
+    log, now = await _log_view(api), api.clock()
+    heard, unled = api.heartbeats.by_service, api.heartbeats.unled(now)
+    names = not_ready(heard, log, now=now, unled=unled, routers=api.heartbeats.routers)
     aside = set_aside_header(heard)
     headers = {SET_ASIDE: aside} if aside else {}
     if names:
         headers |= {"Retry-After": "1"}
     facts = {
         "notReady": names,
-        "problems": problems(heard, log),
+        "problems": problems(heard, log, unled=unled),
         "setAside": set_aside(heard),
-        "notices": notices(heard),
+        "notices": [*notices(heard), *api.heartbeats.missing(now)],
     }
     if detail:
         status = "NOT_READY" if names else "HEALTHY"
-        content = {"status": status, **facts, "processes": processes(heard)}
-        content["copies"] = api.heartbeats.copies(api.clock())
+        content = {"status": status, **facts, "processes": api.heartbeats.processes}
+        content["copies"] = api.heartbeats.copies(now)
         return JSONResponse(content, 503 if names else 200, headers=headers)
     if names:
         message = f"Not ready: {', '.join(names)}"

@@ -7,11 +7,11 @@ from fastapi import APIRouter
 from fastapi import Query as QueryParameters
 from pydantic import Field
 
-from libs.common.cluster.port import LogLine
 from libs.common.errors import Issue, NotFound
 from libs.common.spec.diff import diff
 from libs.common.spec.model import Spec
 from services.api.commands.known_ids import is_id
+from services.api.edge.log_pages import read_log_page
 from services.api.edge.routes.context import (
     Api,
     ApiRoute,
@@ -24,7 +24,13 @@ from services.api.edge.routes.context import (
 )
 from services.api.edge.routes.deployments import existing, known
 from services.api.edge.schemas.base import PageOf
-from services.api.edge.schemas.deployment import Difference, HistoryAnswer, LogItem, RunAnswer, differences
+from services.api.edge.schemas.deployment import (
+    Difference,
+    HistoryAnswer,
+    LogPageAnswer,
+    RunAnswer,
+    differences,
+)
 from services.api.readmodels.records import SpecRecord, make_runs
 
 router = APIRouter(prefix="/v1/deployments/{id}", tags=["deployments"], route_class=ApiRoute)
@@ -90,37 +96,24 @@ async def list_logs(
     id: IdPath,  # noqa: A002 - the reference API's name for it
     query: Annotated[LogsQuery, QueryParameters()],
     api: OneFreshContext,
-) -> PageOf[LogItem]:
-    """What the replicas wrote, newest first, the last words of dead ones too."""
+) -> LogPageAnswer:
+    """What the replicas wrote, newest first, the last words of dead ones too.
+
+    `notices` says whose lines may be missing.
+    """
     if query.instance_id is not None and not is_id(query.instance_id):
         raise refuse("instanceId", "is not the id of an instance", query.instance_id[:100])
     await existing(api, id)
-    read = _oldest_first if query.order == "asc" else _newest_first
-    lines = await read(api, id, query)
-    items = [LogItem.of(id, line) for line in lines[: query.limit]]
-    has_more = len(lines) > query.limit
-    return PageOf[LogItem](items=items, has_more=has_more, next_page=items[-1].id if has_more else None)
-
-
-async def _oldest_first(api: Api, deployment_id: str, query: LogsQuery) -> list[LogLine]:
-    """One more than the limit, if there is one more."""
-    lines: list[LogLine] = []
-    async for line in api.cluster.logs(deployment_id, replica_id=query.instance_id, after=query.after):
-        lines.append(line)
-        if len(lines) > query.limit:
-            break
-    return lines
-
-
-async def _newest_first(api: Api, deployment_id: str, query: LogsQuery) -> list[LogLine]:
-    lines: list[LogLine] = []
-    async for line in api.cluster.logs(
-        deployment_id, replica_id=query.instance_id, after=query.after, newest_first=True
-    ):
-        lines.append(line)
-        if len(lines) > query.limit:
-            break
-    return lines
+    page = await read_log_page(
+        api.cluster,
+        api.tails,
+        id,
+        limit=query.limit,
+        replica_id=query.instance_id,
+        after=query.after,
+        newest_first=query.order != "asc",
+    )
+    return LogPageAnswer.of(id, page)
 
 
 async def _spec(api: Api, deployment_id: str, side: str, spec_id: str) -> SpecRecord:

@@ -1,6 +1,5 @@
 """What another policy would have done on the load that was recorded."""
 
-import asyncio
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
@@ -14,9 +13,8 @@ from services.api.commands.known_ids import check_deployment_id
 from services.api.edge import bodies
 from services.api.edge.routes.context import Api, ApiRoute, IdPath, OneFreshContext, refuse
 from services.api.edge.routes.deployments import existing
-from services.api.edge.schemas.metrics import moment
 from services.api.edge.schemas.whatif import NumbersAnswer, SideAnswer, WhatIfAnswer
-from services.api.edge.trying import Trial, Tried, cost_of, tried
+from services.api.edge.trying import Trial, Tried, cost_of, lead_begin, tried
 from services.api.readmodels.past import parse_time
 from services.api.readmodels.records import SpecRecord
 
@@ -33,7 +31,7 @@ async def try_policy(
     request: Request,
     api: OneFreshContext,
 ) -> WhatIfAnswer:
-    """Replay the recorded minutes through the autoscaler's own rules, with this policy."""
+    """Replay what was recorded through the autoscaler's own rules, with this policy."""
     body = bodies.parse_what_if(await request.body())
     check_deployment_id(id)
     deployment = await existing(api, id)
@@ -45,31 +43,31 @@ async def try_policy(
         raise refuse("autoscaling", "changes nothing of a deployment with replicas 0", None)
     begin, end = _times(api, body)
     capacity = _capacity(api, spec)
-    first, last = int(begin.timestamp() // MINUTE_S), int(end.timestamp() // MINUTE_S) - 1
+    since = lead_begin(begin, policy, request_window_s=api.request_window_s)
     trial = Trial(
         id,
         policy,
         spec.scale.replicas,
         capacity,
-        first,
-        last,
-        await api.queries.said(id, since=to_rfc3339(begin), until=to_rfc3339(end)),
+        begin.timestamp(),
+        end.timestamp(),
+        await api.queries.said(id, since=to_rfc3339(since), until=to_rfc3339(end)),
         api.request_window_s,
     )
     async with api.one_trial:
-        found = await asyncio.to_thread(tried, api.points, trial)
+        found = await tried(api.points, api.samples, trial)
     machine_type = spec.data["resources"]["machineType"]
     prices = api.machine_types[machine_type].price_per_hour
     costs: list[float | None] = []
     if found is not None:
         both = (found.actual_numbers, found.proposed_numbers)
-        costs = [cost_of(numbers, found.recorded_from, prices) for numbers in both]
+        costs = [cost_of(numbers, found.recorded_from, prices, each_s=found.each_s) for numbers in both]
     return WhatIfAnswer(
         from_=to_rfc3339(begin),
         to=to_rfc3339(end),
-        recorded_from=None if found is None else moment(found.recorded_from),
-        resolution_seconds=MINUTE_S,
-        assumptions=list(ASSUMPTIONS),
+        recorded_from=None if found is None else _shown(found.recorded_from),
+        resolution_seconds=MINUTE_S if found is None else found.each_s,
+        assumptions=list(ASSUMPTIONS if found is None else found.assumptions),
         actual=None if found is None else SideAnswer.of(found.actual, costs[0]),
         proposed=None if found is None else SideAnswer.of(found.proposed, costs[1]),
         unpriced=[machine_type] if None in costs else [],
@@ -111,8 +109,17 @@ def _capacity(api: Api, spec: SpecRecord) -> Capacity:
 
 def _series(found: Tried) -> Sequence[NumbersAnswer]:
     both = list(zip(found.actual_numbers, found.proposed_numbers, strict=True))
-    changes = [0, *(at for at, (earlier, later) in enumerate(pairwise(both), 1) if earlier != later)]
+    changes = [0] if both else []
+    changes += [at for at, (earlier, later) in enumerate(pairwise(both), 1) if earlier != later]
     return [
-        NumbersAnswer(timestamp=moment(found.recorded_from + at), actual=both[at][0], proposed=both[at][1])
+        NumbersAnswer(
+            timestamp=_shown(found.recorded_from + at * found.each_s),
+            actual=both[at][0],
+            proposed=both[at][1],
+        )
         for at in changes
     ]
+
+
+def _shown(at: int) -> str:
+    return to_rfc3339(datetime.fromtimestamp(at, UTC))

@@ -6,8 +6,9 @@ from typing import Any, Self
 from pydantic import Field
 
 from libs.common.autoscaling.present import Present
-from libs.common.autoscaling.sentence import Frame, sentence
+from libs.common.autoscaling.sentence import Frame, sentence, sentence_of
 from libs.common.clock import to_rfc3339
+from libs.common.events.scaling import ReplicasDecided
 from libs.common.scaling.replicas import Bounds
 from libs.common.spec.model import Autoscaling
 from services.api.edge.schemas.base import Answer
@@ -75,10 +76,12 @@ class UnknownAnswer(Answer):
 
 
 class ReasoningAnswer(Answer):
-    """Why the number is what it is now. at: when that was worked out. heldUntil: when what holds a change
-    back may let it go. data: the numbers, as a decision has them."""
+    """Why the number is what it is. at: when that was worked out. decision: the sequence of the decision that
+    had this reasoning, for of a past moment only that of the newest decision is known; null for the present
+    one. heldUntil: when what holds a change back may let it go. data: the numbers, as a decision has them."""
 
     at: str
+    decision: int | None
     replicas: int
     reason: str
     sentence: str
@@ -92,6 +95,7 @@ class ReasoningAnswer(Answer):
         frame = Frame(present.current, present.replicas, bounds, policy)
         return cls(
             at=to_rfc3339(present.at),
+            decision=None,
             replicas=present.replicas,
             reason=present.reason.value,
             sentence=sentence(present, frame),
@@ -113,6 +117,25 @@ class ReasoningAnswer(Answer):
             data=present.model_dump(mode="json", include=_NUMBERS, exclude_none=True),
         )
 
+    @classmethod
+    def of_decision(cls, sequence: int, at: str, fact: ReplicasDecided) -> Self:
+        """As it was when the number was decided."""
+        return cls(
+            at=at,
+            decision=sequence,
+            replicas=fact.to_replicas,
+            reason=fact.reason.value,
+            sentence=sentence_of(fact),
+            held_until=None,
+            unknown=[
+                UnknownAnswer(metric=one.metric.value, reason=one.unknown.value, since=None)
+                for one in fact.metrics
+                if one.unknown is not None
+            ],
+            conditions=[],
+            data=fact.model_dump(mode="json", include=_NUMBERS, exclude_none=True),
+        )
+
 
 _NUMBERS = {"metrics", "winner", "stabilised", "limited", "in_flight", "is_rolling_out"}
 
@@ -121,9 +144,9 @@ class ExplainAnswer(Answer):
     """Why there are so many replicas.
 
     replicas: the number in force, and `why` in words. ready: of the newest spec's run. bounds, policy: null
-    where load does not move the number. reasoning: what the autoscaler thinks now; null in the past, and
-    where it has said nothing yet. waiting: what keeps wanted replicas from being ready. decisions: the
-    newest 20."""
+    where load does not move the number. reasoning: what the autoscaler thinks now, or of a past moment the
+    reasoning of the newest decision then; null where there is none. waiting: what keeps wanted replicas from
+    being ready. decisions: the newest 20."""
 
     id: str
     name: str

@@ -10,10 +10,10 @@ from pydantic import ConfigDict, Field
 
 from libs.common.bus.checks import CheckSignal, ExitSignal, ReplicaSignal
 from libs.common.clock import to_rfc3339
-from libs.common.cluster.port import LogLine
+from libs.common.cluster.port import LogLine, LogPage
 from libs.common.events.envelope import TEAM
 from libs.common.ids import endpoint_host
-from services.api.edge.schemas.base import Answer
+from services.api.edge.schemas.base import Answer, PageOf
 from services.api.readmodels.records import (
     DeploymentRecord,
     InstanceRecord,
@@ -276,6 +276,28 @@ class LogItem(Answer):
             dt_created=to_rfc3339(line.written_at),
             instance_id=line.replica_id,
             uuid=str(uuid5(_LINES, line.id)),
+        )
+
+
+class LogNotice(Answer):
+    """Lines of this instance may be missing, and why; null where it is of those that are gone."""
+
+    instance_id: str | None
+    message: str
+
+
+class LogPageAnswer(PageOf[LogItem]):
+    """notices: only where there is something to say."""
+
+    notices: list[LogNotice] = Field(default_factory=list, exclude_if=lambda notices: not notices)
+
+    @classmethod
+    def of(cls, deployment_id: str, page: LogPage) -> "LogPageAnswer":
+        return cls(
+            items=[LogItem.of(deployment_id, line) for line in page.lines],
+            has_more=page.has_more,
+            next_page=page.lines[-1].id if page.has_more else None,
+            notices=[LogNotice(instance_id=one.replica_id, message=one.message) for one in page.unreadable],
         )
 
 

@@ -16,16 +16,19 @@ class SetAsideAnswer(Answer):
 
 
 class CopyAnswer(Answer):
+    """number: its own among the copies of its service. standing: of a `silent` one nothing is heard."""
+
+    number: int
     pid: int
-    standing: Literal["leading", "warm"]
+    standing: Literal["leading", "warm", "silent"]
     is_ready: bool
 
 
 class HealthDetail(Answer):
     """notReady: what the platform waits for. problems: why, by service. setAside: what each service works
     without and tries again. notices: what an operator has to know, such as a protection that is missing.
-    processes: the pid of each service that was heard. copies: of each service of which one copy leads, its
-    copies; a `warm` one stands by.
+    processes: the pid of each process that was heard; a second copy is called as `reconciler-2`. copies: of
+    each service of which one copy leads, its copies; a `warm` one stands by.
     """
 
     status: Literal["HEALTHY", "NOT_READY"]
