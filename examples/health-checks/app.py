@@ -121,7 +121,12 @@ def main():
     # SIGTERM: uvicorn takes no new connection, finishes the requests that run, and ends.
     # An idle connection stays open: the proxy in front of the replicas decides when to close it.
     uvicorn.run(
-        app, host="127.0.0.1", port=int(os.environ["PORT"]), access_log=False, timeout_keep_alive=3600
+        app,
+        # A container is asked from elsewhere, so there it has to be 0.0.0.0.
+        host=os.environ.get("HOST", "127.0.0.1"),
+        port=int(os.environ["PORT"]),
+        access_log=False,
+        timeout_keep_alive=3600,
     )
 
 

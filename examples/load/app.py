@@ -8,6 +8,7 @@
 | `/sleep?seconds=0.5`   | waits, so that a request is in flight for that long                              |
 | `/ready`               | nothing: for the readiness check                                                 |
 
+`HOST` (127.0.0.1): where it listens. A container is asked from elsewhere, so there it has to be 0.0.0.0.
 SIGTERM: finishes what runs, then ends.
 """
 
@@ -124,7 +125,7 @@ class Server(ThreadingHTTPServer):
 
 
 def main():
-    server = Server(("127.0.0.1", int(os.environ.get("PORT", "8000"))), Handler)
+    server = Server((os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))), Handler)
     signal.signal(signal.SIGTERM, lambda *_: threading.Thread(target=server.shutdown).start())
     server.serve_forever(poll_interval=0.05)
     with Running.changed:

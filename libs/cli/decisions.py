@@ -74,8 +74,9 @@ def _lines(found: Json) -> list[tuple[str, Any]]:
         message = f": {one['message']}" if one["message"] else ""
         lines.append(("waiting", f"{one['replicas']} {one['state']}{message}"))
     if reasoning is not None:
+        decision = reasoning["decision"]
         lines += [
-            ("now", reasoning["sentence"]),
+            ("now" if decision is None else f"by decision #{decision}", reasoning["sentence"]),
             ("as of", show.local_time(reasoning["at"])),
         ]
         if reasoning["heldUntil"] is not None:

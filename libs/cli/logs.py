@@ -1,5 +1,6 @@
 """`specstream logs`: what the replicas of a deployment wrote."""
 
+import sys
 import time
 from collections.abc import Iterable
 from typing import Annotated
@@ -32,20 +33,21 @@ def logs(
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
     json: AsJson = False,
 ) -> None:
-    """Show what the replicas wrote, the gone ones' last words too."""
+    """Show what the replicas wrote, the gone ones' last words too; stderr says of whom it cannot be read."""
     with reported_errors(), connect() as client:
         deployment_id = naming.deployment_id(client, deployment, project=project)
         instance_id = _whole(client, deployment_id, replica)
         last: str | None = None
+        noticed = Notices().say
         if tail is not None:
-            last = _print(client.last_logs(deployment_id, tail, instance_id=instance_id), None, json=json)
+            lines = client.last_logs(deployment_id, tail, instance_id=instance_id, noticed=noticed)
+            last = _print(lines, None, json=json)
             if not follow:
                 return
         reached = monotonic()
         while True:
             try:
-                lines = client.logs(deployment_id, instance_id=instance_id, after=last)
-                for line in lines:
+                for line in client.logs(deployment_id, instance_id=instance_id, after=last, noticed=noticed):
                     last = _print([line], last, json=json)
                 reached = monotonic()
             except Unreachable:
@@ -54,6 +56,19 @@ def logs(
             if not follow:
                 return
             time.sleep(FOLLOW_S)
+
+
+class Notices:
+    """Of whose lines may be missing: each is told once, beside the lines."""
+
+    def __init__(self) -> None:
+        self._said: set[tuple[str | None, str]] = set()
+
+    def say(self, notice: Json) -> None:
+        told = notice.get("instanceId"), show.harmless(notice["message"])
+        if told not in self._said:
+            self._said.add(told)
+            print(f"note: {(told[0] or 'gone replicas')[:13]}: {told[1]}", file=sys.stderr, flush=True)
 
 
 def _print(lines: Iterable[Json], last: str | None, *, json: bool) -> str | None:

@@ -20,6 +20,9 @@ Json = dict[str, Any]
 TIMEOUT_S = 30.0
 """A write may wait this long for its broker; beyond, its outcome is unknown and a read tells."""
 
+PAGE = 120
+"""Items of one answer; the API gives no more."""
+
 TRIAL_S = 120.0
 """For so long a policy may be tried: weeks of minutes, and others before it."""
 
@@ -138,16 +141,30 @@ class Client:
         return self._call("POST", path, json=body, timeout=TRIAL_S)
 
     def logs(
-        self, deployment_id: str, *, instance_id: str | None = None, after: str | None = None
+        self,
+        deployment_id: str,
+        *,
+        instance_id: str | None = None,
+        after: str | None = None,
+        noticed: Callable[[Json], None] | None = None,
     ) -> Iterator[Json]:
-        """What the replicas wrote, oldest first, up to now. `after` is the id of a line."""
+        """What the replicas wrote, oldest first, up to now. `after` is the id of a line. noticed: hears of
+        whom it cannot be read, and why, with each page."""
         path = f"/deployments/{_segment(deployment_id)}/logs"
-        yield from self._pages(path, instanceId=instance_id, after=after, order="asc")
+        yield from self._pages(path, noticed, instanceId=instance_id, after=after, order="asc")
 
-    def last_logs(self, deployment_id: str, count: int, *, instance_id: str | None = None) -> list[Json]:
+    def last_logs(
+        self,
+        deployment_id: str,
+        count: int,
+        *,
+        instance_id: str | None = None,
+        noticed: Callable[[Json], None] | None = None,
+    ) -> list[Json]:
         """The last lines that the replicas wrote, at most `count`, oldest first."""
         path = f"/deployments/{_segment(deployment_id)}/logs"
-        newest_first = self._pages(path, instanceId=instance_id, order="desc")
+        limit = min(count, PAGE)
+        newest_first = self._pages(path, noticed, instanceId=instance_id, order="desc", limit=limit)
         return list(islice(newest_first, count))[::-1]
 
     # Events
@@ -236,9 +253,14 @@ class Client:
 
     # How a call is made
 
-    def _pages(self, path: str, **params: Any) -> Iterator[Json]:
+    def _pages(
+        self, path: str, noticed: Callable[[Json], None] | None = None, *, limit: int = PAGE, **params: Any
+    ) -> Iterator[Json]:
         while True:
-            page = self._call("GET", path, params=_given(limit=120, **params))
+            page = self._call("GET", path, params=_given(limit=limit, **params))
+            if noticed is not None:
+                for notice in page.get("notices", ()):
+                    noticed(notice)
             yield from page["items"]
             if not page.get("hasMore"):
                 return

@@ -11,6 +11,8 @@ import httpx
 
 from libs.common.clock import utc_now
 
+TIMEOUT_S = 30.0
+
 PAUSE_S = 0.02
 """Between calls: some 40 a second, enough to fall into every hand-over."""
 
@@ -62,10 +64,10 @@ class Caller:
 
     def once(self) -> httpx.Response:
         """One call, apart from the count."""
-        return httpx.get(self._url, headers=self._headers, timeout=10.0)
+        return httpx.get(self._url, headers=self._headers, timeout=TIMEOUT_S)
 
     def _run(self) -> None:
-        with httpx.Client(timeout=10.0) as client:
+        with httpx.Client(timeout=TIMEOUT_S) as client:
             while not self._stop.wait(PAUSE_S):
                 try:
                     response = client.get(self._url, headers=self._headers)

@@ -2,7 +2,6 @@
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -16,10 +15,11 @@ from libs.cli.errors import CommandFailed, describe
 from libs.client import Client, ClientError
 from libs.common.clock import monotonic
 from libs.common.services import SERVICES
+from libs.supervisor import ports
 from libs.supervisor.settings import ROOT
 
-UP_WITHIN_S = 60.0
-DOWN_WITHIN_S = 60.0
+UP_WITHIN_S = 180.0
+DOWN_WITHIN_S = 180.0
 TAIL = 15
 """Lines of each service's log that a failed demo shows."""
 
@@ -47,7 +47,9 @@ def temporary_platform(*, machine_types: str = "", **settings: str) -> Iterator[
     """
     with tempfile.TemporaryDirectory(prefix="specstream-demo-") as directory:
         home = Path(directory)
-        api, edge = _free_ports(2)
+        api = ports.pick()
+        while (edge := ports.pick()) == api:
+            pass
         environment = {
             **{name: value for name, value in os.environ.items() if not name.startswith("SPECSTREAM_")},
             "SPECSTREAM_HOME": str(home),
@@ -120,11 +122,3 @@ def _still_up(process: subprocess.Popen[bytes], deadline: float, complaint: str)
     if monotonic() > deadline:
         raise DemoFailed(complaint)
     time.sleep(0.1)
-
-
-def _free_ports(count: int) -> list[int]:
-    sockets = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [int(s.getsockname()[1]) for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
