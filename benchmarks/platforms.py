@@ -11,10 +11,10 @@ from tests.support.processes import shim_pids
 
 
 @asynccontextmanager
-async def platform() -> AsyncIterator[LivePlatform]:
-    """As `make up` starts it, on free ports; gone with its home afterwards."""
+async def platform(**settings: str) -> AsyncIterator[LivePlatform]:
+    """As `make up` starts it, on free ports; gone with its home afterwards. settings: of the environment."""
     with tempfile.TemporaryDirectory() as directory:
-        running = LivePlatform(Path(directory) / "home")
+        running = LivePlatform(Path(directory) / "home", **settings)
         try:
             await running.start_and_wait()
             yield running

@@ -21,6 +21,9 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "route_change": "benchmarks.route_change",
         "probes": "benchmarks.probes",
         "measurements": "benchmarks.measurements",
+        "deciding": "benchmarks.deciding",
+        "decisions": "benchmarks.decisions",
+        "rising": "benchmarks.rising",
         "footprint": "benchmarks.footprint",
         "bulk": "benchmarks.bulk",
     }
@@ -31,6 +34,7 @@ LONG: Mapping[str, str] = MappingProxyType(
     {
         "growth": "benchmarks.growth",
         "scaling": "benchmarks.scaling",
+        "kubernetes": "benchmarks.kubernetes",
         "bulk_scale": "benchmarks.bulk_scale",
     }
 )

@@ -1,0 +1,216 @@
+"""A platform on a Kubernetes whose nodes are simulated: how fast, and how much it asks of the API server.
+
+Beside `kubectl apply` of as many Deployments, whose controllers make their pods, on the same API server.
+"""
+
+import asyncio
+import json
+import os
+from datetime import datetime
+from time import perf_counter
+from typing import Any
+
+from benchmarks.figure import AtMost, Figure
+from benchmarks.kubernetes_world import NAMESPACE, Lab, lab, spec_of
+from libs.common.clock import utc_now
+from libs.common.cluster.kubernetes import names
+from tests.support.kubernetes_world import prepare
+
+DEPLOYMENTS = 1_000
+QUICK_DEPLOYMENTS = 100
+REPLICAS = 2
+MOST_REPLICAS = 5
+CLIENTS = 16
+PEER = "peer"
+RATES = (5, 20)
+CHANGES_S = 30.0
+QUICK_CHANGES_S = 10.0
+REST_S = 60.0
+SETTLE_S = 15.0
+"""After which nothing of a change is left to do."""
+PATIENCE_S = 1800.0
+
+
+async def measure(*, quick: bool = False) -> list[Figure]:
+    """`SPECSTREAM_BENCH_DEPLOYMENTS` says how many, if not the usual number."""
+    usual = QUICK_DEPLOYMENTS if quick else DEPLOYMENTS
+    deployments = int(os.environ.get("SPECSTREAM_BENCH_DEPLOYMENTS", usual))
+    async with lab() as world:
+        figures = await writes(world)
+        figures.append(await all_ready(world, deployments))
+        for rate in RATES:
+            figures.append(
+                await changes(world, deployments, rate, seconds=QUICK_CHANGES_S if quick else CHANGES_S)
+            )
+        figures.append(await at_rest(world, deployments))
+        figures += await restart(world, deployments)
+        return figures
+
+
+async def writes(world: Lab) -> list[Figure]:
+    """On a platform that has nothing else to do."""
+    begin = world.written()
+    deployment_id = await world.platform.deploy(spec_of("counted", replicas=2))
+    await asyncio.sleep(SETTLE_S)
+    created = sum(one.is_write for one in world.requests(begin))
+    begin = world.written()
+    await world.platform.deploy(spec_of("counted", replicas=3))
+    await asyncio.sleep(SETTLE_S)
+    added = sum(one.is_write for one in world.requests(begin))
+    await world.platform.delete(deployment_id)
+    await world.platform.gone(deployment_id)
+    await world.ready(NAMESPACE, 0, within_s=PATIENCE_S)
+    return [
+        Figure("API writes to create a deployment of 2", created, "", aim=AtMost(3)),
+        Figure("API writes to add a replica", added, "", aim=AtMost(2)),
+    ]
+
+
+async def all_ready(world: Lab, deployments: int) -> Figure:
+    peer_s = await _peer_ready(world, deployments)
+    start = perf_counter()
+    await _submit_all(world, deployments, REPLICAS)
+    await world.ready(NAMESPACE, deployments * REPLICAS, within_s=PATIENCE_S)
+    return Figure(
+        f"{deployments:,} deployments of {REPLICAS} until all are ready",
+        perf_counter() - start,
+        "s",
+        peer_s,
+        "kubectl apply of Deployments",
+        AtMost(1.5 * peer_s),
+    )
+
+
+async def _peer_ready(world: Lab, deployments: int) -> float:
+    """As many Deployments by kubectl, in a namespace of their own, which is emptied again."""
+    world.plane.client.create("/api/v1/namespaces", {"metadata": {"name": PEER}})
+    prepare(world.plane.client, PEER)
+    file = world.plane.directory / "peer.json"
+    items = [_deployment(f"peer-{number}") for number in range(deployments)]
+    file.write_text(json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
+    start = perf_counter()
+    await world.kubectl("apply", "--namespace", PEER, "--filename", file)
+    await world.ready(PEER, deployments * REPLICAS, within_s=PATIENCE_S)
+    took_s = perf_counter() - start
+    await world.kubectl("delete", "deployments", "--all", "--namespace", PEER, "--wait=false")
+    await world.ready(PEER, 0, within_s=PATIENCE_S)
+    return took_s
+
+
+def _deployment(name: str) -> dict[str, Any]:
+    return {
+        "apiVersion": "apps/v1",
+        "kind": "Deployment",
+        "metadata": {"name": name},
+        "spec": {
+            "replicas": REPLICAS,
+            "selector": {"matchLabels": {"app": name}},
+            "template": {
+                "metadata": {"labels": {"app": name}},
+                "spec": {
+                    "automountServiceAccountToken": False,
+                    "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+                    "containers": [
+                        {
+                            "name": "main",
+                            "image": "simulated/main:1",
+                            "resources": {"limits": {"cpu": "100m", "memory": "100Mi"}},
+                            "securityContext": {
+                                "allowPrivilegeEscalation": False,
+                                "capabilities": {"drop": ["ALL"]},
+                            },
+                        }
+                    ],
+                },
+            },
+        },
+    }
+
+
+async def changes(world: Lab, deployments: int, rate: int, *, seconds: float) -> Figure:
+    """From the request that changes `replicas` to the first write that the API server gets for it."""
+    begin = world.written()
+    asked: dict[str, datetime] = {}
+    answered: list[float] = []
+    tasks: list[asyncio.Task[None]] = []
+
+    async def change(number: int) -> None:
+        # Each of another deployment, so that none waits for an earlier change.
+        at = utc_now()
+        replicas = REPLICAS + (1 if rate == RATES[0] else 2)
+        asked[await world.platform.submit(spec_of(f"many-{number}", replicas=replicas))] = at
+        answered.append((utc_now() - at).total_seconds() * 1e3)
+
+    start = asyncio.get_running_loop().time()
+    for number in range(min(deployments, int(rate * seconds))):
+        tasks.append(asyncio.create_task(change(number)))
+        await asyncio.sleep(max(0.0, start + (number + 1) / rate - asyncio.get_running_loop().time()))
+    await asyncio.gather(*tasks)
+    await asyncio.sleep(SETTLE_S)
+    first: dict[str, datetime] = {}
+    asked_at = {names.anchor_name(deployment_id): at for deployment_id, at in asked.items()}
+    for one in world.requests(begin):
+        # What is written before it was asked for belongs to an earlier change.
+        if (
+            one.is_write
+            and one.kind == "configmaps"
+            and one.name in asked_at
+            and one.at >= asked_at[one.name]
+        ):
+            first.setdefault(one.name, one.at)
+    took = sorted((first[names.anchor_name(each)] - at).total_seconds() * 1e3 for each, at in asked.items())
+    return Figure(
+        f"change of replicas until its first API write, {rate}/s among {deployments:,}, p99",
+        took[int(len(took) * 0.99)],
+        "ms",
+        sorted(answered)[int(len(answered) * 0.99)],
+        "the same changes until they were answered",
+        aim=AtMost(250) if rate == RATES[0] else None,
+    )
+
+
+async def at_rest(world: Lab, deployments: int) -> Figure:
+    await asyncio.sleep(SETTLE_S)
+    begin = world.written()
+    await asyncio.sleep(REST_S)
+    asked = [one for one in world.requests(begin) if not one.is_watch]
+    return Figure(
+        f"API requests of {deployments:,} converged deployments in a minute", len(asked), "", aim=AtMost(20)
+    )
+
+
+async def restart(world: Lab, deployments: int) -> list[Figure]:
+    """Among five times as many pods: all services end, and come again."""
+    await _submit_all(world, deployments, MOST_REPLICAS)
+    await world.ready(NAMESPACE, deployments * MOST_REPLICAS, within_s=PATIENCE_S)
+    await asyncio.sleep(SETTLE_S)
+    await world.platform.run("down")
+    begin = world.written()
+    start = perf_counter()
+    await world.platform.start_and_wait(within_s=PATIENCE_S)
+    await world.platform.healthy(within_s=PATIENCE_S)
+    took_s = perf_counter() - start
+    await asyncio.sleep(SETTLE_S)
+    written = sum(one.is_write for one in world.requests(begin))
+    replicas = deployments * MOST_REPLICAS
+    return [
+        Figure(
+            f"restart among {replicas:,} replicas until healthy",
+            took_s,
+            "s",
+            world.first_start_s,
+            "a start with none",
+            AtMost(60),
+        ),
+        Figure(f"API writes of a restart among {replicas:,} replicas", written, "", aim=AtMost(0)),
+    ]
+
+
+async def _submit_all(world: Lab, deployments: int, replicas: int) -> None:
+    """By some clients, each of which waits for its answers."""
+
+    async def submit(first: int) -> None:
+        for number in range(first, deployments, CLIENTS):
+            await world.platform.submit(spec_of(f"many-{number}", replicas=replicas))
+
+    await asyncio.gather(*(submit(first) for first in range(CLIENTS)))
