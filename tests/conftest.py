@@ -1,8 +1,10 @@
 """Fixtures that more than one folder uses live in tests/support, one module for each idea."""
 
 pytest_plugins = [
+    "tests.support.garbage",
     "tests.support.hypothesis_profile",
     "tests.support.scheduling",
+    "tests.support.nats_reconnects",
     "tests.support.clusters",
     "tests.support.envoy",
     "tests.support.live_platform",

@@ -13,6 +13,7 @@ WRITERS = {
     "rollout": "reconciler",
     "replica": "health",
     "traffic": "router",
+    "router": "router",
     "scaling": "autoscaler",
 }
 """By hand, so that a change of it is meant."""

@@ -6,23 +6,15 @@ import pytest
 
 from libs.common.clock import utc_now
 from libs.common.cluster.port import ReplicaPhase
-from libs.common.errors import BadRequest, CannotApply, Fenced
+from libs.common.errors import CannotApply, Fenced
 from libs.common.events.envelope import Position
 from libs.common.events.rollout import SpecFailedReason
 from tests.support.clusters import DEPLOYMENT, all_run, replicas, run_of, template, workload
-from tests.support.polling import eventually
+from tests.support.log_lines import read_lines
 
 
 def ids(shown):
     return [replica.replica_id for replica in shown]
-
-
-async def lines(world, **kwargs):
-    return [line async for line in world.cluster.logs(DEPLOYMENT, **kwargs)]
-
-
-async def messages(world, **kwargs):
-    return [line.message for line in await lines(world, **kwargs)]
 
 
 async def started(world, number=1, *, fence=1, **kwargs):
@@ -253,7 +245,7 @@ async def test_a_removed_deployment_ends_and_is_forgotten(world):
     await world.cluster.remove(DEPLOYMENT, fence=2)
     assert all(replica.phase is ReplicaPhase.STOPPING for replica in await replicas(world.cluster))
     await world.until_gone()
-    assert await lines(world) == []
+    assert await read_lines(world.cluster, DEPLOYMENT) == []
 
 
 async def test_a_removed_deployment_refuses_older_plans_and_takes_newer_ones(world):
@@ -273,63 +265,16 @@ async def test_removing_what_never_was_refuses_older_plans_too(world):
     assert await world.cluster.observe() == {}
 
 
+async def test_being_sure_of_what_is_shown_changes_nothing(world):
+    first = await started(world, 2)
+    assert not await world.cluster.confirm(DEPLOYMENT, [*ids(first), "nobody"])
+    assert not await world.cluster.confirm("e" * 32, ["nobody"])
+    assert await replicas(world.cluster) == first
+
+
 async def test_one_deployment_can_be_observed_by_itself(world):
     await started(world)
     await world.cluster.apply(workload(run_of(0), deployment_id="other"), fence=1)
     assert set(await world.cluster.observe()) == {DEPLOYMENT, "other"}
     assert set(await world.cluster.observe("other")) == {"other"}
     assert await world.cluster.observe("none") == {}
-
-
-async def write_and_read(world, replica_id, line):
-    await world.write(replica_id, line)
-
-    async def is_read():
-        return line in await messages(world)
-
-    await eventually(is_read)
-
-
-async def test_logs_come_in_order_and_resume_after_any_line(world):
-    one, two = ids(await started(world, 2))
-    for replica_id, line in [(one, "first"), (two, "second"), (one, "third")]:
-        await write_and_read(world, replica_id, line)
-
-    whole = await lines(world)
-    assert [(line.replica_id, line.message) for line in whole] == [
-        (one, "first"),
-        (two, "second"),
-        (one, "third"),
-    ]
-    assert [line.id for line in whole] == sorted({line.id for line in whole})
-    assert [line.written_at for line in whole] == sorted(line.written_at for line in whole)
-    for position, line in enumerate(whole):
-        assert await lines(world, after=line.id) == whole[position + 1 :]
-    assert await messages(world, replica_id=one) == ["first", "third"]
-    assert await messages(world, replica_id=one, after=whole[0].id) == ["third"]
-
-
-async def test_logs_go_on_over_a_restart(world):
-    (replica,) = await started(world)
-    await write_and_read(world, replica.replica_id, "before")
-    await world.exit(replica.replica_id, status=1)
-    await world.until(lambda shown: all_run(1)(shown) and shown[0].attempt == 1)
-    await write_and_read(world, replica.replica_id, "after")
-    assert await messages(world) == ["before", "after"]
-
-
-async def test_a_gone_replicas_last_words_stay(world):
-    if not world.cluster.abilities.keeps_last_words:
-        pytest.skip("this cluster keeps nothing of what is gone")
-    (replica,) = await started(world)
-    await write_and_read(world, replica.replica_id, "last words")
-    leaving = [replica.replica_id]
-    await world.cluster.apply(workload(retiring=leaving, stopping=leaving), fence=2)
-    await world.until(lambda shown: not shown)
-    assert await messages(world) == ["last words"]
-
-
-async def test_a_foreign_line_id_is_refused(world):
-    await started(world)
-    with pytest.raises(BadRequest):
-        await lines(world, after="yesterday")

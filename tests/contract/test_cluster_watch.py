@@ -15,7 +15,7 @@ from libs.common.cluster.port import Changed, Cluster
 from libs.common.errors import ClusterUnavailable
 from tests.support.clusters import DEPLOYMENT, all_run, replicas, run_of, workload
 from tests.support.polling import eventually, let_time_pass
-from tests.support.processes import kill, shim_pids
+from tests.support.processes import kill, main_pid, parent
 
 OTHER = "e" * 32
 
@@ -146,10 +146,11 @@ async def test_what_another_process_applies_is_told(local_world):
 
 async def test_a_replica_that_lost_its_shim_is_told(local_world):
     await local_world.cluster.apply(workload(run_of(1)), fence=1)
-    await local_world.until(all_run(1))
+    (replica,) = await local_world.until(all_run(1))
     async with watching(local_world.cluster) as heard:
         await heard.grow_quiet()
-        (shim,) = shim_pids(local_world.root)
+        shim = parent(await main_pid(replica.replica_id))
+        assert shim is not None
         kill(shim)
         await heard.hear()
         # Whoever looks then gives it another one.

@@ -5,16 +5,16 @@ import asyncio
 import pytest
 
 from libs.common.bus import subjects
-from libs.common.bus.entries import Entry, MemoryEntries, Replaced
-from libs.common.bus.jetstream_entries import JetStreamEntries
+from libs.common.bus.entries import MOST_AT_ONCE, Entry, MemoryEntries, Replaced
 from libs.common.errors import LogUnavailable
+from libs.common.log.jetstream.entries import JetStreamManyEntries
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
 from tests.support.polling import PATIENCE_S, eventually
 
 
 def entries_of(client, **how):
-    return JetStreamEntries(client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT, **how)
+    return JetStreamManyEntries(client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT, **how)
 
 
 @pytest.fixture(params=["memory", "jetstream"])
@@ -32,6 +32,39 @@ async def test_what_was_put_is_there(entries):
     sequence = await entries.put("a", b"one", after=0)
     assert await entries.get("a") == Entry(sequence, b"one")
     assert await entries.get("b") is None
+
+
+async def test_many_are_read_at_once_and_what_is_not_there_is_left_out(entries):
+    put = {str(number): await entries.put(str(number), b"%d" % number, after=0) for number in range(300)}
+    put["7"] = await entries.put("7", b"again", after=put["7"])
+    asked = [*map(str, range(0, 300, 2)), "7", "never", *(f"not-{number}" for number in range(600))]
+    found = await entries.get_many(asked)
+    assert found == {
+        key: Entry(put[key], b"again" if key == "7" else key.encode()) for key in asked if key in put
+    }
+    assert await entries.get_many([]) == {}
+    assert await entries.get_many(["never"]) == {}
+
+
+async def test_more_than_fit_one_answer_are_all_read(entries):
+    put = {}
+    for number in range(40):
+        put[str(number)] = await entries.put(str(number), bytes(200_000) + b"%d" % number, after=0)
+    found = await entries.get_many([str(number) for number in range(40)])
+    assert {key: (one.sequence, one.data[200_000:]) for key, one in found.items()} == {
+        key: (sequence, key.encode()) for key, sequence in put.items()
+    }
+
+
+async def test_as_many_as_may_be_asked_for_at_once_are_answered(entries):
+    keys = [str(number) for number in range(MOST_AT_ONCE + 1)]
+    sequences = await asyncio.gather(*(entries.put(key, b"x", after=0) for key in keys))
+    found = await entries.get_many(keys[1:])
+    assert {key: one.sequence for key, one in found.items()} == dict(
+        zip(keys[1:], sequences[1:], strict=True)
+    )
+    with pytest.raises(ValueError, match="1001 keys at once"):
+        await entries.get_many(keys)
 
 
 async def test_who_has_read_it_replaces_it(entries):
@@ -109,6 +142,8 @@ async def test_a_broker_that_stays_away_is_named(tmp_path):
                 await entries.put("a", b"one", after=0)
             with pytest.raises(LogUnavailable):
                 await entries.get("a")
+            with pytest.raises(LogUnavailable):
+                await entries.get_many(["a"])
             broker.start()
             await eventually(lambda: client.is_connected)
     finally:

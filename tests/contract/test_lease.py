@@ -10,6 +10,7 @@ from libs.common.bus.entries import MemoryEntries
 from libs.common.bus.jetstream_entries import JetStreamEntries
 from libs.common.bus.lease import GIVEN_UP_S, LENGTH_S, LOOKED_S, RENEWED_S, Lease
 from libs.common.errors import LogUnavailable
+from tests.support.gauges import shown
 from tests.support.polling import eventually
 
 
@@ -178,3 +179,15 @@ async def test_kept_for_as_long_as_a_block_runs_and_told(entries):
     assert not lease.is_held
     assert told == [True, False]
     assert json.loads((await entries.get("a")).data) == {"holder": ""}
+
+
+async def test_who_watches_the_platform_sees_whether_this_copy_leads(entries, clock):
+    def leads() -> float:
+        return shown("specstream.lease.held")["autoscaler",]
+
+    lease = Lease(entries, "autoscaler", ticks=clock)
+    assert leads() == 0
+    await lease.look()
+    assert leads() == 1
+    clock.now += LENGTH_S
+    assert leads() == 0

@@ -8,12 +8,11 @@ import pytest
 from libs.common.bus import subjects
 from libs.common.errors import MetricsUnavailable
 from libs.common.log.jetstream.samples import JetStreamSamplePublisher, JetStreamSampleReader
-from libs.common.log.provision import provision
 from libs.common.metrics.parts import MOST_BYTES
 from libs.common.metrics.port import KEPT_S, CaughtUp, MemorySamples, Received
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
 from tests.support.nats_process import NatsProcess
-from tests.support.nats_server import connected, make_fresh
+from tests.support.nats_server import connected, make_fresh, provisioned
 from tests.support.polling import PATIENCE_S, eventually
 
 
@@ -75,7 +74,10 @@ def ends(request):
         both = MemorySamples()
         return Ends(both, both)
     client = request.getfixturevalue("log_client")
-    return Ends(JetStreamSamplePublisher(client), JetStreamSampleReader(client))
+    return Ends(
+        JetStreamSamplePublisher(client, attempt_s=PATIENCE_S),
+        JetStreamSampleReader(client, attempt_s=PATIENCE_S),
+    )
 
 
 async def test_what_was_published_is_read_as_it_was_and_in_its_order(ends):
@@ -102,6 +104,15 @@ async def test_reading_begins_with_a_time(ends):
     found = await ends.stored(Kind.REQUESTS, since=second.stored_at)
     assert [one.batch.number for one in found] == [2, 3]
     assert await ends.stored(Kind.REQUESTS, since=second.stored_at + 60) == []
+
+
+async def test_of_one_deployment_every_batch_comes_without_the_samples_of_others(ends):
+    await ends.publish(requests(1, "a", "b"), requests(2, "b"), usage(1, "r"))
+    async with asyncio.timeout(PATIENCE_S), aclosing(ends.reader.follow(*Kind, since=0, only="a")) as found:
+        assert (await anext(found)).batch == requests(1, "a")
+        assert (await anext(found)).batch == requests(2)
+        of_other = (await anext(found)).batch
+        assert of_other == usage(1, "r").model_copy(update={"usage": ()})
 
 
 async def test_what_comes_later_is_read_when_it_comes(ends):
@@ -163,13 +174,14 @@ async def test_what_is_no_batch_is_left_out(log_client):
     await jetstream.publish(
         subjects.samples("requests", "edge"), negative + b'"requests":[{"deployment_id":"a","answered":-1}]}'
     )
-    await JetStreamSamplePublisher(log_client).publish(requests(2))
+    await JetStreamSamplePublisher(log_client, attempt_s=PATIENCE_S).publish(requests(2))
     found = await Ends(None, JetStreamSampleReader(log_client)).stored(*Kind)
     assert [one.batch for one in found] == [requests(2)]
 
 
 async def test_no_message_is_larger_than_a_part_may_be(log_client):
-    await JetStreamSamplePublisher(log_client).publish(usage(1, *(f"replica-{n:06}" for n in range(10_000))))
+    publisher = JetStreamSamplePublisher(log_client, attempt_s=PATIENCE_S)
+    await publisher.publish(usage(1, *(f"replica-{n:06}" for n in range(10_000))))
     jetstream = log_client.jetstream()
     held = (await jetstream.stream_info(subjects.METRICS_STREAM)).state
     for sequence in range(1, held.messages + 1):
@@ -179,7 +191,8 @@ async def test_no_message_is_larger_than_a_part_may_be(log_client):
 
 async def test_a_reader_goes_on_where_the_stream_was_made_anew(log_client):
     """The sequences of the new one begin at 1 again, below those that were read."""
-    publisher, reader = JetStreamSamplePublisher(log_client), JetStreamSampleReader(log_client, again_s=0.01)
+    publisher = JetStreamSamplePublisher(log_client, attempt_s=PATIENCE_S)
+    reader = JetStreamSampleReader(log_client, again_s=0.01)
     for number in (1, 2, 3):
         await publisher.publish(requests(number))
     async with asyncio.timeout(PATIENCE_S), aclosing(reader.follow(Kind.REQUESTS, since=0)) as following:
@@ -189,7 +202,7 @@ async def test_a_reader_goes_on_where_the_stream_was_made_anew(log_client):
         await log_client.jetstream().delete_stream(subjects.METRICS_STREAM)
         with pytest.raises(MetricsUnavailable):
             await publisher.publish(requests(4))
-        await provision(log_client)
+        await provisioned(log_client)
         await publisher.publish(requests(5))
         assert (await anext(following)).batch.number == 5
 
@@ -202,7 +215,7 @@ async def test_a_reader_goes_on_when_the_broker_is_back_and_nothing_comes_twice(
             await make_fresh(client)
             publisher = JetStreamSamplePublisher(client, attempt_s=0.5)
             reader = JetStreamSampleReader(client, again_s=0.01, attempt_s=0.5)
-            await publisher.publish(requests(1))
+            await JetStreamSamplePublisher(client, attempt_s=PATIENCE_S).publish(requests(1))
             async with asyncio.timeout(PATIENCE_S), aclosing(reader.follow(*Kind, since=0)) as following:
                 assert (await anext(following)).batch.number == 1
                 assert isinstance(await anext(following), CaughtUp)

@@ -2,7 +2,10 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.kubelab.fixtures import KubernetesCluster
 from tests.support.live_platform import LivePlatform
+from tests.support.pod_platform import PodPlatform, pod_platform
+from tests.support.scheduling import PODS
 
 
 @pytest.fixture(scope="package")
@@ -20,3 +23,25 @@ async def shared_platform(_platform_of_all: LivePlatform) -> AsyncIterator[LiveP
     """One for all tests that kill nothing; each brings deployments of its own, which end with it."""
     yield _platform_of_all
     await _platform_of_all.delete_all()
+
+
+@pytest.fixture(scope="package")
+async def _pods_of_all(
+    real_node: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory
+) -> AsyncIterator[PodPlatform]:
+    async with pod_platform(real_node, tmp_path_factory.mktemp("pods") / "home") as platform:
+        yield platform
+
+
+@pytest.fixture
+async def pods_platform(_pods_of_all: PodPlatform) -> AsyncIterator[PodPlatform]:
+    """The same where replicas are pods on real nodes."""
+    yield _pods_of_all
+    await _pods_of_all.delete_all()
+
+
+@pytest.fixture(params=["processes", PODS])
+def any_platform(request: pytest.FixtureRequest) -> LivePlatform:
+    """Each of the two: whatever uses it is true on both."""
+    name = {"processes": "shared_platform", PODS: "pods_platform"}[request.param]
+    return request.getfixturevalue(name)

@@ -2,17 +2,16 @@
 
 import asyncio
 import itertools
-import sys
 
 import pytest
 
 from tests.support.dying_service import ORDERS, order_of
-from tests.support.live_platform import LivePlatform
-from tests.support.platform_process import ROOT
+from tests.support.live_platform import LivePlatform, load
+from tests.support.pod_platform import pod_platform
 from tests.support.polling import eventually
 from tests.support.recorded_calls import Caller
+from tests.support.scheduling import PODS
 
-LOAD = ROOT / "examples" / "load" / "app.py"
 WORK_S = 0.04
 """Of a processor, by each call."""
 
@@ -24,22 +23,6 @@ QUICK = {
     },
 }
 MACHINE_TYPES = "- {name: small, cpus: 0.25, memoryGib: 0.5}\n"
-
-
-def load(name: str, autoscaling: dict, *, replicas: int = 1) -> dict:
-    return {
-        "apiVersion": "v1",
-        "name": name,
-        "image": "specstream/load",
-        "command": [sys.executable, "-I", str(LOAD)],
-        "resources": {
-            "machineType": "small",
-            "ports": [8000],
-            "replicas": replicas,
-            "autoscaling": autoscaling,
-        },
-        "healthChecks": {"readiness": {"path": "/ready", "periodSeconds": 1, "timeoutSeconds": 5}},
-    }
 
 
 @pytest.fixture(scope="module")
@@ -65,11 +48,25 @@ async def decided(platform: LivePlatform, deployment_id: str) -> list[int]:
     return [event["data"]["to_replicas"] for event in events]
 
 
+@pytest.fixture(scope="module")
+async def platform_of_pods(measured_real_node, tmp_path_factory):
+    """Where a machine type `small` is too. Kubelets measure every ten seconds."""
+    home = tmp_path_factory.mktemp("autoscaling") / "home"
+    async with pod_platform(measured_real_node, home, SPECSTREAM_USAGE_SECONDS="1") as platform:
+        yield platform
+
+
+@pytest.fixture(params=["processes", PODS])
+def platform_that_measures(request):
+    return request.getfixturevalue({"processes": "platform", PODS: "platform_of_pods"}[request.param])
+
+
 async def ready(platform: LivePlatform, deployment_id: str) -> set[str]:
     return {one["id"] for one in await platform.instances(deployment_id) if one["state"] == "running"}
 
 
-async def test_cpu_load_adds_a_replica_and_its_end_takes_it_away(platform):
+async def test_cpu_load_adds_a_replica_and_its_end_takes_it_away(platform_that_measures):
+    platform = platform_that_measures
     autoscaling = {"maxReplicas": 3, "metrics": [{"metric": "cpu", "summary": "average", "value": 50}]}
     deployment_id = await platform.deploy(load("by-cpu", {**autoscaling, "behavior": QUICK}))
     (first,) = await ready(platform, deployment_id)
@@ -109,14 +106,15 @@ async def test_memory_that_is_held_adds_a_replica_and_its_end_takes_it_away(plat
     deployment_id = await platform.deploy(load("by-memory", {**autoscaling, "behavior": QUICK}))
     (first,) = await ready(platform, deployment_id)
     caller = platform.caller(deployment_id)
-    assert (await caller.once("/hold?mib=400")).status_code == 200
+
+    async def holds(mib: int) -> bool:
+        answer = await caller.once(f"/hold?mib={mib}")
+        return answer.headers.get("x-specstream-replica") == first
+
+    await eventually(lambda: holds(400))
     await eventually(lambda: _has_more(platform, deployment_id, 2))
 
-    async def gives_it_back() -> bool:
-        answer = await caller.once("/hold?mib=0")
-        return answer.headers["x-specstream-replica"] == first
-
-    await eventually(gives_it_back)
+    await eventually(lambda: holds(0))
     await eventually(lambda: _is_down(platform, deployment_id))
     events = await platform.events(deployment_id, type="ReplicasDecided")
     assert {event["data"]["winner"] for event in events} == {"memory"}

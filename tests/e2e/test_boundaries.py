@@ -55,7 +55,7 @@ async def test_headers_under_our_names_are_dropped_in_both_directions(shared_pla
     config = {**hello("liar"), "command": [sys.executable, "-I", "-c", liar]}
     del config["healthChecks"]
     deployment_id = await shared_platform.deploy(config)
-    async with shared_platform.calling(deployment_id) as caller:
+    async with shared_platform.calling(deployment_id, lanes=1) as caller:
         forged = {f"x-specstream-{name}": "forged" for name in ("replica", "spec", "deployment", "other")}
         answer = await caller.once(headers=forged)
     assert answer.text == "[]"

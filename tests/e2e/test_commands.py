@@ -102,7 +102,7 @@ async def test_a_command_says_nowhere_what_the_platform_publishes(shared_platfor
     """FastStream sends what a handler returns to the subject that a header of the message names: an empty
     message of the api itself, which the log would store."""
     deployment_id = await shared_platform.deploy(hello("by-command-replied"))
-    before = await shared_platform.events(deployment_id)
+    before = await shared_platform.at_rest(deployment_id)
     where = f"append.default.deployment.{deployment_id}.DeploymentDeleted"
     command_id, known = str(uuid4()), str(uuid4())
     await _publish(bus, "delete", command_id, {"deploymentId": new_id()}, reply_to=where)

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 import pytest
 
 from tests.support.dying_service import ORDERS, order_of
-from tests.support.live_platform import LivePlatform, hello
+from tests.support.live_platform import LivePlatform, checked, hello
 from tests.support.polling import eventually
 
 LIVES = [
@@ -80,11 +80,7 @@ async def test_deaths_between_effects_lose_nothing(platform, points):
 @pytest.mark.parametrize("points", SENTENCES, ids=_told)
 async def test_a_sentence_ends_one_process_once(platform, points):
     name = _told(points)
-    checks = {
-        "readiness": {"path": "/ready", "periodSeconds": 1, "timeoutSeconds": 5},
-        "liveness": {"path": "/live", "periodSeconds": 1, "timeoutSeconds": 5, "failureThreshold": 1},
-    }
-    deployment_id = await platform.deploy(hello(name, replicas=2, checks=checks))
+    deployment_id = await platform.deploy(hello(name, replicas=2, checks=checked(failure_threshold=1)))
     pids = await platform.replica_pids(deployment_id)
     before = await _ordered(platform, points)
     async with platform.calling(deployment_id, allows_repeats=True) as caller:

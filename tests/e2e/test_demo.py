@@ -6,16 +6,17 @@ import sys
 
 from libs.supervisor.settings import ROOT
 
-ENDS_WITHIN_S = 600
+ENDS_WITHIN_S = 800
 """Before the test itself would be ended, so that what it said is told."""
 
 
-async def told_by(module: str) -> str:
+async def told_by(module: str, *arguments: str) -> str:
     """All that a demo says; it ends well."""
     demo = await asyncio.create_subprocess_exec(
         sys.executable,
         "-m",
         module,
+        *arguments,
         cwd=ROOT,
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
@@ -30,16 +31,19 @@ async def told_by(module: str) -> str:
     return told
 
 
-async def test_every_step_of_the_demo_works_and_no_call_fails():
-    told = await told_by("libs.cli.demo")
+def none_failed(told: str) -> None:
     counted = re.findall(r"calls: (\d+), failed: (\d+)", told)
     assert len(counted) >= 3, told
     assert all(int(calls) > 0 and failed == "0" for calls, failed in counted), told
 
 
+async def test_every_step_of_the_demo_works_and_no_call_fails():
+    none_failed(await told_by("libs.cli.demo"))
+
+
 async def test_the_demo_of_scaling_goes_up_and_down_and_says_why():
     told = await told_by("libs.cli.demo.scaling")
-    assert "3 in force, 3 ready" in told
+    assert re.search(r"([34]) in force, \1 ready|4 in force, 3 ready", told), told
     assert re.search(r"cpu \d+ % of 50 → ", told), told
     assert re.search(r"replica-hours +[0-9.]+ +[0-9.]+", told), told
     assert re.search(r"load .*0\.\d+", told), told

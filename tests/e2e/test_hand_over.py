@@ -2,11 +2,13 @@
 
 import asyncio
 import signal
+from contextlib import AsyncExitStack
 
 import pytest
 
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.polling import eventually, let_time_pass
+from tests.support.slow_calls import slow_calls
 
 HELD_S = 5
 SLOW_S = 6
@@ -39,12 +41,11 @@ async def platform(lasting_platform):
 
 async def test_nothing_is_lost_while_the_router_is_held(platform: LivePlatform):
     deployments = await _deploy_all(platform)
-    callers = {change: platform.caller(deployments[change]) for change in CHANGES}
-    for caller in callers.values():
-        await caller.__aenter__()
-    try:
-        for caller in callers.values():
-            await eventually(lambda caller=caller: caller.served)
+    async with AsyncExitStack() as stack:
+        callers = {
+            change: await stack.enter_async_context(platform.calling(deployments[change]))
+            for change in CHANGES
+        }
         router = platform.pid("router")
         platform.send("router", signal.SIGSTOP)
         asked_at = await _change_all(platform, deployments)
@@ -53,9 +54,6 @@ async def test_nothing_is_lost_while_the_router_is_held(platform: LivePlatform):
         await _done(platform, deployments)
         for change, caller in callers.items():
             await eventually(lambda change=change, caller=caller: _is_final(change, caller.calls[-1]))
-    finally:
-        for caller in callers.values():
-            await caller.__aexit__(None, None, None)
     assert platform.pid("router") == router
     for change, caller in callers.items():
         lost = [call for call in caller.failures() if call.sent < asked_at or not _is_final(change, call)]
@@ -65,7 +63,7 @@ async def test_nothing_is_lost_while_the_router_is_held(platform: LivePlatform):
 
 async def test_a_slow_response_survives_all_of_it(platform: LivePlatform):
     deployments = await _deploy_all(platform)
-    slow = await platform.slow_calls(deployments.values(), each=4, seconds=SLOW_S)
+    slow = await slow_calls(platform, deployments.values(), each=4, seconds=SLOW_S)
     await _change_all(platform, deployments)
     for change, deployment_id in deployments.items():
         statuses = [answer.status_code for answer in await asyncio.gather(*slow[deployment_id])]

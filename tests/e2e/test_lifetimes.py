@@ -38,7 +38,7 @@ async def test_down_and_up_bring_back_what_the_log_says(platform):
     await platform.settled(kept)
     async with platform.calling(kept) as caller:
         pass
-    assert not caller.failures(since=caller.served[0].ended)
+    assert not caller.failures()
     assert len(await platform.replica_pids(kept)) == 2
     assert await platform.get(f"/deployments/{kept}/history") == before
     assert not platform.replica_processes(off)
@@ -56,7 +56,7 @@ async def test_after_the_death_of_everything_the_replicas_are_adopted(platform):
     await platform.start_and_wait()
     async with platform.calling(deployment_id) as caller:
         await platform.settled(deployment_id)
-    assert not caller.failures(since=caller.served[0].ended)
+    assert not caller.failures()
     assert await platform.replica_pids(deployment_id) == before
     assert platform.ports() == ports
     assert not await platform.events(deployment_id, type="ReplicaStopped")
@@ -65,13 +65,14 @@ async def test_after_the_death_of_everything_the_replicas_are_adopted(platform):
 
 async def test_a_start_is_ready_by_its_own_processes_and_not_by_what_a_dead_one_said(platform):
     """The api lives on, and has heard the router a moment ago."""
-    before = platform.output.count("ready in")
+    before = len(platform.output)
     for program in ("supervisor", "router"):
         platform.send(program)
     platform.environment["SPECSTREAM_MODULE_ROUTER"] = "tests.support.standin_service"  # says nothing
-    await platform.start_until("still waiting for ")
-    assert platform.output.count("ready in") == before
-    assert "still waiting for router" in platform.output
+    platform.start()
+    # Another one may be late too, and what is waited for is said anew whenever it is something else.
+    await eventually(lambda: "still waiting for router\n" in platform.output[before:])
+    assert "ready in" not in platform.output[before:]
     platform.send("supervisor")
     del platform.environment["SPECSTREAM_MODULE_ROUTER"]
     await platform.start_and_wait()

@@ -3,6 +3,7 @@
 import json
 import signal
 
+from tests.support.health_with_gpu import PERCENT, WITH_GPU
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.polling import eventually
 
@@ -21,7 +22,7 @@ async def test_what_replicas_use_is_shown_by_the_minute_and_what_they_cost_by_th
     types = tmp_path / "types.yaml"
     types.write_text(SMALL)
     platform = LivePlatform(
-        tmp_path / "home", SPECSTREAM_MACHINE_TYPES=str(types), SPECSTREAM_USAGE_SECONDS="1"
+        tmp_path / "home", SPECSTREAM_MACHINE_TYPES=str(types), SPECSTREAM_USAGE_SECONDS="1", **WITH_GPU
     )
     try:
         await platform.start_and_wait()
@@ -29,7 +30,7 @@ async def test_what_replicas_use_is_shown_by_the_minute_and_what_they_cost_by_th
         (instance,) = await platform.instances(deployment_id)
 
         await platform.submit(of_small("stopped", replicas=0))
-        nothing = await platform.cli("metrics", "stopped")
+        nothing = await platform.cli("metrics", "stopped", "--metric", "memory")
         assert nothing.returncode == 1
         assert "nothing of stopped is recorded" in nothing.stderr
 
@@ -41,6 +42,16 @@ async def test_what_replicas_use_is_shown_by_the_minute_and_what_they_cost_by_th
         percent = float(series["values"][0]["value"])
         assert 1 < percent < 30, "a small Python program in 512 MiB"
         first = series["values"][0]["timestamp"]
+
+        of_gpu = await platform.get(f"deployments/{deployment_id}/metrics", metric="gpu")
+        assert of_gpu[0] == {
+            "gpu": "1",
+            "instanceId": instance["id"],
+            "timestamp": first,
+            "value": f"{PERCENT:g}",
+        }
+        shown = await platform.cli("metrics", "measured", "--metric", "gpu")
+        assert (shown.returncode, f"{PERCENT:g} %" in shown.stdout) == (0, True), shown.stdout
 
         # A new api goes on where the one before it was, and what was recorded stays.
         platform.send("api", signal.SIGKILL)

@@ -2,33 +2,40 @@
 
 import asyncio
 import json
+import re
 import subprocess
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 import pytest
 import yaml
 
-from tests.support.free_ports import free_port
-from tests.support.live_platform import ROOT, LivePlatform, hello
+from tests.support.live_platform import LivePlatform, hello
 from tests.support.plain_http import plain_client
 from tests.support.platform_process import SERVICES
 from tests.support.polling import eventually
-from tests.support.prometheus import Prometheus
-
-ALERTS = ROOT / "infra/prometheus/alerts.yaml"
+from tests.support.prometheus import ALERTS, Prometheus, a_prometheus, all_are_up, asked
 
 
-@pytest.fixture
-async def scraped_platform(tmp_path: Path) -> AsyncIterator[LivePlatform]:
-    platform = LivePlatform(tmp_path / "home", SPECSTREAM_METRICS="prometheus")
+@pytest.fixture(scope="module")
+async def _scraped_platform_of_all(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[LivePlatform]:
+    platform = LivePlatform(tmp_path_factory.mktemp("scraped") / "home", SPECSTREAM_METRICS="prometheus")
     try:
         await platform.start_and_wait()
         yield platform
     finally:
         await platform.close()
+
+
+@pytest.fixture
+async def scraped_platform(_scraped_platform_of_all: LivePlatform) -> AsyncIterator[LivePlatform]:
+    """One for all of these tests; each brings deployments of its own, which are gone after it."""
+    platform = _scraped_platform_of_all
+    yield platform
+    listed = await platform.get("/deployments", limit=120)
+    await platform.delete_all()
+    await asyncio.gather(*(platform.gone(item["id"]) for item in listed["items"]))
 
 
 def targets(platform: LivePlatform) -> dict[str, str]:
@@ -38,12 +45,22 @@ def targets(platform: LivePlatform) -> dict[str, str]:
 
 async def read(platform: LivePlatform, service: str) -> str:
     token = (platform.home / "run/metrics-token").read_text()
-    async with plain_client() as client:
-        answer = await client.get(
-            f"http://{targets(platform)[service]}/metrics", headers={"Authorization": f"Bearer {token}"}
-        )
-    answer.raise_for_status()
-    return answer.text
+    given: list[str] = []
+
+    async def is_given() -> bool:
+        try:
+            async with plain_client() as client:
+                answer = await client.get(
+                    f"http://{targets(platform)[service]}/metrics",
+                    headers={"Authorization": f"Bearer {token}"},
+                )
+        except httpx.TransportError:  # a service that stood still closes what waited for it
+            return False
+        given.append(answer.raise_for_status().text)
+        return True
+
+    await eventually(is_given, because=f"{service} shows no metrics")
+    return given[-1]
 
 
 async def test_each_service_shows_its_metrics_to_whoever_has_the_token(scraped_platform: LivePlatform):
@@ -61,7 +78,90 @@ async def test_each_service_shows_its_metrics_to_whoever_has_the_token(scraped_p
         assert stored in await read(scraped_platform, service)
 
 
+def test_prometheus_takes_the_alert_rules(prometheus: Prometheus):
+    checked = subprocess.run(
+        [prometheus.tool, "check", "rules", str(ALERTS)], capture_output=True, text=True, check=False
+    )
+    assert checked.returncode == 0, checked.stdout + checked.stderr
+
+
+def test_each_alert_fires_for_what_it_is_for_and_for_nothing_else(prometheus: Prometheus):
+    cases = ALERTS.with_name("alerts.test.yaml")
+    tested = subprocess.run(
+        [prometheus.tool, "test", "rules", str(cases)], capture_output=True, text=True, check=False
+    )
+    assert tested.returncode == 0, tested.stdout + tested.stderr
+    fired = {
+        case["alertname"]
+        for test in yaml.safe_load(cases.read_text())["tests"]
+        for case in test["alert_rule_test"]
+        if case.get("exp_alerts")
+    }
+    assert fired >= {
+        "SpecstreamAtCeiling",
+        "SpecstreamMeasurementsUnknown",
+        "SpecstreamReplicasMissing",
+        "SpecstreamFlapping",
+        "SpecstreamNobodyLeads",
+        "SpecstreamAppendsFailing",
+    }
+
+
+async def test_a_real_prometheus_reads_all_services_and_has_nothing_to_alert(
+    prometheus: Prometheus, scraped_platform: LivePlatform, tmp_path: Path
+):
+    await scraped_platform.deploy(hello("watched"))
+    async with a_prometheus(prometheus, scraped_platform.home, tmp_path) as client:
+        await eventually(lambda: all_are_up(client))
+        # A service that answers one scrape late has no value until the next one.
+        stored = 'specstream_log_append_duration_seconds_count{outcome="stored"}'
+        await eventually(lambda: asked(client, stored))
+        await eventually(lambda: asked(client, 'specstream_health_probes_total{outcome="success"}'))
+
+        async def each_that_leads_says_so() -> bool:
+            held = await asked(client, "specstream_lease_held")
+            told = {one["metric"]["service"]: one["value"][1] for one in held}
+            return told == {"reconciler": "1", "health": "1", "autoscaler": "1"}
+
+        await eventually(each_that_leads_says_so)
+        states: dict[str, str] = {}
+
+        async def nothing_is_to_be_told() -> bool:
+            (group,) = (await client.get("/rules")).json()["data"]["groups"]
+            states.update({rule["name"]: rule["state"] for rule in group["rules"]})
+            assert "firing" not in states.values(), states
+            for rule in group["rules"]:
+                await asked(client, rule["query"])
+            return set(states.values()) <= {"inactive", "unknown"}
+
+        # One that is pending waits to see whether what it is for lasts.
+        await eventually(nothing_is_to_be_told, because=lambda: f"an alert is pending: {states}")
+
+
+async def test_what_the_alerts_ask_for_is_there(
+    prometheus: Prometheus, scraped_platform: LivePlatform, tmp_path: Path
+):
+    spec = hello("scaled")
+    spec["resources"]["autoscaling"] = {
+        "maxReplicas": 2,
+        "metrics": [{"metric": "cpu", "summary": "average", "value": 80}],
+    }
+    await scraped_platform.deploy(spec)
+    seldom = {"specstream_router_xds_rejections_total", "specstream_bus_errors_total"}
+    rules = [rule for group in yaml.safe_load(ALERTS.read_text())["groups"] for rule in group["rules"]]
+    series = {name for rule in rules for name in re.findall(r"specstream_\w+", rule["expr"])}
+    async with a_prometheus(prometheus, scraped_platform.home, tmp_path) as client:
+        await eventually(lambda: all_are_up(client))
+        for name in sorted(series - seldom):
+
+            async def is_there(name: str = name) -> bool:
+                return bool(await asked(client, name))
+
+            await eventually(is_there)
+
+
 async def test_what_fails_is_counted_for_its_deployment(scraped_platform: LivePlatform):
+    """It comes last: what has failed stays counted, and nothing is to alert in the tests before it."""
     never = {"readiness": {"exec": {"command": ["false"]}, "periodSeconds": 1, "timeoutSeconds": 30}}
     deployment_id = await scraped_platform.submit(hello("failing", checks=never))
 
@@ -70,77 +170,3 @@ async def test_what_fails_is_counted_for_its_deployment(scraped_platform: LivePl
         return f'specstream_health_failed_probes_total{{deployment_id="{deployment_id}"}}' in shown
 
     await eventually(is_counted)
-
-
-@asynccontextmanager
-async def a_prometheus(prometheus: Prometheus, home: Path, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
-    """As docs/how-to/operate.md says, only faster."""
-    config = {
-        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
-        "rule_files": [str(ALERTS)],
-        "scrape_configs": [
-            {
-                "job_name": "specstream",
-                "authorization": {"credentials_file": str(home / "run/metrics-token")},
-                "file_sd_configs": [{"files": [str(home / "run/prometheus-targets.json")]}],
-            }
-        ],
-    }
-    path = folder / "prometheus.yml"
-    path.write_text(yaml.safe_dump(config))
-    address = f"127.0.0.1:{free_port()}"
-    with (folder / "prometheus.log").open("wb") as log:
-        server = await asyncio.create_subprocess_exec(
-            prometheus.server,
-            f"--config.file={path}",
-            f"--storage.tsdb.path={folder / 'data'}",
-            f"--web.listen-address={address}",
-            cwd=folder,
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=log,
-        )
-    try:
-        async with httpx.AsyncClient(base_url=f"http://{address}/api/v1", trust_env=False) as client:
-            yield client
-    finally:
-        server.kill()
-        await server.wait()
-
-
-async def asked(client: httpx.AsyncClient, query: str) -> list[dict]:
-    answer = await client.get("/query", params={"query": query})
-    body = answer.json()
-    assert body["status"] == "success", (query, body)
-    return body["data"]["result"]
-
-
-def test_prometheus_takes_the_alert_rules(prometheus: Prometheus):
-    checked = subprocess.run(
-        [prometheus.tool, "check", "rules", str(ALERTS)], capture_output=True, text=True, check=False
-    )
-    assert checked.returncode == 0, checked.stdout + checked.stderr
-
-
-async def test_a_real_prometheus_reads_all_services_and_has_nothing_to_alert(
-    prometheus: Prometheus, scraped_platform: LivePlatform, tmp_path: Path
-):
-    await scraped_platform.deploy(hello("watched"))
-    async with a_prometheus(prometheus, scraped_platform.home, tmp_path) as client:
-
-        async def all_are_up() -> bool:
-            try:
-                if (await client.get("/status/runtimeinfo")).status_code != 200:  # it begins
-                    return False
-            except httpx.TransportError:
-                return False
-            up = await asked(client, 'up{job="specstream"} == 1')
-            return {each["metric"]["service"] for each in up} == set(SERVICES)
-
-        await eventually(all_are_up)
-        assert await asked(client, 'specstream_log_append_duration_seconds_count{outcome="stored"}')
-        assert await asked(client, 'specstream_health_probes_total{outcome="success"}')
-        (group,) = (await client.get("/rules")).json()["data"]["groups"]
-        for rule in group["rules"]:
-            await asked(client, rule["query"])
-            assert rule["state"] in ("inactive", "unknown"), rule

@@ -2,15 +2,16 @@
 
 import json
 
-from tests.support.live_platform import hello
+from tests.support.live_platform import PROBED, hello
 from tests.support.polling import eventually
 
 
 async def test_a_stalled_rollout_ends_deploy_with_its_reason_and_may_still_come(own_platform, tmp_path):
     own_platform.environment |= {"SPECSTREAM_ROLLOUT_SECONDS": "1"}
     await own_platform.start_and_wait()
-    checks = {"readiness": {"path": "/ready", "periodSeconds": 1}}
-    config = hello("slow", checks=checks, START_SECONDS="15")
+    is_ready = tmp_path / "is-ready"
+    checks = {"readiness": {"exec": {"command": ["test", "-f", str(is_ready)]}, **PROBED}}
+    config = hello("slow", checks=checks)
     file = tmp_path / "spec.json"
     file.write_text(json.dumps(config))
 
@@ -22,6 +23,7 @@ async def test_a_stalled_rollout_ends_deploy_with_its_reason_and_may_still_come(
     assert run["stalled"].startswith("0 of 1 replicas are ready after 1 s")
     shown = await own_platform.cli("get", deployment_id)
     assert run["stalled"] in shown.stdout
+    is_ready.touch()
 
     async def is_served() -> bool:
         (run,) = await own_platform.runs(deployment_id)

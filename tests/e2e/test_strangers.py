@@ -16,8 +16,11 @@ from tests.support import stranger
 from tests.support.listening import tcp_doors, unix_doors
 from tests.support.live_platform import hello
 from tests.support.platform_process import PROGRAMS
+from tests.support.polling import PATIENCE_S
 
 NOBODY = 65534
+STAYS_OPEN_S = 5.0
+"""For a door that is not closed by whoever answers there."""
 HTTP2 = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\x04" + bytes(5)
 ADMIN_PATHS = (
     *("/", "/help", "/clusters", "/clusters?format=json", "/clusters?token=", "/clusters?token=&format=json"),
@@ -72,8 +75,8 @@ def knock(request):
     program = Path(stranger.__file__).read_text()
     options = {"user": NOBODY, "group": NOBODY, "extra_groups": []} if who is Nobody else {}
 
-    def ask(doors):
-        asked = [[door, base64.b64encode(said).decode()] for door, said in doors]
+    def ask(doors, *, within_s=PATIENCE_S):
+        asked = [[door, base64.b64encode(said).decode(), within_s] for door, said in doors]
         command = [who.python, "-I", "-c", program]
         run = subprocess.run(
             command,
@@ -138,7 +141,7 @@ async def test_the_inner_sockets_give_a_stranger_nothing(platform, knock):
     else:
         assert {answer[9:12] for answer in answers} <= {b"403", b"404"}, answers
         assert not [answer for answer in answers if b"cluster_statuses" in answer or b"127.0.0.1" in answer]
-        (settings,) = knock([(xds, HTTP2)])
+        (settings,) = knock([(xds, HTTP2)], within_s=STAYS_OPEN_S)
         assert b"token" not in settings
     assert platform.pid("envoy") == pid
     os.kill(pid, 0)

@@ -5,10 +5,13 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-from libs.common.bus.entries import Entries, MemoryEntries
+from libs.common.bus.entries import ManyEntries, MemoryEntries
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
+from libs.common.events.envelope import select
+from libs.common.events.scaling import ReplicasDecided
 from libs.common.log.port import EventLog
 from libs.common.metrics.port import MemorySamples, SampleReader
+from libs.common.metrics.samples import Batch, Kind, ReplicaUsage
 from libs.common.runtime import Progress
 from libs.common.state.view import Views
 from services.autoscaler.appending import Appender
@@ -16,14 +19,17 @@ from services.autoscaler.follower import Follower
 from services.autoscaler.keeper import Keeper
 from services.autoscaler.knowledge import Knowledge
 from services.autoscaler.loop import Loop
-from tests.support.scaling_story import knowledge_of
+from tests.support.deployments import Storyteller
+from tests.support.scaling_story import CPUS, MEMORY_GIB, by_cpu, knowledge_of
+
+ADDRESS = "127.0.0.1:1"
 
 
 @dataclass
 class Autoscaler:
     log: EventLog
     samples: SampleReader = field(default_factory=MemorySamples)
-    entries: Entries = field(default_factory=MemoryEntries)
+    entries: ManyEntries = field(default_factory=MemoryEntries)
     leads: Callable[[], bool] = lambda: True
     ticks: Ticks = monotonic
     clock: Clock = utc_now
@@ -65,3 +71,54 @@ class Autoscaler:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+
+
+class Source:
+    """Health, as far as it measures."""
+
+    def __init__(self, samples) -> None:
+        self._samples = samples
+        self._number = 0
+
+    async def use(self, deployment_id: str, *replica_ids: str, percent: float) -> None:
+        self._number += 1
+        usage = tuple(
+            ReplicaUsage(
+                deployment_id=deployment_id,
+                replica_id=replica_id,
+                attempt=0,
+                ended_at=float(self._number),
+                window_s=15,
+                cpu_cores=CPUS * percent / 100,
+                memory_bytes=1,
+                cpus=CPUS,
+                memory_gib=MEMORY_GIB,
+            )
+            for replica_id in replica_ids
+        )
+        await self._samples.publish(
+            Batch(
+                kind=Kind.USAGE,
+                source="health",
+                counter_id="h",
+                number=self._number,
+                interval_s=15,
+                ended_at=0,
+                is_whole=True,
+                usage=usage,
+            )
+        )
+
+
+async def decisions(log) -> list[ReplicasDecided]:
+    found = [event.fact async for event in log.read(select(kind="scaling"))]
+    assert all(isinstance(one, ReplicasDecided) for one in found)
+    return found
+
+
+async def deployed(log, **otherwise) -> Storyteller:
+    """One replica, which is ready and was so for long."""
+    story = Storyteller(log)
+    await story.autoscale(by_cpu(50), **otherwise)
+    await story.ready("r1", ADDRESS)
+    return story

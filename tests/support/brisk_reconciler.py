@@ -5,6 +5,7 @@ Takes the reconciler's place by `SPECSTREAM_MODULE_RECONCILER`.
 
 import uvloop
 
+import libs.common.lean  # noqa: F401 - as the reconciler itself has it
 from services.reconciler.app import run
 from services.reconciler.settings import Settings
 

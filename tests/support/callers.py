@@ -66,6 +66,7 @@ async def many_calls(port: int, host: str, *, total: int, clients: int = 8) -> C
                 calls.answered[int(head.split(b" ", 2)[1])] += 1
             except (OSError, asyncio.IncompleteReadError) as error:
                 calls.broken.append(repr(error))
+                writer.close()
                 reader, writer = await asyncio.open_connection("127.0.0.1", port)
         writer.close()
 

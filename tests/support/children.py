@@ -3,12 +3,19 @@
 from pathlib import Path
 
 
-def children(pid: int | str, holding: str) -> list[int]:
-    """The pids of those in whose command line `holding` stands."""
-    found = []
-    for task in Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            arguments = Path(f"/proc/{child}/cmdline")
-            if arguments.exists() and holding.encode() in arguments.read_bytes():
-                found.append(int(child))
-    return found
+def children(pid: int | str, *holding: str) -> list[int]:
+    """The pids of those in whose command line all of `holding` stands."""
+    return [
+        int(child)
+        for task in Path(f"/proc/{pid}/task").iterdir()
+        for child in _read(task / "children").split()
+        if all(each.encode() in _read(Path(f"/proc/{child.decode()}/cmdline")) for each in holding)
+    ]
+
+
+def _read(file: Path) -> bytes:
+    """Nothing of a thread or a process that has ended meanwhile."""
+    try:
+        return file.read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""

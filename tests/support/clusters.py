@@ -25,14 +25,17 @@ from libs.common.cluster.port import (
 )
 from libs.common.machine_types.reading import bundled
 from libs.common.spec.template import Template
+from tests.support.fault_proxy import before
 from tests.support.kubernetes_world import KubernetesWorld, prepare
+from tests.support.played_kubelets import PlayedKubelets
 from tests.support.polling import eventually
 
 PROJECT = "default"
 DEPLOYMENT = "d" * 32
 
-OBEDIENT = ("sh", "-c", 'mkfifo tell 2>/dev/null; while :; do read -r order < tell && eval "$order"; done')
-"""A replica that does what is written to `tell` in its working directory."""
+OBEDIENT = ("sh", "-c", 'mkfifo tell 2>/dev/null; exec 3<>tell; while read -r it <&3; do eval "$it"; done')
+"""A replica that does what is written to `tell` in its working directory, which it keeps open: an order
+that comes between two others is neither lost nor refused."""
 
 
 def template(*command: str, ports: tuple[int, ...] = (8000,), **env: str) -> Template:
@@ -164,7 +167,7 @@ class LocalWorld:
         await self.tell(replica_id, f"kill -{signal} $$" if signal else f"exit {status}")
 
     async def tell(self, replica_id: str, order: str) -> None:
-        """Make an obedient replica do something; returns when it has taken it."""
+        """Make an obedient replica do something; returns when it is sure to."""
         fifo = next(self.root.glob(f"deployments/*/{replica_id}/cwd")) / "tell"
 
         def is_taken() -> bool:
@@ -189,7 +192,11 @@ async def world(request, tmp_path) -> AsyncIterator[World]:
         return
     if request.param == "kubernetes":
         simulated = request.getfixturevalue("simulated_cluster")
-        async with on_simulated_nodes(simulated, request.getfixturevalue("simulated_namespace")) as nodes:
+        namespace = request.getfixturevalue("simulated_namespace")
+        async with (
+            before(simulated.kubeconfig, tmp_path) as proxy,
+            on_simulated_nodes(simulated, namespace, PlayedKubelets(proxy), proxy.kubeconfig) as nodes,
+        ):
             yield nodes
         return
     local = LocalWorld(tmp_path / "home/replicas")
@@ -205,13 +212,16 @@ async def kubernetes_world(simulated_cluster, simulated_namespace) -> AsyncItera
 
 
 @asynccontextmanager
-async def on_simulated_nodes(simulated, namespace: str) -> AsyncIterator[KubernetesWorld]:
+async def on_simulated_nodes(
+    simulated, namespace: str, kubelets: PlayedKubelets | None = None, kubeconfig: Path | None = None
+) -> AsyncIterator[KubernetesWorld]:
+    """kubelets: play what containers write, at a proxy to which that kubeconfig leads."""
     prepare(simulated.client, namespace)
     timing = Timing(grace_s=5, drain_s=30)
     async with KubernetesCluster.opened(
-        simulated.kubeconfig, namespace=namespace, machine_types=bundled(), timing=timing
+        kubeconfig or simulated.kubeconfig, namespace=namespace, machine_types=bundled(), timing=timing
     ) as cluster:
-        yield KubernetesWorld(cluster, simulated, namespace, replicas)
+        yield KubernetesWorld(cluster, simulated, namespace, replicas, kubelets)
 
 
 @pytest.fixture

@@ -28,6 +28,7 @@ from libs.common.events.rollout import (
 )
 from libs.common.ids import endpoint_host, new_id
 from libs.common.log.port import EventLog
+from libs.common.services import ROUTER
 from libs.common.spec.model import Autoscaling, Resources, ScalingMetric, Spec
 from libs.common.state.replica import Roster, free_slots, record
 from libs.common.state.view import DeploymentView, fold
@@ -163,9 +164,10 @@ class Storyteller:
     async def removed(self) -> None:
         await self.tell(WorkloadRemoved())
 
-    async def withdrawn(self) -> frozenset[str]:
+    async def withdrawn(self, *, by: str = ROUTER) -> frozenset[str]:
+        """by: the router."""
         view = await self.view()
-        return view.traffic.withdrawn if view else frozenset()
+        return view.traffic.withdrawn_by(by) if view else frozenset()
 
     def _placed(self, replica: Replica) -> Replica:
         known = self.roster.get(replica.replica_id)

@@ -125,6 +125,7 @@ def main(environment: Mapping[str, str]) -> None:
         adapters["adapt_cluster"] = lambda cluster: DyingCluster(cluster, fate)
     if service == "api":
         adapters["adapt_outcomes"] = lambda entries: DyingEntries(entries, fate)
+    importlib.import_module("libs.common.lean")  # as the service itself has it
     app = importlib.import_module(f"services.{service}.app")
     settings = importlib.import_module(f"services.{service}.settings").Settings()
     uvloop.run(app.run(settings, **adapters))

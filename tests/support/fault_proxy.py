@@ -33,6 +33,8 @@ class FaultProxy:
     _watches: set[asyncio.Transport] = field(default_factory=set)
     _speaking: asyncio.Event = field(default_factory=asyncio.Event)
     _session: aiohttp.ClientSession | None = None
+    _handling: set[asyncio.Task[None]] = field(default_factory=set)
+    _is_over: bool = False
 
     def on(self, method: str, kind: str, fault: Fault, *, times: int = 1) -> None:
         """Do this to the next requests of the method for objects of the kind, such as `pods`; `*` is any."""
@@ -50,7 +52,27 @@ class FaultProxy:
         """They stay open, and nothing more comes until `mend`."""
         self._speaking.clear()
 
+    async def end(self) -> None:
+        """Give up what is still handled, with its connections to the server, and begin nothing more, for
+        whoever lost an answer asks again at once. The runner's own clean-up cancels it too, and does not
+        wait for it."""
+        self._is_over = True
+        for task in self._handling:
+            task.cancel()
+        await asyncio.gather(*self._handling, return_exceptions=True)
+
     async def handle(self, request: web.Request) -> web.StreamResponse:
+        if self._is_over:
+            return status(503, "the proxy is at its end")
+        task = asyncio.current_task()
+        assert task is not None
+        self._handling.add(task)
+        try:
+            return await self._handle(request)
+        finally:
+            self._handling.discard(task)
+
+    async def _handle(self, request: web.Request) -> web.StreamResponse:
         kind = next((one for one in ("pods", "configmaps") if f"/{one}" in request.path), "other")
         method = "WATCH" if request.query.get("watch") else request.method
         (self.reads if method in ("GET", "WATCH") else self.writes).append(f"{method} {kind}")
@@ -68,35 +90,42 @@ class FaultProxy:
         return await forward()
 
     async def _forward(self, request: web.Request, *, is_watch: bool) -> web.StreamResponse:
-        assert self._session is not None
-        headers = {key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP}
-        async with self._session.request(
-            request.method,
-            f"{self.upstream}{request.path_qs}",
-            headers=headers,
-            data=await request.read(),
-            ssl=self.trusted,
-        ) as answer:
-            if not is_watch:
+        if not is_watch:  # whoever asked may be dead by now
+            async with self._asked(request) as answer:
                 return web.Response(
                     status=answer.status,
                     body=await answer.read(),
                     headers={k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP},
                 )
-            response = web.StreamResponse(status=answer.status)
-            await response.prepare(request)
-            transport = request.transport
-            assert transport is not None
-            self._watches.add(transport)
-            try:
+        transport = request.transport
+        assert transport is not None
+        response = web.StreamResponse()
+        # From now on, so that one which is only being opened is cut too.
+        self._watches.add(transport)
+        try:
+            async with self._asked(request) as answer:
+                response.set_status(answer.status)
+                await response.prepare(request)
                 async for piece in answer.content.iter_any():
                     await self._speaking.wait()
                     await response.write(piece)
-            except ConnectionError:
-                pass  # it was cut
-            finally:
-                self._watches.discard(transport)
-            return response
+        except ConnectionError:
+            pass  # it was cut
+        finally:
+            self._watches.discard(transport)
+        return response
+
+    @asynccontextmanager
+    async def _asked(self, request: web.Request) -> AsyncIterator[aiohttp.ClientResponse]:
+        assert self._session is not None
+        async with self._session.request(
+            request.method,
+            f"{self.upstream}{request.path_qs}",
+            headers={key: value for key, value in request.headers.items() if key.lower() not in _HOP_BY_HOP},
+            data=await request.read(),
+            ssl=self.trusted,
+        ) as answer:
+            yield answer
 
 
 def answer(code: int, message: str = "", **headers: str) -> Fault:
@@ -157,4 +186,5 @@ async def before(kubeconfig: Path, directory: Path) -> AsyncIterator[FaultProxy]
         finally:
             with suppress(Exception):
                 proxy.cut_watches()
+            await proxy.end()
             await runner.cleanup()

@@ -34,6 +34,7 @@ from libs.common.events.rollout import (
     SpecHealthy,
     WorkloadRemoved,
 )
+from libs.common.events.router import LeaveReason, RouterJoined, RouterLeft
 from libs.common.events.scaling import (
     LimitedTo,
     MetricName,
@@ -42,8 +43,8 @@ from libs.common.events.scaling import (
     StabilisedTo,
 )
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.conditions import Reason
-from libs.common.scaling.hpa_decision import Cause
 from libs.common.scaling.proposals import Unknown
 from libs.common.spec.model import (
     Autoscaling,
@@ -173,6 +174,8 @@ _FACTS: tuple[Fact, ...] = (
     ReplicaStopped(**_CHANGED, reason=ReplicaReason.EXITED, message="exited with status 3"),
     RosterRecorded(page=0, pages=2, replicas=ROSTER),
     EndpointsWithdrawn(replica_ids=(REPLICA_ID,), reason=WithdrawReason.DEADLINE, active_requests=2),
+    RouterJoined(),
+    RouterLeft(reason=LeaveReason.TAKEN_OUT),
     ReplicasDecided(
         spec_id=SPEC_ID,
         stretch_id=EARLIER_SPEC_ID,

@@ -9,9 +9,10 @@ from typing import Any
 
 import httpx
 
-from tests.support.live_platform import LivePlatform, SlowCall, hello
+from tests.support.live_platform import LivePlatform, hello
 from tests.support.polling import eventually, let_time_pass
 from tests.support.recorded_calls import Call, Caller
+from tests.support.slow_calls import SlowCall, slow_calls
 
 PARTS = ("api", "reconciler", "health", "autoscaler", "router", "supervisor", "nats", "envoy")
 OPERATIONS = ("create", "update", "rollback", "delete")
@@ -135,7 +136,7 @@ class Killing:
 
     async def _slow_calls(self) -> list[SlowCall]:
         """Two requests that are at work from now on, on replicas that the operation ends."""
-        calls = await self.platform.slow_calls([self.deployment_id], each=2, seconds=SLOW_S)
+        calls = await slow_calls(self.platform, [self.deployment_id], each=2, seconds=SLOW_S)
         return calls[self.deployment_id]
 
     async def _all_answered(self, slow: list[SlowCall]) -> None:
@@ -160,10 +161,12 @@ class Killing:
         registered = await self.platform.events(self.deployment_id, type="SpecRegistered")
         assert len(registered) == specs, f"{len(registered)} specs are registered"
         await self.platform.replica_pids(self.deployment_id)
-        await eventually(
-            lambda: caller.calls[-1].spec_id == spec["id"],
-            because=f"calls are not answered by {spec['id']}",
-        )
+
+        def is_answered_by_it() -> bool:
+            last = caller.calls[-1]
+            return last.sent > self.killed_at and last.spec_id == spec["id"]
+
+        await eventually(is_answered_by_it, because=f"calls are not answered by {spec['id']}")
         assert (await caller.once()).json()["version"] == str(version)
         return spec
 
@@ -175,16 +178,11 @@ class Killing:
         await self.platform.healthy()
 
     def _judge(self, caller: Caller) -> None:
-        first = caller.served[0]
         outage_ends = next(
             (call.ended for call in caller.calls if call.sent > self.killed_at and call.is_served),
             self._now(),
         )
-        lost = [
-            call
-            for call in caller.failures(since=first.ended)
-            if not self._is_excused(call, outage_ends=outage_ends)
-        ]
+        lost = [call for call in caller.failures() if not self._is_excused(call, outage_ends=outage_ends)]
         assert not lost, (
             f"{len(lost)} of {len(caller.calls)} calls are lost; killed at {self.killed_at:.3f}, asked at"
             f" {self.asked_at:.3f}: {lost[:3]}"

@@ -17,6 +17,7 @@ from libs.common.cluster.kubernetes import names
 from libs.common.cluster.kubernetes.cluster import KubernetesCluster
 from libs.common.cluster.kubernetes.manifests import make_budget
 from libs.common.cluster.port import Checked, ObservedReplica
+from tests.support.played_kubelets import PlayedKubelets
 from tests.support.polling import eventually
 
 STATE = "sim/state"
@@ -44,7 +45,8 @@ def prepare(client: Any, namespace: str) -> None:
 
 
 class KubernetesWorld:
-    """client: may do everything; blocking. replicas: shows those of the deployment that a test has."""
+    """client: may do everything; blocking. replicas: shows those of the deployment that a test has. kubelets:
+    have what containers wrote, where somebody plays that."""
 
     def __init__(
         self,
@@ -52,12 +54,14 @@ class KubernetesWorld:
         simulated: Any,
         namespace: str,
         replicas: Callable[..., Any],
+        kubelets: PlayedKubelets | None = None,
     ) -> None:
         self.cluster = cluster
         self.client = simulated.client
         self.kubeconfig: Path = simulated.kubeconfig
         self.namespace = namespace
         self._replicas = replicas
+        self._kubelets = kubelets
 
     def command(self, becomes: Checked) -> tuple[str, ...]:
         raise NotImplementedError(f"the kubelet runs the checks of this cluster, so nothing is {becomes}")
@@ -79,8 +83,10 @@ class KubernetesWorld:
 
         await eventually(is_gone)
 
-    async def write(self, _replica_id, _line):
-        pytest.skip("simulated nodes write no logs")
+    async def write(self, replica_id, line):
+        if self._kubelets is None:
+            pytest.skip("simulated nodes write no logs")
+        self._kubelets.write(replica_id, line)
 
     async def exit(self, replica_id, *, status=None, signal=None):
         """A first end is followed by a new process at once, a later one by a pause of 10 seconds."""
@@ -95,6 +101,8 @@ class KubernetesWorld:
         }
         after = {**container, "lastState": {"terminated": ended}}
         if container["restartCount"] == 0:
+            if self._kubelets is not None:
+                self._kubelets.crash(replica_id)
             later = now + timedelta(seconds=1)
             after |= {
                 "restartCount": 1,

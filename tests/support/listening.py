@@ -33,14 +33,16 @@ def unix_doors(pids: Iterable[int]) -> set[str]:
 
 def _sockets(pids: Iterable[int]) -> set[str]:
     """Inodes of all sockets that these processes have open."""
-    inodes = set()
-    for pid in pids:
-        try:
-            links = [str(link.readlink()) for link in Path(f"/proc/{pid}/fd").iterdir()]
-        except (FileNotFoundError, ProcessLookupError):
-            continue
-        inodes |= {link[8:-1] for link in links if link.startswith("socket:[")}
-    return inodes
+    links = (_target(link) for pid in pids for link in Path(f"/proc/{pid}/fd").glob("*"))
+    return {link[8:-1] for link in links if link.startswith("socket:[")}
+
+
+def _target(link: Path) -> str:
+    """Empty for what was closed meanwhile, which says nothing of the process's other files."""
+    try:
+        return str(link.readlink())
+    except (FileNotFoundError, ProcessLookupError):
+        return ""
 
 
 def _dotted(address: str) -> str:

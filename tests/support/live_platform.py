@@ -4,7 +4,7 @@ import asyncio
 import os
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Collection
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,24 @@ from tests.support.polling import PATIENCE_S, eventually
 from tests.support.recorded_calls import Caller
 
 HELLO = ROOT / "examples" / "hello" / "app.py"
+LOAD = ROOT / "examples" / "load" / "app.py"
 
 RETRIED = {500, 502, 503, 504}
 
 Json = dict[str, Any]
-SlowCall = asyncio.Task[httpx.Response]
-SlowCalls = dict[str, list[SlowCall]]
-"""By deployment."""
+
+PROBED: Json = {"periodSeconds": 1, "timeoutSeconds": 30}
+"""A replica that a busy machine lets answer late is not taken for a sick one."""
+
+
+def checked(*, failure_threshold: int) -> Json:
+    """All three checks of examples/hello. The first one keeps the others from a process that does not listen
+    yet, however long a busy machine takes to start it."""
+    return {
+        "startup": {"path": "/live", **PROBED, "failureThreshold": 100},
+        "readiness": {"path": "/ready", **PROBED, "failureThreshold": failure_threshold},
+        "liveness": {"path": "/live", **PROBED, "failureThreshold": failure_threshold},
+    }
 
 
 def hello(name: str, *, replicas: int = 1, checks: Json | None = None, **env: str) -> Json:
@@ -37,7 +48,24 @@ def hello(name: str, *, replicas: int = 1, checks: Json | None = None, **env: st
         "command": [sys.executable, "-I", str(HELLO)],
         "env": [{"name": key, "value": value} for key, value in env.items()],
         "resources": {"machineType": "C4", "ports": [8000], "replicas": replicas},
-        "healthChecks": checks or {"readiness": {"path": "/ready", "periodSeconds": 1, "timeoutSeconds": 5}},
+        "healthChecks": checks or {"readiness": {"path": "/ready", **PROBED}},
+    }
+
+
+def load(name: str, autoscaling: Json, *, replicas: int = 1, machine_type: str = "small") -> Json:
+    """A spec whose replicas use what each request asks them to use: examples/load."""
+    return {
+        "apiVersion": "v1",
+        "name": name,
+        "image": "specstream/load",
+        "command": [sys.executable, "-I", str(LOAD)],
+        "resources": {
+            "machineType": machine_type,
+            "ports": [8000],
+            "replicas": replicas,
+            "autoscaling": autoscaling,
+        },
+        "healthChecks": {"readiness": {"path": "/ready", **PROBED}},
     }
 
 
@@ -97,10 +125,14 @@ class LivePlatform(PlatformProcess):
 
     async def submit(self, config: Json, **more: Any) -> str:
         """Safe to be asked twice: the same spec registers nothing."""
-        body = {"config": config, "projectId": "default", **more}
+        body = {"config": self.fit(config), "projectId": "default", **more}
         answer = await self.ask("POST", "/deployments", json=body)
         assert answer.status_code == 200, answer.text
         return str(answer.json()["deploymentId"])
+
+    def fit(self, config: Json) -> Json:
+        """The spec as this platform's cluster runs it: here, as it is."""
+        return config
 
     async def deploy(self, config: Json, **more: Any) -> str:
         """Submit it and wait until it is as the spec says."""
@@ -159,6 +191,20 @@ class LivePlatform(PlatformProcess):
         except AssertionError as error:
             raise AssertionError(f"{deployment_id} did not settle: {error}\n{seen}") from error
 
+    async def at_rest(self, deployment_id: str) -> list[Json]:
+        """Wait until it is settled and nothing more is to be said of it; its events. That its rollout is over
+        is said after its last replica of before is gone."""
+        seen: list[Json] = []
+
+        async def is_over() -> bool:
+            spec = await self.settled(deployment_id)
+            seen[:] = await self.events(deployment_id)
+            said = [one["data"] for one in seen if one["type"] == "RolloutProgressed"]
+            return (said[-1]["spec_id"], said[-1]["phase"] in {"complete", "stopped"}) == (spec["id"], True)
+
+        await eventually(is_over, every_s=0.05, because=f"the rollout of {deployment_id} is not over")
+        return seen
+
     async def gone(self, deployment_id: str, *, within_s: float = PATIENCE_S) -> None:
         """Wait until nothing is left of a deleted deployment."""
         await eventually(
@@ -202,41 +248,10 @@ class LivePlatform(PlatformProcess):
 
     @asynccontextmanager
     async def calling(self, deployment_id: str, path: str = "/", **how: Any) -> AsyncIterator[Caller]:
-        """A caller that has been served once, and so has to be served from then on."""
+        """A caller that has been served, and so has to be served from then on."""
         async with self.caller(deployment_id, path, **how) as caller:
-            await eventually(lambda: caller.served, because="no call is served")
+            await caller.until_served()
             yield caller
-
-    async def slow_calls(self, deployment_ids: Collection[str], *, each: int, seconds: float) -> SlowCalls:
-        """Slow requests to each of these deployments, all of which are at work from now on. Where they ended
-        before a busy machine had seen them all at work, they are made again and take twice as long."""
-        while True:
-            calls = {
-                one: [
-                    asyncio.create_task(self.caller(one).once(f"/slow?seconds={seconds}"))
-                    for _ in range(each)
-                ]
-                for one in deployment_ids
-            }
-            every = [call for some in calls.values() for call in some]
-            at_work = asyncio.gather(*(self._at_work(one, each, every) for one in calls))
-            if all(await at_work) and not any(call.done() for call in every):
-                return calls
-            await asyncio.gather(*every)
-            seconds *= 2
-
-    async def _at_work(self, deployment_id: str, requests: int, calls: "list[SlowCall]") -> bool:
-        """Wait until so many requests besides ours are at work in the replicas, by their own count; false
-        when one of the calls has ended before."""
-        caller, counts = self.caller(deployment_id), {}
-
-        async def is_so() -> bool:
-            answer = await caller.once("/running")
-            counts[answer.headers["x-specstream-replica"]] = answer.json()["running"] - 1
-            return sum(counts.values()) >= requests or any(call.done() for call in calls)
-
-        await eventually(is_so, because=f"not all requests are at work: {counts}")
-        return sum(counts.values()) >= requests
 
     def replica_processes(self, deployment_id: str) -> dict[str, list[int]]:
         """The processes that lead a replica, by replica: one each, if all is well."""
@@ -269,6 +284,12 @@ class LivePlatform(PlatformProcess):
         except AssertionError as error:
             raise AssertionError("replicas are orphaned, lost or doubled: {} for {}".format(*seen)) from error
         return {replica_id: pids[0] for replica_id, pids in seen[0].items()}
+
+    async def address(self, _replica_id: str, pid: int) -> str:
+        """Where this replica answers, itself."""
+        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")  # noqa: ASYNC240 - /proc never blocks
+        port = next(entry for entry in environment if entry.startswith(b"PORT="))
+        return f"127.0.0.1:{port.removeprefix(b'PORT=').decode()}"
 
     # The command line
 

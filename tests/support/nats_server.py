@@ -10,7 +10,7 @@ import warnings
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -18,12 +18,12 @@ import nats
 import pytest
 from nats.aio.client import Client
 from nats.errors import TimeoutError as NoAnswer
-from nats.js.errors import NotFoundError
+from nats.js.errors import APIError
 
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.provision import CannotProvision, provision
 from tests.support.nats_process import NatsProcess, find_binary
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 IMAGE = os.environ.get("TEST_NATS_IMAGE", "nats:2.15.1")
 
@@ -76,7 +76,7 @@ async def log_client(nats_endpoint: NatsEndpoint) -> AsyncIterator[Client]:
     """A connection to the shared server, whose streams are fresh and provisioned."""
     async with connected(nats_endpoint.url) as client:
         await make_fresh(client)
-        yield client
+        yield patient(client)
 
 
 @pytest.fixture
@@ -101,29 +101,46 @@ async def connected(url: str, **options: object) -> AsyncIterator[Client]:
         await client.close()
 
 
+def patient(client: Client) -> Client:
+    """Its requests of JetStream wait as long as everything else, instead of five seconds: a server that syncs
+    to a busy disk stands still for longer."""
+    client.jetstream = partial(client.jetstream, timeout=PATIENCE_S)  # type: ignore[method-assign]
+    return client
+
+
+async def provisioned(client: Client, *, replicas: int = 1) -> None:
+    """Also where a stream was deleted a moment ago: the server may still be removing its files."""
+
+    last: list[Exception] = []
+
+    async def is_done() -> bool:
+        try:
+            await provision(client, replicas=replicas)
+        except CannotProvision as error:
+            last[:] = [error]
+            return False
+        return True
+
+    await eventually(is_done, because=lambda: f"the streams cannot be made: {last}")
+
+
 async def make_fresh(client: Client, *, replicas: int = 1) -> None:
     """Every stream empty and provisioned, whatever was there."""
     # Not longer: a request that comes before there is a leader is never answered, and has to be made again.
     jetstream = client.jetstream(timeout=10)
+    last: list[Exception] = []
 
     async def is_empty() -> bool:
         try:
             for stream in await jetstream.streams_info():
                 await jetstream.delete_stream(stream.config.name)
-        except (NoAnswer, NotFoundError):
+        except (NoAnswer, APIError) as error:
+            last[:] = [error]
             return False
         return True
 
-    async def is_provisioned() -> bool:
-        try:
-            await provision(client, replicas=replicas)
-        except CannotProvision:
-            # The server is still removing the files of a stream of the same name.
-            return False
-        return True
-
-    await eventually(is_empty)
-    await eventually(is_provisioned)
+    await eventually(is_empty, because=lambda: f"the streams cannot be deleted: {last}")
+    await provisioned(client, replicas=replicas)
 
 
 @cache

@@ -9,6 +9,7 @@ from nats.aio.msg import Msg
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NoAnswer
 
+from tests.support.nats_server import patient
 from tests.support.platform_process import SERVICES, PlatformProcess
 from tests.support.polling import PATIENCE_S
 
@@ -29,7 +30,7 @@ async def connected_as(platform: PlatformProcess, user: str) -> AsyncIterator[Cl
         error_cb=on_error,
     )
     try:
-        yield client
+        yield patient(client)
     finally:
         await client.close()
 

@@ -30,7 +30,8 @@ class PlatformProcess:
             "SPECSTREAM_HOME": str(self.home),
             "SPECSTREAM_API_PORT": str(self.api_port),
             "SPECSTREAM_EDGE_PORT": str(self.edge_port),
-            "SPECSTREAM_GRACE_SECONDS": "5",
+            # What a busy machine lets end slowly is not killed.
+            "SPECSTREAM_GRACE_SECONDS": "15",
             # Many homes are kept for a while after their tests.
             "SPECSTREAM_DISK_RESERVE_MIB": "1",
             **environment,

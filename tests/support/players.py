@@ -23,8 +23,9 @@ from libs.common.events.replica import (
 from libs.common.events.scaling import ReplicasDecided
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.port import EventLog
-from libs.common.scaling.hpa_decision import Cause as ScalingCause
+from libs.common.scaling.cause import Cause as ScalingCause
 from libs.common.scaling.in_force import stretch_of
+from libs.common.services import ROUTER
 from libs.common.spec.model import Autoscaling, ScalingMetric, Spec
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.replica import Roster, free_slots, record
@@ -159,14 +160,13 @@ class Players:
                 ),
             )
 
-    async def router(self) -> bool:
-        """The router has drained all that are to leave."""
+    async def router(self, name: str = ROUTER) -> bool:
+        """The router of this name has drained all that are to leave."""
         view = await self.view()
-        if view is None or view.rollout.retiring <= view.traffic.withdrawn:
+        if view is None or view.rollout.retiring <= view.traffic.withdrawn_by(name):
             return False
-        await self.say(
-            EndpointsWithdrawn(replica_ids=tuple(sorted(view.rollout.retiring)), reason=WithdrawReason.IDLE)
-        )
+        leaving = tuple(sorted(view.rollout.retiring))
+        await self.say(EndpointsWithdrawn(replica_ids=leaving, reason=WithdrawReason.IDLE, router=name))
         return True
 
     def _difference(self, line: Replica, replica: ObservedReplica | None) -> ReplicaFact | None:

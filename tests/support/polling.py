@@ -20,9 +20,10 @@ async def eventually(
     *,
     within_s: float = PATIENCE_S,
     every_s: float = 0.01,
-    because: str = "the condition never came true",
+    because: str | Callable[[], object] = "the condition never came true",
 ) -> object:
-    """The first true value of `condition`, a plain or an async function; AssertionError after `within_s`."""
+    """The first true value of `condition`, a plain or an async function; AssertionError after `within_s`.
+    because: may be asked for in the end."""
     loop = asyncio.get_running_loop()
     deadline = loop.time() + within_s
     while True:
@@ -32,7 +33,7 @@ async def eventually(
         if value:
             return value
         if loop.time() > deadline:
-            raise AssertionError(f"{because} (waited {within_s} s)")
+            raise AssertionError(f"{because() if callable(because) else because} (waited {within_s} s)")
         await asyncio.sleep(every_s)
 
 

@@ -17,6 +17,12 @@ def replica_pids(replica_id: str) -> list[int]:
     return proc.carriers([replica_id])
 
 
+def own_pid(pid: int) -> int:
+    """As the process itself knows it, which may be in a namespace of its own."""
+    lines = Path(f"/proc/{pid}/status").read_text().splitlines()
+    return int(next(line for line in lines if line.startswith("NSpid:")).split()[-1])
+
+
 async def main_pid(replica_id: str) -> int:
     """The replica's one process that leads its session, as soon as it runs its command."""
 

@@ -1,12 +1,22 @@
 """A real Prometheus: the machine's own, or Debian's package, unpacked and not installed."""
 
+import asyncio
 import shutil
 import subprocess
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import httpx
 import pytest
+import yaml
 
+from tests.support.free_ports import free_port
+from tests.support.plain_http import plain_client
+from tests.support.platform_process import ROOT, SERVICES
+
+ALERTS = ROOT / "infra/prometheus/alerts.yaml"
 PROGRAMS = ("prometheus", "promtool")
 
 
@@ -45,3 +55,57 @@ def _run(command: list[str], folder: Path) -> subprocess.CompletedProcess[str]:
         timeout=120,
         check=False,
     )
+
+
+@asynccontextmanager
+async def a_prometheus(prometheus: Prometheus, home: Path, folder: Path) -> AsyncIterator[httpx.AsyncClient]:
+    """As docs/how-to/operate.md says, only faster."""
+    config = {
+        "global": {"scrape_interval": "1s", "evaluation_interval": "1s"},
+        "rule_files": [str(ALERTS)],
+        "scrape_configs": [
+            {
+                "job_name": "specstream",
+                "authorization": {"credentials_file": str(home / "run/metrics-token")},
+                "file_sd_configs": [{"files": [str(home / "run/prometheus-targets.json")]}],
+            }
+        ],
+    }
+    path = folder / "prometheus.yml"
+    path.write_text(yaml.safe_dump(config))
+    address = f"127.0.0.1:{free_port()}"
+    with (folder / "prometheus.log").open("wb") as log:
+        server = await asyncio.create_subprocess_exec(
+            prometheus.server,
+            f"--config.file={path}",
+            f"--storage.tsdb.path={folder / 'data'}",
+            f"--web.listen-address={address}",
+            cwd=folder,
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+        )
+    try:
+        async with plain_client(base_url=f"http://{address}/api/v1") as client:
+            yield client
+    finally:
+        server.kill()
+        await server.wait()
+
+
+async def asked(client: httpx.AsyncClient, query: str) -> list[dict]:
+    answer = await client.get("/query", params={"query": query})
+    body = answer.json()
+    assert body["status"] == "success", (query, body)
+    return body["data"]["result"]
+
+
+async def all_are_up(client: httpx.AsyncClient) -> bool:
+    """Whether it has read all services of the platform."""
+    try:
+        if (await client.get("/status/runtimeinfo")).status_code != 200:  # it begins
+            return False
+    except httpx.TransportError:
+        return False
+    up = await asked(client, 'up{job="specstream"} == 1')
+    return {each["metric"]["service"] for each in up} == set(SERVICES)

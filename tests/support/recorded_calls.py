@@ -10,6 +10,7 @@ import httpx
 
 from libs.common.ids import new_id
 from tests.support.plain_http import plain_client
+from tests.support.polling import eventually
 
 PAUSE_S = 0.02
 """Between two calls of a lane: often enough to fall into every hand-over."""
@@ -50,6 +51,8 @@ class Caller:
     calls: list[Call] = field(default_factory=list)
     _stop: asyncio.Event = field(default_factory=asyncio.Event)
     _tasks: list["asyncio.Task[None]"] = field(default_factory=list)
+    _served_lanes: set[int] = field(default_factory=set)
+    _judged_from: float = 0.0
 
     @property
     def base_url(self) -> str:
@@ -57,7 +60,8 @@ class Caller:
 
     async def __aenter__(self) -> Self:
         self._tasks = [
-            asyncio.create_task(self._lane("GET" if lane % 2 == 0 else "POST")) for lane in range(self.lanes)
+            asyncio.create_task(self._lane(lane, "GET" if lane % 2 == 0 else "POST"))
+            for lane in range(self.lanes)
         ]
         return self
 
@@ -71,9 +75,18 @@ class Caller:
     def served(self) -> list[Call]:
         return [call for call in self.calls if call.is_served]
 
-    def failures(self, *, since: float = 0.0) -> list[Call]:
-        """What was not answered 200 of what was sent after `since`."""
-        return [call for call in self.calls if not call.is_served and call.sent >= since]
+    async def until_served(self) -> None:
+        """Each lane has been served once, so every call has to be served from now on. A deployment is ready
+        a moment before the router has told Envoy so, and one lane may hear of it before another."""
+        await eventually(
+            lambda: len(self._served_lanes) == self.lanes,
+            because=f"not every lane is served at {self.endpoint}{self.path}",
+        )
+        self._judged_from = asyncio.get_running_loop().time()
+
+    def failures(self) -> list[Call]:
+        """What was not answered 200 of what was sent since `until_served`, or of everything without it."""
+        return [call for call in self.calls if not call.is_served and call.sent >= self._judged_from]
 
     async def once(self, path: str | None = None, **how: object) -> httpx.Response:
         """One call apart from the record, on a connection of its own."""
@@ -83,10 +96,13 @@ class Caller:
                 how.pop("method", "GET"), f"{self.base_url}{path or self.path}", headers=headers, **how
             )
 
-    async def _lane(self, method: str) -> None:
+    async def _lane(self, lane: int, method: str) -> None:
         async with plain_client(base_url=self.base_url, timeout=self.timeout_s) as http:
             while not self._stop.is_set():
-                self.calls.append(await self._call(http, method))
+                call = await self._call(http, method)
+                self.calls.append(call)
+                if call.is_served:
+                    self._served_lanes.add(lane)
                 with suppress(TimeoutError):
                     await asyncio.wait_for(self._stop.wait(), PAUSE_S)
 

@@ -16,15 +16,17 @@ from libs.common.clock import utc_now
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.log.memory import MemoryLog
 from libs.common.machine_types.reading import bundled
+from libs.common.metrics.port import SampleReader
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
 from services.api.edge.rest import make_rest
 from services.api.edge.routes.context import Api
-from services.api.health.platform import Heartbeats
+from services.api.health.copies import Heartbeats
 from services.api.points.store import PointStore
 from services.api.readmodels.database import open_database
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
+from tests.support.polling import eventually
 from tests.support.specs import LOCAL_OFFER
 
 KEY = "test-key"
@@ -42,6 +44,10 @@ class RunningApi:
     def with_reasoning(self, reasoning: PresentReasoning) -> None:
         """What the autoscaler keeps, from now on."""
         self.api = self.rest.state.api = replace(self.api, reasoning=reasoning)
+
+    def with_samples(self, samples: SampleReader) -> None:
+        """What METRICS holds, from now on."""
+        self.api = self.rest.state.api = replace(self.api, samples=samples)
 
     def at(self, moment: datetime) -> None:
         """The time of day, from now on."""
@@ -64,6 +70,17 @@ class RunningApi:
         answer = await self.http.request(method, path, **how)
         return answer.status_code, answer.json().get("code", "")
 
+    async def take_in(self, export: bytes) -> int:
+        """Import it, and wait until all of it is stored and shown; how many events it has."""
+        answer = await self.http.post("/v1/log/import", content=export)
+        assert answer.status_code in {200, 202}, answer.text  # 202: a slow machine goes on with it
+
+        async def is_done() -> bool:
+            return bool((await self.get("/v1/log/import"))["state"] == "done")
+
+        await eventually(is_done)
+        return int(answer.json()["events"])
+
 
 @asynccontextmanager
 async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
@@ -77,6 +94,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
     async def open_archive() -> AsyncIterator[Any]:
         yield log
 
+    queries = Queries(engine)
     api = Api(
         log=log,
         archive=log,
@@ -86,7 +104,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         cluster=LocalCluster(home / "replicas"),
         machine_types=bundled(),
         commands=Commands.over(log, projector, LOCAL_OFFER),
-        queries=Queries(engine),
+        queries=queries,
         projector=projector,
         points=points,
         heartbeats=Heartbeats(),
@@ -105,6 +123,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         working.cancel()
         await asyncio.gather(working, return_exceptions=True)
         points.close()
+        queries.close()
         await engine.dispose()
 
 

@@ -14,6 +14,7 @@ from libs.common.events.replica import Replica, ReplicaState, RosterRecorded
 from libs.common.events.rollout import LiveRun, SpecApplied, SpecHealthy
 from libs.common.events.scaling import ReplicasDecided
 from libs.common.machine_types.reading import bundled
+from libs.common.metrics.port import Received
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestsInFlight, RequestTotals
 from libs.common.spec.model import Autoscaling, Resources, Spec
 from libs.common.state.replica import Roster
@@ -72,6 +73,8 @@ class Story:
     present: Present | None = None
     knowledge: Knowledge = field(init=False)
     roster: Roster = field(default_factory=Roster)
+    measured: list[Received] = field(default_factory=list)
+    """All batches so far, as METRICS has them."""
     _sequence: int = 0
     _numbers: dict[Kind, int] = field(default_factory=dict)
     _born: int = 0
@@ -198,6 +201,7 @@ class Story:
 
     def measure(self, *batches: Batch) -> None:
         for batch in batches:
+            self.measured.append(Received(batch, self.wall.timestamp(), len(self.measured) + 1))
             self.knowledge.take(batch, at=self.now)
 
     def use(

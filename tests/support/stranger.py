@@ -1,9 +1,9 @@
 """A stranger who knocks at every door of a platform. Standard library alone and no import of ours, because it
 is run by the system's own Python as a user who may read nothing of ours.
 
-Reads from stdin a list of doors, `[["tcp", "127.0.0.1", port] | ["unix", path], what is said in base64]`;
-prints for each what was answered until the door was closed, in base64, or `{"refused": the error}`. Only at a
-door that stays open it waits in vain, for as long as `WITHIN_S`.
+Reads from stdin a list of doors, `[["tcp", "127.0.0.1", port] | ["unix", path], what is said in base64, s]`;
+prints for each what was answered until the door was closed, in base64, or `{"refused": the error}`. At a door
+that stays open it waits in vain for s seconds after each answer.
 """
 
 import base64
@@ -12,13 +12,11 @@ import socket
 import sys
 from typing import Any
 
-WITHIN_S = 5.0
 
-
-def knock(door: list[Any], said: bytes) -> Any:
+def knock(door: list[Any], said: bytes, within_s: float) -> Any:
     family = socket.AF_UNIX if door[0] == "unix" else socket.AF_INET
     with socket.socket(family, socket.SOCK_STREAM) as connection:
-        connection.settimeout(WITHIN_S)
+        connection.settimeout(within_s)
         answer = b""
         try:
             connection.connect(door[1] if door[0] == "unix" else (door[1], door[2]))
@@ -34,4 +32,5 @@ def knock(door: list[Any], said: bytes) -> Any:
 
 
 if __name__ == "__main__":
-    print(json.dumps([knock(door, base64.b64decode(said)) for door, said in json.load(sys.stdin)]))
+    asked = json.load(sys.stdin)
+    print(json.dumps([knock(door, base64.b64decode(said), within_s) for door, said, within_s in asked]))

@@ -13,10 +13,13 @@ from libs.common.events.catalogue import CATALOGUE, encode
 from libs.common.events.envelope import GENESIS, Aggregate, Cause, Recorded, chain_hash
 from libs.common.events.fact import Fact
 from libs.common.events.replica import ReplicaFact, RosterRecorded
+from libs.common.events.traffic import EndpointsWithdrawn
 from libs.common.machine_types.reading import bundled
 from libs.common.spec.model import Autoscaling, Spec
 from libs.common.spec.text import HOP_BY_HOP, is_secret_reference
 from tests.support.specs import parse_spec
+
+ROUTERS = ("router", "router-2", "router-3")
 
 EPOCH = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -192,6 +195,8 @@ def _models(model: type[BaseModel]) -> st.SearchStrategy[Any]:
         fields["roster"] = st.none()  # of version 1, which nobody writes any more
     if issubclass(model, RosterRecorded):
         fields |= {"page": st.integers(0, 2), "pages": st.just(3)}  # a page is emptied before it is dropped
+    if issubclass(model, EndpointsWithdrawn):
+        fields["router"] = st.sampled_from(ROUTERS)
     return st.builds(model, **fields)
 
 

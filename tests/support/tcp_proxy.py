@@ -13,6 +13,7 @@ class TcpProxy:
         self._writers: set[asyncio.StreamWriter] = set()
         self._pumps: set[asyncio.Task[None]] = set()
         self._server: asyncio.Server | None = None
+        self._is_stopped = False
         self.loses_answers = False
         self.lost_bytes = 0
 
@@ -35,6 +36,7 @@ class TcpProxy:
 
     async def stop(self) -> None:
         assert self._server
+        self._is_stopped = True
         self._server.close()
         self.cut()
         for pump in tuple(self._pumps):
@@ -47,6 +49,10 @@ class TcpProxy:
             server_reader, server_writer = await asyncio.open_connection("127.0.0.1", self._to_port)
         except OSError:
             writer.close()
+            return
+        if self._is_stopped:
+            writer.close()
+            server_writer.close()
             return
         self._writers |= {writer, server_writer}
         for source, target, is_answer in ((reader, server_writer, False), (server_reader, writer, True)):

@@ -22,6 +22,7 @@ from services.api.commands.outcomes import CommandKey, Outcomes
 from services.api.edge.answers import Message
 from services.api.edge.command import read_command
 from services.api.edge.command_handler import CommandHandler
+from tests.support.polling import PATIENCE_S
 from tests.support.rest import a_config
 from tests.support.specs import LOCAL_OFFER, parse_spec
 
@@ -48,8 +49,12 @@ class Counted:
     sent: int = 0
 
     def __post_init__(self) -> None:
-        self.log = JetStreamLog(self.client, source="specstream/api")
-        entries = JetStreamEntries(self.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT)
+        # Nothing is sent again because an answer takes long.
+        once = {"attempt_s": PATIENCE_S, "deadline_s": PATIENCE_S}
+        self.log = JetStreamLog(self.client, source="specstream/api", **once)
+        entries = JetStreamEntries(
+            self.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT, **once
+        )
         self.outcomes = Outcomes(entries, utc_now)
         self.commands = Commands.over(self.log, AtOnce(), LOCAL_OFFER)
         self.handler = CommandHandler(self.log, self.commands, self.outcomes, self._publish, utc_now)

@@ -8,8 +8,9 @@ from libs.common.autoscaling.present import Present
 from libs.common.errors import LogUnavailable
 from libs.common.events.rollout import SpecHealthy
 from libs.common.events.scaling import LimitedTo, MetricName, MetricOutcome, ReplicasDecided, StabilisedTo
+from libs.common.scaling.cause import Cause as Why
 from libs.common.scaling.conditions import Reason
-from libs.common.scaling.hpa_decision import Cause as Why
+from libs.common.scaling.proposals import Unknown
 from libs.common.spec.model import Autoscaling
 from tests.support.deployments import Storyteller
 from tests.support.rest import RunningApi, a_config
@@ -74,6 +75,28 @@ async def test_bounds_number_arithmetic_and_what_is_waited_for(api: RunningApi):
     then = await explain(api, deployment_id, at=before)
     assert (then["replicas"], then["decisions"], then["at"]["sequence"]) == (1, [], before)
     assert then["why"] == "1 is the floor, and nothing was decided since autoscaling is on"
+    assert then["reasoning"] is None
+
+
+async def test_a_past_moment_has_the_reasoning_of_the_newest_decision_then_and_says_so(api: RunningApi):
+    deployment_id, story, spec_id = await submitted(api)
+    memory = MetricOutcome(metric=MetricName.MEMORY, target=50, unknown=Unknown.NO_SAMPLES)
+    await story.tell(decided(spec_id, metrics=(CPU, memory)))
+    (first,) = (await explain(api, deployment_id))["decisions"]
+    await story.tell(decided(spec_id, 1, 5, metrics=(), winner=None, reason=Why.ABOVE_MAXIMUM))
+    api.with_reasoning(Kept(thinking(spec_id, spec_id)))
+    then = await explain(api, deployment_id, at=first["sequence"])
+    reasoning = then["reasoning"]
+    assert (reasoning["decision"], reasoning["at"]) == (first["sequence"], first["dtCreated"])
+    assert (reasoning["sentence"], reasoning["replicas"]) == (first["sentence"], 5)
+    assert reasoning["unknown"] == [{"metric": "memory", "reason": "no_samples", "since": None}]
+    assert reasoning["data"]["winner"] == "cpu"
+    assert (await explain(api, deployment_id))["reasoning"]["decision"] is None
+
+    await api.submit(a_config(autoscaling={**BY_CPU, "enabled": False}))
+    await api.submit(a_config(autoscaling=BY_CPU))
+    again = await api.api.log.last_sequence()
+    assert (await explain(api, deployment_id, at=again))["reasoning"] is None
 
 
 async def test_what_keeps_wanted_replicas_from_being_ready(api: RunningApi):
@@ -166,6 +189,7 @@ async def test_decisions_of_every_kind_by_pages_newest_first(api: RunningApi):
     deployment_id, story, spec_id = await submitted(api)
     run_id = (await api.get(f"/v1/deployments/{deployment_id}"))["latestSpec"]["runId"]
     await story.apply(spec_id=spec_id, run_id=run_id)
+    await story.starting(ONE, None)
     await story.ready(ONE, "127.0.0.1:1", spec_id=spec_id, run_id=run_id)
     await story.tell(SpecHealthy(spec_id=spec_id, run_id=run_id, replicas=1))
     await story.tell(decided(spec_id))
@@ -174,17 +198,22 @@ async def test_decisions_of_every_kind_by_pages_newest_first(api: RunningApi):
     path = f"/v1/deployments/{deployment_id}/decisions"
     every = (await api.get(path))["items"]
     assert [(one["kind"], one["type"]) for one in every] == [
+        ("verdict", "ReplicaStopped"),
         ("rollout", "ReplicasRetiring"),
         ("scaling", "ReplicasDecided"),
         ("rollout", "SpecHealthy"),
         ("verdict", "ReplicaBecameReady"),
+        ("verdict", "ReplicaStarted"),
         ("rollout", "SpecApplied"),
         ("spec", "SpecRegistered"),
         ("spec", "DeploymentCreated"),
     ]
-    assert every[0]["sentence"] == "1 replica is to leave: superseded"
-    assert (every[1]["sentence"], every[1]["data"]["to_replicas"]) == (ARITHMETIC, 5)
-    assert "spec" not in every[5]["data"]
+    ended, leaving, scaled, _, _, started, _, asked, _ = every
+    assert leaving["sentence"] == "1 replica is to leave: superseded"
+    assert (scaled["sentence"], scaled["data"]["to_replicas"]) == (ARITHMETIC, 5)
+    assert started["sentence"] == f"replica {ONE} is started"
+    assert ended["sentence"].startswith(f"replica {ONE} has ended: ")
+    assert {"replica", "roster", "spec"}.isdisjoint({*started["data"], *ended["data"], *asked["data"]})
     for kind in ("scaling", "rollout", "verdict", "spec"):
         found = (await api.get(path, kind=kind))["items"]
         assert found == [one for one in every if one["kind"] == kind]

@@ -28,11 +28,15 @@ async def test_it_costs_as_much_as_with_one_spec(durable_api: RunningApi, log_cl
         after = log_client.stats
         return after["out_msgs"] - before["out_msgs"], (after["in_bytes"] - before["in_bytes"]) // 1024
 
+    async def least(method: str, path: str, **how: object) -> tuple[int, int]:
+        """Of some times: who waits long for an answer asks again, and who follows the events speaks too."""
+        return min([await cost(method, path, **how) for _ in range(3)])
+
     end = await durable_api.api.log.last_sequence()
     first_of_young = (await durable_api.get(f"/v1/deployments/{young}/history"))["items"][-1]["id"]
     for of_young, of_old in (({"at": end}, {"at": end}), ({"at": 3}, {"at": middle.sequence})):
-        small = await cost("GET", f"/v1/deployments/{young}", params=of_young)
-        large = await cost("GET", f"/v1/deployments/{old}", params=of_old)
+        small = await least("GET", f"/v1/deployments/{young}", params=of_young)
+        large = await least("GET", f"/v1/deployments/{old}", params=of_old)
         # Two more for the first time that the spec was applied and healthy: the young one was never.
         assert large[0] <= small[0] + 2
         assert large[1] < 48, large

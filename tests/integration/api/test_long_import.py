@@ -15,7 +15,7 @@ from tests.support.api_process import ApiProcess, api_process
 from tests.support.children import children
 from tests.support.killing import SEED_VARIABLE, choose_seed
 from tests.support.nats_server import NatsEndpoint
-from tests.support.polling import eventually, let_time_pass
+from tests.support.polling import PATIENCE_S, eventually, let_time_pass
 
 SEED = choose_seed()
 
@@ -34,19 +34,27 @@ async def test_is_whole_and_its_read_models_are_those_of_the_log(
     head = await write_history(file, events=SEVERAL + 1)
     home = tmp_path / "home"
     async with api_process(home, nats_endpoint.url) as running, running.client() as http:
-        sending = asyncio.create_task(http.post("/v1/log/import", content=file.read_bytes(), timeout=60))
+        sending = asyncio.create_task(
+            http.post("/v1/log/import", content=file.read_bytes(), timeout=PATIENCE_S)
+        )
         if is_killed:
-            (preparing,) = await eventually(lambda: children(running.process.pid, work.__name__))
+
+            def preparing() -> list[int]:
+                return children(running.process.pid, work.__name__)
+
+            # Who looks only now and then may find that it is over already.
+            await eventually(lambda: preparing() or sending.done())
             await let_time_pass(delay_s)
+            left = preparing()
             running.process.send_signal(signal.SIGKILL)
             await asyncio.gather(sending, return_exceptions=True)
-            await eventually(lambda: not Path(f"/proc/{preparing}").exists())
+            await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
         else:
             assert (await sending).status_code in {200, 202}
             await _is_shown(running, head.events)
     async with api_process(home, nats_endpoint.url) as running, running.client() as http:
         await _is_shown(running, head.events)
-        found = (await http.get("/v1/log/verify", timeout=120)).json()
+        found = (await http.get("/v1/log/verify", timeout=PATIENCE_S)).json()
         assert (found["ok"], found["events"]) == (True, head.events), found
         assert {one.name for one in (home / "api" / "import").iterdir()} == {"outcome.json"}
 

@@ -6,7 +6,7 @@ import pytest
 
 from libs.common.events.rollout import SpecHealthy
 from libs.common.events.scaling import ReplicasDecided
-from libs.common.scaling.hpa_decision import Cause as Why
+from libs.common.scaling.cause import Cause as Why
 from libs.common.spec.model import Autoscaling
 from tests.support.deployments import Storyteller
 from tests.support.rest import RunningApi, a_config

@@ -8,7 +8,7 @@ import asyncio
 import os
 import signal
 from collections.abc import AsyncIterator
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -20,8 +20,9 @@ from libs.common.events.envelope import Recorded
 from libs.common.log.export import import_
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Stored
-from services.api.archive import importer, verification, work
+from services.api.archive import importer, preparation, verification, work
 from services.api.archive.importer import EVENTS, PREPARED, ImportState
+from services.api.archive.own_process import OwnProcess, started
 from services.api.archive.preparation import prepare
 from services.api.archive.verification import verify_all
 from services.api.readmodels.database import writer_beside
@@ -38,9 +39,7 @@ def every_log_is_long(monkeypatch: pytest.MonkeyPatch):
 
 
 def at_work(what: str) -> list[int]:
-    return [
-        pid for pid in children("self", work.__name__) if what in Path(f"/proc/{pid}/cmdline").read_text()
-    ]
+    return children("self", work.__name__, what)
 
 
 async def an_export(tmp_path: Path) -> bytes:
@@ -130,8 +129,7 @@ async def test_read_models_of_an_import_are_those_that_were_prepared(tmp_path: P
     export = await an_export(tmp_path)
     log = WatchedLog(MemoryLog(source="specstream/api"))
     async with running_api(tmp_path / "second", log) as api:
-        answer = await api.http.post("/v1/log/import", content=export)
-        assert (answer.status_code, answer.json()) == (200, {"events": 82})
+        assert await api.take_in(export) == 82
         assert not log.given, "no event was taken in one by one"
         assert (await api.get("/v1/log/verify")) == {"ok": True, "events": 82, "aggregates": 42}
         assert len((await api.get("/v1/deployments", limit=100))["items"]) == 20
@@ -144,15 +142,23 @@ async def test_read_models_of_an_import_are_those_that_were_prepared(tmp_path: P
         assert len((await api.get("/v1/deployments", limit=100))["items"]) == 21
 
 
-async def test_without_prepared_read_models_they_are_made_from_the_log(tmp_path: Path):
+async def test_without_prepared_read_models_they_are_made_from_the_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     export = await an_export(tmp_path)
+
+    @asynccontextmanager
+    async def killed_at_once(module: str, *arguments: str) -> AsyncIterator[OwnProcess]:
+        """Whoever looks for it now and then may find that it has ended already."""
+        async with started(module, *arguments) as process:
+            assert at_work("prepare")
+            process._process.kill()
+            yield process
+
+    monkeypatch.setattr(preparation, "started", killed_at_once)
     log = WatchedLog(MemoryLog(source="specstream/api"))
     async with running_api(tmp_path / "second", log) as api:
-        importing = asyncio.create_task(api.http.post("/v1/log/import", content=export))
-        (pid,) = await eventually(lambda: at_work("prepare"))
-        os.kill(pid, signal.SIGKILL)
-        answer = await importing
-        assert (answer.status_code, answer.json()) == (200, {"events": 82})
+        assert await api.take_in(export) == 82
         assert len(log.given) == 82
         assert (await api.get("/v1/log/verify"))["ok"]
         assert not (tmp_path / "second" / "api" / "import" / PREPARED).exists()
@@ -187,7 +193,7 @@ async def test_an_import_goes_on_after_a_kill_and_prepares_anew(tmp_path: Path):
     export = await an_export(tmp_path)
     async with running_api(tmp_path / "second") as api:
         events = export.splitlines(keepends=True)[1:-1]
-        await api.http.post("/v1/log/import", content=export)
+        await api.take_in(export)
         outcome = (tmp_path / "second" / "api" / "import" / "outcome.json").read_text()
         stored = [event async for event in api.api.archive.read_raw()]
     folder = tmp_path / "third" / "api" / "import"

@@ -1,7 +1,6 @@
 """Reads of one deployment, while the read models have much to take in of another."""
 
 import asyncio
-import sqlite3
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,6 +12,7 @@ from libs.common.events.envelope import Recorded, select
 from libs.common.log.memory import MemoryLog
 from services.api.readmodels.coming import Coming
 from services.api.readmodels.not_shown import NotVisible
+from services.api.readmodels.reading import READERS
 from tests.support.deployments import Storyteller
 from tests.support.polling import let_others_run
 from tests.support.rest import RunningApi, a_config
@@ -25,9 +25,9 @@ def nothing_taken_in() -> Iterator[threading.Event]:
     """The read models' writer is held before its next transaction, as by a long one, until this is set."""
     may_go_on = threading.Event()
 
-    def hold(connection: Connection) -> None:
-        if isinstance(connection.connection.driver_connection, sqlite3.Connection):
-            may_go_on.wait()  # the writer's: readers have another driver
+    def hold(_connection: Connection) -> None:
+        if not threading.current_thread().name.startswith(READERS):
+            may_go_on.wait()
 
     event.listen(Engine, "engine_connect", hold)
     try:

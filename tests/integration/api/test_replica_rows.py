@@ -25,7 +25,7 @@ async def test_a_change_of_one_replica_touches_only_its_row(api: RunningApi):
 
     def note(connection: Connection) -> None:
         driver = connection.connection.driver_connection
-        if isinstance(driver, sqlite3.Connection):  # the writer's: readers have another driver
+        if isinstance(driver, sqlite3.Connection):  # the writer's: nobody reads meanwhile
             driver.set_trace_callback(statements.append)
 
     event.listen(Engine, "engine_connect", note)

@@ -14,7 +14,7 @@ from tests.support.api_process import ApiProcess, api_process
 from tests.support.event_logs import registered
 from tests.support.killing import SEED_VARIABLE, choose_seed
 from tests.support.nats_server import NatsEndpoint
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 from tests.support.requester import Requester
 from tests.support.rest import a_config
 
@@ -92,7 +92,7 @@ async def test_commands_have_one_effect_each_though_one_of_the_two_is_killed(bot
 
     await eventually(some_are_done)
     both[0].process.kill()
-    await requester.answer(wanted[-1][0], within_s=120)
+    await requester.answer(wanted[-1][0], within_s=3 * PATIENCE_S)
     assert await registered(log_client) == wanted
     async with both[1].client() as http:
         assert await is_sound(http)

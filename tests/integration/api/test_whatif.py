@@ -1,5 +1,6 @@
 """Trying a policy on recorded minutes over REST."""
 
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -7,10 +8,13 @@ import pytest
 
 from libs.common.clock import to_rfc3339
 from libs.common.clock import utc_now as now
+from libs.common.errors import MetricsUnavailable
 from libs.common.events.scaling import ReplicasDecided
 from libs.common.machine_types.pricing import Priced
 from libs.common.machine_types.reading import bundled
-from libs.common.scaling.hpa_decision import Cause as Why
+from libs.common.metrics.port import Holding, MemorySamples
+from libs.common.metrics.samples import Batch, Kind
+from libs.common.scaling.cause import Cause as Why
 from libs.common.spec.model import Autoscaling
 from services.api.points.minutes import DeploymentPoint, Minute
 from tests.support.deployments import Storyteller
@@ -115,6 +119,138 @@ async def test_nothing_recorded_is_said(api: RunningApi):
         None,
         [],
     )
+
+
+class Recorded:
+    """METRICS with a deployment's samples, each stored at its own time."""
+
+    def __init__(self, deployment_id: str) -> None:
+        self.at = 0.0
+        self.samples = MemorySamples(clock=lambda: datetime.fromtimestamp(self.at, UTC))
+        self._deployment_id = deployment_id
+        self._number = 0
+
+    async def measure(self, kind: Kind, times: Sequence[float], load: Callable[[float], float]) -> None:
+        for self.at in times:
+            self._number += 1
+            base = {"source": kind.value, "counter_id": "c", "number": self._number, "is_whole": True}
+            one = {"deployment_id": self._deployment_id}
+            if kind is Kind.USAGE:
+                used = {"replica_id": "r", "attempt": 0, "ended_at": self.at, "window_s": 15}
+                content = {"usage": [{**one, **used, "cpu_cores": load(self.at)}]}
+            else:
+                content = {"in_flight": [{**one, "in_flight": load(self.at)}]}
+            every_s = 15 if kind is Kind.USAGE else 1
+            await self.samples.publish(
+                Batch.model_validate(
+                    {"kind": kind, "interval_s": every_s, "ended_at": self.at, **base, **content}
+                )
+            )
+
+
+def every(step_s: int, *, since: datetime, minutes: int) -> list[float]:
+    begin = since.timestamp()
+    return [begin + step_s * number for number in range(minutes * 60 // step_s)]
+
+
+async def test_samples_are_replayed_while_metrics_holds_them(api: RunningApi):
+    deployment_id = await api.submit(a_config(autoscaling=BY_CPU))
+    began = now() - timedelta(minutes=40)
+    burst = (began + timedelta(minutes=20, seconds=20)).timestamp()
+    kept = Recorded(deployment_id)
+    await kept.measure(
+        Kind.USAGE,
+        every(15, since=began, minutes=39),
+        lambda at: (2.0 if burst <= at < burst + 30 else 0.4) * CPUS,
+    )
+    api.with_samples(kept.samples)
+    since = began + timedelta(minutes=10)
+    found = await tried(api, deployment_id, **{"from": to_rfc3339(since)})
+    assert found["resolutionSeconds"] == 15
+    assert abs(parsed(found["recordedFrom"]) - since) < timedelta(seconds=15)
+    assert "a minute has its average" not in " ".join(found["assumptions"])
+    up = next(one for one in found["series"] if one["proposed"] == 4)
+    assert (
+        timedelta(0) <= parsed(up["timestamp"]) - datetime.fromtimestamp(burst, UTC) <= timedelta(seconds=30)
+    )
+    assert found["proposed"]["peak"] == 4
+    assert found["proposed"]["changes"] == 2
+    assert found["proposed"]["replicaHours"] == pytest.approx((29 + 3 * 5.5) / 60, abs=0.05)
+
+
+async def test_a_burst_of_a_few_seconds_is_found_in_samples(api: RunningApi):
+    deployment_id = await api.submit(a_config())
+    began = now() - timedelta(minutes=20)
+    burst = (began + timedelta(minutes=10)).timestamp()
+    kept = Recorded(deployment_id)
+    await kept.measure(
+        Kind.IN_FLIGHT,
+        every(1, since=began, minutes=19),
+        lambda at: 40 if burst <= at < burst + 8 else 1,
+    )
+    api.with_samples(kept.samples)
+    policy = {"maxReplicas": 5, "concurrency": {"target": 10, "scaleDownDelaySeconds": 60}}
+    since = to_rfc3339(began + timedelta(minutes=5))
+    found = await tried(api, deployment_id, autoscaling=policy, **{"from": since})
+    assert (found["resolutionSeconds"], found["proposed"]["peak"]) == (2, 5)
+    up = next(one for one in found["series"] if one["proposed"] > 1)
+    assert 0 <= parsed(up["timestamp"]).timestamp() - burst <= 10
+    assert found["series"][-1]["proposed"] == 1
+
+
+async def test_where_metrics_does_not_hold_it_all_or_is_away_the_minutes_have_to_do(api: RunningApi):
+    deployment_id = await api.submit(a_config())
+    began = now() - timedelta(minutes=30)
+    record(api, deployment_id, minute_of(began) + 1, [0.4 * CPUS] * 20)
+    kept = Recorded(deployment_id)
+    times = every(15, since=began + timedelta(minutes=5), minutes=20)
+    await kept.measure(Kind.USAGE, times, lambda _: 0.4 * CPUS)
+    for samples in (kept.samples, Away(), MemorySamples()):
+        api.with_samples(samples)
+        found = await tried(api, deployment_id, **{"from": to_rfc3339(began)})
+        assert found["resolutionSeconds"] == 60
+        assert found["proposed"]["peak"] == 1
+
+
+async def test_of_a_platform_that_is_younger_than_the_time_asked_about_all_that_is_recorded_counts(
+    api: RunningApi,
+):
+    """Whoever tries a policy a few minutes after the first start asks about days all the same."""
+    deployment_id = await api.submit(a_config(autoscaling=BY_CPU))
+    began = now() - timedelta(seconds=100)
+    kept = Recorded(deployment_id)
+    await kept.measure(Kind.USAGE, every(15, since=began, minutes=1), lambda _: 2.0 * CPUS)
+    api.with_samples(kept.samples)
+    for record_minutes in (False, True):
+        if record_minutes:
+            record(api, deployment_id, minute_of(began) + 1, [2.0 * CPUS])
+        found = await tried(api, deployment_id, **{"from": to_rfc3339(began - timedelta(days=7))})
+        assert (found["resolutionSeconds"], found["proposed"]["peak"]) == (15, 4)
+        assert timedelta(0) <= parsed(found["recordedFrom"]) - began <= timedelta(seconds=15)
+
+
+async def test_samples_of_less_than_one_step_are_nothing_recorded(api: RunningApi):
+    deployment_id = await api.submit(a_config(autoscaling=BY_CPU))
+    quarter = now().timestamp() // 15 * 15 - 15
+    newest = quarter + 7
+    kept = Recorded(deployment_id)
+    for age_s in (5, 1):
+        await kept.measure(Kind.USAGE, [newest - age_s], lambda _: 0.4 * CPUS)
+    # Right after a quarter of a minute begins no whole one lies between the samples and the end.
+    api.at(datetime.fromtimestamp(quarter + 15.1, UTC))
+    api.with_samples(kept.samples)
+    since = datetime.fromtimestamp(newest - 1, UTC)
+    found = await tried(api, deployment_id, **{"from": to_rfc3339(since)})
+    assert (found["recordedFrom"], found["series"]) == (None, [])
+
+
+class Away(MemorySamples):
+    async def holding(self) -> Holding:
+        raise MetricsUnavailable("not connected to the broker")
+
+
+def parsed(text: str) -> datetime:
+    return datetime.fromisoformat(text)
 
 
 HOUR_AGO = to_rfc3339(now() - timedelta(hours=1))

@@ -15,10 +15,10 @@ from libs.common.events.rollout import WorkloadRemoved
 from libs.common.ids import new_id
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.views import WORTH_A_SNAPSHOT
-from tests.integration.reconciler.test_process import Service
 from tests.support.names import CAUSE
 from tests.support.nats_server import NatsEndpoint
 from tests.support.polling import eventually
+from tests.support.service_process import ServiceProcess
 
 LIVING, GONE = 400, 250
 
@@ -26,9 +26,9 @@ LIVING, GONE = 400, 250
 @pytest.fixture
 async def autoscaler(
     tmp_path: Path, nats_endpoint: NatsEndpoint, log_client: Client
-) -> AsyncIterator[Service]:
+) -> AsyncIterator[ServiceProcess]:
     assert log_client.is_connected
-    service = Service("autoscaler", tmp_path, nats_endpoint.url)
+    service = ServiceProcess("autoscaler", tmp_path, nats_endpoint.url)
     yield service
     if service.is_running:
         await asyncio.to_thread(service.end, signal.SIGKILL)
@@ -43,13 +43,15 @@ async def tell(log: JetStreamLog, deployment_ids: list[str], *facts: object) -> 
         heads = {**heads, **(await log.append(drafts[start : start + 500], heads=heads, cause=CAUSE)).heads}
 
 
-def said(home: Path, event: str) -> list[dict]:
-    lines = [json.loads(line) for line in (home / "autoscaler.log").read_text().splitlines()]
+def said(service: ServiceProcess, event: str) -> list[dict]:
+    # The last line may be in the middle of being written.
+    told, _, _ = service.said.rpartition("\n")
+    lines = [json.loads(line) for line in told.splitlines()]
     return [line for line in lines if line["event"] == event]
 
 
 async def test_a_killed_service_reads_what_lives_from_its_snapshot_and_the_rest_from_the_log(
-    autoscaler: Service, jetstream_log: JetStreamLog, tmp_path: Path
+    autoscaler: ServiceProcess, jetstream_log: JetStreamLog, tmp_path: Path
 ) -> None:
     living, gone = [new_id() for _ in range(LIVING)], [new_id() for _ in range(GONE)]
     await tell(jetstream_log, living, DeploymentCreated(name="demo"))
@@ -60,18 +62,18 @@ async def test_a_killed_service_reads_what_lives_from_its_snapshot_and_the_rest_
 
     autoscaler.start()
     await eventually(snapshot.exists)
-    assert not said(tmp_path, "views read")
+    assert not said(autoscaler, "views read")
     autoscaler.end(signal.SIGKILL)
 
     await tell(jetstream_log, [new_id()], DeploymentCreated(name="late"))
     autoscaler.start()
-    await eventually(lambda: len(said(tmp_path, "caught up")) == 2)
-    assert [line["deployments"] for line in said(tmp_path, "views read")] == [LIVING]
-    assert said(tmp_path, "caught up")[-1]["deployments"] == LIVING + 1
+    await eventually(lambda: len(said(autoscaler, "caught up")) == 2)
+    assert [line["deployments"] for line in said(autoscaler, "views read")] == [LIVING]
+    assert said(autoscaler, "caught up")[-1]["deployments"] == LIVING + 1
     autoscaler.end(signal.SIGKILL)
 
     snapshot.write_bytes(snapshot.read_bytes()[:-100])
     autoscaler.start()
-    await eventually(lambda: len(said(tmp_path, "caught up")) == 3)
-    assert len(said(tmp_path, "the snapshot of views is not used")) == 1
-    assert said(tmp_path, "caught up")[-1]["deployments"] == LIVING + 1
+    await eventually(lambda: len(said(autoscaler, "caught up")) == 3)
+    assert len(said(autoscaler, "the snapshot of views is not used")) == 1
+    assert said(autoscaler, "caught up")[-1]["deployments"] == LIVING + 1

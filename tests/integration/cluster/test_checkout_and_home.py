@@ -9,6 +9,7 @@ import pytest
 from libs.common.cluster.local.cluster import LocalCluster
 from tests.support.clusters import DEPLOYMENT, LocalWorld, run_of, template, workload
 from tests.support.executables import an_executable
+from tests.support.log_lines import read_lines
 from tests.support.polling import eventually
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -49,7 +50,7 @@ async def test_the_checkout_can_be_used_wherever_the_home_is(tmp_path, checkout,
         await world.cluster.apply(workload(run_of(1, of=of)), fence=1)
 
         async def runs():
-            return [line.message async for line in world.cluster.logs(DEPLOYMENT)] == ["runs"]
+            return [line.message for line in await read_lines(world.cluster, DEPLOYMENT)] == ["runs"]
 
         await eventually(runs)
     finally:

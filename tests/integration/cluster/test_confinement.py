@@ -21,6 +21,7 @@ from libs.common.cluster.local.shim import capabilities, landlock
 from tests.support import intruder
 from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, run_of, template, workload
 from tests.support.executables import an_executable
+from tests.support.log_lines import read_lines
 from tests.support.machine_memory import memory_of_the_machine
 from tests.support.polling import eventually
 from tests.support.processes import is_alive, kill, main_pid, parent
@@ -192,7 +193,7 @@ async def report_of_an_intruder(attacked: Attacked, *, comes_as_a_check: bool = 
         await world.cluster.apply(workload(victim, run_of(1, run_id="intruder", of=of)), fence=2)
 
         async def has_reported():
-            said = [line.message async for line in world.cluster.logs(DEPLOYMENT)]
+            said = [line.message for line in await read_lines(world.cluster, DEPLOYMENT)]
             return next((json.loads(line) for line in said if line.startswith('{"attacks"')), None)
 
         return await eventually(has_reported, because="the intruder never reported")
@@ -277,7 +278,7 @@ async def test_without_landlock_replicas_run_without_roots_capabilities(tmp_path
         await world.cluster.apply(workload(run_of(1, of=of)), fence=1)
 
         async def said():
-            lines = [line.message async for line in world.cluster.logs(DEPLOYMENT)]
+            lines = [line.message for line in await read_lines(world.cluster, DEPLOYMENT)]
             return lines if len(lines) == 2 else None
 
         capability_set, listed = await eventually(said)
@@ -329,7 +330,7 @@ async def test_without_namespaces_the_rest_of_the_confinement_stays(tmp_path):
         await world.cluster.apply(workload(run_of(1, of=of)), fence=1)
 
         async def said():
-            lines = [line.message async for line in world.cluster.logs(DEPLOYMENT)]
+            lines = [line.message for line in await read_lines(world.cluster, DEPLOYMENT)]
             return lines if len(lines) == 2 else None
 
         assert await eventually(said) == ["changed", "Permission denied"]

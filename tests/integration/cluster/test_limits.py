@@ -15,6 +15,7 @@ from libs.common.errors import ClusterUnavailable
 from libs.common.ids import new_id
 from libs.common.machine_types.catalogue import MachineType
 from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, run_of, template, workload
+from tests.support.log_lines import read_lines
 from tests.support.polling import eventually
 
 SMALL = MachineType.model_validate({"name": "C4", "cpus": 0.25, "memoryGib": 0.0625})
@@ -59,6 +60,28 @@ def test_a_process_is_in_the_cgroup_that_it_enters(folder):
     cgroup.remove()
 
 
+def test_threads_are_limited_where_the_kernel_counts_them(tmp_path):
+    """The files of a cgroup as the kernel shows them, since few machines lend their controllers to a test."""
+
+    def folder(name: str, controllers: str) -> Path:
+        made = tmp_path / name
+        (made / "r1").mkdir(parents=True)
+        (made / "cgroup.controllers").write_text(f"{controllers}\n")
+        (made / "cgroup.subtree_control").write_text("")
+        for limit in ("cpu.max", "memory.max", "memory.oom.group", "pids.max"):
+            if limit.partition(".")[0] in controllers:
+                (made / "r1" / limit).write_text("")
+        return made
+
+    counting, without = folder("counting", "cpu memory pids"), folder("without", "cpu memory")
+    for each in (counting, without):
+        Cgroup(str(each), "r1", cpus=1, memory_bytes=1 << 30).make()
+        assert (each / "r1/memory.max").read_text() == str(1 << 30)
+    assert (counting / "cgroup.subtree_control").read_text() == "+cpu +memory +pids"
+    assert (counting / "r1/pids.max").read_text() == str(limits.MOST_THREADS)
+    assert (without / "cgroup.subtree_control").read_text() == "+cpu +memory"
+
+
 async def test_a_replica_whose_cgroup_cannot_be_made_again_runs_and_its_shim_says_so(tmp_path):
     """As when the machine was started again, and the platform with fewer rights."""
     world = LocalWorld(tmp_path / "home/replicas")
@@ -85,7 +108,7 @@ async def test_a_replica_has_the_cpu_and_memory_of_its_machine_type(tmp_path):
         await world.cluster.apply(workload(run_of(1, of=greedy)), fence=1)
         (killed,) = await world.until(lambda shown: shown and shown[0].last_exit is not None and shown)
         assert killed.last_exit.signal == 9
-        assert [line async for line in world.cluster.logs(DEPLOYMENT)] == []
+        assert await read_lines(world.cluster, DEPLOYMENT) == []
         path = Path(limits.tried()[0], killed.replica_id)
         assert (path / "cpu.max").read_text() == "25000 100000\n"
         assert (path / "memory.max").read_text() == f"{64 << 20}\n"

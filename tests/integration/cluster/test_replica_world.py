@@ -7,6 +7,7 @@ import pytest
 
 from libs.common.cluster.port import ReplicaPhase
 from tests.support.clusters import DEPLOYMENT, LocalWorld, all_run, run_of, template, workload
+from tests.support.log_lines import read_lines
 from tests.support.polling import eventually
 from tests.support.processes import main_pid, shim_pids
 
@@ -30,7 +31,7 @@ time.sleep(1000)
 
 
 async def messages(cluster):
-    return [line.message async for line in cluster.logs(DEPLOYMENT)]
+    return [line.message for line in await read_lines(cluster, DEPLOYMENT)]
 
 
 async def started(world, number=1, *, of=None):
@@ -154,11 +155,11 @@ async def test_a_replica_may_cut_off_its_log_again_and_again(local_world):
     await local_world.tell(replica.replica_id, "i=0; while [ $i -lt 1000 ]; do echo $i; i=$((i+1)); done")
     await eventually(is_last(local_world.cluster, "999"))
     for word in ("x", "x", "x", "y", "a longer one", "z"):
-        seen = [line.id async for line in local_world.cluster.logs(DEPLOYMENT)]
+        seen = [line.id for line in await read_lines(local_world.cluster, DEPLOYMENT)]
         await local_world.tell(replica.replica_id, f"echo {word} > /dev/stdout")
 
         async def is_new(word=word, last=seen[-1]):
-            lines = [line.message async for line in local_world.cluster.logs(DEPLOYMENT, after=last)]
+            lines = [line.message for line in await read_lines(local_world.cluster, DEPLOYMENT, after=last)]
             return lines == [word]
 
         await eventually(is_new, because=f"{word} is not the one new line")

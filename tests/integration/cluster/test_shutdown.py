@@ -4,6 +4,7 @@ import pytest
 
 from libs.common.cluster.local.cluster import LocalCluster
 from tests.support.clusters import DEPLOYMENT, all_run, run_of, template, workload
+from tests.support.log_lines import read_lines
 from tests.support.polling import eventually
 from tests.support.processes import kill, main_pid, pids_below, shim_pids
 
@@ -33,7 +34,7 @@ async def test_what_ignores_sigterm_is_killed_after_the_grace_period(local_world
     await started(local_world, of=template("sh", "-c", "trap '' TERM; echo ready; while :; do sleep 1; done"))
 
     async def ignores():
-        return [line.message async for line in local_world.cluster.logs(DEPLOYMENT)] == ["ready"]
+        return [line.message for line in await read_lines(local_world.cluster, DEPLOYMENT)] == ["ready"]
 
     await eventually(ignores)
     await local_world.cluster.shutdown(grace_seconds=0.2)

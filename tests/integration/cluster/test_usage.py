@@ -1,12 +1,16 @@
 """What a replica on this machine uses: all of its processes, and its memory without what is only cached."""
 
 import sys
+from pathlib import Path
 
 import pytest
 
 from libs.common.clock import monotonic
 from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.local.shim import proc
 from libs.common.cluster.local.usage import memory_of
+from libs.common.cluster.usage import UsedGpu
+from libs.common.gpus.memory import MemoryGpus
 from libs.common.machine_types.catalogue import catalogue
 from tests.support.clusters import LocalWorld, all_run, run_of, template, workload
 from tests.support.polling import eventually
@@ -45,6 +49,13 @@ async def until_measured(world, condition):
 
 
 BURN = f"{sys.executable} -S -c 'while True: pass'"
+
+
+def burns(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes().startswith(f"{sys.executable}\0-S\0".encode())
+    except (FileNotFoundError, ProcessLookupError):
+        return False
 
 
 @pytest.mark.parametrize(
@@ -135,3 +146,35 @@ async def test_a_replica_of_an_earlier_version_says_nothing_of_its_machine(tmp_p
 
 def test_the_memory_of_what_is_gone_is_unknown():
     assert memory_of([2**22 + 1]) is None
+
+
+async def test_gpus_count_for_the_replica_whose_tree_has_their_processes(tmp_path):
+    gpus = MemoryGpus(memory_bytes=(16 * 1024 * MIB, 16 * 1024 * MIB))
+    world = LocalWorld(tmp_path / "replicas")
+    world.cluster = LocalCluster(world.root, grace_seconds=5, machine_types=TYPES, gpus=gpus)
+    try:
+        await world.cluster.apply(workload(run_of(2)), fence=1)
+        await world.until(all_run(2))
+        one, other = (used.replica_id for used in await world.cluster.usage())
+        await world.tell(one, f"(sh -c '{BURN.replace(chr(39), chr(34))} & wait' &)")
+
+        def of_the_busy_one():
+            """Its shell, the other shell and what that runs; one more of them may be just ending."""
+            found = proc.carriers({one})
+            return found if len(found) == 3 and any(map(burns, found)) else None
+
+        mine = await eventually(of_the_busy_one)
+        for pid in mine:
+            gpus.use(pid, gpu=1, utilization_percent=20, memory_bytes=100 * MIB)
+        gpus.use(1, gpu=0, utilization_percent=99, memory_bytes=MIB)
+
+        async def is_told():
+            found = {used.replica_id: used for used in await world.cluster.usage()}
+            return found[one].gpus and found
+
+        found = await eventually(is_told)
+        expected = UsedGpu(1, 20.0 * len(mine), 100 * MIB * len(mine), 16 * 1024 * MIB)
+        assert found[one].gpus == (expected,)
+        assert found[other].gpus == ()
+    finally:
+        await world.cluster.shutdown(grace_seconds=0)

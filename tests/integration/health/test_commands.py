@@ -10,6 +10,7 @@ import pytest
 
 from libs.common.clock import monotonic, utc_now
 from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.cluster.local.shim import files
 from libs.common.cluster.port import RunWorkload, Workload
 from libs.common.events.envelope import Recorded, select
 from libs.common.events.replica import Replica, ReplicaCondemned, ReplicaState
@@ -19,10 +20,10 @@ from libs.common.runtime import Progress
 from libs.common.spec.model import ExecAction, HealthCheck, HealthChecks
 from libs.common.spec.template import Template, run_id
 from libs.common.state.view import fold
-from services.health.loop import watch_cluster
 from services.health.prober import Prober
+from services.health.watching import watch_cluster
 from tests.support.polling import eventually
-from tests.support.processes import kill, shim_pids
+from tests.support.processes import is_alive, kill, main_pid, parent
 
 
 def runs(*command: str, failure_threshold: int = 1) -> HealthCheck:
@@ -127,8 +128,12 @@ async def test_a_replica_without_a_shim_is_held_until_the_next_one_checks_it(sta
     await stage.apply(HealthChecks(readiness=runs("true"), liveness=runs("true")), "sleep", "1000")
     async with stage.watching() as progress:
         replica = await stage.until(ReplicaState.RUNNING)
-        (pid,) = shim_pids(stage.root)
+        # The one above the replica: each check, too, looks like a shim until it runs its command.
+        pid = parent(await main_pid(replica.replica_id))
+        assert pid is not None
         kill(pid)
-        await eventually(lambda: any(each != pid for each in shim_pids(stage.root)))
+        await eventually(lambda: not is_alive(pid))
+        directory = stage.root / "deployments" / stage.deployment_id / replica.replica_id
+        await eventually(lambda: files.is_supervised(str(directory)))
         assert progress.is_ready
         assert (await stage.until(ReplicaState.RUNNING)) == replica

@@ -1,5 +1,7 @@
 """A node that is to be emptied: evictions wait until each replica has moved, and go through then.
 
+What does not ask, such as a taint or a more important pod, is seen as soon as it ends a replica.
+
 The cluster is this file's own: a node that is cordoned is cordoned for everybody.
 """
 
@@ -8,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from libs.common.cluster.port import ReplicaPhase
 from tests.integration.kubernetes.test_rights import evict, is_counted
 from tests.support.clusters import (
     DEPLOYMENT,
@@ -21,6 +24,7 @@ from tests.support.clusters import (
 from tests.support.kubelab.control_plane import ControlPlane
 from tests.support.kubelab.fixtures import fresh_namespace, kubelab_program
 from tests.support.kubelab.simulated import cordon, uncordon
+from tests.support.kubernetes_world import GROUP
 from tests.support.polling import eventually
 
 
@@ -101,6 +105,73 @@ async def test_an_announced_end_is_told_from_a_mere_cordon(world, taint, reason)
     async with cordoned(world, first.replica_id, taint=taint):
         await world.until(lambda shown: shown[0].must_move == reason)
     await world.until(lambda shown: shown[0].must_move is None)
+
+
+async def slowly(world, number, **kwargs):
+    """Started, and each takes a while to end."""
+    shown = await started(world, number, **kwargs)
+    slow = {"metadata": {"annotations": {"sim/stop-delay": "5s"}}}
+    for one in shown:
+        await asyncio.to_thread(world.client.patch, world.pod_path(one.replica_id), slow)
+    return shown
+
+
+async def is_replaced_before_it_has_ended(world, first):
+    await world.cluster.apply(workload(run_of(1)), fence=2)
+    both = await world.until(lambda shown: len(shown) == 2)
+    assert first.replica_id in {one.replica_id for one in both}
+    (after,) = await world.until(are_ready(1))
+    assert after.replica_id != first.replica_id
+
+
+async def test_what_a_taint_evicts_says_so_and_is_replaced_at_once(world):
+    (first,) = await slowly(world, 1)
+    node = (await world.pod(first.replica_id))["spec"]["nodeName"]
+    taints = {"spec": {"taints": [{"key": "example.com/out", "effect": "NoExecute"}]}}
+    await asyncio.to_thread(world.client.patch, f"/api/v1/nodes/{node}", taints)
+    try:
+        (ending,) = await world.until(lambda shown: shown[0].phase is ReplicaPhase.STOPPING)
+        assert ending.reason == "evicted"
+        await is_replaced_before_it_has_ended(world, first)
+    finally:
+        await asyncio.to_thread(uncordon, world.client, node)
+
+
+async def test_what_a_more_important_pod_preempts_says_so_and_is_replaced_at_once(world):
+    (first,) = await slowly(world, 1)
+    node = (await world.pod(first.replica_id))["spec"]["nodeName"]
+    capacity = (await asyncio.to_thread(world.client.get, f"/api/v1/nodes/{node}"))["status"]["capacity"]
+    important = {"metadata": {"name": "important"}, "value": 1_000_000}
+    made = await asyncio.to_thread(world.client.ask, "POST", GROUP, important)
+    assert made.status_code in (201, 409), made.text
+    pod = {
+        "metadata": {"name": "more-important"},
+        "spec": {
+            "priorityClassName": "important",
+            "nodeSelector": {"kubernetes.io/hostname": node},
+            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "containers": [
+                {
+                    "name": "main",
+                    "image": "other:1",
+                    "resources": {"limits": {"cpu": capacity["cpu"], "memory": "1Gi"}},
+                    "securityContext": {
+                        "allowPrivilegeEscalation": False,
+                        "capabilities": {"drop": ["ALL"]},
+                    },
+                }
+            ],
+        },
+    }
+    pods = f"/api/v1/namespaces/{world.namespace}/pods"
+
+    async def is_taken():  # admission hears of the class a moment later
+        return (await asyncio.to_thread(world.client.ask, "POST", pods, pod)).status_code == 201
+
+    await eventually(is_taken)
+    (ending,) = await world.until(lambda shown: shown[0].phase is ReplicaPhase.STOPPING)
+    assert ending.reason == "preempted"
+    await is_replaced_before_it_has_ended(world, first)
 
 
 async def test_whoever_watches_hears_of_it(world):

@@ -16,7 +16,7 @@ from tests.support.names import CAUSE, claim, name, release
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh
 from tests.support.plain_subscriber import assert_heard_exactly, listening
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 
 @pytest.fixture
@@ -38,7 +38,8 @@ async def clients(nats_cluster: tuple[NatsProcess, ...]) -> AsyncIterator[list[C
 
 
 def logs_of(clients: list[Client]) -> list[JetStreamLog]:
-    return [JetStreamLog(client, source="specstream/test") for client in clients]
+    """They wait for a leader as long as it takes to elect one on a busy machine."""
+    return [JetStreamLog(client, source="specstream/test", deadline_s=PATIENCE_S) for client in clients]
 
 
 async def test_of_contending_writers_one_wins_each_round(clients: list[Client]):
@@ -143,7 +144,8 @@ async def test_a_plain_subscriber_hears_exactly_what_is_stored(clients: list[Cli
 async def test_the_leader_killed_loses_nothing(nats_cluster: tuple[NatsProcess, ...], clients: list[Client]):
     info = await clients[0].jetstream().stream_info("EVENTS")
     leader = int(info.cluster.leader.removeprefix("n"))
-    log = JetStreamLog(clients[(leader + 1) % 3], source="specstream/test", attempt_s=1.0)
+    survivor = clients[(leader + 1) % 3]
+    log = JetStreamLog(survivor, source="specstream/test", attempt_s=1.0, deadline_s=PATIENCE_S)
     acknowledged: list[str] = []
 
     async def write(writer: int) -> None:

@@ -8,7 +8,7 @@ from nats.aio.msg import Msg
 
 from libs.common.clock import monotonic
 from libs.common.log.jetstream.link import Link
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 
 @pytest.mark.parametrize(
@@ -38,5 +38,5 @@ async def test_a_message_is_flushed_without_another_one_after_it(log_client: Cli
     heard = asyncio.get_running_loop().create_future()
     subscription = await log_client.subscribe("apart.>", future=heard)
     await Link(log_client, ticks=monotonic).publish("apart.b", b"body", headers={"ce-id": "1"})
-    assert (await asyncio.wait_for(heard, 30)).data == b"body"
+    assert (await asyncio.wait_for(heard, PATIENCE_S)).data == b"body"
     await subscription.unsubscribe()

@@ -38,6 +38,7 @@ async def test_makes_every_stream_and_durable(log_client: Client):
         "OUTCOMES",
         "KV_SCALING",
         "KV_LEASES",
+        "TAILS",
         "SIGNALS",
         "METRICS",
         "CHECKS",
@@ -74,7 +75,7 @@ async def test_commands_wait_until_they_are_handled_and_the_next_are_refused_whe
         await jetstream.publish("commands.default.deployment.submit", b"{}")
     pulled = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
     (handled,) = await pulled.fetch(1, timeout=PATIENCE_S)
-    await handled.ack_sync()
+    await handled.ack_sync(timeout=PATIENCE_S)
 
     await provision(log_client)
 
@@ -170,7 +171,7 @@ async def test_commands_that_several_were_given_out_of_at_once_go_on_in_their_or
         await jetstream.publish("commands.default.deployment.submit", str(number).encode())
     at_work = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
     given = [(await at_work.fetch(1, timeout=PATIENCE_S))[0] for _ in range(3)]
-    await given[1].ack_sync()
+    await given[1].ack_sync(timeout=PATIENCE_S)
 
     await provision(log_client)
 
@@ -182,12 +183,15 @@ async def test_commands_that_several_were_given_out_of_at_once_go_on_in_their_or
         except TimeoutError:
             continue
         order.append(message.data)
-        await message.ack_sync()
+        await message.ack_sync(timeout=PATIENCE_S)
     assert order == [b"0", b"2", b"3", b"4"]
 
 
 async def test_one_command_at_a_time_also_when_it_is_to_be_delivered_again(log_client: Client):
     jetstream = log_client.jetstream()
+    durable = (await jetstream.consumer_info("COMMANDS", "api-commands")).config
+    # Longer than the test takes: it is to be delivered again only where that is asked for.
+    await jetstream.add_consumer("COMMANDS", dataclasses.replace(durable, ack_wait=PATIENCE_S))
     for number in range(3):
         await jetstream.publish("commands.default.deployment.submit", str(number).encode())
     at_work = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
@@ -296,7 +300,7 @@ async def test_runs_as_a_program(nats_endpoint: NatsEndpoint, log_client: Client
     program = await create_subprocess_exec(
         sys.executable,
         "-m",
-        "libs.common.log.provision",
+        "libs.common.log",
         env={"SPECSTREAM_NATS_URL": nats_endpoint.url},
         stdout=PIPE,
         stderr=PIPE,

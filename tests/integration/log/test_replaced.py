@@ -165,6 +165,6 @@ async def woken(client: Client, *, until: int) -> list[int]:
     delivered: list[int] = []
     while until not in delivered:
         for message in await work.fetch(1, timeout=PATIENCE_S):
-            await message.ack_sync()
+            await message.ack_sync(timeout=PATIENCE_S)
             delivered.append(message.metadata.sequence.stream)
     return delivered

@@ -108,7 +108,8 @@ class TestAcknowledgementLost:
 
     async def test_for_ever_stays_unknown(self, proxy: TcpProxy, jetstream_log: JetStreamLog):
         async with connected(proxy.url) as client:
-            log = log_of(client, attempt_s=0.1, deadline_s=0.5)
+            # Long enough to send it once, whatever else keeps the machine busy.
+            log = log_of(client, attempt_s=0.1, deadline_s=5)
             await log.last_sequence()
             proxy.loses_answers = True
             with pytest.raises(LogUnavailable, match="unknown"):

@@ -23,8 +23,8 @@ from libs.common.runtime import Progress
 from libs.common.set_aside import Aside
 from libs.common.spec.model import Spec
 from libs.common.spec.template import make_template, run_id
-from services.health.loop import watch_cluster
 from services.health.prober import Prober
+from services.health.watching import watch_cluster
 from services.reconciler.converge import Reconciler, Trigger
 from services.reconciler.handlers import handle
 from services.reconciler.loop import Resync

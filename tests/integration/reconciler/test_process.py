@@ -1,11 +1,8 @@
 """The reconciler as a process, on a real broker and real replica processes; the services around it played."""
 
 import asyncio
-import os
 import signal
-import subprocess
-import sys
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
@@ -19,8 +16,9 @@ from libs.common.ids import new_id
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.spec.model import Resources, Spec
 from tests.support.nats_server import NatsEndpoint
-from tests.support.players import Players
+from tests.support.play import Play
 from tests.support.polling import PATIENCE_S, eventually
+from tests.support.service_process import ServiceProcess
 
 SLEEPER = ("sh", "-c", "while :; do sleep 1; done")
 
@@ -30,71 +28,12 @@ def spec(image: str = "a", replicas: int = 2, *, command: tuple[str, ...] | None
     return Spec(name="demo", image=image, command=command, resources=resources)
 
 
-class Service:
-    """`python -m services.<name>` with a home; what it logs goes to a file."""
-
-    def __init__(self, name: str, home: Path, nats_url: str) -> None:
-        self._name = name
-        self._home = home
-        self._environment = {
-            **os.environ,
-            "SPECSTREAM_HOME": str(home),
-            "SPECSTREAM_NATS_URL": nats_url,
-            "SPECSTREAM_GRACE_SECONDS": "2",
-            "SPECSTREAM_RESYNC_SECONDS": "1",
-        }
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def start(self) -> None:
-        with (self._home / f"{self._name}.log").open("ab") as output:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", f"services.{self._name}"],
-                env=self._environment,
-                stdout=output,
-                stderr=subprocess.STDOUT,
-            )
-
-    def end(self, number: int) -> int:
-        """Sends the signal and returns the exit status."""
-        assert self._process is not None
-        self._process.send_signal(number)
-        return self._process.wait(timeout=PATIENCE_S)
-
-    @property
-    def is_running(self) -> bool:
-        return self._process is not None and self._process.poll() is None
-
-
-class Play(Players):
-    """Health and the router speak until something is true."""
-
-    async def until(self, condition: Callable[[], Awaitable[object]]) -> None:
-        async def holds() -> object:
-            while await self.health():
-                pass
-            await self.router()
-            return await condition()
-
-        await eventually(holds, every_s=0.05)
-
-    async def settles(self, spec_id: str, phase: RolloutPhase) -> None:
-        async def is_there() -> bool:
-            view = await self.view()
-            progress = view.rollout.progress if view else None
-            return progress is not None and (progress.spec_id, progress.phase) == (spec_id, phase)
-
-        await self.until(is_there)
-
-    async def pids(self) -> set[str]:
-        return {replica.replica_id for replica in await self.observed()}
-
-
 @pytest.fixture
 async def reconciler(
     tmp_path: Path, nats_endpoint: NatsEndpoint, log_client: Client
-) -> AsyncIterator[Service]:
+) -> AsyncIterator[ServiceProcess]:
     assert log_client.is_connected
-    service = Service("reconciler", tmp_path, nats_endpoint.url)
+    service = ServiceProcess("reconciler", tmp_path, nats_endpoint.url)
     service.start()
     yield service
     if service.is_running:
@@ -102,7 +41,9 @@ async def reconciler(
 
 
 @pytest.fixture
-async def play(tmp_path: Path, jetstream_log: JetStreamLog, reconciler: Service) -> AsyncIterator[Play]:
+async def play(
+    tmp_path: Path, jetstream_log: JetStreamLog, reconciler: ServiceProcess
+) -> AsyncIterator[Play]:
     assert reconciler.is_running
     cluster = LocalCluster(tmp_path / "replicas", grace_seconds=2)
     yield Play(jetstream_log, cluster, new_id())
@@ -161,7 +102,7 @@ async def test_a_spec_without_a_command_leaves_the_old_run_alone(play: Play) -> 
     assert await play.pids() == before
 
 
-async def test_a_killed_reconciler_goes_on_where_it_was(play: Play, reconciler: Service) -> None:
+async def test_a_killed_reconciler_goes_on_where_it_was(play: Play, reconciler: ServiceProcess) -> None:
     await play.settles(await play.register(spec("a")), RolloutPhase.COMPLETE)
     assert reconciler.end(signal.SIGKILL) == -signal.SIGKILL
     meanwhile = await play.register(spec("b"))
@@ -173,7 +114,7 @@ async def test_a_killed_reconciler_goes_on_where_it_was(play: Play, reconciler: 
 async def test_the_services_say_how_far_they_are(
     play: Play, log_client: Client, tmp_path: Path, nats_endpoint: NatsEndpoint
 ) -> None:
-    autoscaler = Service("autoscaler", tmp_path, nats_endpoint.url)
+    autoscaler = ServiceProcess("autoscaler", tmp_path, nats_endpoint.url)
     autoscaler.start()
     beats: dict[str, Heartbeat] = {}
 
@@ -196,7 +137,7 @@ async def test_the_services_say_how_far_they_are(
         assert autoscaler.end(signal.SIGTERM) == 0
 
 
-async def test_it_stops_on_a_signal_and_leaves_the_replicas(play: Play, reconciler: Service) -> None:
+async def test_it_stops_on_a_signal_and_leaves_the_replicas(play: Play, reconciler: ServiceProcess) -> None:
     await play.settles(await play.register(spec("a", 1)), RolloutPhase.COMPLETE)
     before = await play.pids()
     assert reconciler.end(signal.SIGTERM) == 0

@@ -25,6 +25,7 @@ async def routed(envoy: EnvoyProcess) -> AsyncIterator[Routed]:
 
 @pytest.fixture
 async def client(routed: Routed) -> AsyncIterator[httpx.AsyncClient]:
-    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None)
+    # It keeps its connections however long a test stands still: another one may not be had.
+    limits = httpx.Limits(max_connections=None, max_keepalive_connections=None, keepalive_expiry=None)
     async with plain_client(base_url=routed.base_url, limits=limits) as client:
         yield client

@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 
 import httpx
@@ -19,6 +19,16 @@ KIB = 1024
 def memory_mib(routed):
     lines = Path(f"/proc/{routed.envoy.process.pid}/status").read_text().splitlines()
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS:")) / 1024
+
+
+async def whatever_comes(reader):
+    """Until the end. What has come counts also where the connection is reset after it, because Envoy had more
+    to read when it closed it."""
+    came = b""
+    with suppress(ConnectionError):
+        while piece := await reader.read(64 * KIB):
+            came += piece
+    return came
 
 
 class Upload:
@@ -47,11 +57,8 @@ class Upload:
 
     async def answer(self):
         """Status and body of what Envoy answers; None when it only closes."""
-        try:
-            head = await self.reader.readuntil(b"\r\n\r\n")
-            return int(head.split(b" ", 2)[1]), json.loads(await self.reader.read())
-        except (ConnectionError, asyncio.IncompleteReadError):
-            return None
+        head, _, body = (await whatever_comes(self.reader)).partition(b"\r\n\r\n")
+        return (int(head.split(b" ", 2)[1]), json.loads(body)) if head else None
 
     async def close(self):
         self.sending.cancel()
@@ -60,16 +67,47 @@ class Upload:
 
 
 @asynccontextmanager
-async def stalled(routed, host, *, count, size, apart_s=0.0):
-    """That many uploads, each as far as it gets; one begins `apart_s` after the other."""
+async def stalled(routed, host, *, count, size):
+    """That many uploads, each as far as it gets."""
     uploads = []
     try:
         for _ in range(count):
-            uploads.append(await Upload.begin(routed, host, size))
-            await let_time_pass(apart_s)
+            uploads.append(await Upload.begin(routed, host, size))  # noqa: PERF401 - each is closed that has begun
         yield uploads
     finally:
         await asyncio.gather(*(upload.close() for upload in uploads))
+
+
+@asynccontextmanager
+async def more_and_more(routed, host, *, count, size, at_once):
+    """The same, while the block runs. at_once: after so many Envoy looks at its heap; what is admitted
+    between two looks it does not bound."""
+    uploads = []
+
+    async def go_on():
+        for number in range(1, count + 1):
+            uploads.append(await Upload.begin(routed, host, size))
+            if number % at_once == 0:
+                await heap_is_looked_at(routed)
+
+    going_on = asyncio.ensure_future(go_on())
+    try:
+        yield going_on
+    finally:
+        going_on.cancel()
+        await asyncio.gather(going_on, return_exceptions=True)
+        await asyncio.gather(*(upload.close() for upload in uploads))
+
+
+async def heap_is_looked_at(routed):
+    """Envoy does it ten times a second; whichever of its two threads stands still is waited for. While it
+    takes no connection nothing is admitted either."""
+    await let_time_pass(0.1)
+    async with routed.envoy.admin() as admin:
+        active = (await admin.get("/stats", params={"filter": r"^overload\..*\.active$"})).text
+    if " 1" not in active:
+        with suppress(TimeoutError):
+            await asyncio.wait_for(routed.is_listening(), 5)
 
 
 async def with_limits(routed, **seconds):
@@ -98,7 +136,8 @@ async def test_an_upload_that_takes_too_long_is_answered_with_408(routed):
     await with_limits(routed, upload_deadline_s=1.0)
     async with upstreams("r1") as (upstream,):
         deployment = await a_served(routed, upstream)
-        async with stalled(routed, deployment.host, count=1, size=MIB) as (upload,):
+        # So short that all but the last byte is sent at once.
+        async with stalled(routed, deployment.host, count=1, size=KIB) as (upload,):
             status, body = await asyncio.wait_for(upload.answer(), PATIENCE_S)
         assert (status, body["error_code"]) == (408, "request_timeout")
         assert body["error"]
@@ -114,17 +153,19 @@ async def test_an_upload_that_takes_too_long_is_answered_with_408(routed):
 async def test_headers_that_never_become_whole_are_answered_with_408(routed, limits, bytes_later):
     await with_limits(routed, **limits)
     reader, writer = await asyncio.open_connection("127.0.0.1", routed.edge_port)
-    writer.write(b"GET / HTTP/1.1\r\nhost: any.localhost\r\nx-slow: ")
-    for _ in range(bytes_later):
-        await let_time_pass(0.1)
-        writer.write(b"x")
+    # It may come before all is said: who goes on writing then would not hear it.
+    answering = asyncio.ensure_future(whatever_comes(reader))
     try:
-        head = await asyncio.wait_for(reader.readuntil(b"\r\n\r\n"), PATIENCE_S)
-        body = json.loads(await asyncio.wait_for(reader.read(), PATIENCE_S))
+        writer.write(b"GET / HTTP/1.1\r\nhost: any.localhost\r\nx-slow: ")
+        for _ in range(bytes_later):
+            await let_time_pass(0.1)
+            if not answering.done():
+                writer.write(b"x")
+        head, _, body = (await asyncio.wait_for(answering, PATIENCE_S)).partition(b"\r\n\r\n")
     finally:
         writer.transport.abort()
     assert head.startswith(b"HTTP/1.1 408 ")
-    assert body["error_code"] == "request_timeout"
+    assert json.loads(body)["error_code"] == "request_timeout"
 
 
 async def test_who_has_sent_its_headers_may_be_silent_for_longer_than_before(routed, client):
@@ -151,7 +192,7 @@ async def test_who_has_sent_its_headers_may_be_silent_for_longer_than_before(rou
     assert [(response.status_code, response.text) for response in responses] == [(200, "done")] * 2
 
 
-async def test_an_answer_that_has_begun_may_take_longer_than_an_upload(routed, client):
+async def test_an_answer_that_has_begun_may_take_longer_than_an_upload(routed):
     await with_limits(routed, upload_deadline_s=1.5)
 
     async def talk(_, __, writer):
@@ -169,8 +210,21 @@ async def test_an_answer_that_has_begun_may_take_longer_than_an_upload(routed, c
         deployment = await a_served(routed, upstream)
         for behaviour in (talk, think):
             upstream.behaviour = behaviour
-            response = await client.post("/", headers={"host": deployment.host}, content=b"short")
-            assert (response.status_code, response.text) == (200, "xxxxx")
+            assert await posted_at_once(routed, deployment.host, b"short") == (200, "xxxxx")
+
+
+async def posted_at_once(routed, host, body):
+    """Status and body of the answer to a request that is sent in one piece: its upload takes no time."""
+    _, writer = parts = await asyncio.open_connection("127.0.0.1", routed.edge_port)
+    head = f"POST / HTTP/1.1\r\nhost: {host}\r\nconnection: close\r\ncontent-length: {len(body)}\r\n\r\n"
+    try:
+        writer.write(head.encode() + body)
+        head, _, said = (await asyncio.wait_for(whatever_comes(parts[0]), PATIENCE_S)).partition(b"\r\n\r\n")
+    finally:
+        writer.transport.abort()
+    if b"chunked" in head:
+        said = b"".join(said.split(b"\r\n")[1::2])
+    return int(head.split(b" ", 2)[1]), said.decode()
 
 
 async def test_uploads_without_number_stay_within_the_heap_limit_and_are_ended(routed, client):
@@ -201,9 +255,9 @@ async def test_uploads_without_number_stay_within_the_heap_limit_and_are_ended(r
             return await ask() == 200
 
         assert await is_served()
-        # Envoy looks at its heap ten times a second. What is admitted between two looks it does not bound.
-        async with stalled(routed, besieged.host, count=300, size=MIB - KIB, apart_s=0.02):
+        async with more_and_more(routed, besieged.host, count=300, size=MIB - KIB, at_once=5) as besieging:
             await eventually(is_refused)
+            await besieging
             await eventually(is_served, every_s=0.1)
         assert set(seen) <= {200, "overloaded", "connection closed"}
 

@@ -7,6 +7,10 @@ import grpc.aio
 import pytest
 from envoy.service.discovery.v3 import ads_pb2_grpc
 from envoy.service.discovery.v3.discovery_pb2 import DeltaDiscoveryRequest
+from envoy.service.load_stats.v3 import lrs_pb2_grpc
+from envoy.service.load_stats.v3.lrs_pb2 import LoadStatsRequest
+from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
+from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from libs.common import envoy_folder
 from libs.common.clock import monotonic
@@ -17,11 +21,13 @@ from services.router.xds.server import MAX_SESSIONS, DiscoveryServer
 from services.router.xds.types import ResourceType
 from tests.support.envoy import EnvoyProcess
 from tests.support.free_ports import free_port
+from tests.support.grpc_refusals import refusal
 from tests.support.polling import eventually
 from tests.support.routed import Routed, RouterUnderTest, a_served, answer_with
 from tests.support.upstream import upstreams
 
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
+UNAUTHENTICATED = grpc.StatusCode.UNAUTHENTICATED
 
 
 @asynccontextmanager
@@ -76,13 +82,26 @@ async def test_a_client_without_the_token_is_told_nothing_and_counts_as_nothing(
     async with upstreams("r1", "r2") as both:
         deployment = await a_served(routed, *both)
         async with a_client(routed, token=token) as connect:
-            call = connect()
-            with pytest.raises(grpc.aio.AioRpcError) as refused:
-                await ask(call, ResourceType.CLUSTER)
-            assert refused.value.code() is grpc.StatusCode.UNAUTHENTICATED
+            assert await refusal(lambda: ask(connect(), ResourceType.CLUSTER)) is UNAUTHENTICATED
             assert len(routed.router.cache.sessions) == 1
             await deployment.retire("r1")
             await withdrawn(deployment, "r1")
+
+
+async def test_who_does_not_know_the_token_may_not_say_what_was_counted(routed):
+    address = routed.envoy.socket(envoy_folder.XDS_SOCKET)
+    async with grpc.aio.insecure_channel(f"unix:{address}", options=OWN_CONNECTION) as channel:
+        metrics = metrics_service_pb2_grpc.MetricsServiceStub(channel)
+        loads = lrs_pb2_grpc.LoadReportingServiceStub(channel)
+
+        async def push():
+            await metrics.Export(ExportMetricsServiceRequest())
+
+        async def report():
+            await loads.StreamLoadStats(iter([LoadStatsRequest()])).read()
+
+        for speak in (push, report):
+            assert await refusal(speak) is UNAUTHENTICATED
 
 
 async def test_the_socket_is_its_owners_alone(routed):
@@ -166,15 +185,19 @@ async def test_an_envoy_that_reads_nothing_holds_up_nobody(routed, client, patie
 
 async def test_the_number_of_streams_is_limited(routed):
     refused = []
+    held = []
+    """The client's library ends a call that nobody holds any more."""
     async with AsyncExitStack() as clients:
         for _ in range(MAX_SESSIONS + 1):
             connect = await clients.enter_async_context(a_client(routed, token=routed.envoy.token))
-            try:
-                await ask(connect(), ResourceType.LISTENER)
-            except grpc.aio.AioRpcError as error:
-                refused.append(error.code())
+
+            async def opened(connect=connect):
+                held.append(connect())
+                await ask(held[-1], ResourceType.LISTENER)
+
+            refused.append(await refusal(opened))
         assert len(routed.router.cache.sessions) == MAX_SESSIONS
-    assert refused == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
+    assert [code for code in refused if code] == [grpc.StatusCode.RESOURCE_EXHAUSTED] * 2
     await eventually(lambda: len(routed.router.cache.sessions) == 1)
 
 

@@ -3,7 +3,7 @@ import asyncio
 import websockets
 
 from tests.support.plain_http import plain_client
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 from tests.support.routed import a_served
 from tests.support.upstream import CRLF, Asked, Upstream, plain, upstreams
 
@@ -60,7 +60,8 @@ async def test_a_websocket_talks_both_ways(routed):
         async with plain_client(base_url=routed.base_url) as client:
             await replaced_by_websocket(client, deployment.host)
         uri = f"ws://{deployment.host}:{routed.edge_port}/"
-        async with websockets.connect(uri, host="127.0.0.1", port=routed.edge_port, proxy=None) as connection:
+        at = {"host": "127.0.0.1", "port": routed.edge_port, "proxy": None}
+        async with websockets.connect(uri, **at, open_timeout=PATIENCE_S, ping_interval=None) as connection:
             for word in ("one", "two"):
                 await connection.send(word)
                 assert await connection.recv() == f"echo {word}"

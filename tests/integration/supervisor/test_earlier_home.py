@@ -3,11 +3,11 @@
 import json
 from contextlib import asynccontextmanager
 
-import nats
 from nats.js.api import ConsumerConfig, StreamConfig
 
 from libs.supervisor.nats_accounts import PLATFORM
 from tests.support.nats_process import NatsProcess
+from tests.support.nats_server import connected, patient
 from tests.support.nats_users import connected_as
 from tests.support.polling import PATIENCE_S, eventually
 
@@ -48,9 +48,8 @@ async def earlier_server(home):
     server = NatsProcess(home.parent / "earlier", store=home / "nats" / "jetstream")
     server.start()
     try:
-        client = await nats.connect(server.url)
-        yield client
-        await client.close()
+        async with connected(server.url) as client:
+            yield patient(client)
     finally:
         server.stop()
 
@@ -58,7 +57,8 @@ async def earlier_server(home):
 async def fill(client):
     jetstream = client.jetstream()
     for stream in STREAMS:
-        answer = await client.request(f"$JS.API.STREAM.CREATE.{stream['name']}", json.dumps(stream).encode())
+        subject = f"$JS.API.STREAM.CREATE.{stream['name']}"
+        answer = await client.request(subject, json.dumps(stream).encode(), timeout=PATIENCE_S)
         assert "error" not in json.loads(answer.data), answer.data
     await jetstream.add_consumer("EVENTS", ConsumerConfig(durable_name="reconciler", ack_policy="explicit"))
     await jetstream.add_consumer("COMMANDS", ConsumerConfig(durable_name="api-commands", ack_wait=10))
@@ -69,12 +69,13 @@ async def fill(client):
     pulled = await jetstream.pull_subscribe_bind(durable="api-commands", stream="COMMANDS")
     (message,) = await pulled.fetch(1, timeout=PATIENCE_S)
     assert message.metadata.sequence.stream == handled.seq
-    await message.ack_sync()
+    await message.ack_sync(timeout=PATIENCE_S)
     billing = await jetstream.pull_subscribe(
         "events.>", durable="billing", stream="EVENTS", config=ConsumerConfig(ack_wait=30)
     )
-    for message in await billing.fetch(10, timeout=PATIENCE_S):
-        await message.ack_sync()
+    for _ in range(10):
+        (message,) = await billing.fetch(1, timeout=PATIENCE_S)
+        await message.ack_sync(timeout=PATIENCE_S)
     return [await jetstream.get_msg("EVENTS", place + 1) for place in range(EVENTS)]
 
 

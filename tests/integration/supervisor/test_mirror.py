@@ -5,7 +5,7 @@ import signal
 import pytest
 
 from libs.common.bus.server_health import complaint_of_the_mirror
-from libs.common.log.provision import provision
+from tests.support.nats_server import provisioned
 from tests.support.nats_users import connected_as
 from tests.support.polling import eventually
 
@@ -27,7 +27,7 @@ async def test_a_mirror_that_is_no_copy_is_made_again(make_platform, what):
                 await owner.jetstream().delete_msg("EVENTS", 3)
             case _:
                 await ours.jetstream().delete_stream("EVENTS")
-                await provision(ours)
+                await provisioned(ours)
     if what == "of another log":
         await append(platform, "b", 7)
     await platform.stop()

@@ -201,7 +201,8 @@ async def assert_nothing_is_delivered(platform: PlatformProcess, user: str, subj
                 "inactive_threshold": 5 * 10**9,
             }
             request = json.dumps({"stream_name": "EVENTS", "config": config}).encode()
-            assert await client.request(f"$JS.API.CONSUMER.CREATE.EVENTS.{name}", request)
+            subject_ = f"$JS.API.CONSUMER.CREATE.EVENTS.{name}"
+            assert await client.request(subject_, request, timeout=PATIENCE_S)
             if came is not None:
                 await came.next_msg(timeout=PATIENCE_S)
         await watched.provision.flush()

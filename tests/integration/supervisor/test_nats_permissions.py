@@ -18,7 +18,7 @@ from tests.support.polling import PATIENCE_S
 ID = "0" * 32
 FACTS = {
     kind: f"default.{kind}.{ID}.Something"
-    for kind in ("name", "project", "deployment", "rollout", "replica", "traffic", "scaling")
+    for kind in ("name", "project", "deployment", "rollout", "replica", "traffic", "router", "scaling")
 }
 WRITER = {
     "name": "api",
@@ -27,9 +27,11 @@ WRITER = {
     "rollout": "reconciler",
     "replica": "health",
     "traffic": "router",
+    "router": "router",
     "scaling": "autoscaler",
 }
 SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
+LED = ("reconciler", "health", "autoscaler")
 
 
 class Wire:
@@ -103,13 +105,19 @@ async def test_a_service_speaks_for_itself_alone(lasting_platform, user):
             assert await client.may_publish(answer) == (user == "api")
         for subject in ("outcomes.a", "$JS.API.STREAM.MSG.GET.OUTCOMES"):
             assert await client.may_publish(subject) == (user == "api")
-        for subject in ("$KV.SCALING.a", "$KV.LEASES.autoscaler", "$JS.API.STREAM.MSG.GET.KV_LEASES"):
-            assert await client.may_publish(subject) == (user == "autoscaler")
+        assert await client.may_publish("$KV.SCALING.a") == (user == "autoscaler")
+        assert await client.may_publish("$JS.API.STREAM.MSG.GET.KV_LEASES") == (user in LED)
+        for other in SERVICES:
+            lease = f"$KV.LEASES.{other}"
+            assert await client.may_publish(lease) == (user in LED and other == user)
         assert await client.may_publish("$JS.API.STREAM.MSG.GET.KV_SCALING") == (
             user in {"api", "autoscaler"}
         )
-        assert not await client.may_publish("$KV.LEASES.reconciler")
         assert await client.may_publish("checks.a") == (user == "health")
+        for subject in ("tails.a.0", "$JS.API.STREAM.INFO.TAILS"):
+            assert await client.may_publish(subject) == (user == "health")
+        assert await client.may_publish("$JS.API.DIRECT.GET.TAILS") == (user in {"api", "health"})
+        assert not await client.may_publish("$JS.API.STREAM.PURGE.TAILS")
         assert await client.may_publish("$JS.API.STREAM.MSG.GET.CHECKS") == (user == "api")
 
 

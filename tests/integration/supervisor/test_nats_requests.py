@@ -19,6 +19,7 @@ STREAMS = (
     "CHECKS",
     "PARKED",
     "PROBES",
+    "TAILS",
 )
 CONSUMERS = ("reconciler", "api-commands", "own", "api-0", "health-0")
 
@@ -124,6 +125,7 @@ ANSWERED = {
         "STREAM.MSG.GET.OUTCOMES",
         "STREAM.MSG.GET.KV_SCALING",
         "STREAM.MSG.GET.CHECKS",
+        "DIRECT.GET.TAILS",
         "CONSUMER.INFO.COMMANDS.api-commands",
         "CONSUMER.MSG.NEXT.COMMANDS.api-commands",
     },
@@ -131,12 +133,20 @@ ANSWERED = {
         *_READS,
         "CONSUMER.INFO.EVENTS.reconciler",
         "CONSUMER.MSG.NEXT.EVENTS.reconciler",
+        "STREAM.MSG.GET.KV_LEASES",
     },
-    "health": {*_READS, "CONSUMER.CREATE.EVENTS.health-0"},
+    "health": {
+        *_READS,
+        "CONSUMER.CREATE.EVENTS.health-0",
+        "DIRECT.GET.TAILS",
+        "STREAM.INFO.TAILS",
+        "STREAM.MSG.GET.KV_LEASES",
+    },
     "autoscaler": {
         *_READS,
         *_READS_SAMPLES,
         "STREAM.MSG.GET.KV_SCALING",
+        "DIRECT.GET.KV_SCALING",
         "STREAM.MSG.GET.KV_LEASES",
     },
     "router": _READS,

@@ -6,8 +6,13 @@ from contextlib import aclosing
 import pytest
 from nats.aio.client import Client
 
-from libs.common.log.jetstream.samples import JetStreamSamplePublisher, open_sample_reader
-from libs.common.metrics.port import Received
+from libs.common.log.consumer_names import names_of_samples
+from libs.common.log.jetstream.samples import (
+    JetStreamSamplePublisher,
+    JetStreamSampleReader,
+    open_sample_reader,
+)
+from libs.common.metrics.port import CaughtUp, Received
 from libs.common.metrics.samples import Batch, Kind
 from tests.support.nats_users import SILENT_FOR_S, answer, connected_as
 from tests.support.platform_process import SERVICES, PlatformProcess
@@ -57,3 +62,20 @@ async def _first_of(client: Client, service: str, source: str) -> Received:
             if isinstance(one, Received) and one.batch.source == source:
                 return one
     raise AssertionError("follow never ends")
+
+
+TRIALS = 40
+"""Of policies, one after the other: each reads the samples by a consumer of its own, whose name is taken for
+some seconds afterwards."""
+
+
+async def test_the_api_reads_samples_for_many_trials_in_a_row(lasting_platform: PlatformProcess):
+    async with connected_as(lasting_platform, "api") as client:
+        # Whoever finds no name waits for so long, and then it is over.
+        samples = JetStreamSampleReader(client, consumers=names_of_samples("api"), again_s=PATIENCE_S)
+        async with asyncio.timeout(PATIENCE_S / 2):
+            for _ in range(TRIALS):
+                async with aclosing(samples.follow(Kind.USAGE, since=0)) as following:
+                    async for one in following:
+                        if isinstance(one, CaughtUp):
+                            break

@@ -12,7 +12,7 @@ from prometheus_client import CollectorRegistry, Counter
 
 from libs.common.telemetry import scraping
 from libs.common.telemetry.scraping import HEAD_LIMIT, MOST_CONNECTIONS, TARGETS, TOKEN
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 
 def registry() -> CollectorRegistry:
@@ -76,22 +76,31 @@ async def test_a_request_that_is_too_long_gets_no_answer(tmp_path: Path) -> None
         assert await ask(port, f"GET /metrics HTTP/1.1\nA: {'a' * 4 * HEAD_LIMIT}") == b""
 
 
-async def test_who_says_nothing_is_ended_and_takes_no_more_than_there_is(
+async def test_who_says_nothing_takes_no_more_than_there_is(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(scraping, "ANSWERED_WITHIN_S", 0.5)
+    monkeypatch.setattr(scraping, "ANSWERED_WITHIN_S", PATIENCE_S)
     async with scraping.served("health", tmp_path, registry()) as port:
         token = (tmp_path / TOKEN).read_text()
         silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
         assert await ask(port, request(token)) == b""
+        for _, writer in silent:
+            await leave(writer)
+        await eventually(lambda: is_answered(port, token))
 
-        async def is_answered() -> bool:
-            return (await ask(port, request(token))).startswith(b"HTTP/1.1 200 ")
 
-        await eventually(is_answered)
+async def test_who_says_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(scraping, "ANSWERED_WITHIN_S", 0.5)
+    async with scraping.served("health", tmp_path, registry()) as port:
+        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
+        await eventually(lambda: is_answered(port, (tmp_path / TOKEN).read_text()))
         for reader, writer in silent:
             assert await reader.read() == b""
             await leave(writer)
+
+
+async def is_answered(port: int, token: str) -> bool:
+    return (await ask(port, request(token))).startswith(b"HTTP/1.1 200 ")
 
 
 async def test_a_service_comes_back_to_its_port_if_that_is_free(tmp_path: Path) -> None:
@@ -128,6 +137,36 @@ async def test_services_that_start_at_once_are_all_listed(tmp_path: Path) -> Non
         await asyncio.to_thread(process.join)
         assert process.exitcode == 0
     assert targets(tmp_path) == {name: f"127.0.0.1:{port}" for name, port in services.items()}
+
+
+def _serve(run: Path, ports: "multiprocessing.Queue[int]") -> None:
+    async def serve() -> None:
+        async with scraping.served("health", run, registry()) as port:
+            ports.put(port)
+            await asyncio.Event().wait()
+
+    asyncio.run(serve())
+
+
+async def test_two_copies_of_a_service_are_both_listed_and_one_that_is_gone_is_not(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ports = context.Queue()
+    copy = context.Process(target=_serve, args=(tmp_path, ports))
+    copy.start()
+    try:
+        first = await asyncio.to_thread(ports.get)
+        async with scraping.served("health", tmp_path, registry()) as second:
+            assert addresses(tmp_path) == {f"127.0.0.1:{first}", f"127.0.0.1:{second}"}
+    finally:
+        copy.kill()
+        await asyncio.to_thread(copy.join)
+    async with scraping.served("health", tmp_path, registry()) as third:
+        assert third in (first, second)
+        assert addresses(tmp_path) == {f"127.0.0.1:{third}"}
+
+
+def addresses(run: Path) -> set[str]:
+    return {each["targets"][0] for each in json.loads((run / TARGETS).read_text())}
 
 
 async def test_a_list_that_was_damaged_is_made_anew(tmp_path: Path) -> None:

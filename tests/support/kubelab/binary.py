@@ -1,7 +1,8 @@
 """The program that is every part of a Kubernetes: built once for a user, kept under the hash of its inputs.
 
 A cold build takes minutes, so it runs at a low priority, and once: whoever needs the program meanwhile waits
-for that build. `python -m tests.support.kubelab.binary` builds it and prints where it is.
+for that build. `python -m tests.support.kubelab.binary` builds it and prints where it is; where real nodes
+are asked for, metrics-server is built after it, which is a program of its own.
 """
 
 import fcntl
@@ -14,6 +15,7 @@ import sys
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 from libs.common.clock import monotonic, utc_now
@@ -29,11 +31,6 @@ _STAMPS = " ".join(
     f"-X {_VERSION_PACKAGE}.{name}={value}"
     for name, value in (("gitVersion", f"v{VERSION}"), ("gitMajor", _MAJOR), ("gitMinor", _MINOR))
 )
-_FLAGS = (
-    "-trimpath",
-    "-buildvcs=false",
-    f"-ldflags=-s -w {_STAMPS}",
-)
 _SETTINGS = {
     # Not left empty: Go would take the user's own from its configuration file.
     "GOFLAGS": "-mod=readonly",
@@ -44,6 +41,23 @@ _SETTINGS = {
 _UNUSED_DAYS = 14
 """A program of other inputs that nobody started for so long is removed after a build: each has 150 MB."""
 
+
+@dataclass(frozen=True, slots=True)
+class Program:
+    """source: the folder of its module. stamps: what the linker writes into it."""
+
+    name: str
+    source: Path
+    stamps: str = ""
+
+    @property
+    def flags(self) -> tuple[str, ...]:
+        return ("-trimpath", "-buildvcs=false", f"-ldflags=-s -w {self.stamps}")
+
+
+KUBELAB = Program("kubelab", SOURCE, _STAMPS)
+METRICS_SERVER = Program("kubelab-metrics", SOURCE / "metrics")
+
 BUILD_PATIENCE_S = 25 * 60.0
 """A cold build takes 6 minutes of two cores, and three times that beside a whole run of the tests."""
 
@@ -52,18 +66,18 @@ class CannotBuild(Exception):
     """Says in one sentence why there is no program."""
 
 
-def path() -> Path:
+def path(of: Program = KUBELAB) -> Path:
     """Where the program of these inputs is, or would be."""
-    return _cache() / f"kubelab-{key()}"
+    return _cache() / f"{of.name}-{key(of)}"
 
 
-def key() -> str:
+def key(of: Program = KUBELAB) -> str:
     """The hash of everything that the program is made from, but for the compiler: a newer one of the same
     language makes an equal program, and where there is none, a program that was brought along is found."""
     digest = hashlib.sha256()
-    for file in sorted([*SOURCE.glob("*.go"), SOURCE / "go.mod", SOURCE / "go.sum"]):
+    for file in sorted([*of.source.glob("*.go"), of.source / "go.mod", of.source / "go.sum"]):
         digest.update(f"{file.name}\0".encode() + file.read_bytes() + b"\0")
-    digest.update(repr((_FLAGS, sorted(_SETTINGS.items()), sys.platform, platform.machine())).encode())
+    digest.update(repr((of.flags, sorted(_SETTINGS.items()), sys.platform, platform.machine())).encode())
     return digest.hexdigest()
 
 
@@ -79,9 +93,9 @@ def missing() -> str | None:
     return f"no Go to build it with (1.26 or newer, https://go.dev/dl) and no program at {path()}"
 
 
-def ensure(patience_s: float = BUILD_PATIENCE_S) -> Path:
+def ensure(of: Program = KUBELAB, *, patience_s: float = BUILD_PATIENCE_S) -> Path:
     """The program, built now if it is not there. CannotBuild when that fails, or takes longer than this."""
-    program = path()
+    program = path(of)
     if program.exists():
         with suppress(PermissionError):
             os.utime(program)
@@ -96,7 +110,7 @@ def ensure(patience_s: float = BUILD_PATIENCE_S) -> Path:
                 # The build that this one waited for has failed: another would tell no more.
                 raise CannotBuild(failure.read_text())
             try:
-                _build(program, max(deadline - monotonic(), 1))
+                _build(of, program, max(deadline - monotonic(), 1))
             except CannotBuild as error:
                 failure.write_text(str(error))
                 raise
@@ -105,7 +119,7 @@ def ensure(patience_s: float = BUILD_PATIENCE_S) -> Path:
     return program
 
 
-def _build(program: Path, patience_s: float) -> None:
+def _build(of: Program, program: Path, patience_s: float) -> None:
     go = find_go()
     if not go:
         raise CannotBuild(str(missing()))
@@ -117,11 +131,11 @@ def _build(program: Path, patience_s: float) -> None:
         shutil.rmtree(left, ignore_errors=True)
     with tempfile.TemporaryDirectory(dir=program.parent, prefix=prefix) as scratch:
         made = Path(scratch) / "kubelab"
-        command = ["nice", "-n", "10", go, "build", *_FLAGS, "-o", str(made), "."]
+        command = ["nice", "-n", "10", go, "build", *of.flags, "-o", str(made), "."]
         # In a session of its own, so that what it starts can be ended with it.
         process = subprocess.Popen(
             command,
-            cwd=SOURCE,
+            cwd=of.source,
             env=environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
@@ -138,7 +152,7 @@ def _build(program: Path, patience_s: float) -> None:
                 os.killpg(process.pid, 9)
             process.wait()
         if process.returncode:
-            raise CannotBuild(f"`go build` in {SOURCE} failed: {output.strip()[-2000:]}")
+            raise CannotBuild(f"`go build` in {of.source} failed: {output.strip()[-2000:]}")
         made.replace(program)
 
 
@@ -182,5 +196,7 @@ def _cache() -> Path:
 if __name__ == "__main__":
     try:
         print(ensure())
+        if os.environ.get("SPECSTREAM_TEST_REAL_NODE"):
+            print(ensure(METRICS_SERVER))
     except CannotBuild as error:
         sys.exit(f"kubelab: {error}")

@@ -5,16 +5,14 @@ import json
 import secrets
 import shutil
 import subprocess
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-import httpx
 import yaml
 
 from tests.support.free_ports import free_port
-from tests.support.kubelab import binary
+from tests.support.kubelab import binary, etcd
 from tests.support.kubelab.client import Client
 from tests.support.kubelab.nodes import MANAGED, SIMULATED, simulated_nodes
 from tests.support.kubelab.parts import Part
@@ -22,9 +20,20 @@ from tests.support.kubelab.stages import stages
 from tests.support.polling import waited_for
 
 ADMIN = "admin"
+AUDITED = "audited"
+"""May do everything too."""
+
+_AUDIT = {
+    "apiVersion": "audit.k8s.io/v1",
+    "kind": "Policy",
+    "omitStages": ["RequestReceived"],
+    "rules": [{"level": "Metadata", "users": [AUDITED]}, {"level": "None"}],
+}
 NODE_GRACE_S = 20
 """How long a node may be silent before Kubernetes says so. Its default is 50 s; with less than this one, a
 machine that is busy with other tests would be taken for silent."""
+_WRITTEN_MEANWHILE = 1_000
+"""More than Kubernetes writes by itself between two looks at the newest version."""
 
 
 class ControlPlane:
@@ -32,6 +41,7 @@ class ControlPlane:
 
     directory: everything it writes. It keeps its ports, and its state across the deaths of its parts.
     host: the one address at which all of it listens.
+    is_audited: `audit_log` has a line of JSON for each request that is asked by way of `audited_kubeconfig`.
     """
 
     def __init__(
@@ -41,13 +51,17 @@ class ControlPlane:
         *,
         host: str = "127.0.0.1",
         nodes: Sequence[dict[str, Any]] | None = None,
+        is_audited: bool = False,
     ) -> None:
         self.directory = directory
         self.program = program
         self.host = host
         self.kubeconfig = directory / "kubeconfig"
+        self.audited_kubeconfig = directory / "kubeconfig-audited"
+        self.audit_log = directory / "logs" / "audit.log"
+        self._is_audited = is_audited
         self._nodes = simulated_nodes() if nodes is None else nodes
-        self._token = secrets.token_hex(16)
+        self._tokens = {user: secrets.token_hex(16) for user in (ADMIN, AUDITED)}
         self._etcd_port, self._peer_port, self._port, self._kubelet_port = (free_port() for _ in range(4))
         self.etcd = self._part("etcd", self._etcd_arguments())
         self.apiserver = self._part("kube-apiserver", self._apiserver_arguments())
@@ -89,12 +103,47 @@ class ControlPlane:
 
     def start_api(self) -> None:
         """Etcd and the API server, also after the death of either. Returns when the latter is ready."""
-        if not self.etcd.is_alive:
-            self.etcd.start()
-            self.etcd.wait_until(self._etcd_is_healthy)
+        self._start_etcd()
         if not self.apiserver.is_alive:
             self.apiserver.start()
         self.apiserver.wait_until(self.client.is_ready)
+
+    def _start_etcd(self) -> None:
+        if not self.etcd.is_alive:
+            self.etcd.start()
+            self.etcd.wait_until(lambda: etcd.is_healthy(self.etcd_url))
+
+    def save_state(self) -> None:
+        """Keep what etcd has now. The API server is away meanwhile."""
+        self._without_api(lambda: shutil.copytree(self._at("etcd"), self._at("saved"), dirs_exist_ok=True))
+
+    def restore_state(self, *, is_advanced: bool = False) -> None:
+        """Go back to what was kept, as from a backup. All parts of Kubernetes are started anew, as its own
+        instructions want it; nobody else is told.
+
+        is_advanced: new versions are later than all that anybody has seen, as those instructions want it too.
+        """
+        newest = etcd.revision(self.etcd_url)
+
+        def restore() -> None:
+            shutil.rmtree(self._at("etcd"))
+            shutil.copytree(self._at("saved"), self._at("etcd"))
+            if is_advanced:
+                self._start_etcd()
+                etcd.advance(self.etcd_url, newest + _WRITTEN_MEANWHILE)
+
+        others = (self.controllers, self.scheduler, self.kwok)
+        for part in others:
+            part.kill()
+        self._without_api(restore)
+        for part in others:
+            part.start()
+
+    def _without_api(self, do: Callable[[], object]) -> None:
+        self.apiserver.kill()
+        self.etcd.kill()
+        do()
+        self.start_api()
 
     def stop(self) -> None:
         """All of it at once, and its state with it; its logs stay."""
@@ -109,30 +158,31 @@ class ControlPlane:
         self._at("pki").chmod(0o700)
         self._at("logs").mkdir()
         subprocess.run([self.program, "pki", self._at("pki"), self.host, "10.96.0.1"], check=True, timeout=60)
-        self._at("pki", "tokens.csv").write_text(f"{self._token},{ADMIN},{ADMIN},system:masters\n")
+        users = (f"{token},{user},{user},system:masters\n" for user, token in self._tokens.items())
+        self._at("pki", "tokens.csv").write_text("".join(users))
+        self._at("audit.yaml").write_text(json.dumps(_AUDIT))
         usage = yaml.safe_load_all((binary.SOURCE / "usage.yaml").read_text())
         self._at("kwok.yaml").write_text(yaml.safe_dump_all([*stages(binary.VERSION), *usage]))
+        self._write_kubeconfig(self.kubeconfig, ADMIN)
+        self._write_kubeconfig(self.audited_kubeconfig, AUDITED)
+
+    def _write_kubeconfig(self, path: Path, user: str) -> None:
         authority = base64.b64encode(self._at("pki", "ca.crt").read_bytes()).decode()
         config = {
             "apiVersion": "v1",
             "kind": "Config",
             "current-context": "kubelab",
-            "contexts": [{"name": "kubelab", "context": {"cluster": "kubelab", "user": ADMIN}}],
+            "contexts": [{"name": "kubelab", "context": {"cluster": "kubelab", "user": user}}],
             "clusters": [
                 {
                     "name": "kubelab",
                     "cluster": {"server": self.server, "certificate-authority-data": authority},
                 }
             ],
-            "users": [{"name": ADMIN, "user": {"token": self._token}}],
+            "users": [{"name": user, "user": {"token": self._tokens[user]}}],
         }
-        self.kubeconfig.touch(mode=0o600)
-        self.kubeconfig.write_text(json.dumps(config, indent=1))
-
-    def _etcd_is_healthy(self) -> bool:
-        with suppress(httpx.TransportError):
-            return httpx.get(f"{self.etcd_url}/health", trust_env=False).status_code == 200
-        return False
+        path.touch(mode=0o600)
+        path.write_text(json.dumps(config, indent=1))
 
     def _has_default_account(self) -> bool:
         return self.client.ask("GET", "/api/v1/namespaces/default/serviceaccounts/default").status_code == 200
@@ -165,7 +215,9 @@ class ControlPlane:
         pki = self._at("pki")
         # It would list itself as the address of a Service, where loopback is refused.
         reconciler = ["--endpoint-reconciler-type=none"] if self.host.startswith("127.") else []
+        audit = [f"--audit-policy-file={self._at('audit.yaml')}", f"--audit-log-path={self.audit_log}"]
         return [
+            *(audit if self._is_audited else ()),
             f"--etcd-servers={self.etcd_url}",
             f"--secure-port={self._port}",
             f"--bind-address={self.host}",

@@ -3,6 +3,10 @@
 One cluster serves the whole run, and each test gets a namespace of its own. A test that hurts the cluster
 takes `own_kubernetes`, which is nobody else's. Where there is none, these tests are skipped and say what is
 missing; SPECSTREAM_TEST_KUBERNETES=required makes them fail instead.
+
+SPECSTREAM_TEST_REAL_NODE=1 asks for one with real nodes besides: on a machine that cannot have them the tests
+that need them are skipped, and say why; `required` makes them fail there too. Where the machine can, and they
+do not come up, they fail with either.
 """
 
 import os
@@ -11,7 +15,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -19,9 +22,9 @@ import pytest
 from tests.support.kubelab import binary, machine
 from tests.support.kubelab.client import Client
 from tests.support.kubelab.control_plane import ControlPlane, wait_for_account
-from tests.support.kubelab.real_node import RealCluster
+from tests.support.kubelab.metrics_server import metrics_server
+from tests.support.kubelab.real_node import NODES
 from tests.support.kubelab.shared import shared_cluster
-from tests.support.polling import waited_for
 from tests.support.scheduling import needs_kubernetes
 
 KUBECONFIG = "SPECSTREAM_TEST_KUBECONFIG"
@@ -79,39 +82,32 @@ def simulated_cluster(
 def real_node(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KubernetesCluster]:
-    """One with a real node beside tainted simulated ones; it changes the machine, and puts it back."""
-    if os.environ.get(REAL_NODE) != "1":
+    """One with real nodes beside tainted simulated ones; it changes the machine, and puts it back."""
+    asked = os.environ.get(REAL_NODE)
+    if asked not in ("1", "required"):
         pytest.skip(f"no real node: {REAL_NODE}=1 asks for it, as root on Debian")
     kubelab_program()
     directory = _run_directory(tmp_path_factory) / "real"
-    with shared_cluster(directory, "real") as kubeconfig, _connected("real", kubeconfig) as cluster:
-        request.config.stash[_ran].add("a real node")
-        yield cluster
-
-
-@pytest.fixture
-def two_real_nodes(request: pytest.FixtureRequest) -> Iterator[RealCluster]:
-    """A cluster for this test alone with two real nodes, whose machine nobody else uses meanwhile."""
-    if os.environ.get(REAL_NODE) != "1":
-        pytest.skip(f"no real node: {REAL_NODE}=1 asks for it, as root on Debian")
-    # The kubelet has sockets below it, and their paths have 108 characters at most.
-    with TemporaryDirectory(prefix="kubelab-", ignore_cleanup_errors=True) as directory:
-        cluster = RealCluster(Path(directory), kubelab_program(), nodes=("real-0", "real-1"))
-        try:
-            waited_for(lambda: _started(cluster), within_s=PATIENCE_S, every_s=1.0, because="it is in use")
-            request.config.stash[_ran].add("two real nodes")
-            yield cluster
-        finally:
-            cluster.stop()
-
-
-def _started(cluster: RealCluster) -> bool:
-    """Not while another worker has its node on this machine."""
     try:
-        cluster.start()
-    except machine.InUse:
-        return False
-    return True
+        with shared_cluster(directory, "real") as kubeconfig, _connected("real", kubeconfig) as cluster:
+            request.config.stash[_ran].add("real nodes")
+            yield cluster
+    except machine.CannotUse as error:
+        request.config.stash[_ran].add(f"no real node, because of this machine: {error}")
+        if asked == "required":
+            pytest.fail(f"no real node: {error}")
+        pytest.skip(f"no real node: {error}")
+
+
+@pytest.fixture(scope="session")
+def measured_real_node(
+    real_node: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[KubernetesCluster]:
+    """The one with real nodes, which says what their pods use, as metrics.k8s.io."""
+    program = kubelab_program(binary.METRICS_SERVER)
+    directory = tmp_path_factory.mktemp("metrics-server")
+    with metrics_server(real_node.client, real_node.kubeconfig, program, directory, node=NODES[0]):
+        yield real_node
 
 
 @pytest.fixture
@@ -156,10 +152,10 @@ def fresh_namespace(client: Client) -> Iterator[str]:
         client.delete(f"/api/v1/namespaces/{name}")
 
 
-def kubelab_program() -> Path:
+def kubelab_program(of: binary.Program = binary.KUBELAB) -> Path:
     """Our own program, built now or waited for; the test is skipped where that cannot be."""
     try:
-        return binary.ensure()
+        return binary.ensure(of)
     except binary.CannotBuild as error:
         reason = f"no Kubernetes: {error}"
     if os.environ.get(REQUIRED) == "required":
@@ -175,9 +171,9 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> list[str]:
-    asked = os.environ.get(REAL_NODE) == "1"
-    real = "asked for" if asked else f"none ({REAL_NODE}=1 asks for one, as root on Debian)"
-    return [f"kubernetes: {_simulated()}", f"kubernetes, a real node: {real}"]
+    asked = os.environ.get(REAL_NODE)
+    real = "asked for" if asked else f"none ({REAL_NODE}=1 asks for some, as root on Debian)"
+    return [f"kubernetes: {_simulated()}", f"kubernetes, real nodes: {real}"]
 
 
 def _simulated() -> str:

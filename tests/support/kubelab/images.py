@@ -8,9 +8,13 @@ import shutil
 import subprocess
 import sys
 import tarfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from importlib.metadata import Distribution, distribution
 from pathlib import Path
 from typing import Any
+
+from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 
 def write_image(
@@ -49,30 +53,52 @@ def write_image(
             out.addfile(info, io.BytesIO(content))
 
 
-def lay_out_python(tree: Path, *files: Path) -> None:
-    """This very interpreter with its standard library and what it is linked with, and files under `/app`."""
+def lay_out_python(tree: Path, *packages: str) -> None:
+    """This very interpreter with its standard library, packages with what those need, and all libraries."""
     home = Path(sys.base_prefix)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
     binary = (home / "bin" / version).resolve()
     (tree / "usr/local/bin").mkdir(parents=True)
     (tree / "tmp").mkdir()
     shutil.copy(binary, tree / "usr/local/bin/python")
+    library = tree / "usr/local/lib" / version
     shutil.copytree(
         home / "lib" / version,
-        tree / "usr/local/lib" / version,
+        library,
         ignore=shutil.ignore_patterns(
             "test", "site-packages", "config-*", "idlelib", "__pycache__", "ensurepip"
         ),
     )
-    parts = [binary, *(home / "lib" / version / "lib-dynload").glob("*.so")]
-    linked = subprocess.run(["ldd", *parts], capture_output=True, text=True, check=True, timeout=60).stdout
-    for library in sorted(set(re.findall(r"(?:=> |\t)(/\S+) \(", linked))):
-        inside = tree / library.lstrip("/")
+    for package in _with_what_they_need(packages):
+        for file in package.files or ():
+            # What is outside is a program for the machine's own interpreter.
+            if ".." not in file.parts and "__pycache__" not in file.parts:
+                inside = library / "site-packages" / file
+                inside.parent.mkdir(parents=True, exist_ok=True)
+                shutil.copy(package.locate_file(file), inside)
+    for linked in sorted(_libraries([tree / "usr/local/bin/python", *library.rglob("*.so")])):
+        inside = tree / linked.lstrip("/")
         inside.parent.mkdir(parents=True, exist_ok=True)
-        shutil.copy(library, inside)
-    (tree / "app").mkdir()
-    for file in files:
-        shutil.copy(file, tree / "app")
+        shutil.copy(linked, inside)
+
+
+def _with_what_they_need(packages: Sequence[str]) -> Iterable[Distribution]:
+    found: dict[str, Distribution] = {}
+    wanted = list(packages)
+    while wanted:
+        name = wanted.pop()
+        if name in found:
+            continue
+        found[name] = distribution(name)
+        needs = map(Requirement, found[name].requires or ())
+        here = (one for one in needs if one.marker is None or one.marker.evaluate({"extra": ""}))
+        wanted += [canonicalize_name(one.name) for one in here]
+    return found.values()
+
+
+def _libraries(parts: Sequence[Path]) -> set[str]:
+    told = subprocess.run(["ldd", *parts], capture_output=True, text=True, check=False, timeout=60).stdout
+    return set(re.findall(r"(?:=> |\t)(/\S+) \(", told))
 
 
 def _layer(tree: Path) -> bytes:

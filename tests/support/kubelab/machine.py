@@ -38,6 +38,7 @@ _FOLDERS = ("/var/lib/kubelet", "/var/lib/cni", "/run/containerd", "/var/log/con
 """Which kubelet, runtime and plugins make wherever they are told to work."""
 
 _CGROUPS = Path("/sys/fs/cgroup")
+_CONTROLLERS = ("cpu", "cpuset", "memory", "pids")
 _PODS = ("kubepods", "k8s.io")
 """Where a kubelet puts its pods, and where containerd puts those of a kubelet that leaves that to it."""
 
@@ -65,6 +66,9 @@ def prepare() -> socket.socket:
         raise InUse("another run has its node on this machine") from None
     try:
         _prepare()
+    except packages.CannotInstall as error:
+        held.close()
+        raise CannotUse(str(error)) from error
     except BaseException:
         held.close()
         raise
@@ -77,16 +81,41 @@ def _prepare() -> None:
         raise CannotUse(f"containers run on this machine already: it has {', '.join(there)}")
     if there := _pod_cgroups():
         raise CannotUse(f"a kubelet runs on this machine already: it has {there[0]}")
+    if lacking := _lacking_controllers():
+        raise CannotUse(f"it holds no container to its limits: no cgroup controller {', '.join(lacking)}")
     RECORD.mkdir(parents=True)
     before = {name: (Path("/proc/sys") / name).read_text().strip() for name in _SYSCTLS}
     (RECORD / "sysctls.json").write_text(json.dumps(before))
+    packages.install(RECORD / "packages")
     try:
-        packages.install(RECORD / "packages")
-    except packages.CannotInstall as error:
-        raise CannotUse(str(error)) from error
-    _run("ip", "link", "add", BRIDGE, "type", "bridge")
-    _run("ip", "addr", "add", f"{ADDRESS}/24", "dev", BRIDGE)
-    _run("ip", "link", "set", BRIDGE, "up")
+        _run("ip", "link", "add", BRIDGE, "type", "bridge")
+        _run("ip", "addr", "add", f"{ADDRESS}/24", "dev", BRIDGE)
+        _run("ip", "link", "set", BRIDGE, "up")
+    except subprocess.CalledProcessError as error:
+        raise CannotUse(f"it gives no bridge for pods: {error.stderr.decode().strip()}") from error
+
+
+def _lacking_controllers() -> list[str]:
+    """Those that a kubelet cannot do without, in which a group can be made."""
+    one_for_all = _CGROUPS / "cgroup.controllers"
+    if one_for_all.exists():
+        try:
+            has = one_for_all.read_text().split()
+            (_CGROUPS / "cgroup.subtree_control").write_text(" ".join(f"+{name}" for name in _CONTROLLERS))
+        except OSError:
+            has = (_CGROUPS / "cgroup.subtree_control").read_text().split()
+        return [name for name in _CONTROLLERS if name not in has]
+    return [name for name in _CONTROLLERS if not _can_have_group(_CGROUPS / name)]
+
+
+def _can_have_group(hierarchy: Path) -> bool:
+    group = hierarchy / "specstream-trial"
+    try:
+        group.mkdir()
+        group.rmdir()
+    except OSError:
+        return False
+    return (hierarchy / "cgroup.procs").exists()
 
 
 def uses(directory: Path) -> None:

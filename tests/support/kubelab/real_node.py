@@ -1,4 +1,4 @@
-"""A cluster with one real node: a kubelet, and containerd that runs what it is given."""
+"""A cluster with real nodes: each a kubelet, and containerd that runs what it is given."""
 
 import json
 import shutil
@@ -13,13 +13,16 @@ import yaml
 from tests.support.free_ports import free_port
 from tests.support.kubelab import machine
 from tests.support.kubelab.control_plane import ControlPlane, is_ready
+from tests.support.kubelab.examples import write_examples
 from tests.support.kubelab.images import write_image
 from tests.support.kubelab.nodes import simulated_nodes
 from tests.support.kubelab.packages import PLUGINS
 from tests.support.kubelab.parts import Part
 from tests.support.polling import waited_for
 
-NODE = "real-0"
+NODES = ("real-0", "real-1")
+"""Two, so that what leaves one has somewhere to go."""
+
 TAINT = "kwok"
 """Of the simulated nodes beside it: what is to be real tolerates nothing."""
 
@@ -31,7 +34,7 @@ BUSYBOX = "kubelab.local/busybox:1"
 class RealCluster:
     """Changes the machine it is on, until `stop`: see `machine`. nodes: their names."""
 
-    def __init__(self, directory: Path, program: Path, nodes: Sequence[str] = (NODE,)) -> None:
+    def __init__(self, directory: Path, program: Path, nodes: Sequence[str] = NODES) -> None:
         self.directory = directory
         self.plane = ControlPlane(
             directory / "plane", program, host=machine.ADDRESS, nodes=simulated_nodes(taint=TAINT)
@@ -53,8 +56,12 @@ class RealCluster:
         self._folder.mkdir(parents=True)
         machine.uses(self._folder)
         self.plane.start()
+        archive = self._folder / "examples.tar"
+        write_examples(archive)
         for node in self.nodes:
             node.start()
+            node.import_image(archive)
+        archive.unlink()
 
     def stop(self) -> None:
         """Safe after a start that failed. Leaves the logs."""
@@ -68,11 +75,6 @@ class RealCluster:
             machine.restore()
             self._held.close()
             self._held = None
-
-    def import_image(self, archive: Path) -> None:
-        """What `images.write_image` wrote: no pod has to pull it."""
-        for node in self.nodes:
-            node.import_image(archive)
 
     def _delete_pods(self, nodes: Sequence[str]) -> None:
         """So that the runtime tidies up after them itself."""
@@ -117,11 +119,20 @@ class RealNode:
         self.containerd.start()
         self.containerd.wait_until(lambda: self._ctr("version", check=False) == 0)
         self._import_images()
+        self._try_container()
         self.kubelet.start()
         self.kubelet.wait_until(self._is_ready)
 
     def import_image(self, archive: Path) -> None:
+        """What `images.write_image` wrote: no pod has to pull it."""
         self._ctr("images", "import", str(archive))
+
+    def _try_container(self) -> None:
+        """What fails here fails without Kubernetes: the machine is not one that runs containers."""
+        try:
+            self._ctr("run", "--rm", BUSYBOX, "trial", "/bin/busybox", "true")
+        except AssertionError as error:
+            raise machine.CannotUse(f"it cannot run a container: {error}") from error
 
     def _is_ready(self) -> bool:
         answer = self.plane.client.ask("GET", f"/api/v1/nodes/{self.name}")

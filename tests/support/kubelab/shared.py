@@ -18,7 +18,7 @@ from typing import IO, Literal
 
 from tests.support.kubelab import binary
 from tests.support.kubelab.control_plane import ControlPlane
-from tests.support.kubelab.machine import CannotUse
+from tests.support.kubelab.machine import CannotUse, InUse
 from tests.support.kubelab.parts import DidNotStart
 from tests.support.kubelab.real_node import RealCluster
 from tests.support.polling import waited_for
@@ -28,7 +28,7 @@ CLUSTERS: dict[str, type[ControlPlane | RealCluster]] = {"simulated": ControlPla
 
 ROOT = Path(__file__).resolve().parents[3]
 START_PATIENCE_S = 600.0
-"""With nothing else to do it takes 4 seconds, and 20 with a real node, whose packages are installed."""
+"""With nothing else to do it takes 4 seconds, and 25 with real nodes, whose packages are installed."""
 
 
 class CannotShare(Exception):
@@ -41,6 +41,7 @@ def shared_cluster(directory: Path, kind: Kind = "simulated") -> Iterator[Path]:
 
     kind: of one directory always the same.
     The program has to be there: building it may take longer than a start may.
+    Raises CannotUse where this machine is none for it, which is not asked again; CannotShare.
     """
     directory.mkdir(parents=True, exist_ok=True)
     state = directory / "cluster.json"
@@ -48,11 +49,14 @@ def shared_cluster(directory: Path, kind: Kind = "simulated") -> Iterator[Path]:
         with _locked(directory / "starting"):
             # Refused while the last user has gone and the cluster is being stopped.
             _wait_until(lambda: _try(users, fcntl.LOCK_SH), directory)
-            if not _runs(directory):
+            if not _runs(directory) and not (directory / "refused").exists():
                 state.unlink(missing_ok=True)
                 _start(directory, kind)
             _wait_until(lambda: state.exists() or not _runs(directory), directory)
             if not state.exists():
+                refused = directory / "refused"
+                if refused.exists():
+                    raise CannotUse(refused.read_text())
                 raise CannotShare(f"the cluster did not come up:\n{_said(directory)}")
         try:
             yield Path(json.loads(state.read_text())["kubeconfig"])
@@ -132,20 +136,41 @@ def _serve(directory: Path, kind: str) -> None:
         signal.signal(number, lambda *_: told_to_end.set())
     number = sum(1 for one in directory.glob("cluster-*"))
     cluster = CLUSTERS[kind](directory / f"cluster-{number}", binary.ensure())
+
+    def is_wanted() -> bool:
+        return not told_to_end.is_set() and not _try(users, fcntl.LOCK_EX)
+
     try:
-        cluster.start()
+        _start_when_free(cluster, is_wanted, told_to_end)
         written = directory / "cluster.json.new"
         written.write_text(json.dumps({"kubeconfig": str(cluster.kubeconfig)}))
         written.replace(directory / "cluster.json")
         # Kept to the very end: who comes now waits until this process is gone, and starts another.
-        while not _try(users, fcntl.LOCK_EX) and not told_to_end.wait(0.25):
-            pass
-    except (DidNotStart, CannotUse) as error:
+        while is_wanted():
+            told_to_end.wait(0.25)
+    except CannotUse as error:
+        (directory / "refused").write_text(str(error))
+        sys.exit(str(error))
+    except DidNotStart as error:
         sys.exit(str(error))
     finally:
         with suppress(FileNotFoundError):
             (directory / "cluster.json").unlink()
         cluster.stop()
+
+
+def _start_when_free(
+    cluster: ControlPlane | RealCluster, is_wanted: Callable[[], bool], told_to_end: Event
+) -> None:
+    """Not while another run has its nodes on this machine."""
+    while True:
+        try:
+            cluster.start()
+            return
+        except InUse:
+            if not is_wanted():
+                raise
+            told_to_end.wait(1)
 
 
 if __name__ == "__main__":

@@ -7,9 +7,8 @@ import pytest
 
 from libs.common.bus.heartbeat import Heartbeat, SetAside
 from libs.common.services import SERVICES
+from services.api.health.copies import PATIENCE, Heard
 from services.api.health.platform import (
-    PATIENCE,
-    Heard,
     LogView,
     not_ready,
     notices,

@@ -9,60 +9,15 @@ import pytest
 from libs.common.autoscaling.kept import KeptReasoning
 from libs.common.bus.entries import MemoryEntries
 from libs.common.errors import LogUnavailable
-from libs.common.events.envelope import select
+from libs.common.events.envelope import Aggregate, Draft
 from libs.common.events.scaling import ReplicasDecided
 from libs.common.log.memory import MemoryLog
 from libs.common.metrics.port import MemorySamples
-from libs.common.metrics.samples import Batch, Kind, ReplicaUsage
-from tests.support.autoscaling import Autoscaler
-from tests.support.deployments import Storyteller
+from libs.common.scaling.hpa_decision import Cause
+from tests.support.autoscaling import ADDRESS, Autoscaler, Source, decisions, deployed
+from tests.support.deployments import CAUSE, Storyteller
 from tests.support.polling import eventually, let_others_run, let_time_pass
-from tests.support.scaling_story import BORN, CPUS, MEMORY_GIB, by_cpu
-
-ADDRESS = "127.0.0.1:1"
-
-
-class Source:
-    """Health, as far as it measures."""
-
-    def __init__(self, samples) -> None:
-        self._samples = samples
-        self._number = 0
-
-    async def use(self, deployment_id: str, *replica_ids: str, percent: float) -> None:
-        self._number += 1
-        usage = tuple(
-            ReplicaUsage(
-                deployment_id=deployment_id,
-                replica_id=replica_id,
-                attempt=0,
-                ended_at=float(self._number),
-                window_s=15,
-                cpu_cores=CPUS * percent / 100,
-                memory_bytes=1,
-                cpus=CPUS,
-                memory_gib=MEMORY_GIB,
-            )
-            for replica_id in replica_ids
-        )
-        await self._samples.publish(
-            Batch(
-                kind=Kind.USAGE,
-                source="health",
-                counter_id="h",
-                number=self._number,
-                interval_s=15,
-                ended_at=0,
-                is_whole=True,
-                usage=usage,
-            )
-        )
-
-
-async def decisions(log) -> list[ReplicasDecided]:
-    found = [event.fact async for event in log.read(select(kind="scaling"))]
-    assert all(isinstance(one, ReplicasDecided) for one in found)
-    return found
+from tests.support.scaling_story import BORN, by_cpu
 
 
 @pytest.fixture
@@ -73,14 +28,6 @@ def log():
 @pytest.fixture
 def samples():
     return MemorySamples()
-
-
-async def deployed(log, **otherwise) -> Storyteller:
-    """One replica, which is ready and was so for long."""
-    story = Storyteller(log)
-    await story.autoscale(by_cpu(50), **otherwise)
-    await story.ready("r1", ADDRESS)
-    return story
 
 
 async def test_a_measurement_becomes_a_decision_and_its_reasoning_is_kept(log, samples):
@@ -136,6 +83,8 @@ class SlowLog(MemoryLog):
         super().__init__()
         self.may_load = asyncio.Event()
         self.may_load.set()
+        self.may_follow = asyncio.Event()
+        self.may_follow.set()
         self.is_asked = asyncio.Event()
         self.is_away = False
 
@@ -143,6 +92,11 @@ class SlowLog(MemoryLog):
         self.is_asked.set()
         await self.may_load.wait()
         return await super().load(*filters, until=until)
+
+    async def follow(self, *how, **more):
+        await self.may_follow.wait()
+        async for batch in super().follow(*how, **more):
+            yield batch
 
     async def append(self, drafts, **how):
         if self.is_away and drafts[0].aggregate.kind == "scaling":
@@ -174,6 +128,88 @@ async def test_a_decision_that_is_too_old_when_it_is_to_be_stored_is_thrown_away
         await eventually(lambda: decisions(log))
 
 
+async def test_a_decision_of_a_copy_that_leads_no_more_when_it_is_to_be_stored_is_thrown_away(samples):
+    log, leads = SlowLog(), [True]
+    story = await deployed(log)
+    async with Autoscaler(log, samples, leads=lambda: leads[0]).running() as autoscaler:
+        await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
+        log.may_load.clear()
+        log.is_asked.clear()
+        await Source(samples).use(story.deployment_id, "r1", percent=84)
+        await log.is_asked.wait()
+        leads[0] = False
+        log.may_load.set()
+        await let_others_run(100)
+        assert await decisions(log) == []
+        leads[0] = True
+        assert len(await eventually(lambda: decisions(log))) == 1
+
+
+async def test_a_decision_that_another_one_came_before_is_thrown_away(samples):
+    """It rests on a number that is in force no more."""
+    log = SlowLog()
+    story = await deployed(log)
+    async with Autoscaler(log, samples).running() as autoscaler:
+        await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
+        log.may_load.clear()
+        log.is_asked.clear()
+        await Source(samples).use(story.deployment_id, "r1", percent=84)
+        await log.is_asked.wait()
+        other = ReplicasDecided(
+            spec_id="spec-1",
+            stretch_id="spec-1",
+            from_replicas=1,
+            to_replicas=3,
+            floor=1,
+            policy=by_cpu(50),
+            reason=Cause.METRIC_ABOVE_TARGET,
+        )
+        aggregate = Aggregate(story.project_id, other.aggregate, story.deployment_id)
+        await log.append([Draft(aggregate, other)], heads={}, cause=CAUSE)
+        log.may_load.set()
+        await let_others_run(100)
+        numbers = [(one.from_replicas, one.to_replicas) for one in await decisions(log)]
+        assert numbers[0] == (1, 3)
+        assert all(before[1] == after[0] for before, after in itertools.pairwise(numbers)), numbers
+
+
+async def test_past_changes_count_from_when_they_were_made_and_older_ones_not_at_all(samples):
+    now = [BORN]
+    log = MemoryLog(clock=lambda: now[0])
+    story = await deployed(log)
+    for number, (age_s, each) in enumerate(((1900, 1), (100, 2), (40, 3)), 1):
+        now[0] = BORN + timedelta(seconds=2000 - age_s)
+        fact = ReplicasDecided(
+            spec_id="spec-1",
+            stretch_id="spec-1",
+            from_replicas=number,
+            to_replicas=number + each,
+            floor=1,
+            policy=by_cpu(50),
+            reason=Cause.METRIC_ABOVE_TARGET,
+        )
+        await story.tell(fact)
+    now[0] = BORN + timedelta(seconds=2000)
+    autoscaler = Autoscaler(log, samples, clock=lambda: now[0], ticks=lambda: 5000.0)
+    async with autoscaler.running():
+        await eventually(lambda: autoscaler.progress.is_ready)
+        changes = autoscaler.knowledge.memories[story.deployment_id].hpa.changes
+        assert [(one.by, one.at) for one in changes] == [(2, 4900), (3, 4960)]
+
+
+async def test_what_was_measured_before_a_start_counts_though_the_log_takes_longer_to_read(samples):
+    """Else nothing would be known until the next measurement, which comes after 15 s."""
+    log = SlowLog()
+    story = await deployed(log)
+    await Source(samples).use(story.deployment_id, "r1", percent=84)
+    log.may_follow.clear()
+    async with Autoscaler(log, samples).running():
+        await let_others_run(100)
+        log.may_follow.set()
+        # Nothing more is measured here.
+        assert len(await eventually(lambda: decisions(log))) == 1
+
+
 async def test_a_log_that_is_away_is_waited_for(samples):
     log = SlowLog()
     story = await deployed(log)
@@ -192,6 +228,9 @@ async def test_a_log_that_is_away_is_waited_for(samples):
 
 class Away(MemoryEntries):
     async def get(self, _):
+        raise LogUnavailable("the bucket is gone")
+
+    async def get_many(self, _):
         raise LogUnavailable("the bucket is gone")
 
     async def put(self, *_, **__):

@@ -4,16 +4,16 @@ from datetime import timedelta
 
 import pytest
 
+from libs.common.autoscaling.batches import Batches
+from libs.common.autoscaling.in_flight_loads import Averages, InFlightLoads
+from libs.common.autoscaling.request_counts import RequestCounts
 from libs.common.events.replica import Replica, ReplicaState
 from libs.common.metrics.samples import Batch, Kind, RequestsInFlight, RequestTotals
 from libs.common.scaling.hpa_memory import HpaMemory
 from libs.common.scaling.stabilising import Recommendation
-from services.autoscaler.batches import Batches
-from services.autoscaler.in_flight_loads import Averages, InFlightLoads
 from services.autoscaler.memory import KeptMemory, Memory, that_matter
 from services.autoscaler.receipts import Receipts
 from services.autoscaler.replicas_seen import ReplicasSeen
-from services.autoscaler.request_counts import RequestCounts
 from tests.support.scaling_story import BORN
 
 

@@ -2,6 +2,13 @@
 
 import itertools
 
+from libs.common.events.rollout import (
+    ReplicasRetiring,
+    RetireReason,
+    SpecFailed,
+    SpecFailedReason,
+    SpecHealthy,
+)
 from tests.support.scaling_story import CPUS, Story, by_concurrency, by_cpu, by_duration
 
 
@@ -114,3 +121,46 @@ def test_a_burst_is_answered_within_the_panic_window():
     assert story.in_force == 1
     numbers = story.go_on(6, lambda: story.carry(60), every_s=1)
     assert numbers[-1] >= 8
+
+
+def test_a_replica_that_leaves_is_no_longer_counted_by_cpu():
+    """It ends what it began, however much that takes: no load that another replica would take over."""
+    story = Story(by_cpu(50), floor=2)
+
+    def use() -> None:
+        for name, cpu in (("r0", 0.5), ("r1", 1.0)):
+            story.use(cpu=2 * cpu * CPUS, only=[name])
+
+    story.tell(ReplicasRetiring(replica_ids=("r1",), reason=RetireReason.SCALED_DOWN))
+    assert levels(story.go_on(60, use)) == [2]
+    assert story.present.metrics[0].ready == 1
+
+
+def test_a_replica_that_leaves_bears_no_request_in_flight():
+    story = Story(by_concurrency(target=1, targetUtilizationPercentage=100, windowSeconds=60), floor=2)
+    story.tell(ReplicasRetiring(replica_ids=("r1",), reason=RetireReason.SCALED_DOWN))
+    story.go_on(60, lambda: story.carry(1), every_s=1)
+    assert story.present.in_flight.ready == 1
+
+
+def test_a_spec_that_cannot_be_applied_is_no_rollout_that_holds_the_number():
+    story = Story(by_cpu(50))
+    story.go_on(60, lambda: story.use(cpu=0.84 * CPUS))
+    assert story.in_force == 2
+    story.tell(
+        SpecFailed(spec_id="spec-1", reason=SpecFailedReason.CANNOT_APPLY, message="the cluster refuses it")
+    )
+    story.tell(SpecHealthy(spec_id="spec-0", run_id="run-1", replicas=1))
+    numbers = story.go_on(400, lambda: story.use(cpu=0.1 * CPUS))
+    assert not story.present.is_rolling_out
+    assert numbers[-1] == 1
+
+
+def test_after_a_pause_of_the_process_the_number_in_force_counts_as_recommended():
+    """Nobody knows what was recommended meanwhile, so nothing falls until a whole window was looked at."""
+    story = Story(by_cpu(50))
+    story.go_on(60, lambda: story.use(cpu=0.84 * CPUS))
+    story.pass_time(400)
+    numbers = story.go_on(290, lambda: story.use(cpu=0.1 * CPUS))
+    assert levels(numbers) == [2]
+    assert story.go_on(60, lambda: story.use(cpu=0.1 * CPUS))[-1] == 1

@@ -9,8 +9,8 @@ from libs.common.autoscaling.sentence import sentence_of
 from libs.common.autoscaling.told import Told
 from libs.common.events.scaling import InFlightOutcome, LimitedTo, MetricName, MetricOutcome, StabilisedTo
 from libs.common.scaling.behavior import RateType
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.conditions import Reason
-from libs.common.scaling.hpa_decision import Cause
 from libs.common.scaling.proposals import Unknown
 from libs.common.spec.model import (
     Autoscaling,

@@ -4,7 +4,7 @@ import math
 
 from libs.common.autoscaling.told import Told
 from libs.common.events.scaling import MetricName, MetricOutcome, ReplicasDecided
-from libs.common.scaling.hpa_decision import Cause
+from libs.common.scaling.cause import Cause
 from libs.common.spec.model import Autoscaling
 
 

@@ -25,6 +25,7 @@ EXPLAINED = {
     "policy": {},
     "reasoning": {
         "at": "2026-01-01T12:00:30.000000Z",
+        "decision": None,
         "replicas": 5,
         "reason": "unchanged",
         "sentence": "cpu 48 % of 50 → 5",
@@ -49,6 +50,13 @@ def test_explained_is_arithmetic_and_says_what_is_held_unknown_and_waited_for(ca
     assert "no samples" in told["unknown"]
     assert "held until" in told
     assert f"  {DECISION['sentence']}" in lines
+
+
+def test_the_reasoning_of_a_past_moment_says_of_which_decision_it_is(capsys):
+    show_explained({**EXPLAINED, "reasoning": {**EXPLAINED["reasoning"], "decision": 17}})
+    lines = capsys.readouterr().out.splitlines()
+    (line,) = [line for line in lines if line.startswith("by decision #17")]
+    assert line.endswith("cpu 48 % of 50 → 5")
 
 
 def test_without_bounds_or_reasoning_nothing_is_said_of_them(capsys):

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from libs.common.events.catalogue import CATALOGUE, dataschema, decode, encode, unknown_schema
 from libs.common.events.replica import ReplicaFact
+from libs.common.events.traffic import EndpointsWithdrawn
 from libs.common.state.aggregates import AGGREGATES
 from tests.support.golden_facts import GOLDEN, ROSTER
 from tests.support.strategies import facts
@@ -41,6 +42,8 @@ OWNERS = [
     ("ReplicaStopped", "replica", "health"),
     ("RosterRecorded", "replica", "health"),
     ("EndpointsWithdrawn", "traffic", "router"),
+    ("RouterJoined", "router", "router"),
+    ("RouterLeft", "router", "router"),
     ("ReplicasDecided", "scaling", "autoscaler"),
 ]
 
@@ -91,13 +94,18 @@ EARLIER = [(name, version) for name, fact in CATALOGUE.items() for version in fa
 
 @pytest.mark.parametrize(("name", "version"), EARLIER)
 def test_golden_files_of_earlier_versions_are_read(name: str, version: int) -> None:
-    """The replica's line of the whole roster that version 1 had is the replica of version 2."""
+    """The replica's line of the whole roster that version 1 had is the replica of version 2. A withdrawal of
+    version 1 is the first router's."""
     golden = (FOLDER / f"{name}.v{version}.json").read_bytes()
     raw, fact = decode(name, golden)
     assert raw == json.loads(golden)
-    assert isinstance(fact, ReplicaFact)
-    roster = tuple(replica.model_copy(update={"slot": 0}) for replica in ROSTER)
-    assert fact == GOLDEN[name].model_copy(update={"roster": roster})
+    if isinstance(fact, ReplicaFact):
+        roster = tuple(replica.model_copy(update={"slot": 0}) for replica in ROSTER)
+        assert fact == GOLDEN[name].model_copy(update={"roster": roster})
+    else:
+        assert isinstance(fact, EndpointsWithdrawn)
+        assert "router" not in raw
+        assert fact == GOLDEN[name]
     assert unknown_schema(name, f"urn:specstream:event:{name}:v{version}") == ""
 
 

@@ -16,8 +16,8 @@ from libs.common.log.port import Loaded
 from libs.common.runtime import Progress
 from libs.common.spec.template import Template, run_id
 from services.health import loop
-from services.health.loop import watch_cluster
 from services.health.prober import Prober
+from services.health.watching import watch_cluster
 from tests.support.deployments import Storyteller
 from tests.support.polling import eventually, let_time_pass
 

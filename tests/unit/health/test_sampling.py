@@ -9,9 +9,9 @@ import pytest
 
 from libs.common.clock import utc_now
 from libs.common.cluster.memory import MemoryCluster
-from libs.common.cluster.usage import Used
+from libs.common.cluster.usage import Used, UsedGpu
 from libs.common.metrics.port import CaughtUp, MemorySamples, Received
-from libs.common.metrics.samples import Kind
+from libs.common.metrics.samples import GpuUsage, Kind
 from services.health.sampler import Sampler
 from services.health.sampling import AHEAD_S, Dropped, sift
 from tests.support.clusters import all_run, replicas, run_of, workload
@@ -72,6 +72,33 @@ def test_what_cannot_be_is_dropped_and_counted_and_harms_no_other(wrong, reason)
     assert sifted.dropped == {reason: 1}
 
 
+GPU = UsedGpu(0, utilization_percent=40.0, memory_bytes=1e9, most_memory_bytes=16e9)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "reason"),
+    [
+        ({"utilization_percent": math.nan}, Dropped.NOT_FINITE),
+        ({"utilization_percent": -1.0}, Dropped.NEGATIVE),
+        ({"utilization_percent": 120.0}, Dropped.TOO_MUCH),
+        ({"memory_bytes": math.inf}, Dropped.NOT_FINITE),
+        ({"memory_bytes": -1.0}, Dropped.NEGATIVE),
+        ({"memory_bytes": 20e9}, Dropped.TOO_MUCH),
+    ],
+)
+def test_a_gpu_that_cannot_be_is_dropped_and_counted_alone(wrong, reason):
+    sifted = sift([replace(GOOD, gpus=(replace(GPU, **wrong), replace(GPU, gpu=1)))], now=NOW)
+    (sample,) = sifted.samples
+    assert sample.gpus == (GpuUsage(gpu=1, utilization_percent=40.0, memory_bytes=10**9),)
+    assert sample.cpu_cores == 0.5
+    assert sifted.dropped == {reason: 1}
+
+
+def test_what_is_not_known_of_a_gpu_is_left_out():
+    (sample,) = sift([replace(GOOD, gpus=(UsedGpu(0, memory_bytes=7.0), UsedGpu(1)))], now=NOW).samples
+    assert sample.gpus == (GpuUsage(gpu=0, memory_bytes=7), GpuUsage(gpu=1))
+
+
 @pytest.mark.parametrize("right", [{"cpu_cores": 4.3}, {"ended_at": NOW + AHEAD_S}, {"cpu_cores": 0.0}])
 def test_at_the_edge_it_is_kept(right):
     assert len(sift([replace(GOOD, **right)], now=NOW).samples) == 1
@@ -108,6 +135,17 @@ class Scene:
                 assert isinstance(one, Received)
                 found.append(one.batch)
         raise AssertionError("follow never ends")
+
+
+async def test_what_a_gpu_is_used_for_is_published_with_the_rest():
+    scene = Scene()
+    one, other = await scene.begin()
+    scene.cluster.use(one, cpu_cores=0.5, memory_bytes=1000, gpus=(GPU, UsedGpu(1, math.nan)))
+    scene.cluster.use(other, cpu_cores=0.5, memory_bytes=1000)
+    await scene.sample()
+    (batch,) = await scene.heard()
+    found = {sample.replica_id: sample.gpus for sample in batch.usage}
+    assert found == {one: (GpuUsage(gpu=0, utilization_percent=40.0, memory_bytes=10**9),), other: ()}
 
 
 async def test_every_interval_has_its_batch_with_what_is_new():

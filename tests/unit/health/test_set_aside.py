@@ -19,10 +19,10 @@ from libs.common.runtime import Progress
 from libs.common.spec.model import HealthCheck, HealthChecks
 from libs.common.spec.template import Template, run_id
 from libs.common.state.view import fold
-from services.health.loop import watch_cluster
 from services.health.probe_request import Endpoint
 from services.health.prober import Prober
 from services.health.probing import Outcome, Success
+from services.health.watching import watch_cluster
 from tests.support.poison import PoisonedLog, PoisonError
 from tests.support.polling import eventually
 

@@ -5,7 +5,7 @@ It holds promise 5: what is unknown changes nothing.
 The cluster carries out the checks itself here, so that a test says when a replica is ready.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
@@ -13,7 +13,7 @@ import pytest
 
 from libs.common.cluster.abilities import Abilities
 from libs.common.cluster.memory import MemoryCluster
-from libs.common.cluster.port import RunWorkload, Workload
+from libs.common.cluster.port import ObservedWorkload, RunWorkload, Workload
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.deployment import DeploymentCreated, SpecRegistered
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
@@ -48,6 +48,21 @@ class NativeCluster(MemoryCluster):
         self._put(replace(self._replica(replica_id), ready=ready, message=message))
 
 
+class ForgetfulCluster(NativeCluster):
+    """Shows what it has shown before, once it is told to, until somebody wants to be sure."""
+
+    old: Mapping[str, ObservedWorkload] | None = None
+
+    async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
+        return await super().observe(deployment_id) if self.old is None else self.old
+
+    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
+        assert deployment_id == DEPLOYMENT
+        assert replica_ids
+        was_old, self.old = self.old is not None, None
+        return was_old
+
+
 class ForgetfulLog(MemoryLog):
     """Stores what is appended and then, while `is_forgetful`, loses the answer."""
 
@@ -69,7 +84,7 @@ class Scene:
         self.ticks = 0.0
         self.now = datetime(2026, 1, 1, tzinfo=UTC)
         self.log = ForgetfulLog(lambda: self.now)
-        self.cluster = NativeCluster(lambda: self.now, Abilities(probes_natively=True))
+        self.cluster = ForgetfulCluster(lambda: self.now, Abilities(probes_natively=True))
         self.progress = Progress()
 
     async def begin(self, replicas: int = 1) -> None:
@@ -216,6 +231,23 @@ async def test_what_happened_while_health_was_away_is_told_once(scene: Scene) ->
     scene.cluster.start(replica_id)
     await scene.restart_health()
     assert await scene.observe() == ["ReplicaStopped", "ReplicaRestarted", "ReplicaBecameReady"]
+    assert await scene.observe() == []
+
+
+async def test_nothing_is_told_that_rests_on_what_the_cluster_showed_before(scene: Scene) -> None:
+    """A replica that is gone by now is not told to start, nor one to be lost that is there."""
+    old = await scene.cluster.observe()
+    (replica_id,) = await scene.replica_ids()
+    await scene.observe()
+    await scene.apply(1, stopping=[replica_id])
+    scene.cluster.end(replica_id)
+    assert await scene.observe() == ["ReplicaStopped", "ReplicaStarted"]
+    await scene.restart_health()
+    woken: list[str] = []
+    scene.watch.wake_for = woken.append
+    scene.cluster.old = old
+    assert await scene.observe() == []
+    assert woken == [DEPLOYMENT]
     assert await scene.observe() == []
 
 

@@ -7,11 +7,13 @@ from libs.common.cluster.port import ObservedReplica, ObservedWorkload, ReplicaP
 from libs.common.events.replica import Replica, ReplicaReason, ReplicaState
 from libs.common.events.rollout import LiveRun, Move, MoveReason, RolloutPhase, RolloutProgressed
 from libs.common.scaling.in_force import Decided
+from libs.common.services import ROUTER
 from libs.common.spec.model import Resources, Spec
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.replica import Roster
 from libs.common.state.rollout import RolloutState
+from libs.common.state.router import ALONE
 from libs.common.state.scaling import ScalingState
 from libs.common.state.traffic import TrafficState
 from libs.common.state.view import DeploymentView
@@ -64,9 +66,15 @@ def listed(
     )
 
 
-def plan(view: DeploymentView, observed: ObservedWorkload | None, *, now: datetime = START) -> Plan:
+def plan(
+    view: DeploymentView,
+    observed: ObservedWorkload | None,
+    *,
+    now: datetime = START,
+    routers: frozenset[str] = ALONE,
+) -> Plan:
     """The next step, at a time that says nothing."""
-    return plan_at(view, observed, now=now)
+    return plan_at(view, observed, now=now, routers=routers)
 
 
 def shown(
@@ -145,7 +153,7 @@ def view(
         ),
         rollout=rollout or RolloutState(),
         roster=Roster.of(listed(r) if isinstance(r, str) else r for r in roster),
-        traffic=TrafficState(frozenset(withdrawn)),
+        traffic=TrafficState({ROUTER: frozenset(withdrawn)}),
         scaling=ScalingState() if decided is None else ScalingState(Decided(decided, STRETCH)),
         sequence=sequence,
     )

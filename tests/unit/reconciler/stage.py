@@ -12,10 +12,13 @@ from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import Cluster, ObservedReplica, ObservedWorkload, ReplicaPhase, Workload
 from libs.common.errors import Temporary
 from libs.common.events.envelope import Cause, Draft, Recorded, select
-from libs.common.events.rollout import MoveReason
+from libs.common.events.rollout import MoveReason, ReplicasRetiring
+from libs.common.events.router import LeaveReason, RouterFact, RouterJoined, RouterLeft
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Appended, EventLog, Guard, Heads, Loaded
+from libs.common.services import ROUTER
 from libs.common.spec.model import Spec
+from libs.common.state.router import ALONE, EVERY_ROUTER, aggregate_of, joined_by
 from libs.common.state.view import fold
 from services.reconciler.converge import Reconciler, Trigger
 from tests.support.players import Players
@@ -172,11 +175,35 @@ class WatchedCluster(MemoryCluster):
     log: MemoryLog
 
     async def apply(self, workload: Workload, *, fence: int) -> None:
-        view = fold((await self.log.load(select(aggregate_id=workload.deployment_id))).events)
+        events = [event async for event in self.log.read(select(aggregate_id=workload.deployment_id))]
+        view = fold(events)
         assert view is not None
         assert workload.stopping <= workload.retiring <= view.rollout.retiring
-        assert workload.stopping <= view.traffic.withdrawn, "stopped before it was withdrawn"
+        for router, joined_at in (await self.joined_at()).items():
+            may_call = {one for one in workload.stopping if joined_at < told_to_leave_at(events, one)}
+            assert may_call <= view.traffic.withdrawn_by(router), "stopped before it was withdrawn"
         await super().apply(workload, fence=fence)
+
+    async def joined_at(self) -> dict[str, int]:
+        """Where each router that there is has joined. One that joins when a replica has been told to leave
+        never sends it anything."""
+        found = {ROUTER: 0}
+        async for event in self.log.read(EVERY_ROUTER):
+            match event.fact:
+                case RouterJoined():
+                    found[event.aggregate.id] = event.sequence
+                case RouterLeft():
+                    found.pop(event.aggregate.id)
+        return found
+
+
+def told_to_leave_at(events: Sequence[Recorded], replica_id: str) -> int:
+    told = (
+        event.sequence
+        for event in events
+        if isinstance(event.fact, ReplicasRetiring) and replica_id in event.fact.replica_ids
+    )
+    return next(told)
 
 
 class Stage(Players):
@@ -192,6 +219,33 @@ class Stage(Players):
             log, cluster, DEPLOYMENT, is_fit=lambda replica: replica.template.image != NEVER_READY_IMAGE
         )
         self.processes = [self.new_process()]
+
+    async def events(self) -> list[Recorded]:
+        """Those that wake the reconciler: what is said of routers is not among them."""
+        return [event async for event in self.log.read(select(aggregate_id=DEPLOYMENT))]
+
+    async def routers(self) -> frozenset[str]:
+        return joined_by((await self.log.load(EVERY_ROUTER)).events)
+
+    async def join(self, router: str) -> None:
+        if router not in await self.routers():
+            await self._say_of_router(router, RouterJoined())
+
+    async def leave(self, router: str) -> None:
+        if router in await self.routers() - ALONE:
+            await self._say_of_router(router, RouterLeft(reason=LeaveReason.TAKEN_OUT))
+
+    async def _say_of_router(self, router: str, fact: RouterFact) -> None:
+        aggregate = aggregate_of(router)
+        heads = (await self.log.load(aggregate.filter)).heads
+        await self.log.append([Draft(aggregate, fact)], heads=heads, cause=Cause("test", router))
+
+    async def any_router(self) -> bool:
+        """One of them, of those that have not said yet that all are drained."""
+        for router in sorted(await self.routers()):
+            if await self.router(router):
+                return True
+        return False
 
     def new_process(self, *, is_held: bool = False) -> Process:
         pace = Pace(is_free=not is_held)
@@ -243,7 +297,7 @@ class Stage(Players):
         for _ in range(200):
             await self.start_all()
             await self.end_all()
-            has_moved = await self.health() or await self.router()
+            has_moved = await self.health() or await self.any_router()
             events = await self.events()
             has_moved = has_moved or len(events) > delivered
             for event in events[delivered:]:

@@ -1,12 +1,12 @@
 """One pass of the reconciler, held still at the instants that matter."""
 
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Collection, Mapping
 from datetime import timedelta
 
 import pytest
 
 from libs.common.cluster.memory import MemoryCluster
-from libs.common.cluster.port import Workload
+from libs.common.cluster.port import ObservedWorkload, Workload
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, LogUnavailable
 from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded
 from libs.common.events.project import ProjectCreated
@@ -95,6 +95,40 @@ async def test_a_spec_without_a_command_is_told_once_and_costs_the_old_run_nothi
     await stage.settle()
     assert [fact.reason for fact in await failures(stage)] == [SpecFailedReason.NO_COMMAND]
     assert [r.template.image for r in await stage.observed()] == ["a"]
+
+
+class ForgetfulCluster(WatchedCluster):
+    """Shows what it has shown before, once it is told to, until somebody wants to be sure of all of it."""
+
+    old: Mapping[str, ObservedWorkload] | None = None
+
+    async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
+        return await super().observe(deployment_id) if self.old is None else self.old
+
+    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
+        if self.old is None:
+            return False
+        shown = {replica.replica_id for replica in self.old[deployment_id].replicas}
+        present = (await super().observe(deployment_id))[deployment_id].replicas
+        assert set(replica_ids) == shown | {replica.replica_id for replica in present}
+        self.old = None
+        return True
+
+
+async def test_nothing_is_done_or_told_because_of_what_the_cluster_showed_before(stage: Stage) -> None:
+    await at_rest(stage, "a", 2)
+    old = await stage.cluster.observe()
+    await stage.register(spec("a", 1))
+    await stage.settle()
+    told, present = await stage.events(), await stage.observed()
+    assert len(present) == 1
+
+    forgetful = ForgetfulCluster(lambda: stage.now)
+    vars(forgetful).update(vars(stage.cluster))
+    forgetful.old = old
+    assert await Reconciler(stage.log, forgetful, clock=lambda: stage.now).resync(DEPLOYMENT)
+    assert forgetful.old is None
+    assert (await stage.events(), await stage.observed()) == (told, present)
 
 
 class FullCluster(WatchedCluster):

@@ -22,6 +22,7 @@ from libs.common.events.rollout import (
 from libs.common.state.view import DeploymentView, evolve
 from tests.support.deployments import by_load
 from tests.support.polling import let_others_run
+from tests.support.strategies import ROUTERS
 from tests.unit.reconciler.scene import DEPLOYMENT, plan, spec
 from tests.unit.reconciler.stage import NEVER_READY_IMAGE, REFUSED_IMAGE, Stage, spec_of
 
@@ -32,6 +33,8 @@ MARKS = {
     "node ends": MoveReason.NODE_ENDS,
     "node lost": MoveReason.NODE_LOST,
 }
+
+FURTHER = ROUTERS[1:]
 
 images = st.sampled_from(["a", "a", "b", "b", NEVER_READY_IMAGE, REFUSED_IMAGE])
 numbers = st.integers(0, 3)
@@ -45,6 +48,7 @@ actions = st.one_of(
     acts("step"),
     acts("step", "wake newest"),
     acts("health", "router", "end the stopping"),
+    st.tuples(st.sampled_from(["router joins", "router leaves"]), st.just(0), numbers),
     acts("health goes on", "process goes on"),
     acts("wake old", "kill", "second process", "crash", "start the dead", "condemn"),
     acts("cordon", "cordon", "node ends", "node lost", "unmark", "time goes by"),
@@ -90,8 +94,13 @@ async def act(stage: Stage, name: str, what: int | str, number: int) -> None:  #
             process.wake(events[-1])
             await process.finish()
             process.hold()
-        case "router", _:
-            await stage.router()
+        case "router", int():
+            joined = sorted(await stage.routers())
+            await stage.router(joined[what % len(joined)])
+        case "router joins", _:
+            await stage.join(FURTHER[number % len(FURTHER)])
+        case "router leaves", _:
+            await stage.leave(FURTHER[number % len(FURTHER)])
         case "crash", int():
             await stage.crash(what)
         case "cordon" | "node ends" | "node lost" | "unmark", int():
@@ -134,7 +143,7 @@ async def check_end(stage: Stage) -> None:
     assert view is not None
     assert view.deployment is not None
     observed = (await stage.cluster.observe()).get(DEPLOYMENT)
-    assert plan(view, observed, now=stage.now).is_empty
+    assert plan(view, observed, now=stage.now, routers=await stage.routers()).is_empty
     if view.deployment.is_deleted:
         assert view.rollout.is_removed
         assert observed is None

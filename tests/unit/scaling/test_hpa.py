@@ -5,9 +5,9 @@ from dataclasses import replace
 import pytest
 
 from libs.common.scaling.behavior import Behavior, Rate, RateType, scale_down_rules, scale_up_rules
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.conditions import ConditionType, Reason
 from libs.common.scaling.hpa import decide_hpa
-from libs.common.scaling.hpa_decision import Cause
 from libs.common.scaling.hpa_memory import HpaMemory
 from libs.common.scaling.hpa_policy import DurationMetric, HpaPolicy, Measured, ResourceMetric
 from libs.common.scaling.limiting import Change

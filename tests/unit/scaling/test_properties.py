@@ -13,8 +13,8 @@ from libs.common.scaling.behavior import (
     scale_down_rules,
     scale_up_rules,
 )
+from libs.common.scaling.cause import Cause
 from libs.common.scaling.hpa import decide_hpa
-from libs.common.scaling.hpa_decision import Cause
 from libs.common.scaling.hpa_memory import HpaMemory
 from libs.common.scaling.hpa_policy import DurationMetric, HpaPolicy, Measured, ResourceMetric
 from libs.common.scaling.in_flight import InFlightMemory, InFlightPolicy, decide_in_flight

@@ -82,3 +82,28 @@ def test_a_port_that_is_taken_is_an_error(case, said):
     with pytest.raises(CannotStart) as refusal:
         chosen(**case)
     assert all(word in str(refusal.value) for word in said)
+
+
+TWO_EDGES = {"api": 8080, "edge": 8081, "edge-2": 8082}
+
+
+def test_a_further_edge_has_the_port_that_was_given():
+    ports = chosen(fixed=TWO_EDGES)
+    assert ports == Ports(8080, 8081, 11, (8082,))
+    assert ports.edges == (8081, 8082)
+    assert ports.by_name == {"api": 8080, "edge": 8081, "nats": 11, "edge-2": 8082}
+
+
+def test_a_further_edge_has_to_be_free_unless_its_own_envoy_has_it():
+    with pytest.raises(CannotStart, match=r"8082.*SPECSTREAM_MORE_EDGE_PORTS"):
+        chosen(fixed=TWO_EDGES, taken={8082})
+    with pytest.raises(CannotStart, match="8082"):
+        chosen(fixed=TWO_EDGES, taken={8082}, living={"envoy"}, remembered={**REMEMBERED, "edge-2": 8082})
+    ports = chosen(
+        fixed=TWO_EDGES, taken={8082}, living={"envoy-2"}, remembered={**REMEMBERED, "edge-2": 8082}
+    )
+    assert ports.more_edges == (8082,)
+
+
+def test_no_other_port_is_picked_that_a_further_edge_has():
+    assert chosen(fixed={**TWO_EDGES, "edge-2": 11}).nats == 100

@@ -82,6 +82,8 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_METRICS_DEPLOYMENTS", "-1", id="fewer deployments than none"),
         pytest.param("SPECSTREAM_METRICS_DEPLOYMENTS", "10001", id="too many deployments"),
         pytest.param("SPECSTREAM_CLUSTER", "k8s", id="no such cluster"),
+        pytest.param("SPECSTREAM_COPIES", "0", id="no copy at all"),
+        pytest.param("SPECSTREAM_COPIES", "4", id="more copies than there may be"),
         pytest.param("SPECSTREAM_KUBECONFIG", "/no/such/file", id="no file"),
         pytest.param("SPECSTREAM_KUBE_NAMESPACE", "Replicas", id="no name of a namespace"),
         pytest.param("SPECSTREAM_HOME", "a\nb", id="a path of two lines"),
@@ -102,3 +104,15 @@ def test_every_mistake_is_said_at_once_and_no_secret_with_it():
 
 def test_an_empty_variable_counts_as_not_set():
     assert from_environment({"SPECSTREAM_API_KEY": "", "SPECSTREAM_API_PORT": ""}).api_key is None
+
+
+def test_further_edges_are_switched_on_by_their_ports():
+    assert from_environment({}).edge_ports == (8081,)
+    settings = from_environment({"SPECSTREAM_MORE_EDGE_PORTS": "8082, 9000"})
+    assert settings.edge_ports == (8081, 8082, 9000)
+
+
+@pytest.mark.parametrize("ports", ["0", "8082,", "8082,8083,8084", "x", "8082,8082", "8080", "8081"])
+def test_further_edges_that_cannot_be_are_refused_by_name(ports):
+    with pytest.raises(CannotStart, match="SPECSTREAM_MORE_EDGE_PORTS"):
+        from_environment({"SPECSTREAM_MORE_EDGE_PORTS": ports})

@@ -80,10 +80,13 @@ def test_prometheus_calls_them_as_the_reference_says():
     meter = provider.get_meter("test")
     for each in INSTRUMENTS.values():
         attributes = dict.fromkeys(each.attributes, OTHER)
-        if each.kind is Kind.COUNTER:
-            meter.create_counter(each.name, unit=each.unit).add(1, attributes)
-        else:
-            meter.create_histogram(each.name, unit=each.unit).record(1, attributes)
+        match each.kind:
+            case Kind.COUNTER:
+                meter.create_counter(each.name, unit=each.unit).add(1, attributes)
+            case Kind.GAUGE:
+                meter.create_gauge(each.name, unit=each.unit).set(1, attributes)
+            case Kind.HISTOGRAM:
+                meter.create_histogram(each.name, unit=each.unit).record(1, attributes)
     shown = generate_latest(registry).decode()
     provider.shutdown()
     for each in INSTRUMENTS.values():
@@ -140,6 +143,13 @@ def test_with_room_a_late_one_begins_where_it_comes():
 
 def test_without_any_room_all_are_other():
     assert Counted(0).add(a=1, b=2) == {OTHER: 3}
+
+
+def test_of_a_gauge_the_longest_stands_for_the_others():
+    shared = dict(Busiest(1).shared_out({"a": 5, "b": 3, "c": 4}, together=max))
+    assert shared == {"a": 5, OTHER: 4}
+    assert dict(Busiest(0).shared_out({"a": 0}, together=max)) == {OTHER: 0}
+    assert dict(Busiest(1).shared_out({})) == {}
 
 
 def test_a_command_is_a_form_of_its_own():

@@ -15,10 +15,10 @@ from services.api.points.minutes import DeploymentPoint, Gathering, Minute
 
 
 class Stream:
-    """What a test has the stream hold. since: when what counts begins."""
+    """What a test has the stream hold. since: when what counts begins. edges: who has to have counted."""
 
-    def __init__(self, *, since: float = 0.0):
-        self.gathering = Gathering(since=since)
+    def __init__(self, *, since: float = 0.0, edges: tuple[str, ...] = ()):
+        self.gathering = Gathering(since=since, edges=edges)
         self.minutes: list[Minute] = []
         self.number = 0
 
@@ -274,3 +274,23 @@ def test_a_deployment_with_use_and_without_requests_had_none_where_they_were_cou
         memory_bytes=1000.0,
         replicas=1.0,
     )
+
+
+def test_a_minute_in_which_one_of_several_edges_was_silent_is_unknown():
+    stream = Stream(edges=("edge", "edge-2"))
+    stream.requests(0, whole=True, d=0)
+    stream.requests(1, whole=True, source="edge-2", counter_id="two", d=0)
+    for at in (10, 65, 130):
+        stream.requests(at, d=at)
+        stream.send(at + 1, kind=Kind.IN_FLIGHT, in_flight=[RequestsInFlight(deployment_id="d", in_flight=2)])
+        if at != 65:
+            stream.requests(at + 2, source="edge-2", counter_id="two", d=at)
+    last = stream.gathering.finish(180)
+    assert last is not None
+    first, silent, last = *stream.minutes, last
+    assert [minute.has_requests for minute in (first, silent, last)] == [True, False, True]
+    assert (first.deployments["d"].answered, first.deployments["d"].in_flight) == (20, 2)
+    unknown = silent.deployments.get("d", DeploymentPoint())
+    assert (unknown.answered, unknown.in_flight, unknown.in_flight_most) == (None, None, None)
+    # A total goes on: what was counted in the silence is told after it.
+    assert last.deployments["d"].answered == 65 + 120

@@ -1,10 +1,10 @@
 """The database of points: what it keeps, for how long and in how much room."""
 
 from dataclasses import astuple
+from time import process_time
 
 import pytest
 
-from libs.common.clock import monotonic
 from services.api.points.minutes import DeploymentPoint, GpuPoint, Minute, ReplicaPoint
 from services.api.points.packing import average_by, pack, unpack
 from services.api.points.store import COARSE, FINE, HOUR, KEPT, PointStore
@@ -162,10 +162,10 @@ def test_two_weeks_of_a_deployment_are_read_in_a_moment(make):
     for hour in range(hours_):
         for number in range(NOON + hour * HOUR, NOON + hour * HOUR + 60, 30):
             store.put(minute(number))
-    begin = monotonic()
+    begin = process_time()
     (found,) = store.points(DEPLOYMENT, "d", first=NOON, last=NOON + hours_ * HOUR)
     assert len(found.points) == hours_ * 2
-    assert monotonic() - begin < 2.0
+    assert process_time() - begin < 2.0
 
 
 def test_packing_gives_back_what_was_packed():

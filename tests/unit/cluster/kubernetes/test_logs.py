@@ -1,10 +1,10 @@
-"""Lines of the containers' logs: in order over all replicas, each with an id that never changes."""
+"""Lines of the containers' logs: each with an id that never changes, which orders all of them."""
 
 from datetime import UTC, datetime
 
 import pytest
 
-from libs.common.cluster.kubernetes.logs import check_id, merge, parse_lines, since_of
+from libs.common.cluster.kubernetes.logs import Parser, check_id, parse_lines, second_of, since
 from libs.common.errors import BadRequest
 
 ONE = b"""2026-01-01T00:00:01.5Z first
@@ -15,38 +15,53 @@ TWO = b"2026-01-01T00:00:02.000000001Z second\nthe rest of a line\n2026-01-01T00
 
 
 def all_lines():
-    return [*parse_lines("one", ONE), *parse_lines("two", TWO)]
+    return sorted([*parse_lines("one", ONE), *parse_lines("two", TWO)], key=lambda line: line.id)
 
 
 def messages(lines):
     return [line.message for line in lines]
 
 
-def test_they_are_merged_by_their_own_times():
-    merged = merge(all_lines(), after=None, newest_first=False)
-    assert messages(merged) == ["first", "second", "third", "and more at the same time", ""]
-    assert [line.replica_id for line in merged] == ["one", "two", "one", "one", "two"]
-    assert merged[0].written_at == datetime(2026, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
-    assert [line.id for line in merged] == sorted({line.id for line in merged})
-    assert merge(all_lines(), after=None, newest_first=True) == merged[::-1]
+def test_their_ids_order_them_by_their_own_times():
+    lines = all_lines()
+    assert messages(lines) == ["first", "second", "third", "and more at the same time", ""]
+    assert [line.replica_id for line in lines] == ["one", "two", "one", "one", "two"]
+    assert lines[0].written_at == datetime(2026, 1, 1, 0, 0, 1, 500_000, tzinfo=UTC)
+    assert len({line.id for line in lines}) == 5
 
 
 @pytest.mark.parametrize("position", range(5))
-def test_they_go_on_after_any_line_in_either_order(position):
-    merged = merge(all_lines(), after=None, newest_first=False)
-    after = merged[position].id
+def test_an_id_says_since_when_to_read(position):
+    after = all_lines()[position].id
     check_id(after)
-    assert since_of(after) == f"2026-01-01T00:00:0{after[18]}Z"
-    assert merge(all_lines(), after=after, newest_first=False) == merged[position + 1 :]
-    assert merge(all_lines(), after=after, newest_first=True) == merged[:position][::-1]
+    assert since(second_of(after)) == f"2026-01-01T00:00:0{after[18]}Z"
 
 
 def test_an_id_is_the_same_when_only_the_end_is_read():
-    whole = list(parse_lines("one", ONE))
-    assert list(parse_lines("one", ONE[ONE.index(b"2026-01-01T00:00:03Z") :])) == whole[1:]
+    whole = parse_lines("one", ONE)
+    assert parse_lines("one", ONE[ONE.index(b"2026-01-01T00:00:03Z") :]) == whole[1:]
 
 
-@pytest.mark.parametrize("after", ["", "yesterday", "2026-01-01T00:00:01Z", "0000000001"])
+@pytest.mark.parametrize("size", [1, 2, 7, 1_000])
+def test_lines_are_the_same_however_they_come_in(size):
+    parser = Parser("one")
+    lines = [line for at in range(0, len(ONE), size) for line in parser.take(ONE[at : at + size])]
+    assert [*lines, *parser.end()] == parse_lines("one", ONE)
+
+
+def test_the_times_of_a_node_in_another_zone_are_brought_into_utc():
+    """A runtime writes the time as its node's zone has it."""
+    (line,) = parse_lines("one", b"2026-01-01T01:30:00.000000007+02:00 east\n")
+    assert line.id.startswith("2025-12-31T23:30:00.000000007Z-one-")
+    assert line.written_at == datetime(2025, 12, 31, 23, 30, tzinfo=UTC)
+    (west,) = parse_lines("one", b"2025-12-31T20:30:00.5-03:00 west\n")
+    assert west.id.startswith("2025-12-31T23:30:00.500000000Z-one-")
+
+
+@pytest.mark.parametrize(
+    "after",
+    ["", "yesterday", "2026-01-01T00:00:01Z", "0000000001", "2026-99-01T00:00:01.000000000Z-a-000000"],
+)
 def test_what_is_no_id_is_refused(after):
     with pytest.raises(BadRequest):
         check_id(after)

@@ -51,6 +51,15 @@ def answer(status, message):
             "denied request: no",
         ),
         (403, 'admission webhook "w" denied the request: no', CannotApply, "no"),
+        *(
+            (
+                status,
+                "ValidatingAdmissionPolicy 'p' with binding 'b' denied request: no",
+                CannotApply,
+                "a policy of the cluster refuses it: .* denied request: no",
+            )
+            for status in (401, 413, 422)
+        ),
         (
             403,
             'pods "r-1" is forbidden: no PriorityClass with name high was found',
@@ -77,7 +86,13 @@ def answer(status, message):
             422,
             "Pod is invalid: spec.containers[0].image: Required value",
             CannotApply,
-            "image: Required value",
+            "image: Required value; in the spec: image$",
+        ),
+        (
+            422,
+            "[spec.containers[0].env[3].name: no, spec.containers[0].env[4].name: no, spec.nodeSelector: no]",
+            CannotApply,
+            "; in the spec: env, resources.machineType$",
         ),
         (500, 'failed calling webhook "w": timeout', DeploymentUnavailable, "failed calling webhook"),
         (500, "etcd is away", ClusterUnavailable, "create pods r-1: etcd is away"),
