@@ -1,6 +1,6 @@
 # Each target sets up what it needs by itself; `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-scaling test up down lint docs bench bench-scale soak kubelab
+.PHONY: help setup demo demo-scaling demo-kubernetes test up down lint docs bench bench-scale soak explore kubelab
 
 PYTHON := .venv/bin/python
 
@@ -18,6 +18,9 @@ demo: setup ## Watch a spec become an endpoint, change, roll back and go away
 
 demo-scaling: setup ## Watch a deployment follow its load, up and down, and say why
 	@exec $(PYTHON) -m libs.cli.demo.scaling
+
+demo-kubernetes: setup ## The same demo with pods, on a real Kubernetes on this machine; as root on Debian
+	@exec $(PYTHON) -m tests.support.kubelab.demo
 
 up: setup ## Run the platform in the foreground until Ctrl-C
 	@exec bin/specstream up
@@ -42,7 +45,8 @@ test: lint ## All checks, then all tests; what CI runs
 	@$(PYTHON) -m pytest -q -n 3 --dist loadfile  # three at a time on two cores: tests of real processes mostly wait
 
 docs: setup ## Write the parts of docs/reference that the code knows best
-	@exec $(PYTHON) -m docs.generate
+	@$(PYTHON) -m docs.generate
+	@exec $(PYTHON) -m infra.grafana.generate
 
 bench: setup ## Measure it, each figure beside the limit from the same run
 	@exec $(PYTHON) -m benchmarks
@@ -52,6 +56,9 @@ bench-scale: setup ## Measure the long ones: with as much as years leave behind
 
 soak: setup ## The full matrix of kill tests, for SECONDS_LONG seconds (600)
 	@exec $(PYTHON) -m tests.soak --seconds $(or $(SECONDS_LONG),600)
+
+explore: setup ## The tests of properties, with examples that nobody has tried yet
+	@exec $(PYTHON) -m pytest -q -n 2 -m hypothesis --hypothesis-profile=others
 
 kubelab: setup ## A Kubernetes with simulated GPU nodes in the foreground; says where its kubeconfig is
 	@exec $(PYTHON) -m tests.support.kubelab

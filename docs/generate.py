@@ -91,7 +91,7 @@ def _event(fact: type[Fact]) -> Iterator[str]:
     also = f"; earlier ones that are read as well: {', '.join(earlier)}" if earlier else ""
     yield f"`dataschema`: `{dataschema(fact)}`{also}\n"
     if fact.is_paged:
-        yield f"The last token of its subject is `{fact.event_type()}-<page>`.\n"
+        yield f"The last token of its subject is {_last_token(fact)}.\n"
     schema = fact.model_json_schema()
     if not schema.get("properties"):
         yield "No fields.\n"
@@ -100,6 +100,13 @@ def _event(fact: type[Fact]) -> Iterator[str]:
     for name, field in schema["properties"].items():
         yield f"| `{name}` | {_type(field, schema.get('$defs', {}))} |"
     yield ""
+
+
+def _last_token(fact: type[Fact]) -> str:
+    name = fact.event_type()
+    if "page" in fact.model_fields:
+        return f"`{name}-<page>`"
+    return f"`{name}` where it is of the first router, `{name}-2` where it is of `router-2`"
 
 
 def _type(field: dict[str, Any], definitions: dict[str, Any]) -> str:
@@ -158,6 +165,7 @@ HOLDS = {
     "OUTCOMES": "what became of each command, so that a repeat gets the first answer",
     "KV_SCALING": "the present reasoning about each deployment's scaling; what is lost is worked out again",
     "KV_LEASES": "which copy of a service leads",
+    "TAILS": "the last that crashed and gone replicas wrote, ten of a deployment, where the cluster forgets",
     "SIGNALS": "heartbeats",
     "METRICS": "what was measured of replicas and requests",
     "CHECKS": "how the checks of each deployment's replicas stand, as health told last",
@@ -224,12 +232,17 @@ under the names in the first column. With `SPECSTREAM_METRICS=prometheus` nothin
 answers `GET /metrics` at a port of its own on 127.0.0.1, under the names in the second column, to whoever
 presents the token that is in `run/metrics-token` of the home. `run/prometheus-targets.json` lists the
 ports, in the form of Prometheus' `file_sd_configs` ([operate.md](../how-to/operate.md)). The alert rules
-are in `infra/prometheus/`.
+are in `infra/prometheus/`, dashboards in `infra/grafana/`.
 
 An attribute has one of the values listed, or `other`. So many deployments as
 `SPECSTREAM_METRICS_DEPLOYMENTS` says have series of their own in each service, the busiest of those that
 came first; all others are `other`. A deployment that has one keeps it for as long as the process lives, and
-what was counted as `other` stays there: no series falls.
+what was counted as `other` stays there: no series of a counter falls.
+
+A gauge says what is so now: its series ends when nothing is known any more, and `other` is the sum of the
+others, or what its row says. Of what is asked of deployments and decisions only the copy of the autoscaler
+that leads tells; how long something is so is counted by that process, and only for how long a deployment has
+been at its maximum or without measurements is remembered over a restart.
 
 | instrument | for Prometheus | kind | unit | counts | attributes |
 |---|---|---|---|---|---|"""
