@@ -250,7 +250,7 @@ class Watch:
             )
             if not facts:
                 break
-            if await self._cluster.confirm(deployment_id, {fact.replica_id for fact in facts}):
+            if await self._cluster.confirm(deployment_id, {fact.replica_id for fact in facts}, workload):
                 self.wake_for(deployment_id)
                 return
             await self._records.append(deployment_id, facts, traceparents)

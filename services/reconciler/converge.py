@@ -167,7 +167,7 @@ class Reconciler:
                 if step.is_empty or step == previous:
                     self._remember(view)
                     return
-                if await self._cluster.confirm(trigger.deployment_id, _concerned(view, shown)):
+                if await self._cluster.confirm(trigger.deployment_id, _concerned(view, shown), shown):
                     continue
                 try:
                     await self._take(step, trigger, view, loaded)

@@ -267,8 +267,10 @@ async def test_removing_what_never_was_refuses_older_plans_too(world):
 
 async def test_being_sure_of_what_is_shown_changes_nothing(world):
     first = await started(world, 2)
-    assert not await world.cluster.confirm(DEPLOYMENT, [*ids(first), "nobody"])
-    assert not await world.cluster.confirm("e" * 32, ["nobody"])
+    seen = (await world.cluster.observe(DEPLOYMENT))[DEPLOYMENT]
+    assert not await world.cluster.confirm(DEPLOYMENT, [*ids(first), "nobody"], seen)
+    assert not await world.cluster.confirm(DEPLOYMENT, ids(first)[:1], seen)
+    assert not await world.cluster.confirm("e" * 32, ["nobody"], None)
     assert await replicas(world.cluster) == first
 
 

@@ -1,4 +1,4 @@
-"""The whole platform while nodes are emptied, fall silent, and while what owns the pods is deleted.
+"""The whole platform while nodes are emptied, silent or full, and while what owns the pods is deleted.
 
 The cluster is each test's own, since a node that is lost is lost for everybody.
 """
@@ -9,12 +9,21 @@ import subprocess
 import pytest
 
 from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.manifests import PRE_STOP_S
 from tests.e2e.test_on_kubernetes import pods, shown, spec_of
-from tests.support.kubelab.simulated import silence
+from tests.support.kubelab.nodes import simulated_node
+from tests.support.kubelab.simulated import silence, unsilence
 from tests.support.kubernetes_world import prepare
 from tests.support.polling import eventually, let_time_pass
 
 NAMESPACE = "default"
+
+FULL = {"first-full", "second-full"}
+PRODUCT = "Full"
+"""Nodes of their own kind, each with one GPU."""
+MACHINE_TYPES = f"""\
+- {{name: whole, cpus: 1, memoryGib: 1, gpus: 1, nodeSelector: {{nvidia.com/gpu.product: {PRODUCT}}}}}
+"""
 
 
 class World:
@@ -175,3 +184,66 @@ async def test_an_anchor_that_was_deleted_is_made_anew_with_its_replicas(platfor
     await eventually(is_whole_again, every_s=0.2)
     await platform.settled(deployment_id)
     assert len((await world.get(f"/api/v1/namespaces/{NAMESPACE}/pods"))["items"]) == 2
+
+
+@pytest.fixture
+async def full_platform(own_platform, world, tmp_path):
+    """One whose machine type has no room for more than two replicas."""
+    for name in FULL:
+        node = simulated_node(name, gpus=1, product=PRODUCT)
+        await asyncio.to_thread(world.client.create, "/api/v1/nodes", node)
+    types = tmp_path / "machine-types.yaml"
+    types.write_text(MACHINE_TYPES)
+    return await started(
+        own_platform, world, SPECSTREAM_NODE_LOST_SECONDS="10", SPECSTREAM_MACHINE_TYPES=str(types)
+    )
+
+
+def without_surge(replicas, **env):
+    spec = spec_of("full", replicas=replicas, **env)
+    spec["resources"] |= {"machineType": "whole", "surge": False}
+    return spec
+
+
+async def test_what_a_silent_node_keeps_makes_no_room_and_holds_nothing_up(full_platform, world):
+    platform = full_platform
+    deployment_id = await platform.deploy(without_surge(2))
+    first = await pods(world)
+    silent, other = sorted(FULL)
+    (kept,) = [one for one in first if await world.node_of(one) == silent]
+    await asyncio.to_thread(silence, world.client, silent)
+
+    async def is_lost():
+        told = await platform.events(deployment_id, type="ReplicaBecameUnready")
+        return [one["data"]["reason"] for one in told if one["data"]["replica_id"] == kept] == ["node_lost"]
+
+    await eventually(is_lost, every_s=0.2)
+
+    # That one leaves first, and makes no room: so does the next one then.
+    await platform.deploy(without_surge(1, VERSION="2"))
+    (second,) = [one for one in await shown(platform, deployment_id) if one not in first]
+    assert await world.node_of(second) == other
+    leaving = await platform.at_rest(deployment_id)
+    ended = [one["data"] for one in leaving if one["type"] == "ReplicaStopped"]
+    assert next(one["replica_id"] for one in ended if one["replica_id"] in first) == kept
+
+    # Now the only one that is there leaves first.
+    await platform.deploy(without_surge(1, VERSION="3"))
+    (third,) = await shown(platform, deployment_id)
+    assert await world.node_of(third) == other
+    await platform.at_rest(deployment_id)
+    await platform.delete(deployment_id)
+    await platform.gone(deployment_id)
+
+    # Told to end with all its time, and never by force: it may be running.
+    (left,) = (await world.get(f"/api/v1/namespaces/{NAMESPACE}/pods"))["items"]
+    assert left["metadata"]["labels"][names.REPLICA] == kept
+    assert left["metadata"]["deletionGracePeriodSeconds"] == PRE_STOP_S + int(
+        platform.environment["SPECSTREAM_GRACE_SECONDS"]
+    )
+    await asyncio.to_thread(unsilence, world.client, silent)
+
+    async def is_over():
+        return (await world.get(f"/api/v1/namespaces/{NAMESPACE}/pods"))["items"] == []
+
+    await eventually(is_over, every_s=0.2)

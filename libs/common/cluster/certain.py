@@ -2,10 +2,14 @@
 
 from collections.abc import Collection
 
+from libs.common.cluster.port import ObservedWorkload
+
 
 class Certain:
     """`confirm` of the port."""
 
-    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
-        del deployment_id, replica_ids
+    async def confirm(
+        self, deployment_id: str, replica_ids: Collection[str], seen: ObservedWorkload | None
+    ) -> bool:
+        del deployment_id, replica_ids, seen
         return False

@@ -56,9 +56,12 @@ class ForgetfulCluster(NativeCluster):
     async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
         return await super().observe(deployment_id) if self.old is None else self.old
 
-    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
+    async def confirm(
+        self, deployment_id: str, replica_ids: Collection[str], seen: ObservedWorkload | None
+    ) -> bool:
         assert deployment_id == DEPLOYMENT
         assert replica_ids
+        assert self.old is None or seen == self.old[DEPLOYMENT]
         was_old, self.old = self.old is not None, None
         return was_old
 

@@ -105,9 +105,12 @@ class ForgetfulCluster(WatchedCluster):
     async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
         return await super().observe(deployment_id) if self.old is None else self.old
 
-    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
+    async def confirm(
+        self, deployment_id: str, replica_ids: Collection[str], seen: ObservedWorkload | None
+    ) -> bool:
         if self.old is None:
             return False
+        assert seen == self.old[deployment_id]
         shown = {replica.replica_id for replica in self.old[deployment_id].replicas}
         present = (await super().observe(deployment_id))[deployment_id].replicas
         assert set(replica_ids) == shown | {replica.replica_id for replica in present}

@@ -133,9 +133,11 @@ class KubernetesCluster:
         observed = ((each, self._knowledge.observe(each)) for each in asked)
         return {each: workload for each, workload in observed if workload is not None}
 
-    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
+    async def confirm(
+        self, deployment_id: str, replica_ids: Collection[str], seen: ObservedWorkload | None
+    ) -> bool:
         await self._prepare()
-        return await self._knowledge.confirm(deployment_id, replica_ids)
+        return await self._knowledge.confirm(deployment_id, replica_ids, seen)
 
     async def watch(self) -> AsyncIterator[Changed]:
         await self._prepare()

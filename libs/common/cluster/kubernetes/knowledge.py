@@ -3,7 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Collection
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Final
 
 import structlog
@@ -123,21 +123,27 @@ class Knowledge:
         """Those of which there is an anchor or a pod."""
         return {one.deployment_id for one in self.anchors.items.values()} | self._pods_of.keys()
 
-    def observe(self, deployment_id: str) -> ObservedWorkload | None:
+    def observe(self, deployment_id: str, only: Collection[str] | None = None) -> ObservedWorkload | None:
+        """only: the replicas that are shown; None for all."""
         held = self.anchor(deployment_id)
         if held is None:
             return None
         if held.anchor is None:
             return ObservedWorkload("", deployment_id, 0, (), held.problem)
-        replicas = tuple(
-            self._show(held.anchor, pod, listed)
+        there = [
+            (listed, pod)
             for listed in held.anchor.replicas
             if (pod := self.pod(listed.replica_id)) is not None
             and pod.owner_uid == held.uid
             and not (listed.is_stopping and self.places.is_hidden(pod))
-        )
-        if held.anchor.removed_at is not None and not replicas:
+        ]
+        if held.anchor.removed_at is not None and not there:
             return None
+        replicas = tuple(
+            self._show(held.anchor, pod, listed)
+            for listed, pod in there
+            if only is None or listed.replica_id in only
+        )
         return ObservedWorkload(
             held.anchor.project_id,
             deployment_id,
@@ -146,22 +152,24 @@ class Knowledge:
             is_altered=not held.is_as_written,
         )
 
-    async def confirm(self, deployment_id: str, replica_ids: Collection[str]) -> bool:
+    async def confirm(
+        self, deployment_id: str, replica_ids: Collection[str], seen: ObservedWorkload | None
+    ) -> bool:
         """See the port."""
         await self.wait_until_known()
-        anchor, of_pods = names.anchor_name(deployment_id), map(names.pod_name, replica_ids)
-        uncertain = [name for name in of_pods if not self.pods.is_certain(name)]
-        if not uncertain and self.anchors.is_certain(anchor):
-            return False
-        before = self.observe(deployment_id)
+        asked, anchor = frozenset(replica_ids), names.anchor_name(deployment_id)
+        uncertain = [name for name in map(names.pod_name, asked) if not self.pods.is_certain(name)]
         limit = asyncio.Semaphore(_ASKED_AT_ONCE)
 
         async def confirm_pod(name: str) -> None:
             async with limit:
                 await self.pods.confirm(name)
 
-        await asyncio.gather(self.anchors.confirm(anchor), *map(confirm_pod, uncertain))
-        return self.observe(deployment_id) != before
+        if uncertain or not self.anchors.is_certain(anchor):
+            await asyncio.gather(self.anchors.confirm(anchor), *map(confirm_pod, uncertain))
+        if seen is not None:
+            seen = replace(seen, replicas=tuple(one for one in seen.replicas if one.replica_id in asked))
+        return self.observe(deployment_id, asked) != seen
 
     def _show(self, anchor: Anchor, pod: Pod, listed: Listed) -> ObservedReplica:
         template = anchor.templates[listed.run_id]
