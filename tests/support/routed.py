@@ -32,6 +32,16 @@ from tests.support.polling import eventually
 from tests.support.upstream import Upstream
 
 
+class Skipping:
+    """The clock of a router, of which a test can skip some time."""
+
+    def __init__(self) -> None:
+        self.skipped_s = 0.0
+
+    def __call__(self) -> float:
+        return monotonic() + self.skipped_s
+
+
 class RouterUnderTest:
     """The parts that `app.py` puts together, over a log in memory."""
 

@@ -9,6 +9,7 @@ import pytest
 from nats.aio.client import Client
 
 from benchmarks.histories import write_history
+from libs.common.cluster.local.shim import proc
 from services.api.archive import work
 from services.api.archive.own_process import SEVERAL
 from tests.support.api_process import ApiProcess, api_process
@@ -45,10 +46,12 @@ async def test_is_whole_and_its_read_models_are_those_of_the_log(
             # Who looks only now and then may find that it is over already.
             await eventually(lambda: preparing() or sending.done())
             await let_time_pass(delay_s)
-            left = preparing()
+            left = {pid: proc.start_ticks(pid) for pid in preparing()}
             running.process.send_signal(signal.SIGKILL)
             await asyncio.gather(sending, return_exceptions=True)
-            await eventually(lambda: not any(Path(f"/proc/{pid}").exists() for pid in left))
+            await eventually(
+                lambda: not any(began and proc.start_ticks(pid) == began for pid, began in left.items())
+            )
         else:
             assert (await sending).status_code in {200, 202}
             await _is_shown(running, head.events)

@@ -209,14 +209,15 @@ async def test_a_broker_that_goes_away_and_comes_back_loses_nothing(tmp_path: Pa
             deployment_id = await submit(http)
             streaming = asyncio.ensure_future(events(http, 4))
             broker.kill()
-            waiting = asyncio.ensure_future(submit(http, replicas=2))
 
             async def the_log_is_named() -> bool:
                 return "log" in (await http.get("/v1/health")).json()["details"]["notReady"]
 
             await eventually(the_log_is_named)
+            # Not before: it waits for the broker only as long as an outcome may stay unknown.
+            waiting = asyncio.ensure_future(submit(http, replicas=2))
             assert (await http.get(f"/v1/deployments/{deployment_id}")).status_code == 200
-            broker.start()
+            await asyncio.to_thread(broker.start)
             assert await waiting == deployment_id
             assert [event["sequence"] for event in await streaming] == [1, 2, 3, 4]
             deployment = (await http.get(f"/v1/deployments/{deployment_id}")).json()

@@ -138,7 +138,7 @@ async def test_one_that_takes_its_marks_off_and_forks_away_is_ended_with_the_che
     checked = await check(local_world, replica, sys.executable, "-c", hide)
     assert checked.status == 0
     await only_the_replica_is_left(replica)
-    assert not _named(b"hidden\x001234\x00")
+    await eventually(lambda: not _named(b"hidden\x001234\x00"))
 
 
 async def test_one_that_goes_on_forking_ends_with_the_replica_at_the_latest(local_world):

@@ -31,6 +31,13 @@ async def started(world, number=1, *, fence=1, of=None):
     return shown
 
 
+async def without_its_shim(world):
+    """Kill the one shim: what is just ending still looks like one."""
+    (shim,) = shim_pids(world.root)
+    kill(shim)
+    await eventually(lambda: not is_alive(shim))
+
+
 async def until_attended(world, number=1):
     """As many shims look after the replicas as there should be."""
 
@@ -67,9 +74,7 @@ async def test_a_recorded_replica_is_started_also_when_nobody_applies_again(loca
 async def test_a_replica_outlives_its_shim_and_the_next_one_takes_it_over(local_world):
     (replica,) = await started(local_world)
     pid = await main_pid(replica.replica_id)
-    (shim,) = shim_pids(local_world.root)
-    kill(shim)
-    await eventually(lambda: not is_alive(shim))
+    await without_its_shim(local_world)
 
     await until_attended(local_world)
     assert await local_world.until(all_run(1)) == (replica,)
@@ -84,8 +89,10 @@ async def test_a_replica_outlives_its_shim_and_the_next_one_takes_it_over(local_
 async def test_every_shim_killed_at_once_loses_no_replica(local_world):
     shown = await started(local_world, 4)
     before = {replica.replica_id: await main_pid(replica.replica_id) for replica in shown}
-    for pid in shim_pids(local_world.root):
+    shims = shim_pids(local_world.root)
+    for pid in shims:
         kill(pid)
+    await eventually(lambda: not any(map(is_alive, shims)))
     adopting = LocalCluster(local_world.root)
     await adopting.apply(workload(run_of(4)), fence=1)
     await until_attended(local_world, 4)
@@ -95,7 +102,7 @@ async def test_every_shim_killed_at_once_loses_no_replica(local_world):
 
 async def test_an_adopted_replica_that_ends_is_started_again_with_its_exit_unknown(local_world):
     (replica,) = await started(local_world)
-    kill(shim_pids(local_world.root)[0])
+    await without_its_shim(local_world)
     await until_attended(local_world)
     kill(await main_pid(replica.replica_id))
     (again,) = await local_world.until(lambda shown: all_run(1)(shown) and shown[0].attempt == 1)
@@ -105,7 +112,7 @@ async def test_an_adopted_replica_that_ends_is_started_again_with_its_exit_unkno
 
 async def test_an_adopted_replica_can_be_condemned(local_world):
     (replica,) = await started(local_world)
-    kill(shim_pids(local_world.root)[0])
+    await without_its_shim(local_world)
     await until_attended(local_world)
     await local_world.cluster.restart(DEPLOYMENT, replica.replica_id, attempt=0)
     await local_world.until(lambda shown: all_run(1)(shown) and shown[0].attempt == 1)

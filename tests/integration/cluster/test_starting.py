@@ -26,6 +26,13 @@ def starters(session: int) -> list[int]:
     return [pid for pid in proc.pids() if is_alive(pid) and _session(pid) == session]
 
 
+async def the_starter(session: int) -> int:
+    """Alone in its session: what it starts leaves it a moment later."""
+    await eventually(lambda: len(starters(session)) == 1)
+    (starter,) = starters(session)
+    return starter
+
+
 def _session(pid: int) -> int | None:
     try:
         return os.getsid(pid)
@@ -58,7 +65,7 @@ async def test_one_process_starts_every_shim_and_none_is_its_child(local_world, 
     await started(local_world, 3, fence=1)
     await started(local_world, 5, fence=2)
     (session,) = lines(sessions)
-    (starter,) = starters(session)
+    starter = await the_starter(session)
     shims = shim_pids(local_world.root)
     assert len(shims) == 5
     assert starter not in {parent(shim) for shim in shims}
@@ -69,7 +76,7 @@ async def test_one_process_starts_every_shim_and_none_is_its_child(local_world, 
 async def test_a_starter_that_was_killed_is_replaced_and_its_shims_go_on(local_world, sessions):
     await started(local_world, 1, fence=1)
     before = shim_pids(local_world.root)
-    (starter,) = starters(lines(sessions)[0])
+    starter = await the_starter(lines(sessions)[0])
     kill(starter)
     await eventually(lambda: not is_alive(starter))
 
@@ -115,7 +122,10 @@ async def test_a_replica_waits_for_its_turn(local_world):
         await local_world.cluster.apply(workload(run_of(1)), fence=1)
         (waiting,) = await replicas(local_world.cluster)
         assert waiting.phase is ReplicaPhase.PENDING
-        assert len(shim_pids(local_world.root)) == 1
+        await eventually(
+            lambda: len(shim_pids(local_world.root)) == 1, because="what starts the shim is there"
+        )
+        assert (await replicas(local_world.cluster))[0].phase is ReplicaPhase.PENDING
     await local_world.until(all_run(1))
 
 

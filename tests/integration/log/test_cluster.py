@@ -142,8 +142,11 @@ async def test_a_plain_subscriber_hears_exactly_what_is_stored(clients: list[Cli
 
 
 async def test_the_leader_killed_loses_nothing(nats_cluster: tuple[NatsProcess, ...], clients: list[Client]):
-    info = await clients[0].jetstream().stream_info("EVENTS")
-    leader = int(info.cluster.leader.removeprefix("n"))
+    async def its_name() -> str | None:
+        """None while one is being elected."""
+        return (await clients[0].jetstream(timeout=PATIENCE_S).stream_info("EVENTS")).cluster.leader
+
+    leader = int(str(await eventually(its_name)).removeprefix("n"))
     survivor = clients[(leader + 1) % 3]
     log = JetStreamLog(survivor, source="specstream/test", attempt_s=1.0, deadline_s=PATIENCE_S)
     acknowledged: list[str] = []

@@ -14,10 +14,9 @@ from libs.common.events.deployment import DeploymentCreated
 from libs.common.events.envelope import Aggregate, Draft
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import CaughtUp
-from libs.common.log.provision import provision
 from tests.support.names import CAUSE, claim, name
 from tests.support.nats_process import NatsProcess
-from tests.support.nats_server import connected
+from tests.support.nats_server import connected, provisioned
 from tests.support.polling import PATIENCE_S
 
 
@@ -32,7 +31,7 @@ async def server(tmp_path: Path) -> AsyncIterator[NatsProcess]:
 @pytest.fixture
 async def client(server: NatsProcess) -> AsyncIterator[Client]:
     async with connected(server.url) as client:
-        await provision(client)
+        await provisioned(client)
         yield client
 
 
@@ -112,7 +111,7 @@ async def test_another_identity_is_noticed_before_anything_is_appended(
     shutil.rmtree(tmp_path / "nats" / "store")
     server.start()
     async with connected(server.url) as other:
-        await provision(other)
+        await provisioned(other)
         with pytest.raises(LogReplaced, match="as before"):
             await log.append([claim(name("d"))], heads={}, cause=CAUSE)
         assert await log_of(other).last_sequence() == 0
@@ -145,7 +144,7 @@ async def test_a_durable_that_is_ahead_of_a_restored_log_gets_what_comes(
     shutil.copytree(tmp_path / "messages", messages)
     server.start()
     async with connected(server.url) as anew:
-        await provision(anew)
+        await provisioned(anew)
         restored = log_of(anew)
         assert await restored.last_sequence() == 1
         for number in "56":

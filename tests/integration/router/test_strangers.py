@@ -13,7 +13,6 @@ from opentelemetry.proto.collector.metrics.v1 import metrics_service_pb2_grpc
 from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import ExportMetricsServiceRequest
 
 from libs.common import envoy_folder
-from libs.common.clock import monotonic
 from libs.common.log.memory import MemoryLog
 from services.router.draining import PATIENCE_S
 from services.router.meeting_place import PlaceTaken, entered
@@ -23,7 +22,7 @@ from tests.support.envoy import EnvoyProcess
 from tests.support.free_ports import free_port
 from tests.support.grpc_refusals import refusal
 from tests.support.polling import eventually
-from tests.support.routed import Routed, RouterUnderTest, a_served, answer_with
+from tests.support.routed import Routed, RouterUnderTest, Skipping, a_served, answer_with
 from tests.support.upstream import upstreams
 
 OWN_CONNECTION = (("grpc.use_local_subchannel_pool", 1),)
@@ -120,16 +119,6 @@ async def test_an_admin_address_of_the_clients_choice_is_not_asked(routed):
         await eventually(lambda: len(routed.router.cache.sessions) == 2)
         await deployment.retire("r1")
         await withdrawn(deployment, "r1")
-
-
-class Skipping:
-    """The clock of a router, of which a test can skip some time."""
-
-    def __init__(self):
-        self.skipped_s = 0.0
-
-    def __call__(self):
-        return monotonic() + self.skipped_s
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from libs.common.metrics.samples import GpuUsage, Kind
 from services.health.sampler import Sampler
 from services.health.sampling import AHEAD_S, Dropped, sift
 from tests.support.clusters import all_run, replicas, run_of, workload
+from tests.support.polling import PATIENCE_S
 
 NOW = 1_000_000.0
 GOOD = Used(
@@ -128,7 +129,10 @@ class Scene:
 
     async def heard(self):
         found = []
-        async with asyncio.timeout(5), aclosing(self.stream.follow(Kind.USAGE, since=0)) as following:
+        async with (
+            asyncio.timeout(PATIENCE_S),
+            aclosing(self.stream.follow(Kind.USAGE, since=0)) as following,
+        ):
             async for one in following:
                 if isinstance(one, CaughtUp):
                     return found
