@@ -23,6 +23,9 @@ LOAD = ROOT / "examples" / "load" / "app.py"
 
 RETRIED = {500, 502, 503, 504}
 
+ANSWERS_WITHIN_S = 60.0
+"""The api itself may try for half a minute to find out whether something is stored."""
+
 Json = dict[str, Any]
 
 PROBED: Json = {"periodSeconds": 1, "timeoutSeconds": 30}
@@ -89,7 +92,7 @@ class LivePlatform(PlatformProcess):
         return plain_client(
             base_url=f"http://127.0.0.1:{self.api_port}/v1",
             headers={"authorization": f"Bearer {self.key}"},
-            timeout=30,
+            timeout=ANSWERS_WITHIN_S,
         )
 
     @property
