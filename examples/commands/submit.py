@@ -45,7 +45,7 @@ async def submit(home: Path, config: dict, command_id: str, project_id: str = "d
         "content-type": "application/json",
     }
     # An acknowledged publish: from here on the command is the platform's to answer.
-    await client.jetstream().publish(
+    await client.jetstream(timeout=ANSWER_WITHIN_S).publish(
         f"commands.{project_id}.deployment.submit", json.dumps({"config": config}).encode(), headers=headers
     )
     try:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from libs.common.bus import subjects
-from tests.e2e.test_on_kubernetes import pods, spec_of
+from tests.e2e.test_on_kubernetes import pods, spec_of, stopping_takes
 from tests.support.fault_proxy import before
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.nats_users import connected_as
@@ -110,15 +110,14 @@ async def test_what_pods_wrote_last_stays_when_they_are_gone(played, kubernetes_
         (first, f"{number} process") for number in ("first", "second", "third")
     ]
 
-    # The pod that leaves writes something while it ends, which takes so long that health sees it on a busy
-    # machine too.
+    # The pod that leaves writes something while it ends, which it does not before health has seen it leave.
     path = kubernetes_world.pod_path(first)
-    slowly = {"metadata": {"annotations": {"sim/stop-delay": "10s"}}}
-    await asyncio.to_thread(kubernetes_world.client.patch, path, slowly)
+    await asyncio.to_thread(kubernetes_world.client.patch, path, stopping_takes("3600s"))
     changing = asyncio.create_task(platform.deploy(spec_of("pods", replicas=1, VERSION="2")))
     await eventually(lambda: kubelets.followed(first), every_s=0.05)
     kubelets.write(first, "goodbye")
     kubelets.end(first)
+    await asyncio.to_thread(kubernetes_world.client.patch, path, stopping_takes(None))
     await changing
 
     async def are_its_last_words_there() -> bool:

@@ -52,9 +52,9 @@ class World:
     async def drain(self, node):
         """As an operator does, without any force."""
         argv = [self.plane.program, "kubectl", f"--kubeconfig={self.plane.kubeconfig}"]
-        argv += ["drain", node, "--timeout=120s"]
+        argv += ["drain", node, "--timeout=300s"]
         return await asyncio.to_thread(
-            subprocess.run, argv, capture_output=True, text=True, check=False, timeout=150
+            subprocess.run, argv, capture_output=True, text=True, check=False, timeout=330
         )
 
 

@@ -6,6 +6,7 @@ import json
 import pytest
 
 from libs.common.cluster.kubernetes import names
+from tests.support.kubelab.states import STOP_DELAY
 from tests.support.live_platform import hello
 from tests.support.polling import eventually
 
@@ -38,6 +39,11 @@ async def pods(world):
     }
 
 
+def stopping_takes(delay):
+    """What a pod is told whose container takes so long to end; None for no longer than it needs."""
+    return {"metadata": {"annotations": {STOP_DELAY: delay}}}
+
+
 async def shown(platform, deployment_id):
     return {one["id"] for one in await platform.instances(deployment_id)}
 
@@ -58,9 +64,15 @@ async def test_a_deployment_lives_changes_is_repaired_and_goes(platform, kuberne
     lost = min(second)
     path = kubernetes_world.pod_path(lost)
     # Or a service that a busy machine lets wait would not see it leave, and call it lost.
-    slowly = {"metadata": {"annotations": {"sim/stop-delay": "10s"}}}
-    await asyncio.to_thread(kubernetes_world.client.patch, path, slowly)
+    await asyncio.to_thread(kubernetes_world.client.patch, path, stopping_takes("3600s"))
     await asyncio.to_thread(kubernetes_world.client.delete, path)
+
+    async def is_seen_to_leave():
+        told = await platform.events(deployment_id, type="ReplicaBecameUnready")
+        return lost in {one["data"]["replica_id"] for one in told}
+
+    await eventually(is_seen_to_leave, every_s=0.1)
+    await asyncio.to_thread(kubernetes_world.client.patch, path, stopping_takes(None))
 
     async def is_replaced():
         present = await pods(kubernetes_world)

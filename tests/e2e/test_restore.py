@@ -14,6 +14,7 @@ from libs.common.ids import new_id
 from tests.support.brisk_reconciler import BRISK
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.polling import eventually
+from tests.support.processes import is_alive
 
 KEPT = ("nats/jetstream",)
 REST = ("api", "replicas")
@@ -44,7 +45,10 @@ async def underneath(platform: LivePlatform, backup: Path) -> None:
     supervisor = platform.pid("supervisor")
     assert supervisor is not None
     os.kill(supervisor, signal.SIGSTOP)
+    nats = platform.pid("nats")
+    assert nats is not None
     platform.send("nats")
+    await eventually(lambda: not is_alive(nats))
     put_back(backup, KEPT, platform.home)
     os.kill(supervisor, signal.SIGCONT)
 

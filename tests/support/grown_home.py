@@ -24,6 +24,7 @@ from libs.common.log.port import Heads
 from libs.common.spec.template import make_template, run_id
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.platform_process import ROOT
+from tests.support.polling import PATIENCE_S
 from tests.support.specs import parse_spec
 
 PROJECT = "default"
@@ -125,7 +126,7 @@ async def _acknowledge(platform: LivePlatform) -> None:
         nkeys_seed=str(platform.home / "nats" / "reconciler.nk"),
         inbox_prefix="_INBOX_reconciler",
     )
-    durable = await client.jetstream().pull_subscribe_bind(
+    durable = await client.jetstream(timeout=PATIENCE_S).pull_subscribe_bind(
         subjects.RECONCILER_DURABLE, subjects.EVENTS_STREAM
     )
     while (info := await durable.consumer_info()).num_pending or info.num_ack_pending:

@@ -6,12 +6,13 @@ from contextlib import asynccontextmanager
 import nats
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NoAnswer
 
 from tests.support.nats_server import patient
 from tests.support.platform_process import SERVICES, PlatformProcess
-from tests.support.polling import PATIENCE_S
+from tests.support.polling import PATIENCE_S, eventually
 
 
 @asynccontextmanager
@@ -21,14 +22,25 @@ async def connected_as(platform: PlatformProcess, user: str) -> AsyncIterator[Cl
     async def on_error(_: Exception) -> None:
         """A refusal shows as an answer that never comes, too."""
 
-    client = await nats.connect(
-        f"nats://127.0.0.1:{platform.ports()['nats']}",
-        nkeys_seed=str(platform.home / "nats" / f"{user}.nk"),
-        inbox_prefix=f"_INBOX_{user}" if user in SERVICES else "_INBOX",
-        allow_reconnect=False,
-        connect_timeout=PATIENCE_S,
-        error_cb=on_error,
-    )
+    last: list[Exception] = []
+
+    async def try_it() -> Client | None:
+        # The server hangs up on whoever has not said who it is two seconds after it was let in.
+        try:
+            return await nats.connect(
+                f"nats://127.0.0.1:{platform.ports()['nats']}",
+                nkeys_seed=str(platform.home / "nats" / f"{user}.nk"),
+                inbox_prefix=f"_INBOX_{user}" if user in SERVICES else "_INBOX",
+                allow_reconnect=False,
+                connect_timeout=PATIENCE_S,
+                error_cb=on_error,
+            )
+        except (OSError, NatsError) as error:
+            last[:] = [error]
+            return None
+
+    client = await eventually(try_it, every_s=0.1, because=lambda: f"{user} is not let in: {last}")
+    assert isinstance(client, Client)
     try:
         yield patient(client)
     finally:

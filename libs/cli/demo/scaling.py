@@ -91,7 +91,7 @@ class ScalingStory:
     def raise_load(self, endpoint: str) -> None:
         self.screen.step("raise the load: each call burns 0.02 s of a processor")
         with self.burning(endpoint):
-            self._until(lambda: self.picture()[1] >= FLOOR + 2, UP_S, "the load added no two replicas")
+            self._until(lambda: min(self.picture()) >= FLOOR + 2, UP_S, "the load added no two replicas")
 
     @contextmanager
     def burning(self, endpoint: str) -> Iterator[None]:

@@ -127,6 +127,10 @@ def test_pod_security_refuses(simulated_cluster: KubernetesCluster, simulated_na
         f"/api/v1/namespaces/{simulated_namespace}",
         {"metadata": {"labels": {"pod-security.kubernetes.io/enforce": "restricted"}}},
     )
-    refused = client.ask("POST", pods(simulated_namespace), pod("one"))
-    assert refused.status_code == 403
-    assert "violates PodSecurity" in refused.json()["message"]
+
+    def refusal() -> str | None:
+        # The server's own view of the namespace follows it by a moment.
+        answer = client.ask("POST", pods(simulated_namespace), pod("one"), dryRun="All")
+        return answer.json()["message"] if answer.status_code == 403 else None
+
+    assert "violates PodSecurity" in waited_for(refusal, because="the pod is not refused")

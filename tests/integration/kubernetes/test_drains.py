@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from libs.common.cluster.kubernetes import names
 from libs.common.cluster.port import ReplicaPhase
 from tests.integration.kubernetes.test_rights import evict, is_counted
 from tests.support.clusters import (
@@ -23,7 +24,7 @@ from tests.support.clusters import (
 )
 from tests.support.kubelab.control_plane import ControlPlane
 from tests.support.kubelab.fixtures import fresh_namespace, kubelab_program
-from tests.support.kubelab.simulated import cordon, uncordon
+from tests.support.kubelab.simulated import cordon, steer, uncordon
 from tests.support.kubernetes_world import GROUP
 from tests.support.polling import eventually
 
@@ -108,18 +109,22 @@ async def test_an_announced_end_is_told_from_a_mere_cordon(world, taint, reason)
 
 
 async def slowly(world, number, **kwargs):
-    """Started, and each takes a while to end."""
+    """Started, and each ends only when it is told to once more."""
     shown = await started(world, number, **kwargs)
-    slow = {"metadata": {"annotations": {"sim/stop-delay": "5s"}}}
     for one in shown:
-        await asyncio.to_thread(world.client.patch, world.pod_path(one.replica_id), slow)
+        await asyncio.to_thread(steer, *_pod(world, one), stop_delay_s=3600)
     return shown
+
+
+def _pod(world, replica):
+    return world.client, world.namespace, names.pod_name(replica.replica_id)
 
 
 async def is_replaced_before_it_has_ended(world, first):
     await world.cluster.apply(workload(run_of(1)), fence=2)
     both = await world.until(lambda shown: len(shown) == 2)
     assert first.replica_id in {one.replica_id for one in both}
+    await asyncio.to_thread(steer, *_pod(world, first))
     (after,) = await world.until(are_ready(1))
     assert after.replica_id != first.replica_id
 

@@ -14,6 +14,7 @@ from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavai
 from libs.common.machine_types.reading import bundled
 from tests.support.clusters import DEPLOYMENT, all_run, replicas, run_of, template, workload
 from tests.support.fault_proxy import answer, before, hold, lose_answer, lose_request
+from tests.support.kubelab.states import STOP_DELAY
 from tests.support.polling import eventually
 
 TIMING = Timing(grace_s=5, drain_s=30)
@@ -257,7 +258,7 @@ async def test_an_anchor_that_was_deleted_by_hand_is_made_anew_with_its_replicas
 async def test_a_pod_that_was_deleted_by_hand_is_replaced_before_it_has_ended(kubernetes_world):
     (first,) = await started(kubernetes_world, 1)
     path = kubernetes_world.pod_path(first.replica_id)
-    slowly = {"metadata": {"annotations": {"sim/stop-delay": "15s"}}}
+    slowly, no_longer = ({"metadata": {"annotations": {STOP_DELAY: delay}}} for delay in ("3600s", None))
     await asyncio.to_thread(kubernetes_world.client.patch, path, slowly)
     await asyncio.to_thread(kubernetes_world.client.delete, path)
     (ending,) = await kubernetes_world.until(lambda shown: shown[0].phase is ReplicaPhase.STOPPING)
@@ -265,6 +266,7 @@ async def test_a_pod_that_was_deleted_by_hand_is_replaced_before_it_has_ended(ku
     await kubernetes_world.cluster.apply(workload(run_of(1)), fence=2)
     shown = await replicas(kubernetes_world.cluster)
     assert len(shown) == 2
+    await asyncio.to_thread(kubernetes_world.client.patch, path, no_longer)
     (after,) = await settled(kubernetes_world, 1)
     assert after.replica_id != first.replica_id
 
@@ -283,16 +285,25 @@ async def test_a_pod_that_its_node_refuses_says_so_and_goes(kubernetes_world, st
 
 
 async def test_a_kubelet_that_refuses_every_pod_is_not_asked_all_the_time(kubernetes_world, proxied):
-    cluster, proxy = proxied
+    """By a clock that stands still: the first pause of ten seconds is over soon."""
+    _, proxy = proxied
+    now = utc_now()
     refused = run_of(2, of=template(SIM_STATE="OutOfcpu"))
-    for _ in range(2):  # each is refused, and goes
+    async with KubernetesCluster.opened(
+        proxy.kubeconfig,
+        namespace=kubernetes_world.namespace,
+        machine_types=bundled(),
+        timing=TIMING,
+        clock=lambda: now,
+    ) as cluster:
+        for _ in range(2):  # each is refused, and goes
+            await cluster.apply(workload(refused), fence=1)
+            await eventually(lambda: refusals(cluster, 2))
+        made = proxy.writes.count("POST pods")
+        await kubernetes_world.until(lambda shown: not shown)
         await cluster.apply(workload(refused), fence=1)
-        await eventually(lambda: refusals(cluster, 2))
-    made = proxy.writes.count("POST pods")
-    await kubernetes_world.until(lambda shown: not shown)
-    await cluster.apply(workload(refused), fence=1)
-    assert (made, proxy.writes.count("POST pods")) == (2, 2)
-    assert await pods_of(kubernetes_world) == {}
+        assert (made, proxy.writes.count("POST pods")) == (2, 2)
+        assert await pods_of(kubernetes_world) == {}
 
 
 async def refusals(cluster, number):

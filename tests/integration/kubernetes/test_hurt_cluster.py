@@ -15,7 +15,8 @@ def test_what_was_written_is_there_after_the_api_server_and_etcd_died(own_kubern
     assert not client.is_ready()
     own_kubernetes.etcd.kill()
     own_kubernetes.start_api()
-    assert is_ready(client.get(f"{PODS}/before"))
+    # Its node counts as silent for a moment, where all of that took long.
+    waited_for(lambda: is_ready(client.get(f"{PODS}/before")), because="not Ready")
     client.create(PODS, pod("after"))
     waited_for(lambda: is_ready(client.get(f"{PODS}/after")), because="not Ready")
 

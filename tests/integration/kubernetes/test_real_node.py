@@ -9,7 +9,7 @@ from tests.support.kubelab.client import Json
 from tests.support.kubelab.control_plane import is_ready
 from tests.support.kubelab.fixtures import KubernetesCluster
 from tests.support.kubelab.real_node import BUSYBOX, NODES
-from tests.support.polling import waited_for
+from tests.support.polling import PATIENCE_S, waited_for
 
 
 class RealPod:
@@ -74,7 +74,7 @@ def test_it_serves_at_its_own_address_and_is_ready(run):
     )
     one.until(lambda: is_ready(one.body), "Ready")
     assert one.body["spec"]["nodeName"] in NODES
-    with socket.create_connection((one.body["status"]["podIP"], 8000), timeout=10) as connection:
+    with socket.create_connection((one.body["status"]["podIP"], 8000), timeout=PATIENCE_S) as connection:
         connection.sendall(b"GET /index.html HTTP/1.0\r\n\r\n")
         assert connection.makefile().read().endswith("fine\n")
     assert one.log == "begins\n"

@@ -12,7 +12,7 @@ from tests.support.kubernetes_world import prepare
 from tests.support.polling import eventually
 
 MIB = 1024 * 1024
-BUSY_S = 120.0
+BUSY_S = 300.0
 CORES = 0.2
 BURN = f"""
 import time

@@ -125,7 +125,7 @@ class World:
         await eventually(is_so, because="there are not as many pods as replicas")
 
     async def settle(self) -> None:
-        """The roster is what the cluster shows."""
+        """The roster is what the cluster shows, so health has nothing more to tell, and nobody else has."""
         for play in self.plays.values():
             await play.until(partial(_is_settled, play))
 
@@ -205,7 +205,10 @@ async def test_nothing_is_done_or_told_because_of_a_list_that_is_old(
 
 async def _is_settled(play: RouterAlone) -> bool:
     view = await play.view()
-    if view is None or view.rollout.is_removed:
+    if view is None:
         return True
-    shown = {replica.replica_id for replica in await play.observed()}
-    return shown == {replica.replica_id for replica in view.roster.ready()}
+    shown, listed, ready = (
+        {replica.replica_id for replica in each}
+        for each in (await play.observed(), view.roster.replicas, view.roster.ready())
+    )
+    return shown == listed == ready

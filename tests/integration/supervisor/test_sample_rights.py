@@ -72,8 +72,9 @@ some seconds afterwards."""
 async def test_the_api_reads_samples_for_many_trials_in_a_row(lasting_platform: PlatformProcess):
     async with connected_as(lasting_platform, "api") as client:
         # Whoever finds no name waits for so long, and then it is over.
-        samples = JetStreamSampleReader(client, consumers=names_of_samples("api"), again_s=PATIENCE_S)
-        async with asyncio.timeout(PATIENCE_S / 2):
+        again_s = 4 * PATIENCE_S
+        samples = JetStreamSampleReader(client, consumers=names_of_samples("api"), again_s=again_s)
+        async with asyncio.timeout(again_s / 2):
             for _ in range(TRIALS):
                 async with aclosing(samples.follow(Kind.USAGE, since=0)) as following:
                     async for one in following:

@@ -6,12 +6,14 @@ from typing import Any
 
 import httpx
 
+from tests.support.polling import PATIENCE_S
+
 _KEY = base64.b64encode(b"kubelab/advanced").decode()
 
 
 def is_healthy(url: str) -> bool:
     with suppress(httpx.TransportError):
-        return httpx.get(f"{url}/health", trust_env=False).status_code == 200
+        return httpx.get(f"{url}/health", trust_env=False, timeout=PATIENCE_S).status_code == 200
     return False
 
 
@@ -23,7 +25,7 @@ def advance(url: str, to: int) -> None:
     """Its revision is beyond that one, and nothing of before can be watched from: as
     `etcdutl snapshot restore --bump-revision --mark-compacted` leaves it. What is stored keeps the revisions
     of its writing."""
-    with httpx.Client(trust_env=False) as client:
+    with httpx.Client(trust_env=False, timeout=PATIENCE_S) as client:
         while (reached := _put(client, url)) <= to:
             pass
     _ask(url, "compaction", {"revision": reached, "physical": True})
@@ -36,7 +38,7 @@ def _put(client: httpx.Client, url: str) -> int:
 
 
 def _ask(url: str, what: str, body: dict[str, Any]) -> dict[str, Any]:
-    answer = httpx.post(f"{url}/v3/kv/{what}", json=body, trust_env=False)
+    answer = httpx.post(f"{url}/v3/kv/{what}", json=body, trust_env=False, timeout=PATIENCE_S)
     answer.raise_for_status()
     found: dict[str, Any] = answer.json()
     return found

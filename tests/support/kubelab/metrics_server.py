@@ -11,7 +11,7 @@ from tests.support.kubelab.parts import Part
 
 RESOLUTION_S = 10
 """The shortest that it allows."""
-PATIENCE_S = 120.0
+PATIENCE_S = 300.0
 """A kubelet says how much is used since its last look, which it has every ten seconds."""
 
 _NAME = "metrics-server"
