@@ -103,7 +103,8 @@ def decide_delete(state: DeleteProjectState, command: DeleteProject) -> Decision
     if name is None or not state.project.exists:
         raise project_not_found(command.project_id)
     if state.deployments:
-        raise Conflict(f"The project has {state.deployments} deployments; delete them first")
+        held = "1 deployment" if state.deployments == 1 else f"{state.deployments} deployments"
+        raise Conflict(f"The project has {held}: delete what it has first")
     project = project_aggregate(command.project_id)
     return Decision(
         command.project_id,

@@ -11,7 +11,8 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import BaseRoute, Match, Route
 
-from libs.common.errors import BadRequest, ClusterUnavailable, Issue, Refused, Temporary
+from libs.common.errors import ClusterUnavailable, Issue, Refused, Temporary
+from services.api.edge.wrong_query import wrong_query
 from services.api.settings import MAX_BODY_BYTES
 
 logger = structlog.get_logger()
@@ -98,9 +99,9 @@ def install(app: FastAPI, routes: Sequence[BaseRoute]) -> None:
         assert isinstance(error, Temporary)
         return temporary_answer(error)
 
-    async def on_invalid(_request: Request, error: Exception) -> JSONResponse:
+    async def on_invalid(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, RequestValidationError)
-        return refusal_answer(_bad_query(error))
+        return refusal_answer(wrong_query(error.errors(), request.scope.get("route")))
 
     async def on_http(request: Request, error: Exception) -> JSONResponse:
         assert isinstance(error, HTTPException)
@@ -142,31 +143,3 @@ def _wrong_method(request: Request, routes: Sequence[BaseRoute]) -> JSONResponse
         f"This address does not take {request.method}",
         headers={"Allow": ", ".join(allowed)},
     )
-
-
-def _bad_query(error: RequestValidationError) -> BadRequest:
-    issues = []
-    for details in error.errors():
-        _place, *path = details["loc"]
-        context = details.get("ctx", {})
-        message, value = str(details["msg"]), details.get("input")
-        allowed: Any = None
-        match details["type"]:
-            case "extra_forbidden":
-                message = "is not a known query parameter"
-            case "missing":
-                message, value = "is required", None
-            case "literal_error" | "enum":
-                message, allowed = "is not one of the allowed values", context.get("expected")
-            case "greater_than_equal":
-                allowed = f"at least {context['ge']}"
-            case "less_than_equal":
-                allowed = f"at most {context['le']}"
-        shown = value[:100] if isinstance(value, str) else value
-        issues.append(Issue(tuple(path), message, _jsonable(shown), allowed))
-    first = issues[0]
-    return BadRequest(f"{'.'.join(map(str, first.path))}: {first.message}", issues)
-
-
-def _jsonable(value: Any) -> Any:
-    return value if value is None or isinstance(value, str | int | float | bool) else str(value)[:100]

@@ -242,10 +242,12 @@ async def test_of_a_deleted_deployment_they_stay_readable(api: RunningApi):
     [
         ("decisions", {"kind": "scale"}, "kind", "'scaling', 'rollout', 'verdict' or 'spec'"),
         ("decisions", {"after": "x"}, "after", "the `nextPage` of a page before"),
-        ("decisions", {"limit": 0}, "limit", None),
-        ("decisions", {"at": "1"}, "at", None),
+        ("decisions", {"limit": 0}, "limit", "a whole number from 1 to 120"),
+        ("decisions", {"at": "1"}, "at", ["after", "kind", "limit", "order", "orderBy"]),
         ("explain", {"at": "yesterday"}, "at", "an RFC 3339 time or a sequence"),
-        ("explain", {"kind": "scaling"}, "kind", None),
+        ("explain", {"kind": "scaling"}, "kind", ["at"]),
+        ("metrics", {"metric": "cpu", "timeframe": "day", "step": "1m"}, "step", ["metric", "timeframe"]),
+        ("diff", {"from": "a"}, "to", "A spec id."),
     ],
 )
 async def test_bad_input_is_named(api: RunningApi, path: str, params: dict, wrong: str, allowed):
@@ -253,9 +255,7 @@ async def test_bad_input_is_named(api: RunningApi, path: str, params: dict, wron
     answer = await api.http.get(f"/v1/deployments/{deployment_id}/{path}", params=params)
     assert answer.status_code == 400
     (issue,) = answer.json()["issues"]
-    assert issue["path"] == [wrong]
-    if allowed is not None:
-        assert issue["allowed"] == allowed
+    assert (issue["path"], issue["allowed"]) == ([wrong], allowed)
 
 
 @pytest.mark.parametrize("path", ["decisions", "explain", "explain?at=1"])
@@ -264,7 +264,20 @@ async def test_of_an_unknown_deployment_there_is_nothing(api: RunningApi, path: 
     assert await api.status("GET", f"/v1/deployments/{'f' * 32}/{path}") == (404, "NOT_FOUND")
 
 
-async def test_a_deployment_that_was_not_there_yet(api: RunningApi):
+@pytest.mark.parametrize("path", ["", "/explain"])
+async def test_a_deployment_that_was_not_there_yet(api: RunningApi, path: str):
     await submitted(api)
+    before = await api.api.log.last_sequence()
     second = await api.submit(a_config("other"))
-    assert await api.status("GET", f"/v1/deployments/{second}/explain?at=1") == (404, "NOT_FOUND")
+    found = await api.get(f"/v1/deployments/{second}")
+    created = (await api.get("/v1/events", deploymentId=second, type="DeploymentCreated"))["items"][0]
+    answer = await api.http.get(f"/v1/deployments/{second}{path}", params={"at": before})
+    assert (answer.status_code, answer.json()["code"]) == (404, "NOT_FOUND")
+    assert answer.json()["issues"] == [
+        {
+            "path": ["at"],
+            "message": "the deployment did not exist then",
+            "value": str(before),
+            "allowed": f"from {found['dtCreated']} (event {created['sequence']}) on",
+        }
+    ]

@@ -16,7 +16,7 @@ from libs.common.events.scaling import ReplicasDecided
 from libs.common.state.view import DeploymentView, fold
 from services.api.commands.deployment import deployment_not_found
 from services.api.edge.routes.context import Api, ApiRoute, IdPath, ListQuery, OneFreshContext, Query
-from services.api.edge.routes.deployments import known
+from services.api.edge.routes.deployments import known, not_there_then
 from services.api.edge.schemas.base import PageOf
 from services.api.edge.schemas.decision import (
     BoundsAnswer,
@@ -69,7 +69,7 @@ async def explain_deployment(
     api: OneFreshContext,
 ) -> ExplainAnswer:
     """Why it has as many replicas as it has, or had at a time or an event; of a deleted deployment too."""
-    await known(api, id)
+    recorded = await known(api, id)
     place, until = None, None
     if query.at is not None:
         await api.projector.catch_up()
@@ -78,7 +78,7 @@ async def explain_deployment(
         place = PlaceAnswer(sequence=until, time=to_rfc3339(moment) if moment else None)
     view = fold((await api.log.load(select(aggregate_id=id), until=until)).events)
     if view is None or view.deployment is None or not view.deployment.is_created:
-        raise deployment_not_found(id)
+        raise deployment_not_found(id) if query.at is None else not_there_then(recorded, query.at)
     found = explained(view)
     newest = await api.queries.decisions(id, Paging(NEWEST), kind=DecisionKind.SCALING, until=until)
     return ExplainAnswer(

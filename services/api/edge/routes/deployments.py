@@ -7,6 +7,7 @@ from fastapi import Query as QueryParameters
 from pydantic import Field
 
 from libs.common.clock import to_rfc3339
+from libs.common.errors import Issue, NotFound
 from services.api.commands.deployment import deployment_not_found
 from services.api.commands.known_ids import check_deployment_id, check_project_id
 from services.api.edge import bodies
@@ -128,6 +129,14 @@ async def existing(api: Api, deployment_id: str) -> DeploymentRecord:
     return found
 
 
+def not_there_then(found: DeploymentRecord, at: str) -> NotFound:
+    """What was asked for is a moment before it was created, or after it was deleted."""
+    end = "" if found.deleted_at is None else f", until {found.deleted_at}"
+    there = f"from {found.created_at} (event {found.sequence}) on{end}"
+    message = "the deployment did not exist then"
+    return NotFound(f"at: {message}", [Issue(("at",), message, at[:100], there)])
+
+
 async def page_of_deployments(
     api: Api, found: tuple[DeploymentRecord, ...], next_page: str | None
 ) -> PageOf[DeploymentAnswer]:
@@ -142,7 +151,7 @@ async def _then(api: Api, deployment_id: str, at: str) -> DeploymentAnswer:
     check_deployment_id(deployment_id)
     deployment, ready = await deployment_at(api.log, deployment_id, sequence, timeline)
     if deployment is None:
-        raise deployment_not_found(deployment_id)
+        raise not_there_then(await known(api, deployment_id), at)
     moment = None if at.isdecimal() else parse_time(at)
     place = PlaceAnswer(sequence=sequence, time=to_rfc3339(moment) if moment else None)
     return DeploymentAnswer.of(deployment, ready=ready, edge_port=api.edge_port, at=place)

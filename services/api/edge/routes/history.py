@@ -54,8 +54,8 @@ async def list_history(
 class DiffQuery(Query):
     """Two ids from the history."""
 
-    from_: str = Field(alias="from")
-    to: str
+    from_: str = Field(alias="from", description="A spec id.")
+    to: str = Field(description="A spec id.")
 
 
 @router.get("/diff")

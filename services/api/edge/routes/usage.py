@@ -24,7 +24,7 @@ TIME = "an RFC 3339 time"
 class UsageQuery(Query):
     """Times with their offset."""
 
-    from_: str = Field(alias="from")
+    from_: str = Field(alias="from", description="An RFC 3339 time.")
     to: str | None = Field(default=None, description="Now, where it is left out or later.")
     group_by: GroupBy = Field(default="deployment", alias="groupBy")
     deployment_id: str | None = Field(default=None, alias="deploymentId", description="Of this one alone.")
