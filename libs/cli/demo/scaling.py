@@ -24,8 +24,6 @@ MACHINE_TYPES = "- {name: quarter, cpus: 0.25, memoryGib: 0.5, pricePerHour: 0.3
 FLOOR, CEILING = 1, 4
 UP_S, DOWN_S, READY_S, RECORDED_S = 120.0, 120.0, 120.0, 240.0
 """Some of it takes half a minute, on a machine with nothing else to do."""
-HELD_S = 20.0
-"""What is recorded is looked at every 15 s, so a shorter load may not be seen in it."""
 TRIED = timedelta(seconds=30)
 """So much of its load there is when a policy is tried on it."""
 LOOK_S = 0.5
@@ -94,11 +92,8 @@ class ScalingStory:
         self.screen.step("raise the load: each call burns 0.02 s of a processor")
         with self.burning(endpoint):
             self._until(lambda: self.picture()[1] >= FLOOR + 2, UP_S, "the load added no two replicas")
-            self.screen.fact(f"and {HELD_S:.0f} s more of it, to try another policy on later")
-            until = monotonic() + HELD_S
-            while monotonic() < until:
-                self.picture()
-                time.sleep(LOOK_S)
+            self.screen.fact("and go on, until it is in what is recorded, which is looked at every 15 s")
+            self._until(self.is_load_recorded, RECORDED_S, "nothing of the load was recorded")
 
     @contextmanager
     def burning(self, endpoint: str) -> Iterator[None]:
@@ -122,20 +117,27 @@ class ScalingStory:
 
     def try_policy(self) -> None:
         self.screen.step("what if it had aimed at 25 %, on the same load?")
-        metric = {"metric": "cpu", "summary": "average", "value": 25}
-        policy = {"maxReplicas": CEILING, "metrics": [metric], "behavior": QUICK}
         found: Json = {}
 
-        def is_recorded() -> bool:
-            found.update(self.platform.client.what_if(self.deployment_id, policy, since=self._began))
-            if found["recordedFrom"] is None:
-                return False
+        def is_long_enough() -> bool:
+            found.update(self.tried())
             begin, end = (datetime.fromisoformat(found[name]) for name in ("recordedFrom", "to"))
             return end - begin >= TRIED
 
-        self._until(is_recorded, RECORDED_S, "half a minute of its load was not recorded")
+        self._until(is_long_enough, RECORDED_S, "half a minute of its load was not recorded")
         self._check(found["actual"]["peak"] > FLOOR, "what was tried saw nothing of the load")
         show_trial(found)
+
+    def is_load_recorded(self) -> bool:
+        self.picture()
+        found = self.tried()
+        return found["recordedFrom"] is not None and found["actual"]["peak"] > FLOOR
+
+    def tried(self) -> Json:
+        """Another policy on what is recorded."""
+        metric = {"metric": "cpu", "summary": "average", "value": 25}
+        policy = {"maxReplicas": CEILING, "metrics": [metric], "behavior": QUICK}
+        return self.platform.client.what_if(self.deployment_id, policy, since=self._began)
 
     def picture(self) -> tuple[int, int]:
         """The number in force and how many are ready; a line for each change."""
