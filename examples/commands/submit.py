@@ -58,7 +58,11 @@ def main():
     if len(sys.argv) not in {3, 4}:
         sys.exit(__doc__)
     home, spec, command_id = *sys.argv[1:3], (sys.argv[3:] or [str(uuid.uuid4())])[0]
-    answer = asyncio.run(submit(Path(home), yaml.safe_load(Path(spec).read_text()), command_id))
+    try:
+        config = yaml.safe_load(Path(spec).read_text())
+        answer = asyncio.run(submit(Path(home), config, command_id))
+    except FileNotFoundError as error:
+        sys.exit(f"{error.filename} is not there; HOME is what `make up` prints as home, while it is up")
     print(json.dumps(answer, indent=2))
     sys.exit(1 if answer["type"] == "rejected" else 0)
 

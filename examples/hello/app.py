@@ -9,7 +9,8 @@
 | `/stream?events=5&seconds=0.2`  | server-sent events, that far apart                             |
 | `/ready`, `/live`               | 200 while on, 503 while off; `?set=off` and `?set=on` turn it  |
 | `/running`                      | how many requests run, this one included                       |
-| `/crash?status=3`               | nothing: the process ends at once                              |
+| `/crash?status=3`               | nothing: the process ends at once. A GET is tried elsewhere    |
+|                                 | and ends the next replica too; `curl -X POST` ends one         |
 
 `HOST` (127.0.0.1): where it listens. A container is asked from elsewhere, so there it has to be 0.0.0.0.
 `START_SECONDS` (0): how long it takes until `/ready` is on. SIGTERM: finishes what runs, then ends.

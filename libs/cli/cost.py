@@ -1,6 +1,6 @@
 """What deployments cost."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import timedelta
 from typing import Annotated, Any, Literal
 
@@ -49,8 +49,20 @@ def show_cost(found: Json) -> None:
         empty="no replica was there in this time",
         optional={"NAME", "DEPLOYMENT", "SPEC", "PROJECT", "MACHINE TYPE"},
     )
-    if found["unpriced"]:
-        show.say(Text(f"no pricePerHour then: {', '.join(found['unpriced'])}", "yellow"))
+    say_unpriced(found["unpriced"])
+
+
+def say_unpriced(machine_types: Sequence[str]) -> None:
+    """Why a cost is unknown, and what gives one; nothing where all have a price."""
+    if machine_types:
+        verb = "has" if len(machine_types) == 1 else "have"
+        show.say(
+            Text(
+                f"cost unknown: {', '.join(machine_types)} {verb} no pricePerHour in that time; "
+                "a file named by SPECSTREAM_MACHINE_TYPES gives one",
+                "yellow",
+            )
+        )
 
 
 def _rows(found: Json) -> Iterator[tuple[Any, ...]]:

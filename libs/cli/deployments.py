@@ -1,6 +1,7 @@
 """Commands about one deployment or all: each takes its name or its id."""
 
-from typing import Annotated, Any
+from collections.abc import Callable
+from typing import Annotated
 
 import typer
 from rich.text import Text
@@ -166,10 +167,8 @@ def scale(
 
     def edit(spec: Json) -> None:
         spec["resources"]["replicas"] = replicas
-        if not json and (said := said_of_the_floor(spec)) is not None:
-            show.say(Text(said, "dim"))
 
-    _change(deployment, project, edit, wait=wait, timeout=timeout, json=json)
+    _change(deployment, project, edit, wait=wait, timeout=timeout, json=json, said=said_of_the_floor)
 
 
 def said_of_the_floor(spec: Json) -> str | None:
@@ -202,13 +201,24 @@ def delete(
             show.console.print(f"deleted {found['id']}")
 
 
-def _change(name_or_id: str, project: str, edit: Any, *, wait: bool, timeout: float, json: bool) -> None:
-    """Submit the latest spec with one field changed."""
+def _change(
+    name_or_id: str,
+    project: str,
+    edit: Callable[[Json], None],
+    *,
+    wait: bool,
+    timeout: float,
+    json: bool,
+    said: Callable[[Json], str | None] = lambda _: None,
+) -> None:
+    """Submit the latest spec with one field changed. said: what people are told of it once it is taken."""
     with reported_errors(), connect() as client:
         found = client.deployment(naming.deployment_id(client, name_or_id, project=project))
         config: Json = found["latestSpec"]["data"]
         edit(config)
         client.submit(config, project_id=found["projectId"], deployment_id=found["id"])
+        if not json and (line := said(config)) is not None:
+            show.say(Text(line, "dim"))
         finish(client, found["id"], wait=wait, timeout=timeout, json=json)
 
 

@@ -78,7 +78,8 @@ def _issue(issue: dict[str, Any]) -> Iterator[str]:
         path = path[1:]
     message = issue.get("message")
     value = issue.get("value")
-    got = "" if value is None else f"; got {json.dumps(value, ensure_ascii=False)}"
+    comma = "" if str(message).endswith("?") else ";"
+    got = "" if value is None else f"{comma} got {json.dumps(value, ensure_ascii=False)}"
     allowed = issue.get("allowed")
     if isinstance(allowed, list):
         allowed = ", ".join(str(item) for item in allowed)

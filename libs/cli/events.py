@@ -24,7 +24,7 @@ def events(
 ) -> None:
     """Show the events, one a line, oldest first.
 
-    Each line: its sequence, when, what, of which deployment or name, by whom, why.
+    Each line: its sequence, when, what, of which deployment or name, by whom, of which replica, why.
     """
     with reported_errors(), connect() as client:
         read = client.follow if follow else client.events
@@ -37,12 +37,24 @@ def events(
 
 
 def line(event: Json) -> str:
-    """One event within 80 columns: local time without the year, ids and actors shortened."""
+    """One event: local time without the year, ids and actors shortened."""
     time = datetime.fromisoformat(event["time"]).astimezone().strftime("%m-%d %H:%M:%S")
     aggregate_id = event["subject"].split(".")[3][:8]
     actor = event["actor"].removeprefix("service:")
-    data = event["data"]
-    reason = data.get("reason") or data.get("phase") or (f"page {data['page']}" if "page" in data else "")
-    return (
-        f"{event['sequence']:>5} {time} {event['type']:<20} {aggregate_id:<8} {actor:<11} {reason}".rstrip()
-    )
+    rest = " ".join(part for part in (_replicas(event["data"]), _reason(event["data"])) if part)
+    return f"{event['sequence']:>5} {time} {event['type']:<20} {aggregate_id:<8} {actor:<11} {rest}".rstrip()
+
+
+def _replicas(data: Json) -> str:
+    """The replica that it is about, as the other commands show it; of several how many."""
+    named = data.get("replica_ids") or ([data["replica_id"]] if data.get("replica_id") else [])
+    if len(named) > 1:
+        return f"{len(named)} replicas"
+    return str(named[0])[:12] if named else ""
+
+
+def _reason(data: Json) -> str:
+    """Why, or what it has come to."""
+    if "page" in data:
+        return f"page {data['page']}"
+    return str(data.get("reason") or data.get("phase") or (data.get("replica") or {}).get("state") or "")

@@ -10,6 +10,7 @@ from libs.cli.connection import connect
 from libs.cli.errors import CommandFailed, reported_errors
 from libs.cli.importing import import_file
 from libs.cli.telling import Telling
+from libs.client import Json
 
 app = typer.Typer(no_args_is_help=True, help="Verify, export and import the event log.")
 
@@ -53,19 +54,19 @@ def export_(file: Annotated[Path, typer.Argument(help="Where to write it; it mus
                     out.write(chunk)
                     end = (end + chunk)[-_LONGEST_HEAD:]
                     lines += chunk.count(b"\n")
-                    say(f"exported {lines - 1} events")
+                    say(f"exported {max(0, lines - 1)} events")
             part.rename(file)
         except OSError as error:
             raise CommandFailed(f"cannot write {file}: {error.strerror}") from error
         finally:
             part.unlink(missing_ok=True)
-        print(f"exported {lines - 1} events to {file}")
-        print(f"head {_head(end)}: keep it elsewhere, for `log verify --head`")
+        head = json.loads(end.rsplit(b"\n", 2)[-2])["head"]
+        print(f"exported {head['events']} events to {file}")
+        print(f"head {_head(head)}: keep it elsewhere, for `log verify --head`")
 
 
-def _head(end: bytes) -> str:
-    """From the end of an export, as `verify` takes it."""
-    head = json.loads(end.rsplit(b"\n", 2)[-2])["head"]
+def _head(head: Json) -> str:
+    """Of an export, as `verify` takes it."""
     return ":".join(str(head[part]) for part in ("version", "sequence", "events", "digest"))
 
 

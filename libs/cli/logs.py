@@ -43,6 +43,7 @@ def logs(
             lines = client.last_logs(deployment_id, tail, instance_id=instance_id, noticed=noticed)
             last = _print(lines, None, json=json)
             if not follow:
+                _say_if_nothing(last)
                 return
         reached = monotonic()
         while True:
@@ -54,8 +55,15 @@ def logs(
                 if not follow or monotonic() - reached > AWAY_S:
                     raise
             if not follow:
+                _say_if_nothing(last)
                 return
             time.sleep(FOLLOW_S)
+
+
+def _say_if_nothing(last: str | None) -> None:
+    """last: the id of the last line that was shown."""
+    if last is None:
+        print("note: no line is kept of it; -f waits for what comes", file=sys.stderr)
 
 
 class Notices:

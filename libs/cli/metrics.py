@@ -55,15 +55,18 @@ def metrics(
         }
         if json:
             show.as_json(found)
-        else:
+        if not any(found.values()):
+            raise CommandFailed(
+                f"no {metric or 'metric'} of {deployment} was measured in this time",
+                "  what a replica uses is known half a minute after its start; `get` shows whether one runs",
+            )
+        if not json:
             show.table(
                 ("METRIC", "REPLICA", "LAST", "AVERAGE", "HIGHEST", "OLDEST TO NEWEST"),
                 rows(found),
-                empty="nothing was measured in this time",
+                empty="",
                 optional={"REPLICA", "OLDEST TO NEWEST"},
             )
-        if not any(found.values()):
-            raise CommandFailed(f"nothing of {deployment} is recorded in this time")
 
 
 def rows(found: dict[str, list[Json]]) -> Iterator[tuple[Any, ...]]:

@@ -21,7 +21,9 @@ def deployment_id(client: Client, name_or_id: str, *, project: str) -> str:
     if not ID.fullmatch(name_or_id):
         if named is None:
             raise CommandFailed(
-                f"there is no deployment {name_or_id!r} in the project {project!r}", status=NOT_FOUND
+                f"there is no deployment {name_or_id!r} in the project {project!r}",
+                "  `list` shows those of all projects; a deleted one is named by its id",
+                status=NOT_FOUND,
             )
         return str(named)
     if named is None or named == name_or_id:

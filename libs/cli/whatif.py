@@ -10,6 +10,7 @@ from rich.text import Text
 
 from libs.cli import naming, show, specfile
 from libs.cli.connection import connect
+from libs.cli.cost import say_unpriced
 from libs.cli.deploy import AsJson, Project
 from libs.cli.deployments import Deployment
 from libs.cli.errors import NOT_FOUND, VALIDATION, CommandFailed, reported_errors
@@ -74,15 +75,14 @@ def show_trial(found: Json) -> None:
         ((name, _rounded(actual[key]), _rounded(proposed[key])) for name, key in rows),
         empty="",
     )
-    if found["unpriced"]:
-        show.say(Text(f"without a price: {', '.join(found['unpriced'])}", "dim"))
+    say_unpriced(found["unpriced"])
     show.console.print()
     begin, end = found["recordedFrom"], found["to"]
     highest = max(actual["peak"], proposed["peak"], 1)
     for side in ("actual", "proposed"):
         show.say(Text(f"{side:<10}{picture(found['series'], side, begin, end, highest)}"))
     show.say(Text(f"{'':<10}{show.local_time(begin)} to {show.local_time(end)}, 0 to {highest}", "dim"))
-    show.say(Text(f"both as they were at the end of each {found['resolutionSeconds']:.0f} s", "dim"))
+    show.say(Text(f"looked at every {found['resolutionSeconds']:.0f} s", "dim"))
     for assumption in found["assumptions"]:
         show.say(Text(f"assumed: {assumption}", "dim"))
 
@@ -102,4 +102,5 @@ def picture(series: Sequence[Json], side: str, begin: str, end: str, highest: in
 
 
 def _rounded(value: float | None) -> float | None:
-    return None if value is None else round(value, 2)
+    """Of what is less than 1 the first digits count too."""
+    return None if value is None else round(value, 2 if value >= 1 else 4)

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 MIB = 1024 * 1024
+GIB = 1024 * MIB
 
 
 @dataclass(frozen=True, slots=True)
@@ -15,7 +16,8 @@ class Room:
     """Bytes of the whole file system."""
 
     def __str__(self) -> str:
-        return f"{self.free / MIB:.1f} of {self.total / MIB:.1f} MiB free"
+        unit, name = (GIB, "GiB") if self.free >= GIB else (MIB, "MiB")
+        return f"{self.free / unit:.1f} of {self.total / unit:.1f} {name} free"
 
 
 def take_room(path: Path, size: int) -> None:

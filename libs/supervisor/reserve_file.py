@@ -40,7 +40,7 @@ class Reserve:
                 return self._give_free()
             case Step.TAKE:
                 take_room(self._path, self._size)
-                return f"there is room under the log: {room}; keeping {self._size // MIB} MiB in reserve"
+                return f"disk       {room} under the log; {self._size // MIB} MiB are kept in reserve"
             case Step.HOLD:
                 return ""
 

@@ -1,6 +1,7 @@
 """The command line as people and scripts use it: `bin/specstream`, tables, JSON, exit statuses."""
 
 import json
+import re
 
 import pytest
 import yaml
@@ -24,7 +25,7 @@ def spec_file(tmp_path):
     return write
 
 
-async def test_a_deployment_from_the_first_command_to_the_last(shared_platform, spec_file):
+async def test_a_deployment_from_the_first_command_to_the_last(shared_platform, spec_file, tmp_path):
     async def run(*arguments: str) -> str:
         ended = await shared_platform.cli(*arguments)
         assert ended.returncode == 0, f"{arguments}: {ended.stdout}{ended.stderr}"
@@ -62,7 +63,14 @@ async def test_a_deployment_from_the_first_command_to_the_last(shared_platform, 
     # More may have been said since.
     assert events == (await shared_platform.events(deployment_id))[: len(events)]
     assert {"DeploymentCreated", "SpecHealthy"} <= {event["type"] for event in events}
-    assert "SpecRegistered" in await run("events", "-d", deployment_id)
+    told = await run("events", "-d", deployment_id)
+    (started, *_) = (event for event in events if event["type"] == "ReplicaStarted")
+    replica = started["data"]["replica"]
+    place = f"{replica['replica_id'][:12]} {replica['state']}"
+    assert re.search(rf"^ *{started['sequence']} .* ReplicaStarted .* {place}$", told, re.MULTILINE)
+    exported = await run("log", "export", str(tmp_path / "events.jsonl"))
+    (count,) = re.findall(r"exported (\d+) events to", exported)
+    assert re.search(rf"^head 2:\d+:{count}:", exported, re.MULTILINE)
     assert (await tell("delete", "cli"))["id"] == deployment_id
     assert len(await tell("history", deployment_id)) == 5
     assert "verified" in await run("log", "verify")
@@ -133,6 +141,18 @@ async def test_what_there_is_not_is_not_found(shared_platform, arguments):
     ended = await shared_platform.cli(*arguments)
     assert ended.returncode == NOT_FOUND
     assert ended.stderr.startswith("specstream: ")
+    assert "`list` shows" in ended.stderr
+
+
+async def test_a_number_that_is_refused_is_not_explained(shared_platform):
+    config = hello("cli-scaled")
+    config["resources"]["autoscaling"] = {"maxReplicas": 2, "concurrency": {}}
+    await shared_platform.submit(config)
+    refused = await shared_platform.cli("scale", "cli-scaled", "3")
+    assert (refused.returncode, refused.stdout) == (VALIDATION, "")
+    assert "resources.autoscaling.maxReplicas: must be at least replicas (3)" in refused.stderr
+    taken = await shared_platform.cli("scale", "cli-scaled", "2", "--no-wait")
+    assert "2 is the fewest there are" in taken.stdout
 
 
 async def test_a_wrong_key_and_a_silent_platform_have_statuses_of_their_own(shared_platform, monkeypatch):

@@ -46,6 +46,7 @@ async def test_the_demo_of_scaling_goes_up_and_down_and_says_why():
     assert re.search(r"[34] in force, [34] ready", told), told
     assert re.search(r"cpu \d+ % of 50 → ", told), told
     assert re.search(r"replica-hours +[0-9.]+ +[0-9.]+", told), told
+    assert re.search(r"most replicas +[2-4] +[1-4]", told), told
     assert re.search(r"load .*0\.\d+", told), told
     ((calls, failed),) = re.findall(r"calls: (\d+), failed: (\d+)", told)
     assert (int(calls) > 0, failed) == (True, "0")

@@ -92,6 +92,8 @@ class ScalingStory:
         self.screen.step("raise the load: each call burns 0.02 s of a processor")
         with self.burning(endpoint):
             self._until(lambda: min(self.picture()) >= FLOOR + 2, UP_S, "the load added no two replicas")
+            self.screen.fact("and go on, until it is in what is recorded, which is looked at every 15 s")
+            self._until(self.is_load_recorded, RECORDED_S, "nothing of the load was recorded")
 
     @contextmanager
     def burning(self, endpoint: str) -> Iterator[None]:
@@ -114,22 +116,28 @@ class ScalingStory:
         show_explained(found)
 
     def try_policy(self) -> None:
-        self.screen.step(
-            "what if it had aimed at 25 %, on the same load? (once half a minute of it is recorded)"
-        )
-        metric = {"metric": "cpu", "summary": "average", "value": 25}
-        policy = {"maxReplicas": CEILING, "metrics": [metric], "behavior": QUICK}
+        self.screen.step("what if it had aimed at 25 %, on the same load?")
         found: Json = {}
 
-        def is_recorded() -> bool:
-            found.update(self.platform.client.what_if(self.deployment_id, policy, since=self._began))
-            if found["recordedFrom"] is None:
-                return False
+        def is_long_enough() -> bool:
+            found.update(self.tried())
             begin, end = (datetime.fromisoformat(found[name]) for name in ("recordedFrom", "to"))
             return end - begin >= TRIED
 
-        self._until(is_recorded, RECORDED_S, "half a minute of its load was not recorded")
+        self._until(is_long_enough, RECORDED_S, "half a minute of its load was not recorded")
+        self._check(found["actual"]["peak"] > FLOOR, "what was tried saw nothing of the load")
         show_trial(found)
+
+    def is_load_recorded(self) -> bool:
+        self.picture()
+        found = self.tried()
+        return found["recordedFrom"] is not None and found["actual"]["peak"] > FLOOR
+
+    def tried(self) -> Json:
+        """Another policy on what is recorded."""
+        metric = {"metric": "cpu", "summary": "average", "value": 25}
+        policy = {"maxReplicas": CEILING, "metrics": [metric], "behavior": QUICK}
+        return self.platform.client.what_if(self.deployment_id, policy, since=self._began)
 
     def picture(self) -> tuple[int, int]:
         """The number in force and how many are ready; a line for each change."""

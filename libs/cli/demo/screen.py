@@ -45,4 +45,5 @@ class Screen:
             self._console.print(line, markup=False)
 
     def done(self) -> None:
+        self._console.print("\nnext: `make up`, and docs/tutorial.md in another terminal")
         self._console.print(f"\n{self._name}: ok in {self.elapsed_s:.0f} s")

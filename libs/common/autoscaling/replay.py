@@ -29,9 +29,9 @@ BEFORE_S: Final = 86_400.0
 _ASSUMED: Final = (
     "the CPU time of all replicas together and the requests in flight are as they were, whatever the number",
     "memory and the duration of requests are for each replica as they were",
-    "durations follow no other number: by them more than there were are shown as too many, fewer as too few",
+    "durations are as they were with any number, so a policy by them is shown to add or remove too many",
     "a new replica is ready at once",
-    "what 100 % is, is the machine type of the newest spec",
+    "100 % is what the machine type of the newest spec gives",
 )
 ASSUMPTIONS: Final = (
     *_ASSUMED,
@@ -40,8 +40,8 @@ ASSUMPTIONS: Final = (
 )
 OF_SAMPLES: Final = (
     *_ASSUMED,
-    "the memory of new replicas is known as soon as that of the new ones was that there were then",
-    "what is not known of a time changes no number",
+    "the memory of a new replica is known as soon after its start as it was of those that were added",
+    "a time of which nothing is known changes no number",
 )
 """Where each sample is looked at as it was recorded."""
 

@@ -104,7 +104,7 @@ def _by_metrics(told: Arithmetic, frame: Frame) -> Iterator[str]:
     known = [metric.proposal for metric in told.metrics if metric.proposal is not None]
     highest = max(known, default=None)
     if told.stabilised is None or told.limited is None or highest is None:
-        yield f"what is unknown might need them: it stays at {frame.current}"
+        yield f"as long as that is unknown it stays at {frame.current}"
         return
     if len(told.metrics) > 1:
         yield f"highest {highest} ({told.winner})"
@@ -120,7 +120,7 @@ def _metric(told: MetricOutcome, frame: Frame) -> str:
     unit = "s" if told.metric is MetricName.REQUEST_DURATION else "%"
     if told.value is None or told.proposal is None or told.counted is None or told.counted_ratio is None:
         why = UNKNOWN[told.unknown or Unknown.NO_SAMPLES]
-        return f"{told.metric} of {number(told.target)} {unit} is unknown: {why}"
+        return f"{told.metric}, target {number(told.target)} {unit}, is unknown: {why}"
     measured = f"{told.metric} {number(told.value)} {unit} of {number(told.target)}"
     is_plain = told.counted_ratio == told.ratio
     if is_plain:

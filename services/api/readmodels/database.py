@@ -13,7 +13,7 @@ from sqlalchemy.pool import StaticPool
 from libs.common import events, spec
 from libs.common.events.envelope import Position
 from libs.common.log import timeline, wire
-from services.api.readmodels import activity, projection, rows, staying, tables, times
+from services.api.readmodels import activity, decisions, projection, rows, staying, tables, times
 
 logger = structlog.get_logger()
 
@@ -30,7 +30,7 @@ def fingerprint() -> str:
     read = [path for package in (events, spec) for path in sorted(Path(package.__path__[0]).glob("*.py"))]
     fill = [
         Path(module.__file__ or "")
-        for module in (wire, timeline, tables, rows, times, projection, activity, staying)
+        for module in (wire, timeline, tables, rows, times, projection, activity, decisions, staying)
     ]
     for path in (*read, *fill):
         digest.update(path.read_bytes())

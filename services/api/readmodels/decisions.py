@@ -16,11 +16,13 @@ from libs.common.events.deployment import DeploymentFact
 from libs.common.events.envelope import Recorded
 from libs.common.events.fact import Fact
 from libs.common.events.replica import (
+    Replica,
     ReplicaBecameReady,
     ReplicaBecameUnready,
     ReplicaCondemned,
     ReplicaRestarted,
     ReplicaStarted,
+    ReplicaState,
     ReplicaStopped,
 )
 from libs.common.events.rollout import ReplicasMoving, ReplicasRetiring, RolloutFact
@@ -86,6 +88,8 @@ def short(event: Recorded) -> dict[str, Any]:
     """What the event says but for what is long, of which there is the number."""
     data = {name: value for name, value in event.data.items() if name not in _LONG}
     match event.fact:
+        case ReplicaStarted(replica=Replica(state=state)):
+            data["state"] = state
         case ReplicasRetiring(replica_ids=replica_ids):
             data["count"] = len(replica_ids)
         case ReplicasMoving(moves=moves):
@@ -121,6 +125,12 @@ def _of_progress(data: Mapping[str, Any]) -> str:
     return f"{_words(data['phase'])}: {data['ready_replicas']} of {data['replicas']} ready{leaving}"
 
 
+def _of_start(data: Mapping[str, Any]) -> str:
+    """It is told when it is asked for, and again when it has a process; an earlier version told no state."""
+    state = data.get("state", ReplicaState.STARTING)
+    return f"replica {data['replica_id']} is {'started' if state == ReplicaState.STARTING else state}"
+
+
 _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
     "DeploymentCreated": lambda data: f"created as {data['name']}",
     "SpecRegistered": _of_spec,
@@ -134,7 +144,7 @@ _SENTENCES: Mapping[str, Callable[[Mapping[str, Any]], str]] = {
         f"{_replicas(data['count'])} to be replaced elsewhere: {', '.join(map(_words, data['reasons']))}"
     ),
     "WorkloadRemoved": lambda _: "nothing is left on the cluster",
-    "ReplicaStarted": lambda data: f"replica {data['replica_id']} is started",
+    "ReplicaStarted": _of_start,
     "ReplicaBecameReady": lambda data: f"replica {data['replica_id']} is ready: {_words(data['reason'])}",
     "ReplicaBecameUnready": lambda data: f"replica {data['replica_id']} is not ready: {data['message']}",
     "ReplicaCondemned": lambda data: (

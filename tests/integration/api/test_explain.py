@@ -211,7 +211,7 @@ async def test_decisions_of_every_kind_by_pages_newest_first(api: RunningApi):
     ended, leaving, scaled, _, _, started, _, asked, _ = every
     assert leaving["sentence"] == "1 replica is to leave: superseded"
     assert (scaled["sentence"], scaled["data"]["to_replicas"]) == (ARITHMETIC, 5)
-    assert started["sentence"] == f"replica {ONE} is started"
+    assert (started["sentence"], started["data"]["state"]) == (f"replica {ONE} is started", "starting")
     assert ended["sentence"].startswith(f"replica {ONE} has ended: ")
     assert {"replica", "roster", "spec"}.isdisjoint({*started["data"], *ended["data"], *asked["data"]})
     for kind in ("scaling", "rollout", "verdict", "spec"):

@@ -136,8 +136,8 @@ FREE = StabilisedTo(replicas=6, reason=Reason.READY_FOR_NEW_SCALE)
             3,
             {},
             "cpu 20 % of 50 → 3 × 20/50 = 1.2 → 2; "
-            "requestDuration of 0.15 s is unknown: nothing was measured; "
-            "what is unknown might need them: it stays at 3 → 3",
+            "requestDuration, target 0.15 s, is unknown: nothing was measured; "
+            "as long as that is unknown it stays at 3 → 3",
             id="unknown",
         ),
         pytest.param(

@@ -67,6 +67,11 @@ DESCRIBED = [
         id="JSON's own words",
     ),
     pytest.param(
+        [issue("replica", message="is not a known field; did you mean `replicas`?", value=3)],
+        ["replica: is not a known field; did you mean `replicas`? got 3"],
+        id="a question ends a sentence",
+    ),
+    pytest.param(
         [issue("at", allowed=["a", "b"])], ["at: is wrong (allowed: a, b)"], id="a list is no Python list"
     ),
     pytest.param(

@@ -45,11 +45,22 @@ def test_both_sides_are_a_table_and_a_picture(capsys):
     lines = capsys.readouterr().out.splitlines()
     assert lines[1].split() == ["replica-hours", "4.5", "4.5"]
     assert "cost                  -" in lines[2]
-    assert "without a price: C4" in lines
+    assert lines[6].startswith("cost unknown: C4 has no pricePerHour in that time; ")
     pictures = [line.split()[1] for line in lines if line.startswith(("actual", "proposed"))]
     assert pictures == ["▁" * 30 + "█" * 30, "▄" * 60]
-    assert "both as they were at the end of each 60 s" in lines
+    assert "looked at every 60 s" in lines
     assert "assumed: a new replica is ready at once" in lines
+
+
+def test_a_short_time_costs_something_too(capsys):
+    small = side(replicaHours=0.00417, cost=0.0063)
+    found = {"from": BEGIN, "to": END, "recordedFrom": BEGIN, "resolutionSeconds": 15.0, "assumptions": []}
+    show_trial({**found, "actual": small, "proposed": small, "unpriced": [], "series": SERIES})
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in lines[1:3]] == [
+        ["replica-hours", "0.0042", "0.0042"],
+        ["cost", "0.0063", "0.0063"],
+    ]
 
 
 def test_a_short_time_has_a_bar_for_each_minute():

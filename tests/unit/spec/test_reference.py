@@ -10,7 +10,7 @@ from tests.support.specs import parse_spec
 
 ROOT = Path(__file__).parents[3]
 REFERENCE = (ROOT / "docs" / "reference" / "spec.md").read_text()
-EXAMPLES = sorted((ROOT / "examples").glob("*/specstream.yaml"))
+EXAMPLES = sorted((ROOT / "examples").glob("*/*.yaml"))
 
 
 @pytest.mark.parametrize(
@@ -25,7 +25,7 @@ def test_the_reference_names_every_field(part):
     assert missing == []
 
 
-@pytest.mark.parametrize("path", EXAMPLES, ids=[path.parent.name for path in EXAMPLES])
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda path: f"{path.parent.name}-{path.stem}")
 def test_examples_are_valid_and_need_no_path_of_this_machine(path):
     spec = parse_spec(yaml.safe_load(path.read_text()))
     assert not any(argument.startswith("/") for argument in spec.command or ())

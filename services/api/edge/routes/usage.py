@@ -39,7 +39,8 @@ async def show_usage(query: Annotated[UsageQuery, QueryParameters()], api: Fresh
     if asked <= begin:
         raise refuse("to", "is not later than `from`", query.to, f"a time after {to_rfc3339(begin)}")
     if asked - begin > LONGEST:
-        raise refuse("to", "is too long after `from`", query.to, f"at most {LONGEST.days} days after it")
+        allowed = f"at most {LONGEST.days} days before `to`" + (", which is now" if query.to is None else "")
+        raise refuse("from", "is too long before `to`", query.from_, allowed)
     if query.deployment_id is not None:
         check_deployment_id(query.deployment_id)
         await known(api, query.deployment_id)
