@@ -170,9 +170,9 @@ async def test_many_at_once_have_one_holder(entries, clock):
     assert sum(copy.is_held for copy in copies) == 1
 
 
-async def test_kept_for_as_long_as_a_block_runs_and_told(entries):
+async def test_kept_for_as_long_as_a_block_runs_and_told(entries, clock):
     told = []
-    lease = Lease(entries, "a", on_change=told.append)
+    lease = Lease(entries, "a", ticks=clock, on_change=told.append)
     async with lease.kept():
         await eventually(lambda: lease.is_held)
         assert told == [True]

@@ -47,7 +47,7 @@ class ApiProcess:
 
     def client(self) -> httpx.AsyncClient:
         headers = {"authorization": f"Bearer {KEY}"}
-        return plain_client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=30)
+        return plain_client(base_url=f"http://127.0.0.1:{self.port}", headers=headers, timeout=2 * PATIENCE_S)
 
 
 @asynccontextmanager
@@ -93,6 +93,8 @@ def start_api(home: Path, nats_url: str, *, module: str = "services.api") -> Api
         "SPECSTREAM_NATS_URL": nats_url,
         "SPECSTREAM_API_PORT": str(port),
         "SPECSTREAM_API_KEY": KEY,
+        # A busy machine may take longer than the ten seconds after which a client is told to come again.
+        "SPECSTREAM_VISIBLE_TIMEOUT_S": str(PATIENCE_S),
         "SPECSTREAM_EDGE_PORT": "8081",
     }
     with (home / "api.log").open("ab") as log:

@@ -26,7 +26,7 @@ from services.api.points.store import PointStore
 from services.api.readmodels.database import open_database
 from services.api.readmodels.projector import Projector
 from services.api.readmodels.queries import Queries
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 from tests.support.specs import LOCAL_OFFER
 
 KEY = "test-key"
@@ -87,7 +87,8 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
     """log: an EventLog and Archive; one in memory, if none is given."""
     log = log or MemoryLog(source="specstream/api")
     engine = await open_database(home / "api" / "read.db")
-    projector = Projector(log, engine)
+    # A busy machine may take longer than the ten seconds after which a client is told to come again.
+    projector = Projector(log, engine, visible_timeout_s=PATIENCE_S)
     points = PointStore(home / "api" / "points.db", most_bytes=2**30)
 
     @asynccontextmanager

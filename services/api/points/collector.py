@@ -8,7 +8,7 @@ import structlog
 from sqlalchemy.exc import OperationalError
 
 from libs.common.clock import Clock
-from libs.common.metrics.port import Received, SampleReader
+from libs.common.metrics.port import CaughtUp, Received, SampleReader
 from libs.common.metrics.samples import Kind
 from services.api.points.minutes import LOOK_BACK_S, MINUTE_S, Gathering, Minute
 from services.api.points.store import PointStore
@@ -32,6 +32,7 @@ class Collector:
         self._edges = edges
         self._gathering = Gathering(since=0.0, edges=edges)
         self._finished: asyncio.Queue[Minute] = asyncio.Queue(maxsize=100)
+        self._caught_up = asyncio.Event()
 
     async def run(self) -> None:
         """Never returns. What cannot be written now, as on a full disk, is written when it can be: METRICS
@@ -39,6 +40,7 @@ class Collector:
         last = await asyncio.to_thread(self._store.last_minute)
         since = 0.0 if last is None else float((last + 1) * MINUTE_S)
         self._gathering = Gathering(since=since, edges=self._edges)
+        self._caught_up.clear()
         async with asyncio.TaskGroup() as group:
             group.create_task(self._read(max(0.0, since - LOOK_BACK_S)))
             group.create_task(self._look())
@@ -47,11 +49,15 @@ class Collector:
     async def _read(self, since: float) -> None:
         async with aclosing(self._reader.follow(*Kind, since=since)) as following:  # type: ignore[type-var]  # every adapter gives a generator
             async for item in following:
-                if isinstance(item, Received) and (minute := self._gathering.take(item)) is not None:
+                if isinstance(item, CaughtUp):
+                    self._caught_up.set()
+                elif isinstance(item, Received) and (minute := self._gathering.take(item)) is not None:
                     await self._finished.put(minute)
 
     async def _look(self) -> None:
-        """A minute is over although nothing more comes."""
+        """A minute is over although nothing more comes. Not while what METRICS holds is still read: there may
+        be more of the minute that is read just now, however long ago it was."""
+        await self._caught_up.wait()
         while True:
             await asyncio.sleep(LOOK_S)
             minute = self._gathering.finish(self._clock().timestamp() - LATE_S)

@@ -10,10 +10,11 @@ from libs.common.clock import utc_now
 from libs.common.metrics.port import MemorySamples
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
 from services.api.edge.routes.metrics import RECORDED_FROM
+from services.api.points import collector
 from services.api.points.collector import Collector
 from services.api.points.minutes import DeploymentPoint, GpuPoint, Minute, ReplicaPoint
 from services.api.points.store import PointStore
-from tests.support.polling import eventually
+from tests.support.polling import eventually, let_time_pass
 from tests.support.rest import a_config
 
 METRICS = (
@@ -178,5 +179,45 @@ async def test_a_minute_is_written_although_nothing_more_comes(tmp_path):
         async with collecting(stream, store, clock):
             clock.now += 66
             await eventually(lambda: store.last_minute() == 29_000_000)
+    finally:
+        store.close()
+
+
+class Held(MemorySamples):
+    """After `before` of them the rest is read only when it may be."""
+
+    before = 6
+
+    def __init__(self, clock):
+        super().__init__(clock=clock)
+        self.is_held, self.may_go_on = asyncio.Event(), asyncio.Event()
+
+    async def follow(self, *kinds, since, only=None):
+        read = 0
+        async for item in super().follow(*kinds, since=since, only=only):
+            if read == self.before:
+                self.is_held.set()
+                await self.may_go_on.wait()
+            read += 1
+            yield item
+
+
+async def test_a_minute_is_not_over_while_what_is_stored_of_it_is_still_read(tmp_path, monkeypatch):
+    """As where an api comes back, and reads an hour of it."""
+    monkeypatch.setattr(collector, "LOOK_S", 0.01)
+    clock = Clock()
+    stream, store = Held(clock), PointStore(tmp_path / "points.db", most_bytes=2**30)
+    try:
+        for number in range(1, 12):
+            await stream.publish(requests(number, 100 + number, is_whole=number == 1))
+            clock.now += 5
+        clock.now += 120
+        async with collecting(stream, store, clock):
+            await stream.is_held.wait()
+            await let_time_pass(0.1)  # some looks
+            stream.may_go_on.set()
+            await eventually(lambda: store.last_minute() == 29_000_000)
+        (day,) = store.requests_by_day("d")
+        assert day[1] == 10
     finally:
         store.close()

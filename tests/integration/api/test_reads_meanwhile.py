@@ -14,7 +14,7 @@ from services.api.readmodels.coming import Coming
 from services.api.readmodels.not_shown import NotVisible
 from services.api.readmodels.reading import READERS
 from tests.support.deployments import Storyteller
-from tests.support.polling import PATIENCE_S, let_others_run
+from tests.support.polling import let_others_run
 from tests.support.rest import RunningApi, a_config
 
 ONE = "1" * 32
@@ -39,8 +39,6 @@ def nothing_taken_in() -> Iterator[threading.Event]:
 
 async def test_a_read_waits_for_the_events_of_its_own_deployment_alone(durable_api: RunningApi):
     api = durable_api
-    # Longer than anything here takes: what waits is to be let go by the test.
-    api.api.projector.visible_timeout_s = PATIENCE_S
     quiet, busy = await api.submit(a_config("quiet")), await api.submit(a_config("busy"))
     story = Storyteller(api.api.log, busy)
     with nothing_taken_in() as may_go_on:

@@ -160,7 +160,9 @@ async def test_a_follower_that_gets_no_consumer_says_so_until_it_gets_one(connec
 
 
 async def is_consumer(owner: Client, name: str) -> bool:
-    return any(info.name == name for info in await owner.jetstream().consumers_info("EVENTS"))
+    return any(
+        info.name == name for info in await owner.jetstream(timeout=PATIENCE_S).consumers_info("EVENTS")
+    )
 
 
 async def test_a_foreign_fact_is_denied(connect: Connect):
@@ -237,7 +239,8 @@ async def test_a_worker_consumes_its_durable(connect: Connect):
         ]
         await log.append(drafts, heads={}, cause=CAUSE)
     async with connect("worker") as client:
-        subscription = await client.jetstream().pull_subscribe_bind(durable="reconciler", stream="EVENTS")
+        jetstream = client.jetstream(timeout=PATIENCE_S)
+        subscription = await jetstream.pull_subscribe_bind(durable="reconciler", stream="EVENTS")
         messages = [(await subscription.fetch(1, timeout=PATIENCE_S))[0] for _ in range(2)]
         assert [message.metadata.sequence.stream for message in messages] == [2, 3]
         for message in messages:
