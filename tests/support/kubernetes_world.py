@@ -17,8 +17,9 @@ from libs.common.cluster.kubernetes import names
 from libs.common.cluster.kubernetes.cluster import KubernetesCluster
 from libs.common.cluster.kubernetes.manifests import make_budget
 from libs.common.cluster.port import Checked, ObservedReplica
+from tests.support.kubelab.simulated import pod
 from tests.support.played_kubelets import PlayedKubelets
-from tests.support.polling import eventually
+from tests.support.polling import eventually, waited_for
 
 STATE = "sim/state"
 BY_HAND = "by-hand"
@@ -42,6 +43,14 @@ def prepare(client: Any, namespace: str) -> None:
         {"metadata": {"name": names.PRIORITY_CLASS}, "value": 0, "preemptionPolicy": "Never"},
     )
     assert made.status_code in (201, 409), made.text
+    first = pod("first")
+    first["spec"]["priorityClassName"] = names.PRIORITY_CLASS
+    pods = f"/api/v1/namespaces/{namespace}/pods"
+    waited_for(
+        # Admission hears of the class a moment later.
+        lambda: "no PriorityClass" not in client.ask("POST", pods, first, dryRun="All").text,
+        because="pods of the priority class are refused",
+    )
 
 
 class KubernetesWorld:
