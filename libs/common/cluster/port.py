@@ -294,9 +294,9 @@ class Cluster(Protocol):
     async def confirm(
         self, deployment_id: str, replica_ids: Collection[str], seen: ObservedWorkload | None
     ) -> bool:
-        """Make sure of what was `seen` of these replicas, by `observe`, or was not there: it may be older than
-        what somebody else has seen and the log says. Whoever is about to say or do what follows from it asks
-        this first, and concludes anew if it is true: something else is shown now. It costs nothing more where
+        """Make sure of what was `seen` of these replicas, by `observe`, or was not there: it may be older
+        than what somebody else has seen and the log says. Whoever is about to say or do what follows from it
+        asks this first, and concludes anew if it is true: something else is shown now. Nobody is asked where
         that is sure already."""
         ...
 
