@@ -145,12 +145,14 @@ class FaultProxy:
 
 
 async def _whole_lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
-    """What comes, cut behind its newest line that is whole."""
+    """What comes, cut behind its newest line that is whole, so that another may be put in between."""
     held = b""
     async for piece in content.iter_any():
         whole, end, held = (held + piece).rpartition(b"\n")
         if end:
             yield whole + end
+    if held:
+        yield held
 
 
 def answer(code: int, message: str = "", **headers: str) -> Fault:

@@ -64,7 +64,8 @@ class RolloutPhase(StrEnum):
 
 
 class RolloutProgressed(RolloutFact):
-    """The rollout entered another phase; the numbers are those that led to it.
+    """The rollout entered another phase, or is kept in its phase by something else than before; the numbers
+    are those that led to it.
 
     | phase             | the wanted run                       | replicas that must go |
     |-------------------|--------------------------------------|-----------------------|
