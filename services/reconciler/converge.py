@@ -1,6 +1,7 @@
 """One pass over a deployment: load, observe, plan, perform, append, until somebody else has to move."""
 
 import asyncio
+import re
 from dataclasses import dataclass, replace
 from typing import Final, Self
 from weakref import WeakValueDictionary
@@ -23,7 +24,6 @@ from libs.common.events.replica import RosterFact
 from libs.common.events.rollout import (
     RolloutFact,
     RolloutPhase,
-    RolloutProgressed,
     SpecFailed,
     SpecFailedReason,
 )
@@ -42,6 +42,7 @@ logger = structlog.get_logger()
 
 MAX_STEPS: Final = 20
 """A pass takes two or three; one that is overtaken again and again gives way and is tried again later."""
+_IDS_AND_NUMBERS: Final = re.compile(r"[0-9a-f]*\d[0-9a-f]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,6 +131,16 @@ class Reconciler:
             await self._pass(Trigger.of(view, view.last))
             return True
 
+    async def retry(self, deployment_id: str) -> None:
+        """Try once more to apply a spec that the cluster has refused; refused again, that is no news.
+
+        Raises Temporary.
+        """
+        async with self._lock(deployment_id):
+            _, view = await self._load(deployment_id)
+            if view is not None and view.last is not None and view.rollout.failed_spec_id is not None:
+                await self._pass(Trigger.of(view, view.last), is_retry=True)
+
     async def remove_stranger(self, deployment_id: str) -> None:
         """End what the cluster holds of a deployment that the log does not know: the cluster becomes what the
         log says. A log without any event says nothing, so nothing is removed for it. Raises Temporary.
@@ -152,7 +163,7 @@ class Reconciler:
         loaded = await self._log.load(select(aggregate_id=deployment_id), EVERY_ROUTER)
         return loaded, fold(event for event in loaded.events if event.aggregate.id == deployment_id)
 
-    async def _pass(self, trigger: Trigger) -> None:
+    async def _pass(self, trigger: Trigger, *, is_retry: bool = False) -> None:
         with telemetry.span("reconcile", trigger.traceparent, deployment_id=trigger.deployment_id):
             previous: Plan | None = None
             for _ in range(MAX_STEPS):
@@ -162,7 +173,7 @@ class Reconciler:
                 observed = await self._cluster.observe(trigger.deployment_id)
                 routers = joined_by(loaded.events)
                 shown = known(observed.get(trigger.deployment_id))
-                step = self.plan(view, shown, routers)
+                step = self.plan(_as_if_allowed(view) if is_retry else view, shown, routers)
                 # The same step again: it is done, and the cluster takes its time.
                 if step.is_empty or step == previous:
                     self._remember(view)
@@ -190,7 +201,7 @@ class Reconciler:
             step = replace(step, facts=(failed,))
         except DeploymentUnavailable as error:
             # Such as a quota. It is tried again and again, and may be what keeps the rollout.
-            step, held = replace(step, facts=_still_waiting(step, error)), error
+            step, held = replace(step, facts=_still_waiting(step, error, view)), error
         if step.facts:
             await self._append(step, trigger, view, loaded)
         if held is not None:
@@ -260,22 +271,34 @@ class Reconciler:
             self._seen[view.deployment_id] = view.sequence
 
 
+def _as_if_allowed(view: DeploymentView) -> DeploymentView:
+    return replace(view, rollout=replace(view.rollout, failed_spec_id=None, failure=None))
+
+
 def _concerned(view: DeploymentView, shown: ObservedWorkload | None) -> set[str]:
     """Every replica that a plan rests on."""
     listed = {replica.replica_id for replica in view.roster.replicas}
     return listed | {replica.replica_id for replica in (shown.replicas if shown else ())}
 
 
-def _still_waiting(step: Plan, error: DeploymentUnavailable) -> tuple[RolloutFact, ...]:
-    """What is true of the step though it was not performed: that its rollout waits, or is stalled and why."""
-    said = [fact for fact in step.facts if isinstance(fact, RolloutProgressed)]
-    return tuple(
-        fact.model_copy(update={"message": bounded(f"{fact.message}; {error}")})
-        if fact.phase is RolloutPhase.STALLED
-        else fact
-        for fact in said
-        if fact.phase in (RolloutPhase.WAITING_FOR_READY, RolloutPhase.STALLED)
-    )
+def _still_waiting(step: Plan, error: DeploymentUnavailable, view: DeploymentView) -> tuple[RolloutFact, ...]:
+    """What is true of the step though it was not performed: that its rollout waits, or is stalled, and why.
+
+    It is tried again and again; what was said of it is no news, though another replica was tried.
+    """
+    progress, before = step.progress, view.rollout.progress
+    if progress is None or progress.phase not in (RolloutPhase.WAITING_FOR_READY, RolloutPhase.STALLED):
+        return ()
+    message = bounded(f"{progress.message}; {error}" if progress.message else str(error))
+    is_known = before is not None and (before.phase, before.spec_id) == (progress.phase, progress.spec_id)
+    if is_known and before is not None and _without_ids(before.message or "") == _without_ids(message):
+        return ()
+    return (progress.model_copy(update={"message": message}),)
+
+
+def _without_ids(message: str) -> str:
+    """And without its numbers."""
+    return _IDS_AND_NUMBERS.sub("", message)
 
 
 def _failed(view: DeploymentView, error: CannotApply) -> SpecFailed:

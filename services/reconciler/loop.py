@@ -1,6 +1,7 @@
 """The start-up sweep and the resync: what no event tells, such as a replica record that is gone."""
 
 import asyncio
+from collections.abc import Sequence
 from contextlib import suppress
 
 import structlog
@@ -19,6 +20,7 @@ from libs.common.state.router import joined
 from libs.common.state.view import DeploymentView, Views
 from services.reconciler.converge import Reconciler
 from services.reconciler.due import Due
+from services.reconciler.refused import Refused
 from services.reconciler.waiting import waited_for
 
 logger = structlog.get_logger()
@@ -46,6 +48,8 @@ class Resync:
     | an event of it that this process has not handled     | 3 s after the event             |
     | something is to be done, or will be some time        | every 10 s                      |
     | any                                                  | every `interval_s`              |
+    | a spec that the cluster has refused: it is tried     | after `interval_s`, then after  |
+    | again                                                | longer and longer               |
 
     Of several copies the leading one compares. Each tries again what it has set aside itself.
 
@@ -80,6 +84,7 @@ class Resync:
         self._wake = asyncio.Event()
         self._must_compare_all = True
         self._due = Due()
+        self._refused = Refused(interval_s)
         self._heard = Due()
         """Those of which there was an event, and when it has to have been handled."""
         self._strangers: frozenset[str] = frozenset()
@@ -200,6 +205,14 @@ class Resync:
                     await self._reconciler.remove_stranger(deployment_id)
         self._has_new_strangers = bool(strangers - self._strangers)
         self._strangers = frozenset(strangers)
+        await self._retry([view for view in views.values() if _is_refused(view)])
+
+    async def _retry(self, refused: Sequence[DeploymentView]) -> None:
+        known = [(view.deployment_id, view.rollout.failed_spec_id or "") for view in refused]
+        for deployment_id in self._refused.due(known, asyncio.get_running_loop().time()):
+            if self._leading.is_held and not self._aside.is_resting(deployment_id):
+                with self._aside.attempt(deployment_id):
+                    await self._reconciler.retry(deployment_id)
 
     async def compare(self, deployment_id: str) -> None:
         """As a round does with each; what the log does not know is left to a round.
@@ -256,3 +269,11 @@ class Resync:
         self._progress.applied(event.sequence)
         if self._leading.is_held:
             self._heard.at(view.deployment_id, asyncio.get_running_loop().time() + UNHANDLED_S)
+
+
+def _is_refused(view: DeploymentView) -> bool:
+    """Whether the cluster has refused its newest spec."""
+    deployment, failed = view.deployment, view.rollout.failed_spec_id
+    return (
+        deployment is not None and deployment.exists and failed is not None and failed == deployment.spec_id
+    )

@@ -72,6 +72,8 @@ class Plan:
     workload: Workload | None = None
     is_removal: bool = False
     facts: tuple[RolloutFact, ...] = ()
+    progress: RolloutProgressed | None = field(default=None, compare=False)
+    """How the rollout stands, whether or not that is news and so among the facts."""
     depends_on_time: bool = field(default=False, compare=False)
     """Whether time alone gives another plan."""
 
@@ -159,6 +161,7 @@ def plan(
         situation.moves, situation.staying, situation.goals, now=now, move_s=move_s
     )
     retirement = decide_leaving(situation, departures)
+    progress = decide_progress(situation, retirement, now=now, rollout_s=rollout_s)
     return Plan(
         view.sequence,
         because=(*because, *((Because.CHECK_FAILED,) if restarts else ())),
@@ -168,8 +171,9 @@ def plan(
             *applied_facts(situation),
             *moving_facts(situation),
             *retiring_facts(situation, retirement),
-            *progress_facts(situation, retirement, now=now, rollout_s=rollout_s),
+            *progress_facts(situation, retirement, progress),
         ),
+        progress=progress,
         depends_on_time=(situation.may_stall and situation.ready < situation.wanted.replicas)
         or any(staying.observed.must_move is MoveReason.NODE_ENDS for staying in situation.staying),
     )
@@ -259,9 +263,9 @@ def retiring_facts(situation: Situation, retirement: Retirement | None) -> list[
     return [ReplicasRetiring(replica_ids=tuple(sorted(leaving)), reason=retirement.reason)]
 
 
-def progress_facts(
+def decide_progress(
     situation: Situation, retirement: Retirement | None, *, now: datetime, rollout_s: float
-) -> list[RolloutFact]:
+) -> RolloutProgressed:
     """The phase by the table of `RolloutProgressed`."""
     s = situation
     leaving = s.retiring | {one.observed.replica_id for one in s.staying if one.observed.run_id != s.run_id}
@@ -278,18 +282,21 @@ def progress_facts(
         phase = RolloutPhase.COMPLETE
     else:
         phase = RolloutPhase.STOPPED
-    is_news = before is None or before.phase is not phase or before.spec_id != s.spec_id
-    if not is_news and retirement is None:
-        return []
-    return [
-        RolloutProgressed(
-            spec_id=s.spec_id,
-            run_id=s.run_id,
-            phase=phase,
-            replicas=s.wanted.replicas,
-            ready_replicas=s.ready,
-            leaving_replicas=len(leaving),
-            since=since,
-            message=why_stalled(s.wanted, s.staying, rollout_s) if phase is RolloutPhase.STALLED else None,
-        )
-    ]
+    return RolloutProgressed(
+        spec_id=s.spec_id,
+        run_id=s.run_id,
+        phase=phase,
+        replicas=s.wanted.replicas,
+        ready_replicas=s.ready,
+        leaving_replicas=len(leaving),
+        since=since,
+        message=why_stalled(s.wanted, s.staying, rollout_s) if phase is RolloutPhase.STALLED else None,
+    )
+
+
+def progress_facts(
+    situation: Situation, retirement: Retirement | None, progress: RolloutProgressed
+) -> list[RolloutFact]:
+    before = situation.rollout.progress
+    is_news = before is None or (before.phase, before.spec_id) != (progress.phase, progress.spec_id)
+    return [progress] if is_news or retirement is not None else []

@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import ssl
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
@@ -13,6 +14,7 @@ import yaml
 from aiohttp import web
 
 from tests.support.api_server import status, write_kubeconfig
+from tests.support.polling import let_time_pass
 
 Forward = Callable[[], Awaitable[web.StreamResponse]]
 Fault = Callable[[web.Request, Forward], Awaitable[web.StreamResponse]]
@@ -22,13 +24,15 @@ _HOP_BY_HOP = {"host", "content-length", "transfer-encoding", "connection", "con
 
 @dataclass
 class FaultProxy:
-    """kubeconfig: leads through it. writes: `METHOD kind` of each write that came, in order."""
+    """kubeconfig: leads through it. writes: `METHOD kind` of each write that came, in order. reminds_every_s:
+    how often each watch gets a bookmark besides those that the server sends every minute."""
 
     upstream: str
     trusted: ssl.SSLContext
     kubeconfig: Path
     writes: list[str] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
+    reminds_every_s: float | None = None
     _faults: list[tuple[str, str, int, Fault]] = field(default_factory=list)
     _watches: set[asyncio.Transport] = field(default_factory=set)
     _speaking: asyncio.Event = field(default_factory=asyncio.Event)
@@ -106,14 +110,26 @@ class FaultProxy:
             async with self._asked(request) as answer:
                 response.set_status(answer.status)
                 await response.prepare(request)
-                async for piece in answer.content.iter_any():
-                    await self._speaking.wait()
-                    await response.write(piece)
-        except ConnectionError:
+                async with asyncio.TaskGroup() as group:
+                    reminding = group.create_task(self._remind(request, response))
+                    async for lines in _whole_lines(answer.content):
+                        await self._speaking.wait()
+                        await response.write(lines)
+                    reminding.cancel()
+        except* ConnectionError:
             pass  # it was cut
         finally:
             self._watches.discard(transport)
         return response
+
+    async def _remind(self, request: web.Request, response: web.StreamResponse) -> None:
+        """Of what is known to whoever watches: nothing is skipped by it."""
+        known = {"metadata": {"resourceVersion": request.query["resourceVersion"]}}
+        bookmark = json.dumps({"type": "BOOKMARK", "object": known}).encode() + b"\n"
+        while self.reminds_every_s is not None:
+            await let_time_pass(self.reminds_every_s)
+            await self._speaking.wait()
+            await response.write(bookmark)
 
     @asynccontextmanager
     async def _asked(self, request: web.Request) -> AsyncIterator[aiohttp.ClientResponse]:
@@ -126,6 +142,17 @@ class FaultProxy:
             ssl=self.trusted,
         ) as answer:
             yield answer
+
+
+async def _whole_lines(content: aiohttp.StreamReader) -> AsyncIterator[bytes]:
+    """What comes, cut behind its newest line that is whole, so that another may be put in between."""
+    held = b""
+    async for piece in content.iter_any():
+        whole, end, held = (held + piece).rpartition(b"\n")
+        if end:
+            yield whole + end
+    if held:
+        yield held
 
 
 def answer(code: int, message: str = "", **headers: str) -> Fault:

@@ -296,8 +296,8 @@ class Cluster(Protocol):
     ) -> bool:
         """Make sure of what `observe` showed of these replicas, or that it did not show them: it may be older
         than what somebody else has seen and the log says. Whoever is about to say or do what follows from
-        what was `seen` asks this first, and concludes anew if it is true: something else is shown now. It
-        costs nothing more where that is sure already."""
+        what was `seen` asks this first, and concludes anew if it is true: something else is shown now. Nobody
+        is asked where that is sure already."""
         ...
 
     def watch(self) -> AsyncIterator[Changed]:

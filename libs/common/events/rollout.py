@@ -47,7 +47,8 @@ class SpecFailedReason(StrEnum):
 
 
 class SpecFailed(RolloutFact):
-    """The whole configuration could not be applied; a crashing replica is not this."""
+    """The whole configuration could not be applied; a crashing replica is not this. It is tried again now and
+    then, and applied when the cluster allows it by then."""
 
     spec_id: str
     reason: SpecFailedReason
@@ -63,7 +64,8 @@ class RolloutPhase(StrEnum):
 
 
 class RolloutProgressed(RolloutFact):
-    """The rollout entered another phase; the numbers are those that led to it.
+    """The rollout entered another phase, or is kept in its phase by something else than before; the numbers
+    are those that led to it.
 
     | phase             | the wanted run                       | replicas that must go |
     |-------------------|--------------------------------------|-----------------------|
@@ -74,7 +76,8 @@ class RolloutProgressed(RolloutFact):
     | complete          | has enough                           | none                  |
     | stopped           | wants none                           | none                  |
 
-    since: when the rollout of this spec began. message: why it is stalled, where it is.
+    since: when the rollout of this spec began. message: why it is stalled, where it is; why it waits, where
+    the cluster does not let it have its replicas, such as by a quota.
     """
 
     spec_id: str

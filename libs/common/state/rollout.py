@@ -26,6 +26,8 @@ class Progress:
     phase: RolloutPhase
     since: datetime | None = None
     """When the rollout of this spec began."""
+    message: str | None = None
+    """Why it waits or is stalled, where that was said."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +37,7 @@ class RolloutState:
     healthy_spec_id: str | None = None
     """The newest spec that was said to be healthy."""
     failed_spec_id: str | None = None
-    """The newest spec that was said to have failed."""
+    """The newest spec that was said to have failed, unless it was applied since."""
     failure: str | None = None
     """Why that spec failed."""
     runs: tuple[LiveRun, ...] = ()
@@ -56,7 +58,9 @@ def evolve(state: RolloutState, event: Recorded) -> RolloutState:
     """Never fails; what it does not know changes nothing."""
     match event.fact:
         case SpecApplied(spec_id=spec_id, runs=runs):
-            return replace(state, applied_spec_id=spec_id, runs=runs)
+            state = replace(state, applied_spec_id=spec_id, runs=runs)
+            is_taken = state.failed_spec_id == spec_id
+            return replace(state, failed_spec_id=None, failure=None) if is_taken else state
         case SpecHealthy(spec_id=spec_id):
             return replace(state, healthy_spec_id=spec_id)
         case SpecFailed(spec_id=spec_id, message=message):
@@ -65,8 +69,8 @@ def evolve(state: RolloutState, event: Recorded) -> RolloutState:
             return replace(state, retiring=frozenset(replica_ids))
         case ReplicasMoving(moves=moves):
             return replace(state, moves=moves)
-        case RolloutProgressed(spec_id=spec_id, phase=phase, since=since):
-            return replace(state, progress=Progress(spec_id, phase, since or event.time))
+        case RolloutProgressed(spec_id=spec_id, phase=phase, since=since, message=message):
+            return replace(state, progress=Progress(spec_id, phase, since or event.time, message))
         case WorkloadRemoved():
             return replace(state, is_removed=True, runs=(), retiring=frozenset(), moves=())
         case _:

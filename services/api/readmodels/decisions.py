@@ -122,7 +122,8 @@ def _of_spec(data: Mapping[str, Any]) -> str:
 
 def _of_progress(data: Mapping[str, Any]) -> str:
     leaving = f", {data['leaving_replicas']} to leave" if data["leaving_replicas"] else ""
-    return f"{_words(data['phase'])}: {data['ready_replicas']} of {data['replicas']} ready{leaving}"
+    why = f"; {data['message']}" if data.get("message") else ""
+    return f"{_words(data['phase'])}: {data['ready_replicas']} of {data['replicas']} ready{leaving}{why}"
 
 
 def _of_start(data: Mapping[str, Any]) -> str:

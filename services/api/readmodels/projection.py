@@ -15,6 +15,7 @@ from libs.common.events.replica import Replica, ReplicaFact, ReplicaState
 from libs.common.events.rollout import (
     ReplicasRetiring,
     RolloutFact,
+    RolloutPhase,
     RolloutProgressed,
     SpecApplied,
     SpecFailed,
@@ -103,8 +104,9 @@ def _roll_out(rows: Rows, event: Recorded, fact: RolloutFact, at: str) -> None:
             rows.change(specs, {"healthy_at": at}, id=spec_id, healthy_at=None)
         case SpecFailed(spec_id=spec_id, message=message):
             rows.change(specs, {"error": message}, id=spec_id)
-        case RolloutProgressed(spec_id=spec_id, message=message):
-            rows.change(specs, {"stalled": message}, id=spec_id)
+        case RolloutProgressed(spec_id=spec_id, phase=phase, message=message):
+            is_stalled = phase is RolloutPhase.STALLED
+            rows.change(specs, {"stalled": message if is_stalled else None}, id=spec_id)
         case ReplicasRetiring(replica_ids=replica_ids):
             rows.change(deployments, {"retiring": list(replica_ids)}, id=deployment_id)
         case WorkloadRemoved():

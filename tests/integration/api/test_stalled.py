@@ -11,7 +11,11 @@ async def test_a_stalled_rollout_says_why_until_it_goes_on(tmp_path):
         spec = (await api.get(f"/v1/deployments/{deployment_id}"))["latestSpec"]
         story = Storyteller(api.api.log, deployment_id)
         shown = []
-        for phase, message in [(RolloutPhase.STALLED, "no room"), (RolloutPhase.COMPLETE, None)]:
+        for phase, message in [
+            (RolloutPhase.WAITING_FOR_READY, "exceeded quota"),
+            (RolloutPhase.STALLED, "no room"),
+            (RolloutPhase.COMPLETE, None),
+        ]:
             progress = RolloutProgressed(
                 spec_id=spec["id"],
                 run_id=spec["runId"],
@@ -24,5 +28,5 @@ async def test_a_stalled_rollout_says_why_until_it_goes_on(tmp_path):
             await story.tell(progress)
             (run,) = await api.get(f"/v1/deployments/{deployment_id}/runs")
             shown.append(run["stalled"])
-        assert shown == ["no room", None]
+        assert shown == [None, "no room", None]
         assert (await api.get("/v1/log/verify"))["ok"]

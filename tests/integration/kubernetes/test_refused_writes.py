@@ -10,11 +10,11 @@ import pytest
 
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, SpecstreamError
 from libs.common.ids import new_id
-from tests.integration.kubernetes.test_rights import PATHS, as_account
+from tests.integration.kubernetes.test_rights import PATHS, as_account, kubeconfig_of
 from tests.support.clusters import all_run, run_of, workload
 from tests.support.polling import eventually
 
-__all__ = ["as_account"]
+__all__ = ["as_account", "kubeconfig_of"]
 
 POLICIES = "/apis/admissionregistration.k8s.io/v1"
 QUOTA = {"metadata": {"name": "few"}, "spec": {"hard": {"pods": "1"}}}

@@ -68,14 +68,14 @@ async def until_it_may(world, account, *resources, may=True):
 
 
 @pytest.fixture
-async def as_account(kubernetes_world, tmp_path):
-    """Opens the cluster as one of the accounts."""
+async def kubeconfig_of(kubernetes_world, tmp_path):
+    """Makes one for an account."""
     for document in documents("service-accounts.yaml", "roles.yaml"):
         await asyncio.to_thread(make, kubernetes_world, placed(document, kubernetes_world.namespace))
     for account in ("specstream-writer", "specstream-reader"):
         await until_it_may(kubernetes_world, account, "pods", "nodes")
 
-    def opened(account):
+    def written(account):
         path = PATHS["ServiceAccount"].format(namespace=kubernetes_world.namespace)
         token = kubernetes_world.client.create(f"{path}/{account}/token", {"spec": {}})["status"]["token"]
         config = yaml.safe_load(kubernetes_world.kubeconfig.read_text())
@@ -88,8 +88,21 @@ async def as_account(kubernetes_world, tmp_path):
                 )
         kubeconfig = tmp_path / account
         kubeconfig.write_text(yaml.safe_dump(config))
+        return kubeconfig
+
+    return written
+
+
+@pytest.fixture
+async def as_account(kubernetes_world, kubeconfig_of):
+    """Opens the cluster as one of the accounts."""
+
+    def opened(account):
         return KubernetesCluster.opened(
-            kubeconfig, namespace=kubernetes_world.namespace, machine_types=bundled(), timing=TIMING
+            kubeconfig_of(account),
+            namespace=kubernetes_world.namespace,
+            machine_types=bundled(),
+            timing=TIMING,
         )
 
     return opened

@@ -148,6 +148,7 @@ async def test_a_rollout_that_the_cluster_holds_up_is_stalled_with_its_reason(st
         stage.now += timedelta(seconds=30)
     told = [event.fact for event in await stage.events() if isinstance(event.fact, RolloutProgressed)]
     assert [fact.phase for fact in told] == [RolloutPhase.WAITING_FOR_READY, RolloutPhase.STALLED]
+    assert (told[0].message or "").startswith("exceeded quota: pods")
     assert (told[1].message or "").startswith("0 of 1 replicas are ready after 60 s; exceeded quota: pods")
 
 
@@ -163,6 +164,44 @@ async def test_a_spec_that_the_cluster_can_never_run_says_why(stage: Stage) -> N
     assert [(f.reason, f.message) for f in await failures(stage)] == [
         (SpecFailedReason.CANNOT_APPLY, "too big at 2: 1 run")
     ]
+
+
+class ChangeableCluster(WatchedCluster):
+    """Refuses everything until it allows it."""
+
+    allows = False
+
+    async def apply(self, workload: Workload, *, fence: int) -> None:
+        if not self.allows:
+            raise CannotApply("a policy of the cluster refuses it: no pods on Sundays")
+        await super().apply(workload, fence=fence)
+
+
+async def test_a_spec_that_was_refused_is_applied_when_the_cluster_allows_it(stage: Stage) -> None:
+    await stage.register(spec("a", 1))
+    cluster = ChangeableCluster(lambda: stage.now)
+    cluster.log = stage.log
+    reconciler = Reconciler(stage.log, cluster)
+    await reconciler.on_event(Trigger.by(await newest(stage)))
+    before = await stage.events()
+    assert len(await failures(stage)) == 1
+
+    await reconciler.retry(DEPLOYMENT)
+    assert await stage.events() == before
+
+    cluster.allows = True
+    # Nothing but a try finds that out.
+    await reconciler.resync(DEPLOYMENT)
+    assert await stage.events() == before
+    await reconciler.retry(DEPLOYMENT)
+    told = [event.type for event in (await stage.events())[len(before) :]]
+    assert told == ["SpecApplied"]
+    view = await stage.view()
+    assert view is not None
+    assert (view.rollout.failed_spec_id, view.rollout.failure) == (None, None)
+    assert [one.template.image for one in (await cluster.observe())[DEPLOYMENT].replicas] == ["a"]
+    await reconciler.retry(DEPLOYMENT)
+    assert len(await stage.events()) == len(before) + 1
 
 
 async def failures(stage: Stage) -> list[SpecFailed]:

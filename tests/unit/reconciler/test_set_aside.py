@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import ObservedWorkload, Workload
-from libs.common.errors import LogUnavailable
+from libs.common.errors import CannotApply, LogUnavailable
 from libs.common.events.deployment import DeploymentCreated, SpecRegistered
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
@@ -28,14 +28,17 @@ SICK, WELL = "a" * 32, "b" * 32
 
 
 class SickCluster(MemoryCluster):
-    """Fails for the deployments in `sick`: to apply, or to be seen at all."""
+    """Fails for the deployments in `sick`: to apply, or to be seen at all. Refuses those in `refused`."""
 
     sick: frozenset[str] = frozenset()
+    refused: frozenset[str] = frozenset()
     hidden: frozenset[str] = frozenset()
 
     async def apply(self, workload: Workload, *, fence: int) -> None:
         if workload.deployment_id in self.sick:
             raise PoisonError("this cannot be applied")
+        if workload.deployment_id in self.refused:
+            raise CannotApply("a policy of the cluster refuses it")
         await super().apply(workload, fence=fence)
 
     async def observe(self, deployment_id: str | None = None) -> Mapping[str, ObservedWorkload]:
@@ -107,6 +110,17 @@ async def test_an_event_of_one_that_fails_is_done_and_the_resync_tries_it_again(
         scene.cluster.sick = frozenset()
         await scene.until(SICK)
         await eventually(lambda: not scene.named())
+
+
+async def test_the_resync_tries_again_what_was_refused(scene: Scene) -> None:
+    scene.cluster.refused = frozenset({SICK})
+    await handle(scene.reconciler, scene.aside, await scene.register(SICK))
+    assert scene.named() == set()
+    async with scene.resyncing():
+        await eventually(lambda: scene.progress.is_ready)
+        assert await scene.replicas(SICK) == 0
+        scene.cluster.refused = frozenset()
+        await scene.until(SICK)
 
 
 async def test_an_event_is_delivered_again_while_the_log_is_away(scene: Scene) -> None:

@@ -9,7 +9,7 @@ caught up. What the server says when it is asked for one object is never old.
 | it is in the newest list, or is not                     | no                                            |
 | a watch has told of it, or that it is gone, since       | unless the server has told of anything newer  |
 |                                                         | than that before the watch did                |
-| a watch tells of one that was known to be gone          | no                                            |
+| a watch tells of one that was known to be gone          | no, until it tells that it is gone            |
 | the server was asked for it, or has taken a write of it | yes                                           |
 """
 
@@ -27,6 +27,8 @@ class Certainty:
         """Of those that are there."""
         self._gone: dict[str, None] = {}
         """Of those that are not: the certain ones, the newest few thousand."""
+        self._denied: set[str] = set()
+        """Of those that are there: a watch tells of them, and the server has said that they are gone."""
         self._is_behind_until = 0
         """The newest version of which a watch has not told yet, as far as that is known."""
 
@@ -37,18 +39,22 @@ class Certainty:
         """These are all that there are, by a list."""
         self._uncertain = set(names)
         self._gone.clear()
+        self._denied.clear()
         self._is_behind_until = 0
 
     def hear(self, name: str, version: int) -> None:
         """A watch tells of it."""
-        if version <= self._is_behind_until or name in self._gone:
-            self._gone.pop(name, None)
+        if name in self._gone:
+            del self._gone[name]
+            self._denied.add(name)
+        if version <= self._is_behind_until or name in self._denied:
             self._uncertain.add(name)
         else:
             self._uncertain.discard(name)
 
     def hear_gone(self, name: str, version: int) -> None:
         """A watch tells that it is gone."""
+        self._denied.discard(name)
         self._uncertain.discard(name)
         if version > self._is_behind_until:
             self._note_gone(name)
@@ -56,10 +62,12 @@ class Certainty:
     def learn(self, name: str) -> None:
         """The server itself has told of it."""
         self._gone.pop(name, None)
+        self._denied.discard(name)
         self._uncertain.discard(name)
 
     def learn_gone(self, name: str) -> None:
         """The server itself has told that it is not there."""
+        self._denied.discard(name)
         self._uncertain.discard(name)
         self._note_gone(name)
 

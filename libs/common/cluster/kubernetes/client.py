@@ -46,6 +46,10 @@ class Unanswered(ClusterUnavailable):
     """No answer came: whether the request has had its effect is unknown."""
 
 
+class Silent(Unanswered):
+    """Nothing was heard of a watch for SILENT_S."""
+
+
 class Client:
     """Of one namespace. To be closed."""
 
@@ -160,7 +164,7 @@ class Client:
         on_open: Callable[[], None] = lambda: None,
     ) -> AsyncIterator[JSON]:
         """Each event after that resource version; ends when the server ends it. Raises Gone, which may be
-        the first that is said, and ClusterUnavailable when nothing is heard for SILENT_S.
+        the first that is said, and Silent when nothing is heard for SILENT_S.
 
         on_open: called when the server has begun to answer.
         """
@@ -262,6 +266,8 @@ class Client:
                     await asyncio.sleep(_seconds(response.headers.get("Retry-After")))
                 else:
                     raise understand(asked, response.status, said)
+        except aiohttp.SocketTimeoutError as error:  # only a watch has such a limit
+            raise Silent(f"the API server says nothing: {asked} was silent for {SILENT_S:g} s") from error
         except TimeoutError as error:
             raise Unanswered(f"the API server does not answer: {asked} timed out") from error
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:

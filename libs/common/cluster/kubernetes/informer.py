@@ -1,6 +1,7 @@
 """What there is of one kind of object, kept up to date by one watch."""
 
 import asyncio
+import math
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
@@ -11,14 +12,18 @@ import structlog
 from libs.common.back_off import BackOff
 from libs.common.clock import Ticks
 from libs.common.cluster.kubernetes.certainty import Certainty
-from libs.common.cluster.kubernetes.client import Client
+from libs.common.cluster.kubernetes.client import Client, Silent
 from libs.common.cluster.kubernetes.refusals import Forbidden, Gone, NotThere
 from libs.common.errors import ClusterUnavailable, SpecstreamError
 
 logger = structlog.get_logger()
 
 BROKEN_FOR_S: Final = 15.0
-"""A watch that could not be had for so long makes the cluster unavailable: what is known may be old."""
+"""A watch that could not be had for so long makes the cluster unavailable, whatever else is answered: what is
+known may be old."""
+_MOST_SILENCES: Final = 1
+"""In a row, after which a list is believed. Whoever lets no word of a watch through may let lists through all
+the same, and what is known from these alone is always old."""
 _FIRST_ANSWER_S: Final = 10.0
 _AGAIN: Final = BackOff(0.1, 2.0)
 FORBIDDEN_FOR_S: Final = 30.0
@@ -86,6 +91,8 @@ class Informer(Generic[T]):
         self._is_known = asyncio.Event()
         self._has_answered = asyncio.Event()
         self._broken_since: float | None = None
+        self._silences = 0
+        """How many watches in a row have said nothing for too long."""
         self._trouble = ""
 
     async def run(self) -> None:
@@ -113,6 +120,8 @@ class Informer(Generic[T]):
                 version = None
             except SpecstreamError as error:
                 self._is_broken(error)
+                if isinstance(error, Silent):
+                    version = None
                 if self._is_optional and isinstance(error, Forbidden):
                     self._forget(str(error))
                     version = None
@@ -201,7 +210,7 @@ class Informer(Generic[T]):
         if is_set_back:
             self._on_set_back()
         self._is_known.set()
-        self._is_well()
+        self._has_answered.set()
         return version
 
     def _is_set_back(self, listed: Mapping[str, T], version: int) -> bool:
@@ -213,6 +222,7 @@ class Informer(Generic[T]):
         return any(item.version < before.version <= version for before, item in held)
 
     def _take(self, event: JSON) -> None:
+        self._silences = 0
         self._is_well()
         if event["type"] == "BOOKMARK":
             self._seen = max(self._seen, int(event["object"]["metadata"]["resourceVersion"]))
@@ -249,12 +259,18 @@ class Informer(Generic[T]):
 
     def _is_well(self) -> None:
         self._has_answered.set()
-        self._broken_since, self._trouble, self.refusal = None, "", ""
+        if self._silences <= _MOST_SILENCES:
+            self._broken_since, self._trouble, self.refusal = None, "", ""
 
     def _is_broken(self, error: SpecstreamError) -> None:
         if not self._trouble:
             logger.warning("cannot watch the cluster", resource=self._kind.resource, error=str(error))
         self._trouble = str(error)
-        if self._broken_since is None:
+        if isinstance(error, Silent):
+            self._silences += 1
+            self._broken_since = -math.inf
+            if self._silences > _MOST_SILENCES:
+                self._trouble += " again: what is listed meanwhile may be old"
+        elif self._broken_since is None:
             self._broken_since = self._ticks()
         self._has_answered.set()

@@ -48,6 +48,21 @@ def test_what_comes_back_though_it_is_gone_is_not(known: Certainty) -> None:
     known.learn_gone("listed")
     known.hear("listed", 5)
     assert not known.of("listed", is_there=True)
+    # A watch that is behind may tell several things of it before it tells of its end.
+    known.hear("listed", 6)
+    assert not known.of("listed", is_there=True)
+    known.hear_gone("listed", 7)
+    assert known.of("listed", is_there=False)
+
+
+def test_what_comes_after_it_was_asked_for_in_vain_is_certain_once_it_was_asked_for_again(
+    known: Certainty,
+) -> None:
+    known.learn_gone("new")
+    known.hear("new", 5)
+    known.learn("new")
+    known.hear("new", 6)
+    assert known.of("new", is_there=True)
 
 
 def test_another_list_makes_everything_uncertain_again(known: Certainty) -> None:

@@ -1,0 +1,94 @@
+"""The whole platform while its watches of a real Kubernetes API are silent, or cannot be had.
+
+Lists and single objects are answered all the time, so all that is wrong is that nobody hears of changes.
+"""
+
+import asyncio
+
+import pytest
+
+from tests.e2e.test_on_kubernetes import pods, shown, spec_of
+from tests.support.fault_proxy import answer, before
+from tests.support.hasty_watcher import HASTY, SILENT_S
+from tests.support.polling import eventually, let_time_pass
+
+ALL = 1_000_000
+WATCHERS = ("health", "reconciler")
+
+
+def silence(proxy):
+    proxy.silence_watches()
+
+
+def break_off(proxy):
+    proxy.on("WATCH", "*", answer(503, "no watches today"), times=ALL)
+    proxy.cut_watches()
+
+
+@pytest.fixture
+async def proxy(kubernetes_world, tmp_path):
+    async with before(kubernetes_world.kubeconfig, tmp_path) as proxy:
+        proxy.reminds_every_s = 0.5
+        yield proxy
+        proxy.mend()
+
+
+@pytest.fixture
+async def platform(own_platform, kubernetes_world, proxy):
+    own_platform.environment |= {
+        **HASTY,
+        "SPECSTREAM_CLUSTER": "kubernetes",
+        "SPECSTREAM_KUBECONFIG": str(proxy.kubeconfig),
+        "SPECSTREAM_KUBE_NAMESPACE": kubernetes_world.namespace,
+    }
+    await own_platform.start_and_wait()
+    return own_platform
+
+
+async def problems(platform):
+    """Of each service that does not do its work."""
+    answer = await platform.http.get("/health")
+    return {} if answer.status_code == 200 else answer.json()["details"]["problems"]
+
+
+@pytest.mark.parametrize(
+    ("trouble", "words"),
+    [
+        pytest.param(silence, f"was silent for {SILENT_S:g} s again", id="silent"),
+        pytest.param(break_off, "no watches today", id="broken"),
+    ],
+)
+async def test_everything_holds_while_no_watch_tells_anything(
+    platform, proxy, kubernetes_world, trouble, words
+):
+    deployment_id = await platform.deploy(spec_of("watched"))
+    await platform.at_rest(deployment_id)
+    first = await pods(kubernetes_world)
+    trouble(proxy)
+
+    async def is_said():
+        found = await problems(platform)
+        return all(words in found.get(name, "") for name in WATCHERS)
+
+    await eventually(is_said, every_s=0.2)
+    proxy.writes.clear()
+    last = (await platform.events(deployment_id))[-1]["sequence"]
+    lost = min(first)
+    await asyncio.to_thread(kubernetes_world.client.delete, kubernetes_world.pod_path(lost))
+    await platform.submit(spec_of("watched", VERSION="2"))
+    # Long enough for each to list, open a watch and find it dead once more.
+    await let_time_pass(2 * SILENT_S)
+    assert await is_said()
+    told = await platform.events(deployment_id, after=last)
+    assert [one["type"] for one in told] == ["SpecRegistered"]
+    assert proxy.writes == []
+    assert (await pods(kubernetes_world)).keys() <= first.keys()
+
+    proxy.mend()
+    await platform.healthy()
+    await platform.settled(deployment_id)
+    second = await pods(kubernetes_world)
+    assert await shown(platform, deployment_id) == second.keys()
+    assert not first.keys() & second.keys()
+    stopped = await platform.events(deployment_id, type="ReplicaStopped", after=last)
+    assert [one["data"]["replica_id"] for one in stopped].count(lost) == 1
