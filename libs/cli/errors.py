@@ -49,7 +49,7 @@ def describe(error: ClientError) -> Iterator[str]:
     """Every issue with where it is, what is wrong and what is allowed; without issues, the message."""
     if isinstance(error, Unreachable):
         yield str(error)
-        yield "  is the platform up? `make up` starts it"
+        yield "  is the platform up? `make up` starts it (where: SPECSTREAM_API_PORT, SPECSTREAM_URL)"
         return
     if not isinstance(error, ApiError):
         yield str(error)

@@ -11,6 +11,9 @@ from libs.common.clock import monotonic
 
 POLL_S = 0.25
 
+REFUSED = "connection refused"
+"""How the message of a check ends that nobody listened for; most often a program with a port of its own."""
+
 
 @dataclass(frozen=True, slots=True)
 class Line:
@@ -91,11 +94,12 @@ def until_done(
         if seen.stalled:
             raise CommandFailed(f"the rollout is stalled: {seen.stalled}", *_still_trying(seen))
         if monotonic() >= give_up:
-            raise CommandFailed(*_reasons(seen, deadline_s))
+            raise CommandFailed(*reasons(seen, deadline_s))
         time.sleep(POLL_S)
 
 
-def _reasons(seen: Seen, deadline_s: float) -> Iterator[str]:
+def reasons(seen: Seen, deadline_s: float) -> Iterator[str]:
+    """Why it is not done after so long, replica by replica, and what to look at."""
     ready = sum(line.state == "running" for line in seen.lines)
     wanted = seen.spec.get("data", {}).get("resources", {}).get("replicas", 1) if seen.is_wanted else 0
     yield f"not done after {deadline_s:g} s: {ready} of {wanted} replicas are ready"
@@ -105,4 +109,6 @@ def _reasons(seen: Seen, deadline_s: float) -> Iterator[str]:
 def _still_trying(seen: Seen) -> Iterator[str]:
     for line in seen.lines:
         yield f"  {line.replica_id}: {line.state}{f': {line.message}' if line.message else ''}"
+    if any(line.message and line.message.endswith(REFUSED) for line in seen.lines):
+        yield "  nothing listens there: a replica has to listen on the port that its variable PORT names"
     yield f"  still trying; see `logs {seen.deployment['id']}`"

@@ -32,7 +32,7 @@ async def test_what_replicas_use_is_shown_by_the_minute_and_what_they_cost_by_th
         await platform.submit(of_small("stopped", replicas=0))
         nothing = await platform.cli("metrics", "stopped", "--metric", "memory")
         assert nothing.returncode == 1
-        assert "nothing of stopped is recorded" in nothing.stderr
+        assert "no memory of stopped was measured in this time" in nothing.stderr
 
         async def memory():
             return await platform.get(f"deployments/{deployment_id}/metrics", metric="memory")

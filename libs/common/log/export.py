@@ -211,7 +211,8 @@ def _head(number: int, content: Any) -> LogHead:
 
 
 def _broken(number: int, reason: str) -> BadRequest:
-    return BadRequest(f"line {number} {reason}", [Issue(("line", number), reason)])
+    allowed = "a file as `log export` wrote it"
+    return BadRequest(f"line {number} {reason}", [Issue(("line", number), reason, allowed=allowed)])
 
 
 def json_line(content: dict[str, Any]) -> bytes:

@@ -16,10 +16,10 @@ _NOT_YET = "is not supported yet"
 def unsupported(raw: Mapping[str, Any]) -> Iterator[Issue]:
     for name in ("basicAuthKey", "containerRegistry"):
         if name in raw:
-            yield _refused((name,), name, raw[name])
+            yield Issue((name,), _NOT_YET, shown((name,), raw[name]), "leave it out")
     for name in ("integrations", "models"):
         if listing(raw.get(name)):
-            yield _refused((name,), name, raw[name])
+            yield Issue((name,), _NOT_YET, shown((name,), raw[name]), "leave it out")
     if "repositories" in raw:
         yield Issue(
             ("repositories",),
@@ -36,7 +36,7 @@ def _secret_references(raw: Mapping[str, Any]) -> Iterator[Issue]:
             continue
         if not re.fullmatch(REFERENCE, value):
             yield Issue(path, f"must be {IN_WORDS[REFERENCE]}", shown(path, value))
-        yield _refused(path, "a secret reference", value)
+        yield Issue(path, f"a secret reference {_NOT_YET}", shown(path, value), "a plain value")
 
 
 def _values(raw: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str]]:
@@ -53,7 +53,3 @@ def _values(raw: Mapping[str, Any]) -> Iterator[tuple[tuple[str | int, ...], str
             value = text(mapping(header).get("value"))
             if value is not None:
                 yield (*path, "headers", index, "value"), value
-
-
-def _refused(path: tuple[str | int, ...], what: str, value: Any) -> Issue:
-    return Issue(path, f"{what} {_NOT_YET}", shown(path, value))

@@ -221,6 +221,7 @@ class TestExportThenImport:
         with pytest.raises(BadRequest, match=f"line {line} ") as refused:
             await import_(copy, stream(lines))
         assert refused.value.issues[0].path == ("line", line)
+        assert "`log export`" in refused.value.issues[0].allowed
         assert await copy.last_sequence() == 0
 
     @pytest.mark.parametrize(

@@ -101,6 +101,7 @@ def test_says_how_to_start_the_platform():
     first, hint = describe(Unreachable("http://x", "refused"))
     assert first == "cannot reach the api at http://x: refused"
     assert "make up" in hint
+    assert "SPECSTREAM_API_PORT" in hint
 
 
 def test_names_what_is_not_ready():

@@ -16,33 +16,33 @@ OLD = {"apiVersion": "v0alpha0", "name": "a", "image": "b", "resources": {"insta
 @pytest.mark.parametrize(
     ("path", "value", "message"),
     [
-        ("basicAuthKey", "secret:TOKEN", "basicAuthKey is not supported yet"),
-        ("basicAuthKey", "a literal", "basicAuthKey is not supported yet"),
-        ("containerRegistry", "team-registry", "containerRegistry is not supported yet"),
-        ("integrations", [S3], "integrations is not supported yet"),
-        ("integrations", [{**S3, **KEYS, "path": "/d", "region": "r"}], "integrations is not supported yet"),
-        ("integrations", [{"type": "model", "id": "m", "name": "n"}], "integrations is not supported yet"),
+        ("basicAuthKey", "secret:TOKEN", "is not supported yet"),
+        ("basicAuthKey", "a literal", "is not supported yet"),
+        ("containerRegistry", "team-registry", "is not supported yet"),
+        ("integrations", [S3], "is not supported yet"),
+        ("integrations", [{**S3, **KEYS, "path": "/d", "region": "r"}], "is not supported yet"),
+        ("integrations", [{"type": "model", "id": "m", "name": "n"}], "is not supported yet"),
         (
             "integrations",
             [{"type": "do-spaces", "name": "n", "endpoint": "https://x"}],
-            "integrations is not supported yet",
+            "is not supported yet",
         ),
         (
             "integrations",
             [{"type": "spaces", "name": "n", "endpoint": "https://x", **KEYS}],
-            "integrations is not supported yet",
+            "is not supported yet",
         ),
         (
             "integrations",
             [{"type": "git-lfs", "name": "n", "url": "https://x/y", "path": "/models/"}],
-            "integrations is not supported yet",
+            "is not supported yet",
         ),
         (
             "integrations",
             [{"type": "volume", "name": "n", "path": "/v", "readOnly": False}],
-            "integrations is not supported yet",
+            "is not supported yet",
         ),
-        ("integrations", [{"type": "volume", "name": "n"}], "integrations is not supported yet"),
+        ("integrations", [{"type": "volume", "name": "n"}], "is not supported yet"),
         ("env.0.value", "secret:NAME", "a secret reference is not supported yet"),
         ("env.0.value", "SECRET:NAME", "a secret reference is not supported yet"),
         ("env.0.value", "Secret:NAME", "a secret reference is not supported yet"),
@@ -53,6 +53,7 @@ OLD = {"apiVersion": "v0alpha0", "name": "a", "image": "b", "resources": {"insta
 def test_right_but_not_yet(path, value, message):
     (issue,) = issues(changed(path, value))
     assert (dotted(issue), issue.message) == (path, message)
+    assert issue.allowed in ("leave it out", "a plain value")
 
 
 def test_a_command_that_checks_takes_no_secret_yet():
@@ -111,7 +112,7 @@ def test_wrong_and_not_yet_are_both_said(path, value, wrong, message):
 @pytest.mark.parametrize(
     ("field", "value", "message"),
     [
-        ("models", [{"id": "m", "path": "/m"}], "models is not supported yet"),
+        ("models", [{"id": "m", "path": "/m"}], "is not supported yet"),
         ("repositories", {"dataset": "d"}, "repositories is not supported"),
         ("healthchecks", {}, "is not a known field"),
         ("basicAuthKey", "x", "is not a known field"),
