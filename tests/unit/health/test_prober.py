@@ -1,7 +1,6 @@
 """Single attempts against real servers on the loopback, however badly they behave."""
 
 import asyncio
-import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
@@ -286,12 +285,12 @@ async def _without_files(attempt: Callable[[], Awaitable[Outcome]]) -> Outcome:
     import resource  # noqa: PLC0415  only this test needs it
 
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    with socket.socket() as highest:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (highest.fileno(), hard))
-        try:
-            return await attempt()
-        finally:
-            resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    # What is open stays so; and whatever else is closed meanwhile makes room for nothing.
+    resource.setrlimit(resource.RLIMIT_NOFILE, (0, hard))
+    try:
+        return await attempt()
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 async def test_a_redirect_to_another_own_port_is_asked_there() -> None:
