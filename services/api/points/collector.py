@@ -59,8 +59,10 @@ class Collector:
         be more of the minute that is read just now, however long ago it was."""
         await self._caught_up.wait()
         while True:
+            # Before the pause: where this process stands still in it, what came meanwhile is taken in first.
+            until = self._clock().timestamp() - LATE_S
             await asyncio.sleep(LOOK_S)
-            minute = self._gathering.finish(self._clock().timestamp() - LATE_S)
+            minute = self._gathering.finish(until)
             if minute is not None:
                 await self._finished.put(minute)
 
