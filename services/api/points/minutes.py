@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from libs.common.metrics.port import Received
-from libs.common.metrics.samples import Batch, ReplicaUsage, RequestTotals
+from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
 
 MINUTE_S: Final = 60
 LOOK_BACK_S: Final = 90.0
@@ -26,8 +26,8 @@ class DeploymentPoint:
     """In one minute. None: not known, as the requests are when a total fell.
 
     cpu_cores: of all replicas together, on average: one that was there for half of the minute counts half.
-    memory_bytes: of all replicas that were measured, each by its average. in_flight: on average;
-    in_flight_most: the highest of its intervals.
+    memory_bytes: of all replicas that were measured, each by its average. in_flight: on average over all
+    that was reported, 0 where the deployment was not in it; in_flight_most: the highest of its intervals.
     """
 
     answered: float | None = None
@@ -112,7 +112,9 @@ class _Used:
 
 @dataclass(slots=True)
 class _Flight:
-    average: _Average = field(default_factory=_Average)
+    """Of one deployment by one source, as far as it was told: a 0 is told once."""
+
+    total: float = 0.0
     most: float = 0.0
 
 
@@ -139,6 +141,8 @@ class Gathering:
         self._unknown: set[str] = set()
         self._used: dict[tuple[str, str], _Used] = defaultdict(_Used)
         self._flights: dict[tuple[str, str], _Flight] = defaultdict(_Flight)
+        self._reports: dict[str, set[tuple[int, float]]] = defaultdict(set)
+        """What each source reported of requests in flight: the number and the end of each interval."""
 
     def take(self, received: Received) -> Minute | None:
         """The minute before, where this is the first sample of another one."""
@@ -148,11 +152,8 @@ class Gathering:
         self._take_usage(received.batch, counts)
         if received.batch.requests or received.batch.kind == "requests":
             self._take_requests(received, counts)
-        if counts:
-            for sample in received.batch.in_flight:
-                flight = self._flights[received.batch.source, sample.deployment_id]
-                flight.average.add(sample.in_flight)
-                flight.most = max(flight.most, sample.in_flight)
+        if counts and received.batch.kind == Kind.IN_FLIGHT:
+            self._take_in_flight(received.batch)
         return finished
 
     def finish(self, now: float) -> Minute | None:
@@ -190,6 +191,13 @@ class Gathering:
         if batch.is_whole and batch.usage and batch.parts == 1:
             there = {(sample.deployment_id, sample.replica_id) for sample in batch.usage}
             self._last_usage = {key: last for key, last in self._last_usage.items() if key in there}
+
+    def _take_in_flight(self, batch: Batch) -> None:
+        self._reports[batch.source].add((batch.number, batch.ended_at))
+        for sample in batch.in_flight:
+            flight = self._flights[batch.source, sample.deployment_id]
+            flight.total += sample.in_flight
+            flight.most = max(flight.most, sample.in_flight)
 
     def _take_requests(self, received: Received, counts: bool) -> None:
         batch = received.batch
@@ -258,16 +266,23 @@ class Gathering:
         for deployment_id, cores in self._cores().items():
             points[deployment_id].cpu_cores = cores
         is_whole = self._counted_by >= self._edges
-        for (_, deployment_id), flight in self._flights.items() if is_whole else ():
-            point = points[deployment_id]
-            point.in_flight = (point.in_flight or 0.0) + (flight.average.value or 0.0)
-            point.in_flight_most = (point.in_flight_most or 0.0) + flight.most
+        if is_whole and self._reports:
+            self._add_in_flight(points)
         has_requests = is_whole and bool(self._counted_by)
         if has_requests:
             for deployment_id in points.keys() - self._unknown:
                 point, sums = points[deployment_id], self._requests.get(deployment_id, [0, 0, 0, 0])
                 point.answered, point.unanswered, point.server_errors, point.duration_us = map(float, sums)
         return Minute(number, has_requests, dict(points), replicas, gpus)
+
+    def _add_in_flight(self, points: dict[str, DeploymentPoint]) -> None:
+        for (source, deployment_id), flight in self._flights.items():
+            point = points[deployment_id]
+            point.in_flight = (point.in_flight or 0.0) + flight.total / len(self._reports[source])
+            point.in_flight_most = (point.in_flight_most or 0.0) + flight.most
+        for point in points.values():
+            if point.in_flight is None:
+                point.in_flight = point.in_flight_most = 0.0
 
 
 def _add_to(point: DeploymentPoint, replica: ReplicaPoint) -> None:

@@ -12,6 +12,7 @@ from libs.common.metrics.samples import (
     RequestTotals,
 )
 from services.api.points.minutes import DeploymentPoint, Gathering, Minute
+from services.router.measuring.in_flight import InFlightBatches
 
 
 class Stream:
@@ -218,6 +219,33 @@ def test_in_flight_is_averaged_and_its_highest_kept_over_all_sources():
         )
     (minute,) = stream.finished()
     assert (minute.deployments["d"].in_flight, minute.deployments["d"].in_flight_most) == (13.0, 14.0)
+
+
+def test_what_is_in_flight_is_0_in_the_reports_that_do_not_have_it():
+    """A 0 is told once, and not again before the next whole batch."""
+    stream, router = Stream(), InFlightBatches("edge")
+    stream.usage(0, r=1.0)
+    for second in range(60):
+        batch = router.next(
+            {"busy": 10 if second < 3 else 0, "other": 1}, interval_s=1, ended_at=second, now=second
+        )
+        half = len(batch.in_flight) // 2
+        for part, some in enumerate((batch.in_flight[:half], batch.in_flight[half:]), start=1):
+            stream.send(
+                second,
+                kind=Kind.IN_FLIGHT,
+                number=batch.number,
+                part=part,
+                parts=2,
+                is_whole=batch.is_whole,
+                in_flight=some,
+            )
+    (minute,) = stream.finished()
+    assert {name: (point.in_flight, point.in_flight_most) for name, point in minute.deployments.items()} == {
+        "busy": (0.5, 10),
+        "other": (1, 1),
+        "d": (0, 0),
+    }
 
 
 def test_each_gpu_has_its_own():
