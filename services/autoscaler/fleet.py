@@ -48,7 +48,7 @@ class Fleet:
         if deployment_id in self.knowledge.views.by_id or deployment_id in self._wanted:
             self._touched.add(deployment_id)
         else:
-            # It is gone, and nobody was told of it: where nobody asks, as in a warm copy, no look clears this.
+            # It is gone, and nobody was told of it: in a warm copy, where nobody asks, no look clears this.
             self._touched.discard(deployment_id)
 
     def note_all(self) -> None:
