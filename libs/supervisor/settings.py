@@ -84,11 +84,6 @@ class SupervisorSettings:
     root: Path = ROOT
     """The checkout."""
 
-    @property
-    def edge_ports(self) -> tuple[int, ...]:
-        """Where Envoys listen for requests, each with a router of its own."""
-        return (self.edge_port, *self.more_edge_ports)
-
     def module(self, service: str) -> str:
         return self.modules.get(service, f"services.{service}")
 

@@ -45,7 +45,11 @@ class Fleet:
     """Of those that scale by load."""
 
     def note(self, deployment_id: str) -> None:
-        self._touched.add(deployment_id)
+        if deployment_id in self.knowledge.views.by_id or deployment_id in self._wanted:
+            self._touched.add(deployment_id)
+        else:
+            # It is gone, and nobody was told of it: in a warm copy, where nobody asks, no look clears this.
+            self._touched.discard(deployment_id)
 
     def note_all(self) -> None:
         """The views were read anew."""

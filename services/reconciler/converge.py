@@ -119,6 +119,10 @@ class Reconciler:
         """Whether a pass has taken in all of a view, or nothing is to be done about it any more."""
         return view.rollout.is_removed or self._seen.get(view.deployment_id, 0) >= view.sequence
 
+    def forget(self, deployment_id: str) -> None:
+        """It was removed, maybe by another copy."""
+        self._seen.pop(deployment_id, None)
+
     async def resync(self, deployment_id: str) -> bool:
         """Converge without an event that says so; False if the log has never heard of the deployment.
 
@@ -272,7 +276,15 @@ class Reconciler:
 
 
 def _as_if_allowed(view: DeploymentView) -> DeploymentView:
-    return replace(view, rollout=replace(view.rollout, failed_spec_id=None, failure=None))
+    """A refused spec as one that was never tried.
+
+    One that had been applied, and of which more was refused, has to be said to be applied again: only that
+    ends its failure.
+    """
+    if view.rollout.failed_spec_id is None:
+        return view
+    untried = replace(view.rollout, failed_spec_id=None, failure=None, applied_spec_id=None)
+    return replace(view, rollout=untried)
 
 
 def _concerned(view: DeploymentView, shown: ObservedWorkload | None) -> set[str]:
@@ -284,10 +296,13 @@ def _concerned(view: DeploymentView, shown: ObservedWorkload | None) -> set[str]
 def _still_waiting(step: Plan, error: DeploymentUnavailable, view: DeploymentView) -> tuple[RolloutFact, ...]:
     """What is true of the step though it was not performed: that its rollout waits, or is stalled, and why.
 
-    It is tried again and again; what was said of it is no news, though another replica was tried.
+    It is tried again and again; what was said of it is no news, though another replica was tried. Nor is what
+    holds up a spec that is known to have failed.
     """
     progress, before = step.progress, view.rollout.progress
     if progress is None or progress.phase not in (RolloutPhase.WAITING_FOR_READY, RolloutPhase.STALLED):
+        return ()
+    if view.rollout.failed_spec_id == progress.spec_id:
         return ()
     message = bounded(f"{progress.message}; {error}" if progress.message else str(error))
     is_known = before is not None and (before.phase, before.spec_id) == (progress.phase, progress.spec_id)

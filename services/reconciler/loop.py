@@ -177,9 +177,13 @@ class Resync:
         """What was set aside, by whichever copy it was: nobody else knows of it."""
         while True:
             await asyncio.sleep(RETRY_INTERVAL_S)
-            for deployment_id in self._aside.due():
-                with suppress(ClusterUnavailable, LogUnavailable), self._aside.attempt(deployment_id):
-                    await self._reconciler.resync(deployment_id)
+            try:
+                for deployment_id in self._aside.due():
+                    with self._aside.attempt(deployment_id):
+                        await self._reconciler.resync(deployment_id)
+            except (ClusterUnavailable, LogUnavailable):
+                # Nothing can be done for anybody; who compares says why.
+                await asyncio.sleep(LONGEST_WAIT_S)
 
     async def round(self) -> None:
         """Raises ClusterUnavailable and LogUnavailable."""
@@ -267,6 +271,8 @@ class Resync:
 
     def _on_change(self, view: DeploymentView, event: Recorded) -> None:
         self._progress.applied(event.sequence)
+        if view.rollout.is_removed:
+            self._reconciler.forget(view.deployment_id)
         if self._leading.is_held:
             self._heard.at(view.deployment_id, asyncio.get_running_loop().time() + UNHANDLED_S)
 

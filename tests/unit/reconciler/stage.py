@@ -224,6 +224,14 @@ class Stage(Players):
         """Those that wake the reconciler: what is said of routers is not among them."""
         return [event async for event in self.log.read(select(aggregate_id=DEPLOYMENT))]
 
+    async def newest(self) -> Recorded:
+        return (await self.events())[-1]
+
+    async def run(self, image: str, replicas: int) -> None:
+        """Until it is served and nothing moves."""
+        await self.register(spec(image, replicas))
+        await self.settle()
+
     async def routers(self) -> frozenset[str]:
         return joined_by((await self.log.load(EVERY_ROUTER)).events)
 

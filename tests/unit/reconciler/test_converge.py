@@ -1,56 +1,34 @@
 """One pass of the reconciler, held still at the instants that matter."""
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
-from datetime import timedelta
+from collections.abc import Callable, Collection, Mapping
 
 import pytest
 
 from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import ObservedWorkload, Workload
-from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, LogUnavailable
-from libs.common.events.envelope import Aggregate, Cause, Draft, Position, Recorded
+from libs.common.errors import ClusterUnavailable, LogUnavailable
+from libs.common.events.envelope import Aggregate, Cause, Draft, Position
 from libs.common.events.project import ProjectCreated
 from libs.common.events.rollout import (
     ReplicasRetiring,
     RetireReason,
-    RolloutPhase,
-    RolloutProgressed,
-    SpecFailed,
-    SpecFailedReason,
 )
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.port import Loaded
 from services.reconciler.converge import Reconciler, Trigger
 from tests.unit.reconciler.scene import DEPLOYMENT, TRACE, spec
-from tests.unit.reconciler.stage import REFUSED_IMAGE, Stage, WatchedCluster, spec_of
-
-
-@pytest.fixture
-async def stage() -> AsyncIterator[Stage]:
-    stage = Stage()
-    yield stage
-    for process in stage.processes:
-        await process.kill()
-
-
-async def newest(stage: Stage) -> Recorded:
-    return (await stage.events())[-1]
-
-
-async def at_rest(stage: Stage, image: str, replicas: int) -> None:
-    await stage.register(spec(image, replicas))
-    await stage.settle()
+from tests.unit.reconciler.stage import Stage, WatchedCluster
 
 
 async def test_a_plan_that_slept_never_overwrites_a_newer_one(stage: Stage) -> None:
     sleeper = stage.processes[0]
     await stage.register(spec("a", 3))
-    sleeper.wake(await newest(stage))
+    sleeper.wake(await stage.newest())
     await sleeper.hold_at("apply")
 
     stage.processes.append(stage.new_process())
     await stage.register(spec("b", 1))
-    stage.processes[1].wake(await newest(stage))
+    stage.processes[1].wake(await stage.newest())
     await stage.processes[1].finish()
     await sleeper.finish()
 
@@ -60,7 +38,7 @@ async def test_a_plan_that_slept_never_overwrites_a_newer_one(stage: Stage) -> N
 async def test_a_death_between_effect_and_fact_doubles_nothing(stage: Stage) -> None:
     mortal = stage.processes[0]
     await stage.register(spec("a", 2))
-    mortal.wake(await newest(stage))
+    mortal.wake(await stage.newest())
     await mortal.hold_at("applied")
     before = await stage.observed()
     await mortal.kill()
@@ -72,13 +50,13 @@ async def test_a_death_between_effect_and_fact_doubles_nothing(stage: Stage) -> 
 
 
 async def test_nobody_retires_on_a_readiness_that_has_passed(stage: Stage) -> None:
-    await at_rest(stage, "a", 1)
+    await stage.run("a", 1)
     process = stage.processes[0]
     await stage.register(spec("b", 1))
-    process.wake(await newest(stage))
+    process.wake(await stage.newest())
     await process.finish()
     await stage.health_goes_on()
-    process.wake(await newest(stage))
+    process.wake(await stage.newest())
     await process.hold_at("append")
 
     [candidate] = [r for r in await stage.observed() if r.template.image == "b"]
@@ -87,14 +65,6 @@ async def test_nobody_retires_on_a_readiness_that_has_passed(stage: Stage) -> No
     await process.finish()
 
     assert not any(isinstance(event.fact, ReplicasRetiring) for event in await stage.events())
-
-
-async def test_a_spec_without_a_command_is_told_once_and_costs_the_old_run_nothing(stage: Stage) -> None:
-    await at_rest(stage, "a", 1)
-    await stage.register(spec_of(REFUSED_IMAGE, 1))
-    await stage.settle()
-    assert [fact.reason for fact in await failures(stage)] == [SpecFailedReason.NO_COMMAND]
-    assert [r.template.image for r in await stage.observed()] == ["a"]
 
 
 class ForgetfulCluster(WatchedCluster):
@@ -119,7 +89,7 @@ class ForgetfulCluster(WatchedCluster):
 
 
 async def test_nothing_is_done_or_told_because_of_what_the_cluster_showed_before(stage: Stage) -> None:
-    await at_rest(stage, "a", 2)
+    await stage.run("a", 2)
     old = await stage.cluster.observe()
     await stage.register(spec("a", 1))
     await stage.settle()
@@ -134,83 +104,9 @@ async def test_nothing_is_done_or_told_because_of_what_the_cluster_showed_before
     assert (await stage.events(), await stage.observed()) == (told, present)
 
 
-class FullCluster(WatchedCluster):
-    async def apply(self, workload: Workload, *, fence: int) -> None:
-        raise DeploymentUnavailable(f"exceeded quota: pods, at {fence} for {workload.deployment_id}")
-
-
-async def test_a_rollout_that_the_cluster_holds_up_is_stalled_with_its_reason(stage: Stage) -> None:
-    await stage.register(spec("a", 1))
-    held = Reconciler(stage.log, FullCluster(lambda: stage.now), clock=lambda: stage.now, rollout_s=60)
-    for _ in range(4):
-        with pytest.raises(DeploymentUnavailable):
-            await held.on_event(Trigger.by(await newest(stage)))
-        stage.now += timedelta(seconds=30)
-    told = [event.fact for event in await stage.events() if isinstance(event.fact, RolloutProgressed)]
-    assert [fact.phase for fact in told] == [RolloutPhase.WAITING_FOR_READY, RolloutPhase.STALLED]
-    assert (told[0].message or "").startswith("exceeded quota: pods")
-    assert (told[1].message or "").startswith("0 of 1 replicas are ready after 60 s; exceeded quota: pods")
-
-
-class PickyCluster(WatchedCluster):
-    async def apply(self, workload: Workload, *, fence: int) -> None:
-        raise CannotApply(f"too big at {fence}: {len(workload.runs)} run")
-
-
-async def test_a_spec_that_the_cluster_can_never_run_says_why(stage: Stage) -> None:
-    await stage.register(spec("a", 1))
-    picky = Reconciler(stage.log, PickyCluster(lambda: stage.now))
-    await picky.on_event(Trigger.by(await newest(stage)))
-    assert [(f.reason, f.message) for f in await failures(stage)] == [
-        (SpecFailedReason.CANNOT_APPLY, "too big at 2: 1 run")
-    ]
-
-
-class ChangeableCluster(WatchedCluster):
-    """Refuses everything until it allows it."""
-
-    allows = False
-
-    async def apply(self, workload: Workload, *, fence: int) -> None:
-        if not self.allows:
-            raise CannotApply("a policy of the cluster refuses it: no pods on Sundays")
-        await super().apply(workload, fence=fence)
-
-
-async def test_a_spec_that_was_refused_is_applied_when_the_cluster_allows_it(stage: Stage) -> None:
-    await stage.register(spec("a", 1))
-    cluster = ChangeableCluster(lambda: stage.now)
-    cluster.log = stage.log
-    reconciler = Reconciler(stage.log, cluster)
-    await reconciler.on_event(Trigger.by(await newest(stage)))
-    before = await stage.events()
-    assert len(await failures(stage)) == 1
-
-    await reconciler.retry(DEPLOYMENT)
-    assert await stage.events() == before
-
-    cluster.allows = True
-    # Nothing but a try finds that out.
-    await reconciler.resync(DEPLOYMENT)
-    assert await stage.events() == before
-    await reconciler.retry(DEPLOYMENT)
-    told = [event.type for event in (await stage.events())[len(before) :]]
-    assert told == ["SpecApplied"]
-    view = await stage.view()
-    assert view is not None
-    assert (view.rollout.failed_spec_id, view.rollout.failure) == (None, None)
-    assert [one.template.image for one in (await cluster.observe())[DEPLOYMENT].replicas] == ["a"]
-    await reconciler.retry(DEPLOYMENT)
-    assert len(await stage.events()) == len(before) + 1
-
-
-async def failures(stage: Stage) -> list[SpecFailed]:
-    return [event.fact for event in await stage.events() if isinstance(event.fact, SpecFailed)]
-
-
 async def test_what_is_appended_names_the_event_that_led_to_it(stage: Stage) -> None:
     await stage.register(spec("a", 1))
-    cause = await newest(stage)
+    cause = await stage.newest()
     stage.processes[0].wake(cause)
     await stage.processes[0].finish()
     for event in (await stage.events())[2:]:
@@ -223,7 +119,7 @@ async def test_what_is_appended_names_the_event_that_led_to_it(stage: Stage) -> 
 async def test_replicas_belong_to_the_trace_of_their_spec_whatever_woke_us(stage: Stage) -> None:
     await stage.register(spec("a", 1), traceparent=TRACE)
     await stage.say(EndpointsWithdrawn(replica_ids=(), reason=WithdrawReason.IDLE))
-    woken_by = await newest(stage)
+    woken_by = await stage.newest()
     assert woken_by.cause.traceparent is None
     stage.processes[0].wake(woken_by)
     await stage.processes[0].finish()
@@ -265,13 +161,13 @@ async def test_a_log_that_does_not_show_the_event_yet_is_asked_again_later(stage
 
 
 async def test_an_unknown_cluster_is_not_an_empty_one(stage: Stage) -> None:
-    await at_rest(stage, "a", 1)
+    await stage.run("a", 1)
     await stage.register(spec("a", 0))
-    event = await newest(stage)
+    event = await stage.newest()
     stage.cluster.is_available = False
     with pytest.raises(ClusterUnavailable):
         await stage.processes[0].reconciler.on_event(Trigger.by(event))
-    assert (await newest(stage)) == event
+    assert (await stage.newest()) == event
 
 
 LOST = [
@@ -290,7 +186,7 @@ async def test_a_plan_of_a_lost_history_is_taken_over_from(
     stage: Stage, lost: Callable[[str], Position], is_removal: bool
 ) -> None:
     await stage.register(spec("a", 1))
-    event = await newest(stage)
+    event = await stage.newest()
     stranger = Aggregate("default", "project", "p")
     await stage.log.append([Draft(stranger, ProjectCreated(name="p"))], heads={}, cause=Cause("test", "c"))
     recorded = lost(await stage.log.identity())
@@ -307,10 +203,10 @@ async def test_of_two_that_take_over_the_newer_plan_stays(stage: Stage) -> None:
     await stage.register(spec("a", 2))
     await MemoryCluster.apply(stage.cluster, Workload("default", DEPLOYMENT, ()), fence=1_000)
     paused = stage.processes[0]
-    paused.wake(await newest(stage))
+    paused.wake(await stage.newest())
     await paused.hold_at("apply")
     await stage.register(spec("b", 1))
-    await Reconciler(stage.log, stage.cluster).on_event(Trigger.by(await newest(stage)))
+    await Reconciler(stage.log, stage.cluster).on_event(Trigger.by(await stage.newest()))
     await paused.finish()
     assert [r.template.image for r in await stage.observed()] == ["b"]
 
@@ -320,7 +216,7 @@ async def test_a_deployment_that_the_log_does_not_know_is_not_touched(stage: Sta
 
 
 async def test_a_stop_names_its_reason_in_the_log(stage: Stage) -> None:
-    await at_rest(stage, "a", 2)
+    await stage.run("a", 2)
     await stage.delete()
     await stage.settle()
     reasons = [

@@ -51,10 +51,8 @@ def test_whatever_order_words_come_in_only_what_each_router_has_withdrawn_is_sto
 
 
 @pytest.fixture
-async def stage() -> Stage:
-    stage = Stage()
-    await stage.register(spec("a", 2))
-    await stage.settle()
+async def stage(stage: Stage) -> Stage:
+    await stage.run("a", 2)
     return stage
 
 
