@@ -3,6 +3,7 @@
 A minute is told by the clock of the stream, which stored the samples: it is one clock for all of them.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
@@ -99,11 +100,14 @@ class _Average:
 
 @dataclass(slots=True)
 class _Used:
-    """core_s: what was used, in seconds of a core, within covered_s seconds that were measured."""
+    """core_s: what was used, in seconds of a core, within covered_s seconds that were measured. They lie
+    between `begin` and `end`, by the clock of the source."""
 
     cpu: _Average = field(default_factory=_Average)
     core_s: float = 0.0
     covered_s: float = 0.0
+    begin: float = math.inf
+    end: float = -math.inf
     memory: _Average = field(default_factory=_Average)
     newest: ReplicaUsage | None = None
     gpu_use: dict[int, _Average] = field(default_factory=lambda: defaultdict(_Average))
@@ -184,6 +188,8 @@ class Gathering:
             if sample.cpu_cores is not None:
                 used.core_s += sample.cpu_cores * sample.window_s
                 used.covered_s += sample.window_s
+                used.begin = min(used.begin, sample.ended_at - sample.window_s)
+                used.end = max(used.end, sample.ended_at)
             used.memory.add(sample.memory_bytes)
             for gpu in sample.gpus:
                 used.gpu_use[gpu.gpu].add(gpu.utilization_percent)
@@ -232,14 +238,12 @@ class Gathering:
             sums[place] += now[place] - before[place]
 
     def _cores(self) -> dict[str, float]:
-        """Of each deployment's replicas together. Nobody is measured for exactly a minute of it: the one that
-        was measured longest was there for all of it."""
-        used: dict[str, float] = defaultdict(float)
-        covered: dict[str, float] = defaultdict(float)
+        """Of each deployment's replicas together, over the time in which any of them was measured."""
+        measured: dict[str, list[_Used]] = defaultdict(list)
         for (deployment_id, _), one in self._used.items():
-            used[deployment_id] += one.core_s
-            covered[deployment_id] = max(covered[deployment_id], one.covered_s)
-        return {name: used[name] / seconds for name, seconds in covered.items() if seconds}
+            if one.covered_s:
+                measured[deployment_id].append(one)
+        return {name: _cores_together(some) for name, some in measured.items()}
 
     def _minute(self, number: int) -> Minute:
         points: dict[str, DeploymentPoint] = defaultdict(DeploymentPoint)
@@ -283,6 +287,15 @@ class Gathering:
         for point in points.values():
             if point.in_flight is None:
                 point.in_flight = point.in_flight_most = 0.0
+
+
+def _cores_together(some: Collection[_Used]) -> float:
+    """Each counts for as long as it was there. All together were there for a minute at most, unless one was
+    for longer: a slow source tells of the same time in windows that begin apart."""
+    longest = max(one.end - one.begin for one in some)
+    together = max(one.end for one in some) - min(one.begin for one in some)
+    used = sum(one.core_s / one.covered_s * (one.end - one.begin) for one in some)
+    return used / max(longest, min(together, MINUTE_S))
 
 
 def _add_to(point: DeploymentPoint, replica: ReplicaPoint) -> None:
