@@ -214,10 +214,11 @@ _FIELDS = astuple(DeploymentPoint())
 
 
 def load_of(number: int, point: DeploymentPoint | None, *, is_counted: bool) -> LoadMinute:
-    """Where requests were counted and there is no point of them, there were none."""
+    """Where requests were counted and there is no point, there were none, and none was in flight."""
     at = float((number + 1) * MINUTE_S)
     if point is None:
-        return LoadMinute(at, answered=0.0 if is_counted else None, duration_us=0.0 if is_counted else None)
+        none = 0.0 if is_counted else None
+        return LoadMinute(at, answered=none, duration_us=none, in_flight=none, in_flight_most=none)
     each = None
     if point.memory_bytes is not None and point.replicas:
         each = point.memory_bytes / point.replicas

@@ -110,6 +110,19 @@ async def test_each_side_costs_what_its_replicas_cost_then(api: RunningApi):
 EARLY = datetime(2020, 1, 1, tzinfo=UTC)
 
 
+async def test_minutes_in_which_nothing_was_in_flight_need_no_replicas_for_it(api: RunningApi):
+    deployment_id = await api.submit(a_config())
+    begin = now() - timedelta(minutes=30)
+    first = minute_of(begin) + 1
+    for number in range(first, first + 28):
+        load = DeploymentPoint(60.0, 0.0, 0.0, 6e7, in_flight=30.0, in_flight_most=30.0)
+        api.api.points.put(Minute(number, True, {deployment_id: load} if number < first + 5 else {}, {}))
+    policy = {"maxReplicas": 5, "concurrency": {"target": 10, "scaleDownDelaySeconds": 60}}
+    found = await tried(api, deployment_id, autoscaling=policy, **{"from": to_rfc3339(begin)})
+    assert (found["resolutionSeconds"], found["proposed"]["peak"]) == (60, 5)
+    assert found["series"][-1]["proposed"] == 1
+
+
 async def test_nothing_recorded_is_said(api: RunningApi):
     deployment_id = await api.submit(a_config())
     found = await tried(api, deployment_id, **{"from": to_rfc3339(now() - timedelta(hours=1))})

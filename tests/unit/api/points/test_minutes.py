@@ -133,6 +133,8 @@ def test_a_deployment_with_use_and_without_requests_had_none_where_they_were_cou
         cpu_cores=0.5,
         memory_bytes=1000.0,
         replicas=1.0,
+        in_flight=0.0,
+        in_flight_most=0.0,
     )
 
 
@@ -145,6 +147,7 @@ def test_a_minute_in_which_one_of_several_edges_was_silent_is_unknown():
         stream.send(at + 1, kind=Kind.IN_FLIGHT, in_flight=[RequestsInFlight(deployment_id="d", in_flight=2)])
         if at != 65:
             stream.requests(at + 2, source="edge-2", counter_id="two", d=at)
+            stream.send(at + 3, source="edge-2", kind=Kind.IN_FLIGHT)
     last = stream.gathering.finish(180)
     assert last is not None
     first, silent, last = *stream.minutes, last
