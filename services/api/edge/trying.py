@@ -6,7 +6,7 @@ otherwise by the minutes that are kept of it.
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import aclosing
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from libs.common.autoscaling.replay import (
 from libs.common.errors import MetricsUnavailable
 from libs.common.machine_types.pricing import Priced, cost
 from libs.common.metrics.port import CaughtUp, Received, SampleReader
-from libs.common.metrics.samples import FIELDS, Kind
+from libs.common.metrics.samples import FIELDS
 from libs.common.spec.model import Autoscaling
 from services.api.points.minutes import DeploymentPoint
 from services.api.points.store import PointStore
@@ -46,7 +46,8 @@ AT_ONCE: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """begin, end: seconds since 1970. said: what was asked for and decided from `lead_begin` to the end."""
+    """begin, end: seconds since 1970. said: what was asked for and decided from `lead_begin` to the end.
+    edges: without the samples of one of them it is unknown how much load there was."""
 
     deployment_id: str
     autoscaling: Autoscaling
@@ -56,6 +57,7 @@ class Trial:
     end: float
     said: Sequence[Said]
     request_window_s: float
+    edges: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -88,7 +90,7 @@ async def tried(points: PointStore, samples: SampleReader | None, trial: Trial) 
 async def _received(points: PointStore, samples: SampleReader, trial: Trial) -> list[Received]:
     """All that the policy goes by, from before the lead; empty where there are minutes from before the oldest
     sample that METRICS holds, or it holds nothing of this deployment."""
-    kinds = (Kind.IN_FLIGHT,) if trial.autoscaling.concurrency is not None else (Kind.USAGE, Kind.REQUESTS)
+    kinds = recorded.kinds_for(trial.autoscaling)
     lead_s = recorded.lead_s(trial.autoscaling, request_window_s=trial.request_window_s)
     since = trial.begin - lead_s - recorded.LOOK_BACK_S
     found: list[Received] = []
@@ -133,6 +135,7 @@ def _tried_on_samples(trial: Trial, received: Sequence[Received]) -> Tried | Non
             trial.autoscaling,
             times=every,
             request_window_s=trial.request_window_s,
+            expected=trial.edges,
         )
     )
     proposed = recorded.replayed(

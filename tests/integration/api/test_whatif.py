@@ -211,6 +211,22 @@ async def test_a_burst_of_a_few_seconds_is_found_in_samples(api: RunningApi):
     assert found["series"][-1]["proposed"] == 1
 
 
+@pytest.mark.parametrize(("edges", "peak"), [(("in_flight",), 5), (("in_flight", "edge-2"), 1)])
+async def test_a_load_without_that_of_every_edge_changes_no_number(
+    api: RunningApi, edges: tuple[str, ...], peak: int
+):
+    deployment_id = await api.submit(a_config())
+    began = now() - timedelta(minutes=10)
+    kept = Recorded(deployment_id)
+    await kept.measure(Kind.IN_FLIGHT, every(1, since=began, minutes=9), lambda _: 40)
+    api.with_samples(kept.samples)
+    api.api = api.rest.state.api = replace(api.api, edges=edges)
+    policy = {"maxReplicas": 5, "concurrency": {"target": 10}}
+    since = to_rfc3339(began + timedelta(minutes=5))
+    found = await tried(api, deployment_id, autoscaling=policy, **{"from": since})
+    assert (found["resolutionSeconds"], found["proposed"]["peak"]) == (2, peak)
+
+
 async def test_where_metrics_does_not_hold_it_all_or_is_away_the_minutes_have_to_do(api: RunningApi):
     deployment_id = await api.submit(a_config())
     began = now() - timedelta(minutes=30)
