@@ -5,13 +5,12 @@ It is looked at as often as the autoscaler decides at least: every 15 s, by requ
 Before the stretch that is asked about comes a lead: there the number is the one that was in force, and only
 what the rules remember is worked out. So the first decisions rest on what the autoscaler had behind it too.
 
-| of the CPU of all replicas together                        | counts as                                |
-|------------------------------------------------------------|------------------------------------------|
-| a replica that was measured for the first time             | one that used as much as the others      |
-| one that is not in the newest batch, and its samples are   | gone                                     |
-| one for each interval                                      |                                          |
-| one that is not in it, of a slower source                  | as before, for one and a half windows    |
-| no batch for three intervals                               | unknown                                  |
+| of the CPU of all replicas together                 | counts as                                        |
+|-----------------------------------------------------|--------------------------------------------------|
+| a replica that was measured for the first time      | one that used as much as the others              |
+| one that is not in the newest batch, whose source   | as before, for one and a half windows, which are |
+| may be slow                                         | at least an interval; then it is gone            |
+| no batch for three intervals                        | unknown                                          |
 
 The memory of each replica is as it was, and of as large a part of the replicas it is known: of new ones not
 until they were measured, so that they do not count as being as full as those that they relieve.
@@ -160,8 +159,7 @@ class _Used:
     def _counts(self, name: str, at: float, one: ReplicaUsage, *, now: float) -> bool:
         if any(name in told for _, told in self.told.values()):
             return True
-        is_slow = one.window_s > SLOW * self.interval_s
-        return is_slow and now - at <= SLOW * one.window_s
+        return now - at <= SLOW * max(one.window_s, self.interval_s)
 
 
 def replayed(

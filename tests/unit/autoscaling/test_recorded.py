@@ -130,3 +130,15 @@ def test_an_edge_that_does_not_carry_a_deployment_carries_nothing_of_it():
     for at in range(100, 160, 5):
         recorded.count(at, "edge-2", other=at)
     assert recorded.in_flight(159, expected=("edge", "edge-2")) == 2
+
+
+@pytest.mark.parametrize("window_s", [10, 15, 20, 60])
+def test_one_that_is_not_in_the_newest_batch_counts_for_one_and_a_half_windows(window_s):
+    """Its source may be slow; a window is at least an interval."""
+    recorded = Recorded()
+    recorded.use(100, window_s=window_s, slow=1.0, other=1.0)
+    for at in range(115, 220, 15):
+        recorded.use(at, window_s=window_s, other=1.0)
+    counts_s = 1.5 * max(15, window_s)
+    found = [recorded.load(100 + age_s, BY_CPU).cpu_cores for age_s in (16, counts_s, counts_s + 1)]
+    assert found == [2, 2, 1]
