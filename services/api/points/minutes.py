@@ -134,6 +134,7 @@ class Gathering:
         self._clear()
 
     def _clear(self) -> None:
+        self._is_empty = True
         self._counted_by: set[str] = set()
         self._requests: dict[str, list[int]] = {}
         self._called: set[tuple[str, str]] = set()
@@ -147,6 +148,7 @@ class Gathering:
         self._began = received.stored_at if self._began is None else self._began
         counts = received.stored_at >= self._since
         finished = self._turn(int(received.stored_at // MINUTE_S)) if counts else None
+        self._is_empty = self._is_empty and not counts
         self._take_usage(received.batch, counts)
         if received.batch.requests or received.batch.kind == "requests":
             self._take_requests(received, counts)
@@ -156,15 +158,17 @@ class Gathering:
 
     def finish(self, now: float) -> Minute | None:
         """The present minute, where it is over by the clock of whoever asks; seconds since 1970."""
-        if self._number is None or now < (self._number + 1) * MINUTE_S:
+        if self._number is None or self._is_empty or now < (self._number + 1) * MINUTE_S:
             return None
-        return self._turn(None)
+        # No further than to the next one: what is under way counts there, and after a connection was cut the
+        # minutes that it lasted come in their order.
+        return self._turn(self._number + 1)
 
-    def _turn(self, number: int | None) -> Minute | None:
+    def _turn(self, number: int) -> Minute | None:
         present = self._number
-        if present is not None and number is not None and present - STEP_BACK <= number <= present:
+        if present is not None and present - STEP_BACK <= number <= present:
             return None
-        finished = None if present is None else self._minute(present)
+        finished = None if present is None or self._is_empty else self._minute(present)
         self._number = number
         self._clear()
         return finished
