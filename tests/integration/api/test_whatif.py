@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from libs.common.metrics.samples import Batch, Kind
 from libs.common.scaling.cause import Cause as Why
 from libs.common.spec.model import Autoscaling
 from services.api.points.minutes import DeploymentPoint, Minute
+from services.api.points.store import Found, PointStore
 from tests.support.deployments import Storyteller
 from tests.support.rest import RunningApi, a_config
 
@@ -227,18 +230,34 @@ async def test_a_load_without_that_of_every_edge_changes_no_number(
     assert (found["resolutionSeconds"], found["proposed"]["peak"]) == (2, peak)
 
 
-async def test_where_metrics_does_not_hold_it_all_or_is_away_the_minutes_have_to_do(api: RunningApi):
+class Watched(PointStore):
+    """Counts how often its points are read."""
+
+    reads = 0
+
+    def points(self, *wanted: Any, **within: Any) -> list[Found]:
+        self.reads += 1
+        return super().points(*wanted, **within)
+
+
+async def test_where_metrics_does_not_hold_it_all_or_is_away_the_minutes_have_to_do(
+    api: RunningApi, tmp_path: Path
+):
+    points = Watched(tmp_path / "watched.db", most_bytes=2**30)
+    api.api = api.rest.state.api = replace(api.api, points=points)
     deployment_id = await api.submit(a_config())
     began = now() - timedelta(minutes=30)
     record(api, deployment_id, minute_of(began) + 1, [0.4 * CPUS] * 20)
     kept = Recorded(deployment_id)
     times = every(15, since=began + timedelta(minutes=5), minutes=20)
     await kept.measure(Kind.USAGE, times, lambda _: 0.4 * CPUS)
-    for samples in (kept.samples, Away(), MemorySamples()):
+    for number, samples in enumerate((kept.samples, Away(), MemorySamples()), 1):
         api.with_samples(samples)
         found = await tried(api, deployment_id, **{"from": to_rfc3339(began)})
         assert found["resolutionSeconds"] == 60
         assert found["proposed"]["peak"] == 1
+        assert points.reads == number
+    points.close()
 
 
 async def test_of_a_platform_that_is_younger_than_the_time_asked_about_all_that_is_recorded_counts(
