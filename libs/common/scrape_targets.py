@@ -1,13 +1,13 @@
 """Where the processes of a home show their metrics, in the form of Prometheus' `file_sd_configs`.
 
-Each process writes down its own, instead of where it was before.
+Each process writes its own place; the supervisor takes out what is to be there no more.
 """
 
 import fcntl
 import json
 import os
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from contextlib import closing
 from pathlib import Path
 from typing import Any, Final
@@ -29,16 +29,28 @@ def list_target(run: Path, service: str, port: int, *, process: str = "") -> Non
     its name that runs. process: its name; empty for the service's."""
     name = process or service
     with closing_lock(run):
-        others = [each for each in _targets(run) if _name_of(each) != name or _is_another_copy(each)]
+        others = [each for each in _targets(run) if _name_of(each) != name or _is_another_process(each)]
         labels = {SERVICE: service, PROCESS: name, PID: str(os.getpid())}
         _write(run, [*others, {"targets": [f"{HOST}:{port}"], "labels": labels}])
+
+
+def keep_only(run: Path, names: Collection[str]) -> None:
+    """Take out of the list whose name is none of these, but for what lives all the same: somebody may run a
+    copy by himself."""
+    if not (run / TARGETS).exists():
+        return
+    with closing_lock(run):
+        listed = _targets(run)
+        kept = [each for each in listed if _name_of(each) in names or _is_another_process(each)]
+        if kept != listed:
+            _write(run, kept)
 
 
 def earlier_port(run: Path, name: str) -> int:
     """Where the process of this name was before, so who reads the list seldom finds nobody; 0 for any."""
     with closing_lock(run):
         for each in _targets(run):
-            if _name_of(each) == name and not _is_another_copy(each):
+            if _name_of(each) == name and not _is_another_process(each):
                 return _port_of(each)
     return 0
 
@@ -76,7 +88,7 @@ def _port_of(target: dict[str, Any]) -> int:
     return int(port) if port.isdecimal() else 0
 
 
-def _is_another_copy(target: dict[str, Any]) -> bool:
+def _is_another_process(target: dict[str, Any]) -> bool:
     """Whether another process than this one is still there. Its number may be somebody else's by now, so its
     port has to be taken as well."""
     pid = str(target.get("labels", {}).get(PID, ""))

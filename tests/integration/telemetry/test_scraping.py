@@ -141,9 +141,9 @@ async def test_services_that_start_at_once_are_all_listed(tmp_path: Path) -> Non
     assert targets(tmp_path) == {name: f"127.0.0.1:{port}" for name, port in services.items()}
 
 
-def _serve(run: Path, ports: "multiprocessing.Queue[int]") -> None:
+def _serve(run: Path, ports: "multiprocessing.Queue[int]", process: str = "") -> None:
     async def serve() -> None:
-        async with scraping.served("health", run, registry()) as port:
+        async with scraping.served("health", run, registry(), process=process) as port:
             ports.put(port)
             await asyncio.Event().wait()
 
@@ -165,6 +165,29 @@ async def test_two_copies_of_a_service_are_both_listed_and_one_that_is_gone_is_n
     async with scraping.served("health", tmp_path, registry()) as third:
         assert third in (first, second)
         assert addresses(tmp_path) == {f"127.0.0.1:{third}"}
+
+
+async def test_only_what_is_to_run_stays_listed_and_a_copy_that_somebody_else_runs(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ports = context.Queue()
+    copy = context.Process(target=_serve, args=(tmp_path, ports, "health-2"))
+    copy.start()
+    try:
+        second = await asyncio.to_thread(ports.get)
+        for name, port in (("health", 1000), ("health-3", 1001)):
+            scrape_targets.list_target(tmp_path, "health", port, process=name)
+        scrape_targets.keep_only(tmp_path, {"health", "router"})
+        assert targets(tmp_path) == {"health": "127.0.0.1:1000", "health-2": f"127.0.0.1:{second}"}
+    finally:
+        copy.kill()
+        await asyncio.to_thread(copy.join)
+    scrape_targets.keep_only(tmp_path, {"health", "router"})
+    assert targets(tmp_path) == {"health": "127.0.0.1:1000"}
+
+
+def test_no_list_is_made_where_there_is_none(tmp_path: Path) -> None:
+    scrape_targets.keep_only(tmp_path / "run", {"health"})
+    assert list(tmp_path.iterdir()) == []
 
 
 async def test_copies_have_the_label_of_their_service_and_names_of_their_own(tmp_path: Path) -> None:
