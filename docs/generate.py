@@ -140,8 +140,8 @@ CLI_HEAD = """# CLI
 Made by `make docs` from the commands; do not edit.
 
 `bin/specstream` in the clone runs without activating anything and reads the same environment variables as
-`make up`. A deployment is named by its name or its id. A project is named by its id;
-those there are, and new ones, are to be had by [REST](rest.md#projects).
+`make up`. A deployment is named by its name or its id. A project is named by its id,
+which [`projects list`](#specstream-projects-list) shows.
 
 Exit status: 0 done, 1 the outcome is not what was asked, or nobody answers, 2 usage, 3 the key is refused,
 4 not found, 5 refused for another reason, 6 the platform failed, 130 interrupted."""

@@ -3,13 +3,14 @@
 A minute is told by the clock of the stream, which stored the samples: it is one clock for all of them.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from libs.common.metrics.port import Received
-from libs.common.metrics.samples import Batch, ReplicaUsage, RequestTotals
+from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
 
 MINUTE_S: Final = 60
 LOOK_BACK_S: Final = 90.0
@@ -26,8 +27,8 @@ class DeploymentPoint:
     """In one minute. None: not known, as the requests are when a total fell.
 
     cpu_cores: of all replicas together, on average: one that was there for half of the minute counts half.
-    memory_bytes: of all replicas that were measured, each by its average. in_flight: on average;
-    in_flight_most: the highest of its intervals.
+    memory_bytes: of all replicas that were measured, each by its average. in_flight: on average over all
+    that was reported, 0 where the deployment was not in it; in_flight_most: the highest of its intervals.
     """
 
     answered: float | None = None
@@ -99,11 +100,14 @@ class _Average:
 
 @dataclass(slots=True)
 class _Used:
-    """core_s: what was used, in seconds of a core, within covered_s seconds that were measured."""
+    """core_s: what was used, in seconds of a core, within covered_s seconds that were measured. They lie
+    between `begin` and `end`, by the clock of the source."""
 
     cpu: _Average = field(default_factory=_Average)
     core_s: float = 0.0
     covered_s: float = 0.0
+    begin: float = math.inf
+    end: float = -math.inf
     memory: _Average = field(default_factory=_Average)
     newest: ReplicaUsage | None = None
     gpu_use: dict[int, _Average] = field(default_factory=lambda: defaultdict(_Average))
@@ -112,7 +116,9 @@ class _Used:
 
 @dataclass(slots=True)
 class _Flight:
-    average: _Average = field(default_factory=_Average)
+    """Of one deployment by one source, as far as it was told: a 0 is told once."""
+
+    total: float = 0.0
     most: float = 0.0
 
 
@@ -139,6 +145,8 @@ class Gathering:
         self._unknown: set[str] = set()
         self._used: dict[tuple[str, str], _Used] = defaultdict(_Used)
         self._flights: dict[tuple[str, str], _Flight] = defaultdict(_Flight)
+        self._reports: dict[str, set[tuple[int, float]]] = defaultdict(set)
+        """What each source reported of requests in flight: the number and the end of each interval."""
 
     def take(self, received: Received) -> Minute | None:
         """The minute before, where this is the first sample of another one."""
@@ -148,11 +156,8 @@ class Gathering:
         self._take_usage(received.batch, counts)
         if received.batch.requests or received.batch.kind == "requests":
             self._take_requests(received, counts)
-        if counts:
-            for sample in received.batch.in_flight:
-                flight = self._flights[received.batch.source, sample.deployment_id]
-                flight.average.add(sample.in_flight)
-                flight.most = max(flight.most, sample.in_flight)
+        if counts and received.batch.kind == Kind.IN_FLIGHT:
+            self._take_in_flight(received.batch)
         return finished
 
     def finish(self, now: float) -> Minute | None:
@@ -183,6 +188,8 @@ class Gathering:
             if sample.cpu_cores is not None:
                 used.core_s += sample.cpu_cores * sample.window_s
                 used.covered_s += sample.window_s
+                used.begin = min(used.begin, sample.ended_at - sample.window_s)
+                used.end = max(used.end, sample.ended_at)
             used.memory.add(sample.memory_bytes)
             for gpu in sample.gpus:
                 used.gpu_use[gpu.gpu].add(gpu.utilization_percent)
@@ -190,6 +197,13 @@ class Gathering:
         if batch.is_whole and batch.usage and batch.parts == 1:
             there = {(sample.deployment_id, sample.replica_id) for sample in batch.usage}
             self._last_usage = {key: last for key, last in self._last_usage.items() if key in there}
+
+    def _take_in_flight(self, batch: Batch) -> None:
+        self._reports[batch.source].add((batch.number, batch.ended_at))
+        for sample in batch.in_flight:
+            flight = self._flights[batch.source, sample.deployment_id]
+            flight.total += sample.in_flight
+            flight.most = max(flight.most, sample.in_flight)
 
     def _take_requests(self, received: Received, counts: bool) -> None:
         batch = received.batch
@@ -224,14 +238,12 @@ class Gathering:
             sums[place] += now[place] - before[place]
 
     def _cores(self) -> dict[str, float]:
-        """Of each deployment's replicas together. Nobody is measured for exactly a minute of it: the one that
-        was measured longest was there for all of it."""
-        used: dict[str, float] = defaultdict(float)
-        covered: dict[str, float] = defaultdict(float)
+        """Of each deployment's replicas together, over the time in which any of them was measured."""
+        measured: dict[str, list[_Used]] = defaultdict(list)
         for (deployment_id, _), one in self._used.items():
-            used[deployment_id] += one.core_s
-            covered[deployment_id] = max(covered[deployment_id], one.covered_s)
-        return {name: used[name] / seconds for name, seconds in covered.items() if seconds}
+            if one.covered_s:
+                measured[deployment_id].append(one)
+        return {name: _cores_together(some) for name, some in measured.items()}
 
     def _minute(self, number: int) -> Minute:
         points: dict[str, DeploymentPoint] = defaultdict(DeploymentPoint)
@@ -258,16 +270,32 @@ class Gathering:
         for deployment_id, cores in self._cores().items():
             points[deployment_id].cpu_cores = cores
         is_whole = self._counted_by >= self._edges
-        for (_, deployment_id), flight in self._flights.items() if is_whole else ():
-            point = points[deployment_id]
-            point.in_flight = (point.in_flight or 0.0) + (flight.average.value or 0.0)
-            point.in_flight_most = (point.in_flight_most or 0.0) + flight.most
+        if is_whole and self._reports:
+            self._add_in_flight(points)
         has_requests = is_whole and bool(self._counted_by)
         if has_requests:
             for deployment_id in points.keys() - self._unknown:
                 point, sums = points[deployment_id], self._requests.get(deployment_id, [0, 0, 0, 0])
                 point.answered, point.unanswered, point.server_errors, point.duration_us = map(float, sums)
         return Minute(number, has_requests, dict(points), replicas, gpus)
+
+    def _add_in_flight(self, points: dict[str, DeploymentPoint]) -> None:
+        for (source, deployment_id), flight in self._flights.items():
+            point = points[deployment_id]
+            point.in_flight = (point.in_flight or 0.0) + flight.total / len(self._reports[source])
+            point.in_flight_most = (point.in_flight_most or 0.0) + flight.most
+        for point in points.values():
+            if point.in_flight is None:
+                point.in_flight = point.in_flight_most = 0.0
+
+
+def _cores_together(some: Collection[_Used]) -> float:
+    """Each counts for as long as it was there. All together were there for a minute at most, unless one was
+    for longer: a slow source tells of the same time in windows that begin apart."""
+    longest = max(one.end - one.begin for one in some)
+    together = max(one.end for one in some) - min(one.begin for one in some)
+    used = sum(one.core_s / one.covered_s * (one.end - one.begin) for one in some)
+    return used / max(longest, min(together, MINUTE_S))
 
 
 def _add_to(point: DeploymentPoint, replica: ReplicaPoint) -> None:

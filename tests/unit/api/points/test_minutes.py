@@ -1,89 +1,10 @@
-"""From samples to minutes."""
+"""From samples to minutes: when they begin and end, and the requests in them."""
 
 import pytest
 
-from libs.common.metrics.port import Received
-from libs.common.metrics.samples import (
-    Batch,
-    GpuUsage,
-    Kind,
-    ReplicaUsage,
-    RequestsInFlight,
-    RequestTotals,
-)
-from services.api.points.minutes import DeploymentPoint, Gathering, Minute
-
-
-class Stream:
-    """What a test has the stream hold. since: when what counts begins. edges: who has to have counted."""
-
-    def __init__(self, *, since: float = 0.0, edges: tuple[str, ...] = ()):
-        self.gathering = Gathering(since=since, edges=edges)
-        self.minutes: list[Minute] = []
-        self.number = 0
-
-    def send(self, at: float, **fields):
-        self.number += 1
-        batch = Batch(
-            **{
-                "source": "edge",
-                "counter_id": "one",
-                "number": self.number,
-                "interval_s": 5,
-                "ended_at": at,
-                **fields,
-            }
-        )
-        if (minute := self.gathering.take(Received(batch, at, self.number))) is not None:
-            self.minutes.append(minute)
-
-    def requests(self, at: float, *, whole: bool = False, part: int = 1, parts: int = 1, **totals):
-        some = {
-            name: fields.pop(name)
-            for fields in [totals]
-            for name in ("source", "counter_id")
-            if name in fields
-        }
-        self.send(
-            at,
-            kind=Kind.REQUESTS,
-            is_whole=whole,
-            part=part,
-            parts=parts,
-            requests=[
-                RequestTotals(
-                    deployment_id=each, answered=count, duration_us=count * 1000, unanswered=count // 10
-                )
-                for each, count in totals.items()
-            ],
-            **some,
-        )
-
-    def usage(self, at: float, *, ended_at: float | None = None, attempt: int = 0, **cores):
-        self.send(
-            at,
-            source="health",
-            kind=Kind.USAGE,
-            usage=[
-                ReplicaUsage(
-                    deployment_id="d",
-                    replica_id=each,
-                    attempt=attempt,
-                    ended_at=at if ended_at is None else ended_at,
-                    window_s=15,
-                    cpu_cores=used,
-                    memory_bytes=1000,
-                    cpus=2,
-                    memory_gib=1,
-                )
-                for each, used in cores.items()
-            ],
-        )
-
-    def finished(self, now: float = 1e9) -> list[Minute]:
-        if (minute := self.gathering.finish(now)) is not None:
-            self.minutes.append(minute)
-        return self.minutes
+from libs.common.metrics.samples import Kind, RequestsInFlight
+from services.api.points.minutes import DeploymentPoint
+from tests.unit.api.points.stream import Stream
 
 
 def answered(minutes) -> dict[int, dict[str, float | None]]:
@@ -173,67 +94,6 @@ def test_what_was_before_only_tells_the_totals():
     stream.requests(121, a=151)
     assert answered(stream.finished()) == {2: {"a": 1.0}}
     assert stream.minutes[0].replicas == {}
-
-
-def test_use_is_averaged_for_each_replica_and_summed_for_the_deployment():
-    stream = Stream()
-    stream.usage(5, one=1.0, other=0.5)
-    stream.usage(20, one=2.0, other=0.5)
-    (minute,) = stream.finished()
-    assert minute.replicas["d", "one"].cpu_cores == 1.5
-    assert (minute.replicas["d", "one"].cpus, minute.replicas["d", "one"].memory_gib) == (2, 1)
-    point = minute.deployments["d"]
-    assert (point.cpu_cores, point.memory_bytes, point.replicas) == (2.0, 2000, 2)
-    assert (minute.has_requests, point.answered) == (False, None)
-
-
-def test_the_same_time_again_is_no_new_sample():
-    stream = Stream()
-    stream.usage(5, ended_at=1.0, r=1.0)
-    stream.usage(20, ended_at=1.0, r=1.0)
-    stream.usage(65, ended_at=1.0, r=1.0)
-    stream.usage(80, ended_at=2.0, r=3.0)
-    first, second = stream.finished()
-    assert first.replicas["d", "r"].cpu_cores == 1.0
-    assert second.replicas["d", "r"].cpu_cores == 3.0
-
-
-def test_a_use_that_is_not_known_is_no_0():
-    stream = Stream()
-    stream.usage(5, r=None)
-    (minute,) = stream.finished()
-    assert minute.replicas["d", "r"].cpu_cores is None
-    assert minute.deployments["d"].cpu_cores is None
-    assert minute.deployments["d"].memory_bytes == 1000
-
-
-def test_in_flight_is_averaged_and_its_highest_kept_over_all_sources():
-    stream = Stream()
-    for at, number, source in ((1, 2, "a"), (2, 4, "a"), (3, 10, "b")):
-        stream.send(
-            at,
-            kind=Kind.IN_FLIGHT,
-            source=source,
-            in_flight=[RequestsInFlight(deployment_id="d", in_flight=number)],
-        )
-    (minute,) = stream.finished()
-    assert (minute.deployments["d"].in_flight, minute.deployments["d"].in_flight_most) == (13.0, 14.0)
-
-
-def test_each_gpu_has_its_own():
-    stream = Stream()
-    used = ReplicaUsage(
-        deployment_id="d",
-        replica_id="r",
-        attempt=0,
-        ended_at=1,
-        window_s=15,
-        gpus=(GpuUsage(gpu=0, utilization_percent=50), GpuUsage(gpu=1, memory_bytes=7)),
-    )
-    stream.send(1, kind=Kind.USAGE, source="health", usage=[used])
-    (minute,) = stream.finished()
-    assert minute.gpus["d", "r", 0].utilization_percent == 50
-    assert (minute.gpus["d", "r", 1].utilization_percent, minute.gpus["d", "r", 1].memory_bytes) == (None, 7)
 
 
 def test_a_minute_in_which_nothing_was_measured_is_not_there():
