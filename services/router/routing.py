@@ -157,8 +157,12 @@ def make_leaving(
 ) -> tuple[Leaving, ...]:
     """Who waits to be withdrawn by this router, by replica id.
 
-    One that health has not listed yet is among them: it never gets a request, and the reconciler waits.
+    One that health has not listed is among them: it never gets a request, and the reconciler waits. What the
+    reconciler has seen leave is not, as long as health does not list it either: a router that joins would
+    otherwise have something to say of every deployment that there is.
     """
     served = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(view, addresses, router)}
     waiting = view.rollout.retiring - view.traffic.withdrawn_by(router)
+    if view.rollout.all_have_left:
+        waiting &= view.roster.by_id.keys()
     return tuple(Leaving(replica_id, served.get(replica_id)) for replica_id in sorted(waiting))

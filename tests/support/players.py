@@ -30,6 +30,7 @@ from libs.common.spec.model import Autoscaling, ScalingMetric, Spec
 from libs.common.spec.template import make_template, run_id
 from libs.common.state.replica import Roster, free_slots, record
 from libs.common.state.view import DeploymentView, fold
+from services.router.routing import make_leaving
 
 PROJECT = "default"
 BY_CPU = Autoscaling(max_replicas=5, metrics=(ScalingMetric(metric="cpu", value=50),))
@@ -163,10 +164,11 @@ class Players:
     async def router(self, name: str = ROUTER) -> bool:
         """The router of this name has drained all that are to leave."""
         view = await self.view()
-        if view is None or view.rollout.retiring <= view.traffic.withdrawn_by(name):
+        leaving = {one.replica_id for one in make_leaving(view, router=name)} if view else set()
+        if view is None or not leaving:
             return False
-        leaving = tuple(sorted(view.rollout.retiring))
-        await self.say(EndpointsWithdrawn(replica_ids=leaving, reason=WithdrawReason.IDLE, router=name))
+        withdrawn = tuple(sorted(leaving | view.rollout.retiring & view.traffic.withdrawn_by(name)))
+        await self.say(EndpointsWithdrawn(replica_ids=withdrawn, reason=WithdrawReason.IDLE, router=name))
         return True
 
     def _difference(self, line: Replica, replica: ObservedReplica | None) -> ReplicaFact | None:

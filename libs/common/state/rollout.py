@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final
 
 from libs.common.events.envelope import Recorded
 from libs.common.events.rollout import (
@@ -30,6 +31,10 @@ class Progress:
     """Why it waits or is stalled, where that was said."""
 
 
+NOBODY_LEAVES: Final = frozenset({RolloutPhase.COMPLETE, RolloutPhase.STOPPED})
+"""Phases in which no replica that was told to leave is left."""
+
+
 @dataclass(frozen=True, slots=True)
 class RolloutState:
     applied_spec_id: str | None = None
@@ -48,6 +53,12 @@ class RolloutState:
     """Replicas that are to be replaced elsewhere before they leave."""
     progress: Progress | None = None
     is_removed: bool = False
+
+    @property
+    def all_have_left(self) -> bool:
+        """Whether none of the `retiring`, which stay named until others are, was there any more when the
+        reconciler looked last. Were one there again, it would say another phase."""
+        return self.progress is not None and self.progress.phase in NOBODY_LEAVES
 
     def spec_of_run(self, run_id: str) -> str | None:
         """The newest spec that this run carries out."""

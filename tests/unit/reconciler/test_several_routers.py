@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.events.envelope import Recorded
-from libs.common.events.rollout import ReplicasRetiring, RetireReason
+from libs.common.events.rollout import ReplicasRetiring, RetireReason, RolloutPhase
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.state.router import ALONE
 from libs.common.state.view import evolve
 from services.reconciler.plan import Because
 from tests.support.strategies import ROUTERS, recorded
-from tests.unit.reconciler.scene import DEPLOYMENT, observed, plan, settled, spec, view
+from tests.unit.reconciler.scene import DEPLOYMENT, observed, plan, progressed, settled, spec, view
 from tests.unit.reconciler.stage import Stage
 
 REPLICAS = ("a1", "a2", "a3")
@@ -48,6 +48,14 @@ def test_whatever_order_words_come_in_only_what_each_router_has_withdrawn_is_sto
         free = {one for one in retiring if all(one in said.get(name, ()) for name in routers)}
         assert (step.workload.stopping if step.workload else frozenset()) == free
         assert (Because.REPLICAS_ARE_WITHDRAWN in step.because) == bool(free)
+
+
+@pytest.mark.parametrize("roster", [["b1"], ["b1", "a1"]], ids=["not listed", "listed"])
+def test_one_that_is_there_again_is_said_to_be_leaving(roster):
+    """A router takes it from a complete rollout that nobody is left of those told to leave."""
+    again = view(spec("b", 1), rollout=settled("b", 1, "a", retiring=["a1"]), roster=roster)
+    facts = plan(again, observed(["b1", "a1"])).facts
+    assert facts == (progressed("b", RolloutPhase.RETIRING, 1, 1, leaving=1),)
 
 
 @pytest.fixture

@@ -3,7 +3,14 @@ import pytest
 from libs.common.cluster.addresses import Addresses
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
 from libs.common.events.replica import ReplicaState
-from libs.common.events.rollout import LiveRun, ReplicasRetiring, RetireReason, SpecApplied
+from libs.common.events.rollout import (
+    LiveRun,
+    ReplicasRetiring,
+    RetireReason,
+    RolloutPhase,
+    RolloutProgressed,
+    SpecApplied,
+)
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from services.router.routing import (
     Endpoint,
@@ -158,6 +165,43 @@ def test_a_replica_of_a_forgotten_run_names_the_spec_it_was_made_for():
 def test_leaving(facts, leaving):
     view = a_view([CREATED, registered(), a_roster(a_replica("r1", ADDRESS)), *facts])
     assert make_leaving(view) == leaving
+
+
+def progressed(phase):
+    return RolloutProgressed(
+        spec_id="spec-1", run_id="run-1", phase=phase, replicas=1, ready_replicas=1, leaving_replicas=0
+    )
+
+
+@pytest.mark.parametrize(
+    ("facts", "leaving"),
+    [
+        pytest.param([RolloutPhase.COMPLETE], (), id="a rollout is complete"),
+        pytest.param([RolloutPhase.STOPPED], (), id="nothing is wanted and nothing left"),
+        pytest.param([], ("r9",), id="nobody has looked yet"),
+        pytest.param([RolloutPhase.RETIRING], ("r9",), id="they are leaving"),
+        pytest.param([RolloutPhase.WAITING_FOR_READY], ("r9",), id="others are waited for"),
+        pytest.param([RolloutPhase.STALLED], ("r9",), id="others are waited for in vain"),
+        pytest.param([RolloutPhase.COMPLETE, RolloutPhase.RETIRING], ("r9",), id="it is there again"),
+    ],
+)
+def test_a_router_that_joins_does_not_withdraw_what_has_left_before(facts, leaving):
+    """The list of those told to leave stays in the log until the next one; what the reconciler has seen
+    leave is not waited for. One that health does not list may be there all the same."""
+    facts = [CREATED, registered(), retiring("r9"), withdrawn("r9"), *map(progressed, facts)]
+    assert make_leaving(a_view(facts), router="router-2") == tuple(Leaving(one, None) for one in leaving)
+
+
+def test_what_health_still_lists_is_withdrawn_whatever_the_phase():
+    listed = a_roster(a_replica("r1", ADDRESS))
+    view = a_view([CREATED, registered(), listed, retiring("r1"), progressed(RolloutPhase.COMPLETE)])
+    assert make_leaving(view) == (Leaving("r1", ADDRESS),)
+
+
+def test_one_told_to_leave_after_a_complete_rollout_is_withdrawn():
+    facts = [progressed(RolloutPhase.COMPLETE), retiring("r1", "r9"), progressed(RolloutPhase.RETIRING)]
+    view = a_view([CREATED, registered(), a_roster(a_replica("r1", ADDRESS)), *facts])
+    assert make_leaving(view) == (Leaving("r1", ADDRESS), Leaving("r9", None))
 
 
 @pytest.mark.parametrize(
