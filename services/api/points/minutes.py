@@ -11,6 +11,7 @@ from typing import Final
 
 from libs.common.metrics.port import Received
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
+from services.api.points.carried import Carried
 
 MINUTE_S: Final = 60
 LOOK_BACK_S: Final = 90.0
@@ -27,8 +28,8 @@ class DeploymentPoint:
     """In one minute. None: not known, as the requests are when a total fell.
 
     cpu_cores: of all replicas together, on average: one that was there for half of the minute counts half.
-    memory_bytes: of all replicas that were measured, each by its average. in_flight: on average over all
-    that was reported, 0 where the deployment was not in it; in_flight_most: the highest of its intervals.
+    memory_bytes: of all replicas that were measured, each by its average. in_flight: on average;
+    in_flight_most: the highest of its intervals (`carried.py`).
     """
 
     answered: float | None = None
@@ -114,14 +115,6 @@ class _Used:
     gpu_memory: dict[int, _Average] = field(default_factory=lambda: defaultdict(_Average))
 
 
-@dataclass(slots=True)
-class _Flight:
-    """Of one deployment by one source, as far as it was told: a 0 is told once."""
-
-    total: float = 0.0
-    most: float = 0.0
-
-
 class Gathering:
     """Takes the samples in the order of the stream, from `LOOK_BACK_S` before `since` on.
 
@@ -136,41 +129,46 @@ class Gathering:
         """When the first of all samples was stored: a source that shows itself long after that is new."""
         self._counters: dict[str, _Counter] = {}
         self._last_usage: dict[tuple[str, str], tuple[int, float]] = {}
+        self._carried = Carried()
         self._number: int | None = None
         self._clear()
 
     def _clear(self) -> None:
+        self._is_empty = True
         self._counted_by: set[str] = set()
         self._requests: dict[str, list[int]] = {}
+        self._called: set[tuple[str, str]] = set()
+        """Sources, and the deployments of which they counted a request."""
         self._unknown: set[str] = set()
         self._used: dict[tuple[str, str], _Used] = defaultdict(_Used)
-        self._flights: dict[tuple[str, str], _Flight] = defaultdict(_Flight)
-        self._reports: dict[str, set[tuple[int, float]]] = defaultdict(set)
-        """What each source reported of requests in flight: the number and the end of each interval."""
+        self._carried.clear()
 
     def take(self, received: Received) -> Minute | None:
         """The minute before, where this is the first sample of another one."""
         self._began = received.stored_at if self._began is None else self._began
         counts = received.stored_at >= self._since
         finished = self._turn(int(received.stored_at // MINUTE_S)) if counts else None
+        self._is_empty = self._is_empty and not counts
         self._take_usage(received.batch, counts)
         if received.batch.requests or received.batch.kind == "requests":
             self._take_requests(received, counts)
-        if counts and received.batch.kind == Kind.IN_FLIGHT:
-            self._take_in_flight(received.batch)
+        if received.batch.kind == Kind.IN_FLIGHT:
+            self._carried.take(received.batch, counts=counts)
         return finished
 
     def finish(self, now: float) -> Minute | None:
         """The present minute, where it is over by the clock of whoever asks; seconds since 1970."""
-        if self._number is None or now < (self._number + 1) * MINUTE_S:
+        if self._number is None or self._is_empty or now < (self._number + 1) * MINUTE_S:
             return None
-        return self._turn(None)
+        # No further than to the next one: what is under way counts there, and after a connection was cut the
+        # minutes that it lasted come in their order.
+        return self._turn(self._number + 1)
 
-    def _turn(self, number: int | None) -> Minute | None:
+    def _turn(self, number: int) -> Minute | None:
         present = self._number
-        if present is not None and number is not None and present - STEP_BACK <= number <= present:
+        if present is not None and present - STEP_BACK <= number <= present:
             return None
-        finished = None if present is None else self._minute(present)
+        finished = None if present is None or self._is_empty else self._minute(present)
         self._number = number
         self._clear()
         return finished
@@ -198,13 +196,6 @@ class Gathering:
             there = {(sample.deployment_id, sample.replica_id) for sample in batch.usage}
             self._last_usage = {key: last for key, last in self._last_usage.items() if key in there}
 
-    def _take_in_flight(self, batch: Batch) -> None:
-        self._reports[batch.source].add((batch.number, batch.ended_at))
-        for sample in batch.in_flight:
-            flight = self._flights[batch.source, sample.deployment_id]
-            flight.total += sample.in_flight
-            flight.most = max(flight.most, sample.in_flight)
-
     def _take_requests(self, received: Received, counts: bool) -> None:
         batch = received.batch
         counter = self._counters.get(batch.source)
@@ -216,26 +207,29 @@ class Gathering:
         if counts:
             self._counted_by.add(batch.source)
         for sample in batch.requests:
-            self._count(counter, sample, counts)
+            if self._count(counter, sample, counts):
+                self._called.add((batch.source, sample.deployment_id))
         if batch.is_whole and not counter.is_complete:
             parts = counter.parts.setdefault(batch.number, set())
             parts.add(batch.part)
             counter.is_complete = len(parts) == batch.parts
 
-    def _count(self, counter: _Counter, sample: RequestTotals, counts: bool) -> None:
+    def _count(self, counter: _Counter, sample: RequestTotals, counts: bool) -> bool:
+        """Whether it was called in this minute."""
         now = (sample.answered, sample.unanswered, sample.server_errors, sample.duration_us)
         before = counter.totals.get(sample.deployment_id)
         counter.totals[sample.deployment_id] = now
         if before is None and counter.is_complete:
             before = (0, 0, 0, 0)
-        if not counts or before is None:
-            return
+        if not counts or before is None or now == before:
+            return False
         if any(later < earlier for later, earlier in zip(now, before, strict=True)):
             self._unknown.add(sample.deployment_id)
-            return
+            return True
         sums = self._requests.setdefault(sample.deployment_id, [0, 0, 0, 0])
         for place in range(4):
             sums[place] += now[place] - before[place]
+        return True
 
     def _cores(self) -> dict[str, float]:
         """Of each deployment's replicas together, over the time in which any of them was measured."""
@@ -247,11 +241,8 @@ class Gathering:
 
     def _minute(self, number: int) -> Minute:
         points: dict[str, DeploymentPoint] = defaultdict(DeploymentPoint)
-        for deployment_id in self._unknown:
+        for deployment_id in self._unknown | self._requests.keys():
             points[deployment_id] = DeploymentPoint()
-        for deployment_id, sums in self._requests.items():
-            if any(sums):
-                points[deployment_id] = DeploymentPoint()
         replicas, gpus = {}, {}
         for (deployment_id, replica_id), used in self._used.items():
             newest = used.newest
@@ -270,7 +261,7 @@ class Gathering:
         for deployment_id, cores in self._cores().items():
             points[deployment_id].cpu_cores = cores
         is_whole = self._counted_by >= self._edges
-        if is_whole and self._reports:
+        if is_whole and (self._counted_by or self._carried.has_reports):
             self._add_in_flight(points)
         has_requests = is_whole and bool(self._counted_by)
         if has_requests:
@@ -280,13 +271,11 @@ class Gathering:
         return Minute(number, has_requests, dict(points), replicas, gpus)
 
     def _add_in_flight(self, points: dict[str, DeploymentPoint]) -> None:
-        for (source, deployment_id), flight in self._flights.items():
+        known, unknown = self._carried.known(), self._carried.unknown(self._counted_by, self._called)
+        for deployment_id in points.keys() | known.keys() | unknown:
             point = points[deployment_id]
-            point.in_flight = (point.in_flight or 0.0) + flight.total / len(self._reports[source])
-            point.in_flight_most = (point.in_flight_most or 0.0) + flight.most
-        for point in points.values():
-            if point.in_flight is None:
-                point.in_flight = point.in_flight_most = 0.0
+            if deployment_id not in unknown:
+                point.in_flight, point.in_flight_most = known.get(deployment_id, (0.0, 0.0))
 
 
 def _cores_together(some: Collection[_Used]) -> float:

@@ -111,6 +111,27 @@ def test_a_minute_is_over_when_its_time_is():
     assert stream.gathering.finish(120) is None
 
 
+def test_what_comes_after_its_minute_was_over_counts_in_the_next_one():
+    """As after a connection that was cut for some minutes, or for the rest of one."""
+    stream = Stream()
+    stream.requests(10, whole=True, a=1)
+    stream.finished(65)
+    stream.finished(240)
+    stream.requests(50, a=5)
+    stream.requests(70, a=6)
+    stream.requests(130, a=8)
+    assert answered(stream.finished()) == {0: {}, 1: {"a": 5.0}, 2: {"a": 2.0}}
+
+
+def test_a_minute_after_one_that_was_over_is_not_there_without_measurement():
+    stream = Stream()
+    stream.requests(10, whole=True, a=1)
+    stream.finished(60)
+    stream.finished(240)
+    stream.requests(300, a=2)
+    assert [minute.number for minute in stream.finished()] == [0, 5]
+
+
 @pytest.mark.parametrize(("back_to", "numbers"), [(130, [10]), (10, [10, 0])])
 def test_a_clock_that_steps_back(back_to, numbers):
     """A little: what comes counts in the present minute. Far: the minutes are those of the clock again."""
@@ -133,6 +154,8 @@ def test_a_deployment_with_use_and_without_requests_had_none_where_they_were_cou
         cpu_cores=0.5,
         memory_bytes=1000.0,
         replicas=1.0,
+        in_flight=0.0,
+        in_flight_most=0.0,
     )
 
 
@@ -145,6 +168,7 @@ def test_a_minute_in_which_one_of_several_edges_was_silent_is_unknown():
         stream.send(at + 1, kind=Kind.IN_FLIGHT, in_flight=[RequestsInFlight(deployment_id="d", in_flight=2)])
         if at != 65:
             stream.requests(at + 2, source="edge-2", counter_id="two", d=at)
+            stream.send(at + 3, source="edge-2", kind=Kind.IN_FLIGHT)
     last = stream.gathering.finish(180)
     assert last is not None
     first, silent, last = *stream.minutes, last

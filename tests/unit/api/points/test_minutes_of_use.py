@@ -3,6 +3,7 @@
 import pytest
 
 from libs.common.metrics.samples import GpuUsage, Kind, ReplicaUsage, RequestsInFlight
+from services.api.points.minutes import Minute
 from services.router.measuring.in_flight import InFlightBatches
 from tests.unit.api.points.stream import Stream
 
@@ -101,11 +102,46 @@ def test_what_is_in_flight_is_0_in_the_reports_that_do_not_have_it():
                 in_flight=some,
             )
     (minute,) = stream.finished()
-    assert {name: (point.in_flight, point.in_flight_most) for name, point in minute.deployments.items()} == {
-        "busy": (0.5, 10),
-        "other": (1, 1),
-        "d": (0, 0),
-    }
+    assert carried(minute) == {"busy": (0.5, 10), "other": (1, 1), "d": (0, 0)}
+
+
+def carried(minute: Minute) -> dict[str, tuple[float | None, float | None]]:
+    return {name: (point.in_flight, point.in_flight_most) for name, point in minute.deployments.items()}
+
+
+def test_of_what_nobody_was_asked_about_nothing_was_in_flight_unless_it_was_called():
+    """A router asks about what was called in the last minute; without that there are no reports."""
+    stream = Stream()
+    stream.requests(1, whole=True, called=1, idle=1)
+    stream.usage(2, r=1.0)
+    stream.requests(30, called=2)
+    (minute,) = stream.finished()
+    assert carried(minute) == {"called": (None, None), "d": (0, 0)}
+
+
+def test_what_was_in_flight_when_a_source_fell_silent_is_unknown():
+    stream = Stream()
+    stream.requests(1, whole=True, d=1)
+    for at, number in ((2, 0), (3, 5)):
+        stream.send(
+            at,
+            kind=Kind.IN_FLIGHT,
+            in_flight=[RequestsInFlight(deployment_id="d", in_flight=number)],
+        )
+    stream.requests(62)
+    first, silent = stream.finished()
+    assert (carried(first), carried(silent)) == ({"d": (2.5, 5)}, {"d": (None, None)})
+
+
+@pytest.mark.parametrize(("called", "in_flight"), [(1, 3), (2, None)])
+def test_an_edge_without_reports_has_nothing_of_what_was_not_called_there(called, in_flight):
+    stream = Stream(edges=("edge", "edge-2"))
+    stream.requests(1, whole=True, d=1)
+    stream.requests(1, whole=True, source="edge-2", d=1)
+    stream.send(2, kind=Kind.IN_FLIGHT, in_flight=[RequestsInFlight(deployment_id="d", in_flight=3)])
+    stream.requests(3, source="edge-2", d=called)
+    (minute,) = stream.finished()
+    assert carried(minute) == {"d": (in_flight, in_flight)}
 
 
 def test_each_gpu_has_its_own():
