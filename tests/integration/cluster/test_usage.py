@@ -3,7 +3,6 @@
 import asyncio
 import shlex
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -17,7 +16,7 @@ from libs.common.cluster.usage import UsedGpu
 from libs.common.gpus.memory import MemoryGpus
 from libs.common.machine_types.catalogue import catalogue
 from tests.support.clusters import LocalWorld, all_run, run_of, template, workload
-from tests.support.polling import eventually, let_others_run, let_time_pass
+from tests.support.polling import eventually, let_others_run, let_time_pass, stand_still
 
 MIB = 1024 * 1024
 TYPES, _ = catalogue([{"name": "C4", "cpus": 0.25, "memoryGib": 0.5}])
@@ -92,7 +91,7 @@ async def test_a_stall_between_two_reads_makes_no_use_that_is_impossible(tmp_pat
         while not first.done():
             # The last time, the counters are read already.
             stalled_at = monotonic()
-            time.sleep(1)  # noqa: ASYNC251 - nobody else has a turn meanwhile
+            stand_still(1)
             await let_others_run(1)
         await let_time_pass(1)
         again_at = monotonic()
