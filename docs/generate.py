@@ -40,7 +40,7 @@ Every event is a CloudEvent in binary mode on the stream `EVENTS`, subject
 | `ce-dataschema` | type and version of the payload |
 | `ce-actor` | who is answerable, as authenticated: `key:default`, `service:health`, `command:<user>` |
 | `ce-correlationid` | the request or command that the whole chain goes back to |
-| `ce-causationid` | the event or command that led to this one directly |
+| `ce-causationid` | the event or command that led to this one directly, where that is known |
 | `ce-causationsource` | where that is a command: the source that its publisher claims |
 | `ce-hash` | chains the event to the one before it in its aggregate, see below |
 | `traceparent` | W3C trace context |

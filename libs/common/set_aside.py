@@ -81,6 +81,12 @@ class Aside:
             self.shown.pop(self._key(subject), None)
             logger.info("handled again", work=self.work, deployment_id=subject)
 
+    def clear(self) -> None:
+        """Nobody here does this work any more, such as when another copy leads: who does shows what fails."""
+        for subject in self._due_at:
+            self.shown.pop(self._key(subject), None)
+        self._due_at.clear()
+
     def hurry(self, subject: str) -> None:
         """Something about it is new: try it again now, if it was set aside."""
         if subject in self._due_at:

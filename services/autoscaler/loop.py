@@ -168,6 +168,7 @@ class Loop:
             self._wake.clear()
             if not self._is_caught_up.is_set() or not self._leads():
                 self._did_lead = False
+                self._aside.clear()
                 self._tell()
                 continue
             if self._is_reading():
@@ -274,6 +275,7 @@ class Loop:
             known.pop(name, None)
         self._unread.discard(name)
         self._unknown.discard(name)
+        self._aside.succeeded(name)
         self._keeper.forget(name)
 
     def _tell(self) -> None:

@@ -119,6 +119,8 @@ class Watch:
         for timer in self._timers.values():
             timer.cancel()
         self._timers.clear()
+        self._aside.clear()
+        self._probe_runner.close()
 
     async def run(self) -> None:
         """Never returns. A cluster or a log that cannot be reached is waited for: hold what is."""

@@ -95,6 +95,10 @@ class ProbeRunner:
         self._dismiss(self._processes.pop(deployment_id, {}).values())
         self._aside.succeeded(deployment_id)
 
+    def close(self) -> None:
+        """Nothing more is examined: `run` was ended."""
+        self._aside.clear()
+
     def attend_one(
         self, deployment_id: str, workload: ObservedWorkload | None, roster: Roster | None
     ) -> None:

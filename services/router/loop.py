@@ -67,6 +67,8 @@ class DrainLoop:
     async def run(self) -> None:
         """Never returns."""
         while True:
+            for gone in self._aside.subjects - self._follower.draining:
+                self._aside.succeeded(gone)
             await self._follower.has_draining.wait()
             try:
                 await self.tick()

@@ -62,3 +62,8 @@ async def let_others_run(turns: int = 10) -> None:
 async def let_time_pass(seconds: float) -> None:
     """Only where the time itself is the trial: how long something is held, or when it is struck."""
     await asyncio.sleep(seconds)
+
+
+def stand_still(seconds: float) -> None:
+    """The whole process does, as one that is paused: nobody else has a turn meanwhile."""
+    time.sleep(seconds)

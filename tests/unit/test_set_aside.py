@@ -63,6 +63,20 @@ def test_two_kinds_of_work_do_not_clear_each_other() -> None:
     assert [one.subject for one in scene.shown.values()] == ["d1"]
 
 
+def test_whoever_gives_up_a_kind_of_work_shows_nothing_of_it_any_more() -> None:
+    scene = Scene()
+    other = Aside("probe", scene.shown, lambda: NOW, lambda: scene.ticks)
+    other.failed("d1", RuntimeError("no"))
+    scene.fail("d1")
+    scene.fail("d2")
+    scene.aside.clear()
+    assert [one.reason for one in scene.shown.values()] == ["probe: RuntimeError: no"]
+    assert scene.aside.subjects == frozenset()
+    assert not scene.aside.is_resting("d1")
+    scene.fail("d1")
+    assert [one.attempts for one in scene.shown.values()] == [1, 1]
+
+
 @pytest.mark.parametrize("error", [LogUnavailable("away"), ClusterUnavailable("away")])
 def test_what_no_single_deployment_causes_is_everybodys(error: Exception) -> None:
     scene = Scene()

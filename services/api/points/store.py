@@ -5,17 +5,19 @@ import threading
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import astuple, dataclass
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Final
 
 import structlog
 from sqlalchemy import Connection, Engine, create_engine, delete, event, func, insert, select, union, update
+from sqlalchemy.dialects.sqlite import insert as upsert
 from sqlalchemy.exc import DatabaseError
 
 from services.api.points import tables
 from services.api.points.minutes import Minute
 from services.api.points.packing import Row, average_by, pack, unpack
-from services.api.points.tables import DEPLOYMENT, EDGE, GPU, REPLICA, hours, minutes, position, series
+from services.api.points.tables import DEPLOYMENT, EDGE, GPU, REPLICA, days, hours, minutes, position, series
 
 logger = structlog.get_logger()
 
@@ -82,6 +84,7 @@ class PointStore:
         rows = list(self._rows(connection, minute))
         if rows:
             connection.execute(insert(minutes).prefix_with("OR REPLACE"), rows)
+        self._put_day(connection, minute)
         connection.execute(insert(position).prefix_with("OR REPLACE"), {"id": 1, "minute": minute.number})
 
     def _rows(self, connection: Connection, minute: Minute) -> Iterator[dict[str, Any]]:
@@ -109,6 +112,28 @@ class PointStore:
             )
             self._ids |= made
         return self._ids
+
+    def _put_day(self, connection: Connection, minute: Minute) -> None:
+        day = datetime.fromtimestamp(minute.number * 60, UTC).date().isoformat()
+        rows = [
+            {
+                "deployment_id": deployment_id,
+                "day": day,
+                "answered": point.answered,
+                "unanswered": point.unanswered,
+                "server_errors": point.server_errors,
+                "duration_us": point.duration_us,
+            }
+            for deployment_id, point in minute.deployments.items()
+            if point.answered or point.unanswered
+        ]
+        if rows:
+            counted = ("answered", "unanswered", "server_errors", "duration_us")
+            statement = upsert(days)
+            added = {name: days.c[name] + statement.excluded[name] for name in counted}
+            connection.execute(
+                statement.on_conflict_do_update(index_elements=["deployment_id", "day"], set_=added), rows
+            )
 
     def _tidy(self, newest: int) -> None:
         """What is due by now: pack hours that are over, thin out, forget what is too old or too much."""
@@ -218,6 +243,12 @@ class PointStore:
             numbers = connection.execute(select(series.c.id).where(series.c.kind == EDGE)).scalars().all()
             return [m for number in numbers for m, _, _ in _points(connection, number, first, last, 0)]
 
+    def requests_by_day(self, deployment_id: str) -> list[tuple[str, float, float, float, float]]:
+        """Day, answered, unanswered, server errors, microseconds of the answered; oldest first."""
+        wanted = select(days).where(days.c.deployment_id == deployment_id).order_by(days.c.day)
+        with self._engine.connect() as connection:
+            return [tuple(row)[1:] for row in connection.execute(wanted)]
+
 
 def _points(
     connection: Connection, number: int, first: int, last: int, width: int | None
@@ -275,8 +306,6 @@ def _prepared(path: Path) -> Engine:
     try:
         with engine.begin() as connection:
             tables.metadata.create_all(connection)
-            for name in tables.GONE:
-                connection.exec_driver_sql(f"DROP TABLE IF EXISTS {name}")
             connection.exec_driver_sql(f"PRAGMA user_version={tables.VERSION}")
     except DatabaseError:
         engine.dispose()

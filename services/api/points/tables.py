@@ -4,10 +4,10 @@ Minutes are numbered since 1970, and hours too. A series is what one thing did: 
 of one, or the edge itself, which has a point for each minute in which requests were counted.
 """
 
-from sqlalchemy import BigInteger, Column, Index, LargeBinary, MetaData, String, Table
+from sqlalchemy import BigInteger, Column, Float, Index, LargeBinary, MetaData, String, Table
 
-VERSION = 2
-"""Kept as SQLite's `user_version`. A later version adds to what is there, and drops what nothing reads."""
+VERSION = 1
+"""Kept as SQLite's `user_version`. A later version adds to what is there."""
 
 EDGE, DEPLOYMENT, REPLICA, GPU = range(4)
 """What a series is of."""
@@ -58,5 +58,14 @@ hours = Table(
 )
 """step: how many minutes one point is of. first: the first minute of which there is one."""
 
-GONE = ("days",)
-"""Tables of earlier versions, which nothing reads."""
+days = Table(
+    "days",
+    metadata,
+    Column("deployment_id", String(64), primary_key=True),
+    Column("day", String(10), primary_key=True),
+    Column("answered", Float, nullable=False),
+    Column("unanswered", Float, nullable=False),
+    Column("server_errors", Float, nullable=False),
+    Column("duration_us", Float, nullable=False),
+)
+"""The requests of each day in UTC, for good."""

@@ -1,5 +1,7 @@
 """A deployment of which nothing can be recorded does not keep the others from being drained."""
 
+from libs.common.events.deployment import DeploymentDeleted
+from libs.common.events.rollout import WorkloadRemoved
 from tests.integration.router.test_draining import is_withdrawn
 from tests.support.poison import PoisonedLog
 from tests.support.polling import eventually
@@ -26,4 +28,20 @@ async def test_one_that_cannot_be_withdrawn(routed: Routed) -> None:
         assert await sick.withdrawn() == frozenset()
         log.refused = set()
         await is_withdrawn(sick, "r1")
+        await eventually(lambda: router.progress.set_aside == {})
+
+
+async def test_one_of_which_nobody_is_left_meanwhile(routed: Routed) -> None:
+    inner = routed.log
+    log = PoisonedLog(inner)
+    await routed.stop_router()
+    routed.log = log  # type: ignore[assignment]  # it has all that a log has
+    router = await routed.start_router()
+    async with upstreams("r1") as (one,):
+        sick = await a_served(routed, one)
+        sick.log = inner
+        log.refused = {sick.deployment_id}
+        await sick.retire("r1")
+        await eventually(lambda: router.progress.set_aside)
+        await sick.tell(DeploymentDeleted(name="demo"), WorkloadRemoved())
         await eventually(lambda: router.progress.set_aside == {})

@@ -1,7 +1,8 @@
-"""One deployment that cannot be taken in does not keep the autoscaler from all others."""
+"""One deployment that cannot be handled does not keep the autoscaler from all others."""
 
 from libs.common.log.memory import MemoryLog
-from tests.support.autoscaling import Autoscaler
+from libs.common.metrics.port import MemorySamples
+from tests.support.autoscaling import Autoscaler, Source, deployed
 from tests.support.deployments import Storyteller
 from tests.support.poison import PoisonedLog
 from tests.support.polling import eventually
@@ -25,3 +26,31 @@ async def test_others_go_on_it_is_named_and_comes_back() -> None:
         deployment = views.by_id[sick.deployment_id].deployment
         assert deployment is not None
         assert (deployment.is_created, deployment.spec_id) == (True, "spec-2")
+
+
+async def test_a_copy_that_leads_no_more_shows_nothing_of_what_it_set_aside() -> None:
+    log, samples, leads = PoisonedLog(MemoryLog()), MemorySamples(), [True]
+    story = await deployed(log)
+    log.refused = {story.deployment_id}
+    async with Autoscaler(log, samples, leads=lambda: leads[0]).running() as autoscaler:
+        shown = autoscaler.progress.set_aside
+        await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
+        await Source(samples).use(story.deployment_id, "r1", percent=84)
+        await eventually(lambda: [one.reason for one in shown.values()] == ["decide: PoisonError"])
+        leads[0] = False
+        await eventually(lambda: not shown)
+
+
+async def test_one_that_scales_by_load_no_more_is_not_shown_any_more() -> None:
+    log, samples = PoisonedLog(MemoryLog()), MemorySamples()
+    story = await deployed(log)
+    log.refused = {story.deployment_id}
+    async with Autoscaler(log, samples).running() as autoscaler:
+        shown = autoscaler.progress.set_aside
+        await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
+        await Source(samples).use(story.deployment_id, "r1", percent=84)
+        await eventually(lambda: shown)
+        log.refused = set()
+        await story.register(spec_id="spec-2")
+        await eventually(lambda: story.deployment_id not in autoscaler.knowledge.policies)
+        await eventually(lambda: not shown)

@@ -14,6 +14,7 @@ from libs.common.cluster.port import ObservedReplica, ObservedWorkload, RunWorkl
 from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import select
 from libs.common.events.replica import ReplicaState
+from libs.common.leading import ALWAYS, Leading
 from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
 from libs.common.spec.model import HealthCheck, HealthChecks
@@ -23,6 +24,7 @@ from services.health.probe_request import Endpoint
 from services.health.prober import Prober
 from services.health.probing import Outcome, Success
 from services.health.watching import watch_cluster
+from tests.support.leading import Led
 from tests.support.poison import PoisonedLog, PoisonError
 from tests.support.polling import eventually
 
@@ -86,7 +88,7 @@ class Scene:
         return replica
 
     @asynccontextmanager
-    async def watching(self) -> AsyncIterator[None]:
+    async def watching(self, leading: Leading = ALWAYS) -> AsyncIterator[None]:
         loop = asyncio.get_running_loop()
         task = asyncio.ensure_future(
             watch_cluster(
@@ -96,6 +98,7 @@ class Scene:
                 progress=self.progress,
                 clock=lambda: NOW,
                 ticks=loop.time,
+                leading=leading,
             )
         )
         try:
@@ -168,6 +171,22 @@ async def test_a_check_that_cannot_be_made(scene: Scene) -> None:
         scene.prober.angry = set()
         await scene.until(SICK, ReplicaState.RUNNING)
         await eventually(lambda: not scene.named())
+
+
+async def test_a_copy_that_leads_no_more_shows_nothing_of_what_it_set_aside(scene: Scene) -> None:
+    unsaid = await scene.create(SICK)
+    assert unsaid.ports is not None
+    scene.prober.angry = set(unsaid.ports.values())
+    leading = Led()
+    leading.lead(True)
+    async with scene.watching(leading):
+        await scene.create(WELL)
+        scene.cluster.lock(WELL)
+        await eventually(lambda: scene.named() == {SICK, WELL})
+        leading.lead(False)
+        await eventually(lambda: not scene.named())
+        leading.lead(True)
+        await eventually(lambda: scene.named() == {SICK, WELL})
 
 
 async def test_a_deployment_that_the_cluster_cannot_show_keeps_its_replicas(scene: Scene) -> None:

@@ -44,6 +44,9 @@ class _Process(NamedTuple):
     """Clock ticks of itself."""
     used_by_ended: int
     """Of its children that have ended and that it has collected."""
+    read_from: float
+    read_until: float
+    """Before and after the kernel was asked for these."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,7 +54,8 @@ class _Seen:
     attempt: int
     pid: int
     used: int
-    at: float
+    read_from: float
+    read_until: float
     told: Used
 
 
@@ -83,7 +87,7 @@ class Meter:
     async def measure(self, running: Iterable[Running]) -> list[Used]:
         replicas = list(running)
         await self._look_at_gpus()
-        table = await _look()
+        table = await _look(self._ticks)
         trees = self._trees(replicas, table)
         found = []
         for number, replica in enumerate(replicas):
@@ -105,23 +109,27 @@ class Meter:
             self._on_gpus = await asyncio.to_thread(self._gpus.processes)
 
     def _measure(self, replica: Running, tree: set[int], table: _Table) -> Used:
-        record, now = replica.record, self._ticks()
+        """The window begins before the first of the counters was read at the look before, and ends after the
+        last one was at this look: however long anything takes, no more is told than can have been used."""
+        record, shim = replica.record, self._shim(replica, table)
+        counted = [table.processes[pid] for pid in (tree if shim is None else {*tree, shim})]
+        read_from = min(process.read_from for process in counted)
+        read_until = max(process.read_until for process in counted)
         before = self._seen.get(record.replica_id)
         if before is not None and (before.attempt, before.pid) != (replica.attempt, replica.pid):
             before = None
-        if before is not None and now - before.at < SHORTEST_S:
+        if before is not None and read_from - before.read_until < SHORTEST_S:
             return before.told
-        used = sum(table.processes[pid].used + table.processes[pid].used_by_ended for pid in tree)
-        if (shim := self._shim(replica, table)) is not None:
-            used += table.processes[shim].used_by_ended
-        window_s = now - before.at if before else 0.0
+        used = sum(table.processes[pid].used for pid in tree)
+        used += sum(process.used_by_ended for process in counted)
+        window_s = read_until - before.read_from if before else 0.0
         # What ended meanwhile as another process's child is not counted any more: then nothing is known.
         is_known = before is not None and used >= before.used
         told = Used(
             deployment_id=record.deployment_id,
             replica_id=record.replica_id,
             attempt=replica.attempt,
-            ended_at=self._clock().timestamp(),
+            ended_at=self._clock().timestamp() - (self._ticks() - read_until),
             window_s=window_s if is_known else 0.0,
             cpu_cores=(used - before.used) / _TICKS_PER_S / window_s if before and is_known else None,
             memory_bytes=memory_of(tree),
@@ -131,7 +139,7 @@ class Meter:
             most_memory_bytes=self._machine[1],
             gpus=used_gpus(self._on_gpus, tree),
         )
-        self._seen[record.replica_id] = _Seen(replica.attempt, replica.pid, used, now, told)
+        self._seen[record.replica_id] = _Seen(replica.attempt, replica.pid, used, read_from, read_until, told)
         return told
 
     def _trees(self, replicas: list[Running], table: _Table) -> dict[str, set[int]]:
@@ -171,12 +179,12 @@ class Meter:
         return {pid: carried for (pid, _), carried in self._ids.items() if carried is not None}
 
 
-async def _look() -> _Table:
+async def _look(ticks: Ticks) -> _Table:
     table = _Table()
     for number, pid in enumerate(proc.pids()):
         if number % _READ_AT_ONCE == _READ_AT_ONCE - 1:
             await asyncio.sleep(0)
-        process = _process(pid)
+        process = _process(pid, ticks)
         if process is not None:
             table.processes[pid] = process
             table.children[process.parent].append(pid)
@@ -195,9 +203,11 @@ def _descending(pids: Iterable[int], table: _Table) -> set[int]:
     return found
 
 
-def _process(pid: int) -> _Process | None:
+def _process(pid: int, ticks: Ticks) -> _Process | None:
     """None when it is not there, or has ended."""
+    read_from = ticks()
     said = _read(f"/proc/{pid}/stat")
+    read_until = ticks()
     fields = said.rpartition(b")")[2].split() if said else []
     if not fields or fields[0] in (b"Z", b"X"):
         return None
@@ -207,6 +217,8 @@ def _process(pid: int) -> _Process | None:
         start_ticks=int(fields[19]),
         used=int(fields[11]) + int(fields[12]),
         used_by_ended=int(fields[13]) + int(fields[14]),
+        read_from=read_from,
+        read_until=read_until,
     )
 
 

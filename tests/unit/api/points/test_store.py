@@ -1,7 +1,5 @@
 """The database of points: what it keeps, for how long and in how much room."""
 
-import sqlite3
-from contextlib import closing
 from dataclasses import astuple
 from time import process_time
 
@@ -69,8 +67,7 @@ def test_a_minute_that_comes_twice_counts_once(make):
     store = make()
     store.put(minute(NOON, answered=3))
     store.put(minute(NOON, answered=9))
-    (found,) = store.points(DEPLOYMENT, "d", first=NOON, last=NOON)
-    assert found.points == ((NOON, 1, astuple(minute(NOON, answered=3).deployments["d"])),)
+    assert store.requests_by_day("d")[0][1] == 3
 
 
 def test_only_what_was_asked_for_is_given(make):
@@ -106,15 +103,18 @@ def test_a_replica_has_coarse_points_after_a_day_and_a_deployment_its_minutes(ma
     )
 
 
-def test_after_fifteen_days_they_are_forgotten(make):
+def test_after_fifteen_days_they_are_forgotten_and_the_requests_of_days_stay(make):
     store = make()
-    store.put(minute(NOON, deployments=("d", "old")))
-    store.put(minute(NOON + 1))
+    store.put(minute(NOON, answered=5, deployments=("d", "old")))
+    store.put(minute(NOON + 1, answered=6))
     later = NOON + (KEPT + 1) * HOUR
     store.put(minute(later))
     assert store.recorded_from() == later
     assert numbers(store) == [[later]]
     assert numbers(store, deployment="old") == []
+    first, last = store.requests_by_day("d")
+    assert (first[1], last[1]) == (11, 1)
+    assert store.requests_by_day("old")[0][1] == 5
     # Its series is gone too, and can begin again.
     store.put(minute(later + 1, deployments=("old",)))
     assert numbers(make(), deployment="old") == [[later + 1]]
@@ -143,20 +143,6 @@ def test_gpus_have_their_points(make):
     found = store.points(GPU, "d", first=0, last=2**40)
     assert [(one.gpu, one.points[0][2]) for one in found] == [(0, (0.0, None)), (1, (10.0, None))]
     assert store.counted(first=NOON, last=NOON) == []
-
-
-def test_what_an_earlier_version_kept_for_nobody_is_gone_and_all_else_stays(make, tmp_path):
-    store = make()
-    store.put(minute(NOON))
-    store.close()
-    with closing(sqlite3.connect(tmp_path / "api" / "points.db")) as connection:
-        connection.execute("CREATE TABLE days (deployment_id, day, answered)")
-        connection.execute("INSERT INTO days VALUES ('d', '2026-01-31', 7)")
-        connection.commit()
-        assert numbers(make()) == [[NOON]]
-        tables = {name for (name,) in connection.execute("SELECT name FROM sqlite_master")}
-    assert "minutes" in tables
-    assert "days" not in tables
 
 
 @pytest.mark.parametrize("content", [b"no database at all" * 100, b""])
