@@ -21,7 +21,7 @@ from libs.common.tails.tail import MOST_BYTES, MOST_REPLICAS, Tail, TailLine
 
 logger = structlog.get_logger()
 
-AT_ONCE: Final = 32
+AT_ONCE: Final = 128
 """Replicas that are read or followed, each with a connection of its own; of a deployment as many as are kept
 of it."""
 TAKES_S: Final = 60.0

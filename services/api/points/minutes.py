@@ -62,13 +62,15 @@ class GpuPoint:
 @dataclass(frozen=True, slots=True)
 class Minute:
     """number: since 1970. has_requests: whether requests were counted in it, at every edge: a deployment of
-    which there is no point had none then; otherwise nothing is known."""
+    which there is no point had none then; otherwise nothing is known. counted: what was counted in it of each
+    deployment, also where others could not be."""
 
     number: int
     has_requests: bool
     deployments: Mapping[str, DeploymentPoint]
     replicas: Mapping[tuple[str, str], ReplicaPoint]
     gpus: Mapping[tuple[str, str, int], GpuPoint] = field(default_factory=dict)
+    counted: Mapping[str, Totals] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -268,7 +270,8 @@ class Gathering:
             for deployment_id in points.keys() - self._unknown:
                 point, sums = points[deployment_id], self._requests.get(deployment_id, [0, 0, 0, 0])
                 point.answered, point.unanswered, point.server_errors, point.duration_us = map(float, sums)
-        return Minute(number, has_requests, dict(points), replicas, gpus)
+        counted = {name: (sums[0], sums[1], sums[2], sums[3]) for name, sums in self._requests.items()}
+        return Minute(number, has_requests, dict(points), replicas, gpus, counted)
 
     def _add_in_flight(self, points: dict[str, DeploymentPoint]) -> None:
         known, unknown = self._carried.known(), self._carried.unknown(self._counted_by, self._called)

@@ -15,7 +15,7 @@ from libs.common.errors import LogUnavailable
 from libs.common.events.replica import ReplicaReason
 from libs.common.tails.port import MemoryTails
 from libs.common.tails.tail import MOST_REPLICAS
-from services.health.last_words import Due, LastWordsKeeper, due
+from services.health.last_words import AT_ONCE, Due, LastWordsKeeper, due
 from tests.support.clusters import DEPLOYMENT, replicas, run_of, workload
 from tests.support.polling import eventually
 
@@ -221,8 +221,8 @@ async def test_a_thousand_that_end_at_once_are_not_all_read(scene: Scene):
     assert len(await scene.messages()) == MOST_REPLICAS
 
 
-async def test_no_more_than_32_are_followed_at_once_and_the_others_have_their_turn(scene: Scene):
-    deployment_ids = [f"many-{number}" for number in range(5)]
+async def test_no_more_than_128_are_followed_at_once_and_the_others_have_their_turn(scene: Scene):
+    deployment_ids = [f"many-{number}" for number in range(17)]
     scene.present |= set(deployment_ids)
     ending = []
     for deployment_id in deployment_ids:
@@ -235,9 +235,9 @@ async def test_no_more_than_32_are_followed_at_once_and_the_others_have_their_tu
         await scene.cluster.apply(stopped, fence=2)
         scene.keeper.look(deployment_id, (await scene.cluster.observe(deployment_id))[deployment_id])
         ending += shown
-    await eventually(lambda: scene.tails.kept >= 32)
+    await eventually(lambda: scene.tails.kept >= AT_ONCE)
     followed = scene.cluster.heard.copy()
-    assert len(followed) == 32
+    assert len(followed) == AT_ONCE == 128
     for replica_id in followed:
         scene.cluster.end(replica_id)
     await eventually(lambda: scene.cluster.heard == set(ending) - followed)

@@ -176,5 +176,6 @@ def test_a_minute_in_which_one_of_several_edges_was_silent_is_unknown():
     assert (first.deployments["d"].answered, first.deployments["d"].in_flight) == (20, 2)
     unknown = silent.deployments.get("d", DeploymentPoint())
     assert (unknown.answered, unknown.in_flight, unknown.in_flight_most) == (None, None, None)
+    assert silent.counted["d"][0] == 65 - 10
     # A total goes on: what was counted in the silence is told after it.
     assert last.deployments["d"].answered == 65 + 120
