@@ -3,12 +3,12 @@
 A router asks its Envoy about what a policy goes by, what was called in the last minute, and what has
 something in flight. So what is not reported has a meaning too:
 
-| a source                                                                | of a deployment |
-|-------------------------------------------------------------------------|-----------------|
-| reported, without it                                                    | 0 in the report |
-| reported nothing, and counted requests: none of it, and it had none     | 0               |
-| in flight at the last report before                                     |                 |
-| reported nothing, and counted one of it, or it had some in flight then  | unknown         |
+| a source that counted requests in the minute                       | of a deployment  |
+|--------------------------------------------------------------------|------------------|
+| reported, without it                                               | 0 in that report |
+| reported nothing, and counted one of it                            | unknown          |
+| reported nothing, and its last report before had some of it        | unknown          |
+| reported nothing otherwise                                         | 0                |
 """
 
 from collections import defaultdict
