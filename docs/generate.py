@@ -40,7 +40,7 @@ Every event is a CloudEvent in binary mode on the stream `EVENTS`, subject
 | `ce-dataschema` | type and version of the payload |
 | `ce-actor` | who is answerable, as authenticated: `key:default`, `service:health`, `command:<user>` |
 | `ce-correlationid` | the request or command that the whole chain goes back to |
-| `ce-causationid` | the event or command that led to this one directly |
+| `ce-causationid` | the event or command that led to this one directly, where that is known |
 | `ce-causationsource` | where that is a command: the source that its publisher claims |
 | `ce-hash` | chains the event to the one before it in its aggregate, see below |
 | `traceparent` | W3C trace context |
@@ -140,8 +140,8 @@ CLI_HEAD = """# CLI
 Made by `make docs` from the commands; do not edit.
 
 `bin/specstream` in the clone runs without activating anything and reads the same environment variables as
-`make up`. A deployment is named by its name or its id. A project is named by its id;
-those there are, and new ones, are to be had by [REST](rest.md#projects).
+`make up`. A deployment is named by its name or its id. A project is named by its id,
+which [`projects list`](#specstream-projects-list) shows.
 
 Exit status: 0 done, 1 the outcome is not what was asked, or nobody answers, 2 usage, 3 the key is refused,
 4 not found, 5 refused for another reason, 6 the platform failed, 130 interrupted."""
@@ -233,8 +233,10 @@ Every instrument of the services. With `OTEL_EXPORTER_OTLP_ENDPOINT` they are se
 under the names in the first column. With `SPECSTREAM_METRICS=prometheus` nothing is sent: each service
 answers `GET /metrics` at a port of its own on 127.0.0.1, under the names in the second column, to whoever
 presents the token that is in `run/metrics-token` of the home. `run/prometheus-targets.json` lists the
-ports, in the form of Prometheus' `file_sd_configs` ([operate.md](../how-to/operate.md)). The alert rules
-are in `infra/prometheus/`, dashboards in `infra/grafana/`.
+ports, in the form of Prometheus' `file_sd_configs` ([operate.md](../how-to/operate.md)). Each target has two
+labels: `service`, which all copies of a service share, and `process`, by which they are told from each other
+(`autoscaler`, `autoscaler-2`). The attribute `service` of an instrument becomes `exported_service` beside
+them, as Prometheus does it. The alert rules are in `infra/prometheus/`, dashboards in `infra/grafana/`.
 
 An attribute has one of the values listed, or `other`. So many deployments as
 `SPECSTREAM_METRICS_DEPLOYMENTS` says have series of their own in each service, the busiest of those that

@@ -47,6 +47,11 @@ def _longest(series: str) -> Query:
     return Query(f"topk(10, max by (deployment_id) ({series}))", "{{deployment_id}}")
 
 
+def _all(series: str) -> str:
+    """While one copy takes over from another both may tell of a deployment."""
+    return f"sum(max by (deployment_id) ({series}))"
+
+
 def _quantile(share: float, series: str, by: str, more: str = "") -> str:
     return f"histogram_quantile({share}, sum by ({by}, le) (rate({series}_bucket{more}{RATE})))"
 
@@ -61,8 +66,8 @@ FLEET: Final = Dashboard(
             "What is in force, and what is ready. Ready is above wanted while a new run takes over.",
             "short",
             (
-                Query("sum(specstream_deployment_wanted)", "wanted"),
-                Query("sum(specstream_deployment_ready)", "ready"),
+                Query(_all("specstream_deployment_wanted"), "wanted"),
+                Query(_all("specstream_deployment_ready"), "ready"),
             ),
         ),
         Panel(
@@ -179,9 +184,9 @@ DEPLOYMENT: Final = Dashboard(
         ),
         Panel(
             "In flight",
-            "Requests and streams, where somebody called in the last minute or the policy goes by it.",
+            "At all edges, where somebody called in the last minute or the policy goes by it.",
             "short",
-            (Query(f"max(specstream_deployment_in_flight{_CHOSEN})", "in flight"),),
+            (Query(f"sum(specstream_deployment_in_flight{_CHOSEN})", "in flight"),),
         ),
         Panel(
             "Processors",
@@ -236,9 +241,9 @@ PLATFORM: Final = Dashboard(
     (
         Panel(
             "Services",
-            "1: it answers.",
+            "1: it answers. Each process of a service has its own line.",
             "short",
-            (Query('max by (service) (up{job="specstream"})', "{{service}}"),),
+            (Query('max by (process) (up{job="specstream"})', "{{process}}"),),
         ),
         Panel(
             "Leaders",

@@ -16,6 +16,7 @@ from libs.cli import (
     machine_types,
     metrics,
     platform,
+    projects,
     top,
     whatif,
 )
@@ -42,6 +43,7 @@ app.command()(deployments.enable)
 app.command()(deployments.disable)
 app.command()(deployments.scale)
 app.command()(deployments.delete)
+app.add_typer(projects.app, name="projects")
 app.command(name="machine-types")(machine_types.machine_types)
 app.command()(metrics.metrics)
 app.command()(top.top)

@@ -221,6 +221,17 @@ class Client:
     def create_project(self, name: str) -> Json:
         return self._call("POST", "/projects", json={"name": name})
 
+    def rename_project(self, project_id: str, name: str) -> Json:
+        return self._call("PUT", f"/projects/{_segment(project_id)}", json={"name": name})
+
+    def delete_project(self, project_id: str) -> Json:
+        """The project as it was; refused while it has deployments."""
+        return self._call("DELETE", f"/projects/{_segment(project_id)}")
+
+    def activity(self, project_id: str) -> Iterator[Json]:
+        """What was done to its deployments, newest first."""
+        yield from self._pages(f"/projects/{_segment(project_id)}/activity")
+
     def health(self) -> str:
         """`HEALTHY`; an ApiError whose details name what is not ready otherwise."""
         return str(self._json("GET", "/health"))

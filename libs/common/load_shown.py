@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final
 
 from libs.common import telemetry
+from libs.common.clock import Ticks, monotonic
 from libs.common.metrics.intervals import WHOLE_EVERY_S
 from libs.common.metrics.port import SamplePublisher
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
@@ -17,10 +18,13 @@ _NONE: Final = RequestTotals(deployment_id="")
 class Shown:
     """Hands every batch on to `publisher`; what that loses is shown all the same."""
 
-    def __init__(self, publisher: SamplePublisher) -> None:
+    def __init__(self, publisher: SamplePublisher, *, ticks: Ticks = monotonic) -> None:
         self._publisher = publisher
+        self._ticks = ticks
+        self._usage: dict[tuple[str, str], tuple[ReplicaUsage, float]] = {}
+        """Of each replica of a deployment: its newest measurement, and when that was first heard."""
         self._totals: dict[str, tuple[str, dict[str, RequestTotals]]] = {}
-        """Of each source: its counter, and the newest totals of each deployment."""
+        """Of each source: its counter, and the newest totals of each deployment that it has."""
         self._in_flight: dict[str, float] = {}
         self._cpu = telemetry.gauge(
             "specstream.deployment.cpu", unit="{core}", description="Cores that its replicas use together"
@@ -73,10 +77,18 @@ class Shown:
         await self._publisher.publish(batch)
 
     def _show_usage(self, batch: Batch) -> None:
-        for_s = FRESH_FOR * batch.interval_s
-        self._cpu.tell_each(_summed((one, one.cpu_cores) for one in batch.usage), for_s=for_s)
-        self._memory.tell_each(_summed((one, one.memory_bytes) for one in batch.usage), for_s=for_s)
-        by_gpu = ((one, gpu.utilization_percent) for one in batch.usage for gpu in one.gpus)
+        """What a batch leaves out may not have been measured anew. What is told again is as old as it was."""
+        now, for_s = self._ticks(), FRESH_FOR * batch.interval_s
+        newest = {(one.deployment_id, one.replica_id): (one, now) for one in batch.usage}
+        for key, (one, _) in newest.items():
+            before = self._usage.get(key)
+            if before is not None and _is_same(before[0], one):
+                newest[key] = one, before[1]
+        self._usage = newest if batch.is_whole else {**self._usage, **newest}
+        fresh = [one for one, heard_at in self._usage.values() if now - heard_at <= for_s]
+        self._cpu.tell_each(_summed((one, one.cpu_cores) for one in fresh), for_s=for_s)
+        self._memory.tell_each(_summed((one, one.memory_bytes) for one in fresh), for_s=for_s)
+        by_gpu = ((one, gpu.utilization_percent) for one in fresh for gpu in one.gpus)
         self._gpu.tell_each(_summed(by_gpu), for_s=for_s)
 
     def _show_requests(self, batch: Batch) -> None:
@@ -84,7 +96,7 @@ class Shown:
         known = self._totals.get(batch.source)
         before = known[1] if known is not None and known[0] == batch.counter_id else {}
         now = {one.deployment_id: one for one in batch.requests}
-        self._totals[batch.source] = (batch.counter_id, {**before, **now})
+        self._totals[batch.source] = (batch.counter_id, now if batch.is_whole else {**before, **now})
         if known is None:
             return
         for counter, name, unit in (
@@ -104,6 +116,11 @@ class Shown:
         self._in_flight = {**kept, **{one.deployment_id: one.in_flight for one in batch.in_flight}}
         # What has not changed is told once a minute.
         self._flying.tell_each(self._in_flight, for_s=FRESH_FOR * max(batch.interval_s, WHOLE_EVERY_S))
+
+
+def _is_same(one: ReplicaUsage, other: ReplicaUsage) -> bool:
+    """Whether both are the same measurement, by the source's clock."""
+    return (one.attempt, one.ended_at) == (other.attempt, other.ended_at)
 
 
 def _summed(values: Iterable[tuple[ReplicaUsage, float | None]]) -> Mapping[str, float]:

@@ -4,6 +4,7 @@ import asyncio
 import signal
 from collections.abc import Awaitable, Callable, Collection, Mapping
 
+from libs.common import scrape_targets
 from libs.common.bus import server_health
 from libs.common.clock import Ticks, monotonic
 from libs.common.cluster.local.shim import limits
@@ -70,6 +71,7 @@ class Supervisor:
         if done := self._reserve.settle():
             self._console.say(done)
         adopted = await self._take_over(programs, found)
+        self._watch_only(programs)
         self._api_port.take(adopted[API].pid if API in adopted else None)
         if NATS not in adopted:
             nats_store.take_over(self._home)
@@ -110,6 +112,11 @@ class Supervisor:
                 self._note_pid(taken)
                 self._console.say(f"adopted {name} (pid {taken.pid})")
         return adopted
+
+    def _watch_only(self, programs: Mapping[str, Program]) -> None:
+        """What was taken out would be "down" for ever. It has ended by now, and lists itself no more."""
+        are_read = self._settings.metrics == "prometheus"
+        scrape_targets.keep_only(self._home.path / "run", programs if are_read else ())
 
     def _introduce(self, ports: Ports) -> None:
         key = "SPECSTREAM_API_KEY" if self._settings.api_key else self._home.api_key

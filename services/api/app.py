@@ -93,6 +93,7 @@ async def run(
             leaving.callback(queries.close)
             projector = Projector(log, engine, progress, settings.visible_timeout_s)
             condition = LogCondition(shortage=partial(shortage, settings))
+            edges = tuple(map(edge_of, routers_of(settings.routers)))
             api = Api(
                 log=log,
                 archive=archive,
@@ -108,6 +109,7 @@ async def run(
                 projector=projector,
                 points=points,
                 samples=samples,
+                edges=edges,
                 heartbeats=Heartbeats(settings.copies, routers_of(settings.routers)),
                 clock=utc_now,
                 edge_port=settings.edge_port,
@@ -121,7 +123,6 @@ async def run(
                 ),
                 tails=JetStreamTails(connection.client),
             )
-            edges = tuple(map(edge_of, routers_of(settings.routers)))
             entries = JetStreamEntries(
                 connection.client, stream=subjects.OUTCOMES_STREAM, root=subjects.OUTCOMES_ROOT
             )

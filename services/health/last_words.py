@@ -22,7 +22,8 @@ from libs.common.tails.tail import MOST_BYTES, MOST_REPLICAS, Tail, TailLine
 logger = structlog.get_logger()
 
 AT_ONCE: Final = 128
-"""Replicas that are read or followed; of a deployment as many as are kept of it."""
+"""Replicas that are read or followed, each with a connection of its own; of a deployment as many as are kept
+of it."""
 TAKES_S: Final = 60.0
 """For so long what could not be read or kept is tried again, besides the time in which a replica ends."""
 SWEEP_S: Final = 600.0

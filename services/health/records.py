@@ -3,13 +3,17 @@
 import heapq
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final
 
 import structlog
 
 from libs.common import telemetry
 from libs.common.errors import AppendConflict
+from libs.common.events.deployment import SpecRegistered
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded
-from libs.common.events.replica import ReplicaBecameReady, ReplicaFact, ReplicaStarted, RosterFact
+from libs.common.events.replica import Replica, ReplicaBecameReady, ReplicaFact, ReplicaStarted, RosterFact
+from libs.common.events.rollout import ReplicasMoving, SpecApplied
+from libs.common.events.scaling import ReplicasDecided
 from libs.common.log.port import EventLog, Head
 from libs.common.state import replica
 from libs.common.state.replica import Roster, record
@@ -18,6 +22,11 @@ from libs.common.state.view import DeploymentView, Views
 logger = structlog.get_logger()
 
 ACTOR = "service:health"
+
+_ASKING: Final = frozenset(
+    fact.event_type() for fact in (SpecRegistered, SpecApplied, ReplicasMoving, ReplicasDecided)
+)
+"""What replicas come of."""
 
 LOADED_AT_ONCE = 50
 """Records that are read from the log with one request."""
@@ -35,7 +44,7 @@ class Records:
     """The end of each of these histories; None after an append of which the outcome is unknown."""
     _aggregates: dict[str, Aggregate] = field(default_factory=dict)
     _asked: dict[str, str] = field(default_factory=dict)
-    """The newest event of a deployment that somebody else wrote, the cause of what comes of it."""
+    """The newest event of a deployment that asked for replicas, as far as it was seen."""
     _appending: set[str] = field(default_factory=set)
     """The deployments whose append has not been answered yet."""
 
@@ -66,7 +75,7 @@ class Records:
 
     def note(self, view: DeploymentView) -> None:
         """An event was followed: what others write may be the cause of what replicas do."""
-        if view.last is not None and view.last.kind != RosterFact.aggregate:
+        if view.last is not None and view.last.type in _ASKING:
             self._asked[view.deployment_id] = view.last.event_id
         if view.deployment_id not in self.views.by_id:
             self._asked.pop(view.deployment_id, None)
@@ -131,15 +140,17 @@ class Records:
         if (head := self._heads[deployment_id]) is None:
             await self._reload(aggregate)
             return
-        pages, roster = record(self.rosters[deployment_id], facts)
-        parent = next((traceparents.get(f.replica_id) for f in facts if _continues_a_change(f)), None)
+        before = self.rosters[deployment_id]
+        pages, roster = record(before, facts)
+        asked_for = [fact for fact in facts if _is_asked_for(fact, before.get(fact.replica_id))]
+        parent = next((traceparents.get(fact.replica_id) for fact in asked_for), None)
         with telemetry.span("record replica facts", parent, deployment_id=deployment_id, facts=len(facts)):
             self._appending.add(deployment_id)
             try:
                 appended = await self.log.append(
                     [Draft(aggregate, fact) for fact in (*pages, *facts)],
                     heads={aggregate: head},
-                    cause=self._cause(deployment_id, facts),
+                    cause=self._cause(deployment_id, facts if len(asked_for) == len(facts) else ()),
                 )
             except AppendConflict:
                 logger.warning("replica record moved on", deployment_id=deployment_id)
@@ -156,13 +167,20 @@ class Records:
             for fact in facts:
                 _tell(deployment_id, fact)
 
-    def _cause(self, deployment_id: str, facts: Sequence[ReplicaFact]) -> Cause:
+    def _cause(self, deployment_id: str, asked_for: Sequence[ReplicaFact]) -> Cause:
+        """asked_for: the facts, where they come of something that was asked for, all of them.
+
+        Each goes back to what was asked of the deployment last. Which event led to a replica of an earlier
+        spec, or to one that comes up though it is deleted by now, is not known any more.
+        """
         view = self.views.by_id.get(deployment_id)
         deployment = view.deployment if view else None
+        newest_id = deployment.spec_id if deployment and deployment.exists else None
+        is_known = {fact.replica.spec_id for fact in asked_for if fact.replica} == {newest_id}
         return Cause(
             actor=ACTOR,
             correlation_id=(deployment.correlation_id if deployment else None) or deployment_id,
-            causation_id=self._asked.get(deployment_id) if any(map(_continues_a_change, facts)) else None,
+            causation_id=self._asked.get(deployment_id) if is_known else None,
             traceparent=telemetry.current_traceparent(),
         )
 
@@ -180,13 +198,15 @@ class Records:
         self._heads[aggregate.id] = Head(last.sequence, last.hash) if last else Head()
 
 
-def _continues_a_change(fact: ReplicaFact) -> bool:
-    """Whether somebody asked for what happened: a replica comes up, or is ready for the first time."""
+def _is_asked_for(fact: ReplicaFact, before: Replica | None) -> bool:
+    """Whether somebody asked for what happened: a replica comes up, or is ready for the first time, with its
+    first process. before: as it was before all that happened with it, None where it was not known."""
     match fact:
-        case ReplicaStarted():
+        case ReplicaStarted() if before is None:
             return True
-        case ReplicaBecameReady(replica=after):
-            return after is not None and after.attempt == 0
+        case ReplicaStarted(replica=after) | ReplicaBecameReady(replica=after):
+            was_ready = before is not None and before.ready_at is not None
+            return after is not None and after.attempt == 0 and not was_ready
         case _:
             return False
 

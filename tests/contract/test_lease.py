@@ -11,7 +11,7 @@ from libs.common.bus.jetstream_entries import JetStreamEntries
 from libs.common.bus.lease import GIVEN_UP_S, LENGTH_S, LOOKED_S, RENEWED_S, Lease
 from libs.common.errors import LogUnavailable
 from tests.support.gauges import shown
-from tests.support.polling import eventually
+from tests.support.polling import PATIENCE_S, eventually
 
 
 class Manual:
@@ -24,17 +24,24 @@ class Manual:
         return self.now
 
 
+class NobodyExpects(Exception):
+    pass
+
+
 class Unheard:
     """Entries whose answers are lost: what is written is there all the same, unless nothing gets through."""
 
     def __init__(self, entries) -> None:
         self._entries = entries
         self.is_away = False
+        self.is_broken = False
         self.loses_answers = False
 
     async def get(self, key):
         if self.is_away:
             raise LogUnavailable("away")
+        if self.is_broken:
+            raise NobodyExpects
         return await self._entries.get(key)
 
     async def put(self, key, data, *, after):
@@ -178,6 +185,43 @@ async def test_kept_for_as_long_as_a_block_runs_and_told(entries, clock):
         assert told == [True]
     assert not lease.is_held
     assert told == [True, False]
+    assert json.loads((await entries.get("a")).data) == {"holder": ""}
+
+
+async def test_whoever_relies_on_a_lease_ends_with_what_keeps_it(entries, clock):
+    """Else it would believe for ever what nobody looks after: that it leads, or that another one does."""
+    broken = Unheard(entries)
+    lease = Lease(broken, "a", ticks=clock)
+    await lease.look()
+    clock.now += LENGTH_S
+    broken.is_broken = True
+    with pytest.raises(NobodyExpects):
+        async with asyncio.timeout(PATIENCE_S) as patience, lease.kept():
+            await asyncio.Event().wait()
+    assert not patience.expired()
+
+
+async def test_how_a_block_ends_is_told_as_it_is(entries, clock):
+    lease = Lease(entries, "a", ticks=clock)
+
+    async def fail():
+        await lease.until(True)
+        raise NobodyExpects
+
+    with pytest.raises(NobodyExpects):
+        async with lease.kept():
+            await fail()
+    assert json.loads((await entries.get("a")).data) == {"holder": ""}
+
+    async def block():
+        async with lease.kept():
+            await asyncio.Event().wait()
+
+    running = asyncio.ensure_future(block())
+    await lease.until(True)
+    running.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await running
     assert json.loads((await entries.get("a")).data) == {"holder": ""}
 
 

@@ -10,7 +10,7 @@ from tests.support.live_platform import hello
 from tests.support.platform_process import ROOT
 from tests.support.polling import eventually
 
-NOT_FOUND, VALIDATION, AUTH = 4, 5, 3
+NOT_FOUND, REFUSED, AUTH = 4, 5, 3
 
 
 @pytest.fixture
@@ -118,7 +118,7 @@ async def test_a_spec_without_a_command_is_refused_with_its_reason(shared_platfo
     config = hello("cli-imageless")
     del config["command"]
     ended = await shared_platform.cli("deploy", "-f", spec_file(config))
-    assert ended.returncode == VALIDATION
+    assert ended.returncode == REFUSED
     assert "command" in ended.stderr
     assert "container runtime" in ended.stderr
 
@@ -127,7 +127,7 @@ async def test_every_mistake_of_a_spec_is_told(shared_platform, spec_file):
     ended = await shared_platform.cli(
         "deploy", "-f", spec_file({**hello("cli-wrong", replicas=-1), "surprise": 1})
     )
-    assert ended.returncode == VALIDATION
+    assert ended.returncode == REFUSED
     assert "resources.replicas" in ended.stderr
     assert "surprise" in ended.stderr
 
@@ -149,7 +149,7 @@ async def test_a_number_that_is_refused_is_not_explained(shared_platform):
     config["resources"]["autoscaling"] = {"maxReplicas": 2, "concurrency": {}}
     await shared_platform.submit(config)
     refused = await shared_platform.cli("scale", "cli-scaled", "3")
-    assert (refused.returncode, refused.stdout) == (VALIDATION, "")
+    assert (refused.returncode, refused.stdout) == (REFUSED, "")
     assert "resources.autoscaling.maxReplicas: must be at least replicas (3)" in refused.stderr
     taken = await shared_platform.cli("scale", "cli-scaled", "2", "--no-wait")
     assert "2 is the fewest there are" in taken.stdout
@@ -161,3 +161,27 @@ async def test_a_wrong_key_and_a_silent_platform_have_statuses_of_their_own(shar
     monkeypatch.setitem(shared_platform.environment, "SPECSTREAM_URL", "http://127.0.0.1:9")
     silent = await shared_platform.cli("list")
     assert (silent.returncode, "is the platform up?" in silent.stderr) == (1, True)
+
+
+async def test_a_project_from_its_making_to_its_end(shared_platform, spec_file):
+    async def run(*arguments: str, status: int = 0) -> str:
+        ended = await shared_platform.cli(*arguments)
+        assert ended.returncode == status, f"{arguments}: {ended.stdout}{ended.stderr}"
+        return ended.stdout + ended.stderr
+
+    made = json.loads(await run("projects", "create", "blue", "--json"))
+    assert made["id"] in await run("projects", "list")
+    assert "held" in await run("projects", "create", "blue", status=REFUSED)
+    assert "blue" not in await run("projects", "rename", made["id"], "green")
+    assert [p["name"] for p in json.loads(await run("projects", "list", "--json"))][:1] == ["green"]
+
+    deployed = json.loads(
+        await run("deploy", "-f", spec_file(hello("here")), "-p", made["id"], "--no-wait", "--json")
+    )
+    assert "here" in await run("list", "-p", made["id"])
+    assert "1 deployment" in await run("projects", "delete", made["id"], status=REFUSED)
+    await run("delete", "here", "--yes", "-p", made["id"])
+    assert deployed["deploymentId"] in await run("projects", "activity", made["id"])
+    assert made["id"] in await run("projects", "delete", made["id"])
+    assert made["id"] not in await run("projects", "list")
+    assert made["id"] in await run("projects", "activity", made["id"], status=NOT_FOUND)

@@ -40,7 +40,7 @@ async def scraped_platform(_scraped_platform_of_all: LivePlatform) -> AsyncItera
 
 def targets(platform: LivePlatform) -> dict[str, str]:
     listed = json.loads((platform.home / "run/prometheus-targets.json").read_text())
-    return {each["labels"]["service"]: each["targets"][0] for each in listed}
+    return {each["labels"]["process"]: each["targets"][0] for each in listed}
 
 
 async def read(platform: LivePlatform, service: str) -> str:

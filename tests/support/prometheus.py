@@ -108,4 +108,4 @@ async def all_are_up(client: httpx.AsyncClient) -> bool:
     except httpx.TransportError:
         return False
     up = await asked(client, 'up{job="specstream"} == 1')
-    return {each["metric"]["service"] for each in up} == set(SERVICES)
+    return {each["metric"]["process"] for each in up} == set(SERVICES)

@@ -57,7 +57,9 @@ class _Reported:
 
 
 @dataclass(slots=True)
-class _Load:
+class Seconds:
+    """How many requests of one deployment were in flight in each second: of all sources together."""
+
     sums: dict[int, float] = field(default_factory=dict)
     first: int | None = None
     sources: dict[str, _Reported] = field(default_factory=dict)
@@ -77,6 +79,11 @@ class _Load:
         if len(self.sums) > 2 * window_s / GRANULARITY_S + 60:
             oldest = second - int(window_s / GRANULARITY_S) - 1
             self.sums = {one: total for one, total in self.sums.items() if one > oldest}
+
+    def heard_at(self, source: str) -> float | None:
+        """When the source was recorded last; None: not at all, or it was silent for a window."""
+        reported = self.sources.get(source)
+        return None if reported is None else reported.heard_at
 
     def averages(
         self, *, window_s: float, panic_window_s: float, now: float, expected: Collection[str]
@@ -107,7 +114,7 @@ class InFlightLoads:
     """The loads of the deployments that scale by requests in flight."""
 
     _sources: dict[str, _Source] = field(default_factory=dict)
-    _loads: dict[str, _Load] = field(default_factory=dict)
+    _loads: dict[str, Seconds] = field(default_factory=dict)
 
     def take(self, batch: Batch, *, at: float, windows: Mapping[str, float]) -> set[str]:
         """at: when it was received. windows: the deployments that anybody asks about, each with its window in
@@ -130,7 +137,7 @@ class InFlightLoads:
         known = source.told if batch.is_whole else source.values.keys()
         source.values = {name: source.values[name] for name in known if name in windows}
         for name, value in source.values.items():
-            self._loads.setdefault(name, _Load()).record(
+            self._loads.setdefault(name, Seconds()).record(
                 batch.source, value, at=at, interval_s=batch.interval_s, window_s=windows[name]
             )
         return set(source.values)

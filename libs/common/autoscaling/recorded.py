@@ -5,24 +5,24 @@ It is looked at as often as the autoscaler decides at least: every 15 s, by requ
 Before the stretch that is asked about comes a lead: there the number is the one that was in force, and only
 what the rules remember is worked out. So the first decisions rest on what the autoscaler had behind it too.
 
-| of the CPU of all replicas together                        | counts as                                |
-|------------------------------------------------------------|------------------------------------------|
-| a replica that was measured for the first time             | one that used as much as the others      |
-| one that is not in the newest batch, and its samples are   | gone                                     |
-| one for each interval                                      |                                          |
-| one that is not in it, of a slower source                  | as before, for one and a half windows    |
-| no batch for three intervals                               | unknown                                  |
+| of the CPU of all replicas together                 | counts as                                        |
+|-----------------------------------------------------|--------------------------------------------------|
+| a replica that was measured for the first time      | one that used as much as the others              |
+| one that is not in the newest batch, whose source   | as before, for one and a half windows, which are |
+| may be slow                                         | at least an interval; then it is gone            |
+| no batch for three intervals                        | unknown                                          |
 
 The memory of each replica is as it was, and of as large a part of the replicas it is known: of new ones not
 until they were measured, so that they do not count as being as full as those that they relieve.
 """
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from libs.common.autoscaling.batches import Batches
-from libs.common.autoscaling.in_flight_loads import Averages, InFlightLoads
+from libs.common.autoscaling.in_flight_loads import Averages
+from libs.common.autoscaling.recorded_in_flight import RecordedInFlight
 from libs.common.autoscaling.replay import TICK_S, Capacity, Fleet, LoadMinute
 from libs.common.autoscaling.request_counts import RequestCounts
 from libs.common.autoscaling.usage import INTERVALS
@@ -76,6 +76,11 @@ def step_s(autoscaling: Autoscaling) -> int:
     return IN_FLIGHT_S if autoscaling.concurrency is not None else TICK_S
 
 
+def kinds_for(autoscaling: Autoscaling) -> tuple[Kind, ...]:
+    """Of the samples that a policy is tried on."""
+    return Kind.IN_FLIGHT if autoscaling.concurrency is not None else Kind.USAGE, Kind.REQUESTS
+
+
 def lead_s(autoscaling: Autoscaling, *, request_window_s: float) -> float:
     """How far back the rules of a policy look."""
     policy = policy_of(autoscaling, request_window_s=request_window_s)
@@ -91,32 +96,29 @@ def loads(
     *,
     times: Sequence[float],
     request_window_s: float,
+    expected: Collection[str] = (),
 ) -> Iterator[Load]:
-    """received: in the order of the stream. times: rising."""
+    """received: of `kinds_for` the policy, in the order of the stream. times: rising. expected: the edges
+    that there are, heard or not."""
     policy = policy_of(autoscaling, request_window_s=request_window_s)
-    windows = {deployment_id: policy.window_s} if isinstance(policy, InFlightPolicy) else {}
     waiting = iter(received)
     batches, used, counts = Batches(), _Used(), RequestCounts(request_window_s)
-    in_flight = InFlightLoads()
+    in_flight = RecordedInFlight(deployment_id, policy) if isinstance(policy, InFlightPolicy) else None
     one = next(waiting, None)
     for at in times:
         while one is not None and one.stored_at <= at:
             if batches.take(one.batch, at=one.stored_at):
-                match one.batch.kind:
-                    case Kind.USAGE:
-                        used.take(one.batch, at=one.stored_at)
-                    case Kind.REQUESTS:
-                        counts.take(one.batch, at=one.stored_at, wanted=(deployment_id,))
-                    case Kind.IN_FLIGHT:
-                        in_flight.take(one.batch, at=one.stored_at, windows=windows)
+                if in_flight is not None:
+                    in_flight.take(one.batch, at=one.stored_at)
+                elif one.batch.kind == Kind.USAGE:
+                    used.take(one.batch, at=one.stored_at)
+                elif one.batch.kind == Kind.REQUESTS:
+                    counts.take(one.batch, at=one.stored_at, wanted=(deployment_id,))
             one = next(waiting, None)
-        if isinstance(policy, InFlightPolicy):
-            averages = in_flight.averages(
-                deployment_id, window_s=policy.window_s, panic_window_s=policy.panic_window_s, now=at
-            )
-            yield Load(at, averages=averages)
+        if in_flight is not None:
+            yield Load(at, averages=in_flight.averages(at, expected=expected))
         else:
-            duration = counts.measured(deployment_id, now=at)
+            duration = counts.measured(deployment_id, now=at, expected=expected)
             yield replace(used.at(at), duration=duration)
 
 
@@ -157,8 +159,7 @@ class _Used:
     def _counts(self, name: str, at: float, one: ReplicaUsage, *, now: float) -> bool:
         if any(name in told for _, told in self.told.values()):
             return True
-        is_slow = one.window_s > SLOW * self.interval_s
-        return is_slow and now - at <= SLOW * one.window_s
+        return now - at <= SLOW * max(one.window_s, self.interval_s)
 
 
 def replayed(

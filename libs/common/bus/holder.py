@@ -24,15 +24,15 @@ _MOST_BYTES = 200
 def holder(run: Path, copy: str) -> Iterator[str]:
     """The name by which a copy holds leases, for as long as the block runs: the one of its last process.
 
-    run: the folder where it is kept. While another process is that copy already, a name that nobody has had.
+    run: the folder where it is kept. While another process is that copy already, or where nobody can tell, a
+    name that nobody has had.
     """
     try:
         run.mkdir(mode=0o700, parents=True, exist_ok=True)
         flags = os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NONBLOCK
         descriptor = os.open(run / f"{copy}.holder", flags, 0o600)
     except OSError as error:
-        logger.warning("leases of a process before are waited for", copy=copy, error=str(error))
-        yield new_id()
+        yield _another_name(copy, error)
         return
     try:
         yield _name(descriptor, copy)
@@ -43,12 +43,15 @@ def holder(run: Path, copy: str) -> Iterator[str]:
 def _name(descriptor: int, copy: str) -> str:
     try:
         fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        # Of this start of this machine: a home that was copied to another one is another holder there.
+        boot = _BOOT_ID.read_text().strip()
+        wrote = os.pread(descriptor, _MOST_BYTES, 0)
     except BlockingIOError:
         logger.warning("another process is this copy of the service already", copy=copy)
         return new_id()
-    # Of this start of this machine: a home that was copied to another one is another holder there.
-    boot = _BOOT_ID.read_text().strip()
-    before, _, name = os.pread(descriptor, _MOST_BYTES, 0).decode("ascii", "replace").strip().partition(" ")
+    except OSError as error:
+        return _another_name(copy, error)
+    before, _, name = wrote.decode("ascii", "replace").strip().partition(" ")
     if before == boot and name.isalnum():
         return name
     name = new_id()
@@ -58,3 +61,9 @@ def _name(descriptor: int, copy: str) -> str:
     except OSError as error:
         logger.warning("the next process has to wait for leases of this one", copy=copy, error=str(error))
     return name
+
+
+def _another_name(copy: str, error: OSError) -> str:
+    """Where nobody can tell whether the process before has ended, or which name it had."""
+    logger.warning("leases of a process before are waited for", copy=copy, error=str(error))
+    return new_id()

@@ -41,7 +41,7 @@ class Seen:
 
 
 class Lease:
-    """name: the entry's key. holder: this copy's name, another one in each process.
+    """name: the entry's key. holder: this copy's name, which no other process has while this one lives.
 
     An attempt to write must not take longer than until the lease would be given up: `entries` should not try
     for more than a second or two.
@@ -85,18 +85,25 @@ class Lease:
 
     @asynccontextmanager
     async def kept(self) -> AsyncIterator[None]:
-        """Tries to hold it for as long as the block runs, and lets it go at the end."""
-        running = asyncio.ensure_future(self.run())
+        """Tries to hold it for as long as the block runs, and lets it go at the end.
+
+        What `run` raises ends the block and is raised: nobody would look after the lease any more.
+        """
+        failed: BaseExceptionGroup | None = None
         try:
-            yield
+            async with asyncio.TaskGroup() as group:
+                running = group.create_task(self.run())
+                yield
+                running.cancel()
+        except BaseExceptionGroup as raised:
+            failed = raised
         finally:
-            running.cancel()
-            with suppress(asyncio.CancelledError):
-                await running
             await self.release()
+        if failed is not None:
+            raise failed.exceptions[0] if len(failed.exceptions) == 1 else failed
 
     async def run(self) -> None:
-        """Never returns."""
+        """Never returns. Raises what nobody expects of `entries` or of who is told of a change."""
         while True:
             try:
                 await self.look()

@@ -93,7 +93,7 @@ class Batch(_Part):
     one begins at 0. number: of the interval, 1 higher with each batch of this source and kind. part: from 1
     to `parts`. interval_s: how long the interval was. ended_at: seconds since 1970.
     is_whole: everything that the source knows is in the parts; otherwise what is not there is as before, but
-    for usage, of which it was not measured.
+    for usage, which was not measured anew: its source measures more seldom, or the replica is gone.
     """
 
     kind: Kind

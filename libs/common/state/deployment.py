@@ -23,6 +23,7 @@ class DeploymentState:
     spec_traceparent: str | None = None
     """The trace of the request that registered the newest spec."""
     correlation_id: str | None = None
+    """Of the request that registered the newest spec, or that deleted the deployment."""
     is_created: bool = False
     is_deleted: bool = False
 
@@ -57,6 +58,6 @@ def evolve(state: DeploymentState | None, event: Recorded) -> DeploymentState:
                 correlation_id=event.cause.correlation_id,
             )
         case DeploymentDeleted():
-            return replace(state, is_deleted=True)
+            return replace(state, is_deleted=True, correlation_id=event.cause.correlation_id)
         case _:
             return state

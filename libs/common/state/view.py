@@ -18,8 +18,7 @@ from libs.common.state.traffic import TrafficState
 class LastEvent:
     """What is kept of the newest event of a deployment: what a decision made now continues, and its place."""
 
-    kind: str
-    """Of the event's aggregate."""
+    type: str
     event_id: str
     correlation_id: str
     traceparent: str | None
@@ -28,8 +27,7 @@ class LastEvent:
     @classmethod
     def of(cls, event: Recorded) -> Self:
         cause = event.cause
-        kind = event.aggregate.kind
-        return cls(kind, event.event_id, cause.correlation_id, cause.traceparent, event.hash)
+        return cls(event.type, event.event_id, cause.correlation_id, cause.traceparent, event.hash)
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,24 +5,17 @@ short requests, and nothing is computed before the token was seen.
 """
 
 import asyncio
-import fcntl
 import hmac
-import json
-import os
 import secrets
-import socket
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
 from libs.common.durable import replace_file
+from libs.common.scrape_targets import HOST, closing_lock, earlier_port, list_target
 
-HOST: Final = "127.0.0.1"
-TARGETS: Final = "prometheus-targets.json"
 TOKEN: Final = "metrics-token"  # noqa: S105 - the file's name
-PID: Final = "__pid__"
-"""A label of a target; Prometheus keeps none that begins so."""
 HEAD_LIMIT: Final = 8 * 1024
 ANSWERED_WITHIN_S: Final = 5.0
 MOST_CONNECTIONS: Final = 16
@@ -31,16 +24,17 @@ _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @asynccontextmanager
-async def served(service: str, run: Path, registry: Any) -> AsyncIterator[int]:
-    """For as long as the block runs; its port. run: where the token and the list of targets lie."""
+async def served(service: str, run: Path, registry: Any, *, process: str = "") -> AsyncIterator[int]:
+    """For as long as the block runs; its port. run: where the token and the list of targets lie. process: by
+    which name it is told from other copies of its service; empty for the service's."""
     page = _Page(token_in(run), registry)
-    port = _earlier_port(run, service)
+    port = earlier_port(run, process or service)
     try:
         server = await asyncio.start_server(page.answer, HOST, port, limit=HEAD_LIMIT)
     except OSError:  # somebody else has it by now
         server = await asyncio.start_server(page.answer, HOST, 0, limit=HEAD_LIMIT)
     port = server.sockets[0].getsockname()[1]
-    list_target(run, service, port)
+    list_target(run, service, port, process=process)
     async with server:
         yield port
 
@@ -94,63 +88,3 @@ def token_in(run: Path) -> str:
         if not path.exists():
             replace_file(str(path), secrets.token_urlsafe(32).encode())
         return path.read_text().strip()
-
-
-def list_target(run: Path, service: str, port: int) -> None:
-    """Have the service at this port in the list, in place of where it was before, and beside other copies of
-    it that run."""
-    with closing_lock(run):
-        others = [each for each in _targets(run) if _service_of(each) != service or _is_another_copy(each)]
-        own = {"targets": [f"{HOST}:{port}"], "labels": {"service": service, PID: str(os.getpid())}}
-        listed = sorted([*others, own], key=_service_of)
-        replace_file(str(run / TARGETS), (json.dumps(listed, indent=2) + "\n").encode())
-
-
-def closing_lock(run: Path) -> Any:
-    """Held while the block runs, by one process of the home."""
-    run.mkdir(mode=0o700, parents=True, exist_ok=True)
-    lock = (run / f"{TARGETS}.lock").open("a")
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    os.set_inheritable(lock.fileno(), False)
-    return closing(lock)
-
-
-def _targets(run: Path) -> list[dict[str, Any]]:
-    try:
-        listed = json.loads((run / TARGETS).read_bytes())
-    except (FileNotFoundError, ValueError):
-        return []
-    return [each for each in listed if isinstance(each, dict)] if isinstance(listed, list) else []
-
-
-def _service_of(target: dict[str, Any]) -> str:
-    return str(target.get("labels", {}).get("service", ""))
-
-
-def _earlier_port(run: Path, service: str) -> int:
-    """Where it was before, so that who reads the list seldom finds nobody; 0 for any."""
-    with closing_lock(run):
-        for each in _targets(run):
-            if _service_of(each) == service and not _is_another_copy(each):
-                return _port_of(each)
-    return 0
-
-
-def _port_of(target: dict[str, Any]) -> int:
-    _, _, port = str(target["targets"][0]).rpartition(":")
-    return int(port) if port.isdecimal() else 0
-
-
-def _is_another_copy(target: dict[str, Any]) -> bool:
-    """Whether another process than this one is still there. Its number may be somebody else's by now, so its
-    port has to be taken as well."""
-    pid = str(target.get("labels", {}).get(PID, ""))
-    if not pid.isdecimal() or int(pid) == os.getpid() or not Path(f"/proc/{pid}").exists():
-        return False
-    with closing(socket.socket()) as trying:
-        trying.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            trying.bind((HOST, _port_of(target)))
-        except OSError:
-            return True
-    return False

@@ -6,7 +6,7 @@ otherwise by the minutes that are kept of it.
 
 import asyncio
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
@@ -29,7 +29,7 @@ from libs.common.autoscaling.replay import (
 from libs.common.errors import MetricsUnavailable
 from libs.common.machine_types.pricing import Priced, cost
 from libs.common.metrics.port import CaughtUp, Received, SampleReader
-from libs.common.metrics.samples import FIELDS, Kind
+from libs.common.metrics.samples import FIELDS
 from libs.common.spec.model import Autoscaling
 from services.api.points.minutes import DeploymentPoint
 from services.api.points.store import PointStore
@@ -46,7 +46,8 @@ AT_ONCE: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Trial:
-    """begin, end: seconds since 1970. said: what was asked for and decided from `lead_begin` to the end."""
+    """begin, end: seconds since 1970. said: what was asked for and decided from `lead_begin` to the end.
+    edges: without the samples of one of them it is unknown how much load there was."""
 
     deployment_id: str
     autoscaling: Autoscaling
@@ -56,6 +57,7 @@ class Trial:
     end: float
     said: Sequence[Said]
     request_window_s: float
+    edges: Collection[str] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,6 +74,10 @@ class Tried:
     proposed_numbers: Sequence[int]
 
 
+Minutes = Mapping[int, DeploymentPoint]
+"""What is kept of the time that is asked about."""
+
+
 def lead_begin(begin: datetime, autoscaling: Autoscaling, *, request_window_s: float) -> datetime:
     """From when on what happened counts for the rules."""
     return begin - timedelta(seconds=recorded.lead_s(autoscaling, request_window_s=request_window_s))
@@ -79,22 +85,33 @@ def lead_begin(begin: datetime, autoscaling: Autoscaling, *, request_window_s: f
 
 async def tried(points: PointStore, samples: SampleReader | None, trial: Trial) -> Tried | None:
     """None where nothing is recorded of the deployment."""
-    received = [] if samples is None else await _received(points, samples, trial)
+    minutes = await asyncio.to_thread(_recorded_minutes, points, trial)
+    received = [] if samples is None else await _received(minutes, samples, trial)
     if received and (found := await asyncio.to_thread(_tried_on_samples, trial, received)):
         return found
-    return await asyncio.to_thread(_tried_on_minutes, points, trial)
+    return await asyncio.to_thread(_tried_on_minutes, points, trial, minutes)
 
 
-async def _received(points: PointStore, samples: SampleReader, trial: Trial) -> list[Received]:
+def _recorded_minutes(points: PointStore, trial: Trial) -> Minutes:
+    """Blocking."""
+    first, last = int(trial.begin // MINUTE_S), int(trial.end // MINUTE_S) - 1
+    return {
+        minute: DeploymentPoint(*values[: len(_FIELDS)])
+        for found in points.points(DEPLOYMENT, trial.deployment_id, first=first, last=last)
+        for minute, _, values in found.points
+    }
+
+
+async def _received(minutes: Minutes, samples: SampleReader, trial: Trial) -> list[Received]:
     """All that the policy goes by, from before the lead; empty where there are minutes from before the oldest
     sample that METRICS holds, or it holds nothing of this deployment."""
-    kinds = (Kind.IN_FLIGHT,) if trial.autoscaling.concurrency is not None else (Kind.USAGE, Kind.REQUESTS)
+    kinds = recorded.kinds_for(trial.autoscaling)
     lead_s = recorded.lead_s(trial.autoscaling, request_window_s=trial.request_window_s)
     since = trial.begin - lead_s - recorded.LOOK_BACK_S
     found: list[Received] = []
     try:
         holding = await samples.holding()
-        if holding.since is None or await asyncio.to_thread(_has_minutes, points, trial, holding.since):
+        if holding.since is None or min(minutes, default=math.inf) < holding.since // MINUTE_S:
             return []
         following = samples.follow(*kinds, since=since, only=trial.deployment_id)
         async with asyncio.timeout(READ_S), aclosing(following):  # type: ignore[type-var]  # every adapter gives a generator
@@ -108,12 +125,6 @@ async def _received(points: PointStore, samples: SampleReader, trial: Trial) -> 
         logger.warning("samples cannot be read, so minutes have to do", error=str(error))
         return []
     return found if any(getattr(one.batch, FIELDS[one.batch.kind]) for one in found) else []
-
-
-def _has_minutes(points: PointStore, trial: Trial, until: float) -> bool:
-    """Whether there are any of the time before that. Blocking."""
-    first, last = int(trial.begin // MINUTE_S), int(until // MINUTE_S) - 1
-    return first <= last and bool(points.points(DEPLOYMENT, trial.deployment_id, first=first, last=last))
 
 
 def _tried_on_samples(trial: Trial, received: Sequence[Received]) -> Tried | None:
@@ -133,6 +144,7 @@ def _tried_on_samples(trial: Trial, received: Sequence[Received]) -> Tried | Non
             trial.autoscaling,
             times=every,
             request_window_s=trial.request_window_s,
+            expected=trial.edges,
         )
     )
     proposed = recorded.replayed(
@@ -149,16 +161,11 @@ def _tried_on_samples(trial: Trial, received: Sequence[Received]) -> Tried | Non
     return _tried(trial, first, each_s, OF_SAMPLES, summed, numbers_at(trial.said, times), proposed)
 
 
-def _tried_on_minutes(points: PointStore, trial: Trial) -> Tried | None:
+def _tried_on_minutes(points: PointStore, trial: Trial, known: Minutes) -> Tried | None:
     """Blocking."""
-    first, last = int(trial.begin // MINUTE_S), int(trial.end // MINUTE_S) - 1
-    known = {
-        minute: DeploymentPoint(*values[: len(_FIELDS)])
-        for found in points.points(DEPLOYMENT, trial.deployment_id, first=first, last=last)
-        for minute, _, values in found.points
-    }
     if not known:
         return None
+    last = int(trial.end // MINUTE_S) - 1
     begin = min(known)
     counted = frozenset(points.counted(first=begin, last=last))
     minutes = [
@@ -214,10 +221,11 @@ _FIELDS = astuple(DeploymentPoint())
 
 
 def load_of(number: int, point: DeploymentPoint | None, *, is_counted: bool) -> LoadMinute:
-    """Where requests were counted and there is no point of them, there were none."""
+    """Where requests were counted and there is no point, there were none, and none was in flight."""
     at = float((number + 1) * MINUTE_S)
     if point is None:
-        return LoadMinute(at, answered=0.0 if is_counted else None, duration_us=0.0 if is_counted else None)
+        none = 0.0 if is_counted else None
+        return LoadMinute(at, answered=none, duration_us=none, in_flight=none, in_flight_most=none)
     each = None
     if point.memory_bytes is not None and point.replicas:
         each = point.memory_bytes / point.replicas

@@ -3,13 +3,15 @@
 A minute is told by the clock of the stream, which stored the samples: it is one clock for all of them.
 """
 
+import math
 from collections import defaultdict
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
 from libs.common.metrics.port import Received
-from libs.common.metrics.samples import Batch, ReplicaUsage, RequestTotals
+from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
+from services.api.points.carried import Carried
 
 MINUTE_S: Final = 60
 LOOK_BACK_S: Final = 90.0
@@ -27,7 +29,7 @@ class DeploymentPoint:
 
     cpu_cores: of all replicas together, on average: one that was there for half of the minute counts half.
     memory_bytes: of all replicas that were measured, each by its average. in_flight: on average;
-    in_flight_most: the highest of its intervals.
+    in_flight_most: the highest of its intervals (`carried.py`).
     """
 
     answered: float | None = None
@@ -60,13 +62,15 @@ class GpuPoint:
 @dataclass(frozen=True, slots=True)
 class Minute:
     """number: since 1970. has_requests: whether requests were counted in it, at every edge: a deployment of
-    which there is no point had none then; otherwise nothing is known."""
+    which there is no point had none then; otherwise nothing is known. counted: what was counted in it of each
+    deployment, also where others could not be."""
 
     number: int
     has_requests: bool
     deployments: Mapping[str, DeploymentPoint]
     replicas: Mapping[tuple[str, str], ReplicaPoint]
     gpus: Mapping[tuple[str, str, int], GpuPoint] = field(default_factory=dict)
+    counted: Mapping[str, Totals] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -99,21 +103,18 @@ class _Average:
 
 @dataclass(slots=True)
 class _Used:
-    """core_s: what was used, in seconds of a core, within covered_s seconds that were measured."""
+    """core_s: what was used, in seconds of a core, within covered_s seconds that were measured. They lie
+    between `begin` and `end`, by the clock of the source."""
 
     cpu: _Average = field(default_factory=_Average)
     core_s: float = 0.0
     covered_s: float = 0.0
+    begin: float = math.inf
+    end: float = -math.inf
     memory: _Average = field(default_factory=_Average)
     newest: ReplicaUsage | None = None
     gpu_use: dict[int, _Average] = field(default_factory=lambda: defaultdict(_Average))
     gpu_memory: dict[int, _Average] = field(default_factory=lambda: defaultdict(_Average))
-
-
-@dataclass(slots=True)
-class _Flight:
-    average: _Average = field(default_factory=_Average)
-    most: float = 0.0
 
 
 class Gathering:
@@ -130,42 +131,46 @@ class Gathering:
         """When the first of all samples was stored: a source that shows itself long after that is new."""
         self._counters: dict[str, _Counter] = {}
         self._last_usage: dict[tuple[str, str], tuple[int, float]] = {}
+        self._carried = Carried()
         self._number: int | None = None
         self._clear()
 
     def _clear(self) -> None:
+        self._is_empty = True
         self._counted_by: set[str] = set()
         self._requests: dict[str, list[int]] = {}
+        self._called: set[tuple[str, str]] = set()
+        """Sources, and the deployments of which they counted a request."""
         self._unknown: set[str] = set()
         self._used: dict[tuple[str, str], _Used] = defaultdict(_Used)
-        self._flights: dict[tuple[str, str], _Flight] = defaultdict(_Flight)
+        self._carried.clear()
 
     def take(self, received: Received) -> Minute | None:
         """The minute before, where this is the first sample of another one."""
         self._began = received.stored_at if self._began is None else self._began
         counts = received.stored_at >= self._since
         finished = self._turn(int(received.stored_at // MINUTE_S)) if counts else None
+        self._is_empty = self._is_empty and not counts
         self._take_usage(received.batch, counts)
         if received.batch.requests or received.batch.kind == "requests":
             self._take_requests(received, counts)
-        if counts:
-            for sample in received.batch.in_flight:
-                flight = self._flights[received.batch.source, sample.deployment_id]
-                flight.average.add(sample.in_flight)
-                flight.most = max(flight.most, sample.in_flight)
+        if received.batch.kind == Kind.IN_FLIGHT:
+            self._carried.take(received.batch, counts=counts)
         return finished
 
     def finish(self, now: float) -> Minute | None:
         """The present minute, where it is over by the clock of whoever asks; seconds since 1970."""
-        if self._number is None or now < (self._number + 1) * MINUTE_S:
+        if self._number is None or self._is_empty or now < (self._number + 1) * MINUTE_S:
             return None
-        return self._turn(None)
+        # No further than to the next one: what is under way counts there, and after a connection was cut the
+        # minutes that it lasted come in their order.
+        return self._turn(self._number + 1)
 
-    def _turn(self, number: int | None) -> Minute | None:
+    def _turn(self, number: int) -> Minute | None:
         present = self._number
-        if present is not None and number is not None and present - STEP_BACK <= number <= present:
+        if present is not None and present - STEP_BACK <= number <= present:
             return None
-        finished = None if present is None else self._minute(present)
+        finished = None if present is None or self._is_empty else self._minute(present)
         self._number = number
         self._clear()
         return finished
@@ -183,6 +188,8 @@ class Gathering:
             if sample.cpu_cores is not None:
                 used.core_s += sample.cpu_cores * sample.window_s
                 used.covered_s += sample.window_s
+                used.begin = min(used.begin, sample.ended_at - sample.window_s)
+                used.end = max(used.end, sample.ended_at)
             used.memory.add(sample.memory_bytes)
             for gpu in sample.gpus:
                 used.gpu_use[gpu.gpu].add(gpu.utilization_percent)
@@ -202,44 +209,42 @@ class Gathering:
         if counts:
             self._counted_by.add(batch.source)
         for sample in batch.requests:
-            self._count(counter, sample, counts)
+            if self._count(counter, sample, counts):
+                self._called.add((batch.source, sample.deployment_id))
         if batch.is_whole and not counter.is_complete:
             parts = counter.parts.setdefault(batch.number, set())
             parts.add(batch.part)
             counter.is_complete = len(parts) == batch.parts
 
-    def _count(self, counter: _Counter, sample: RequestTotals, counts: bool) -> None:
+    def _count(self, counter: _Counter, sample: RequestTotals, counts: bool) -> bool:
+        """Whether it was called in this minute."""
         now = (sample.answered, sample.unanswered, sample.server_errors, sample.duration_us)
         before = counter.totals.get(sample.deployment_id)
         counter.totals[sample.deployment_id] = now
         if before is None and counter.is_complete:
             before = (0, 0, 0, 0)
-        if not counts or before is None:
-            return
+        if not counts or before is None or now == before:
+            return False
         if any(later < earlier for later, earlier in zip(now, before, strict=True)):
             self._unknown.add(sample.deployment_id)
-            return
+            return True
         sums = self._requests.setdefault(sample.deployment_id, [0, 0, 0, 0])
         for place in range(4):
             sums[place] += now[place] - before[place]
+        return True
 
     def _cores(self) -> dict[str, float]:
-        """Of each deployment's replicas together. Nobody is measured for exactly a minute of it: the one that
-        was measured longest was there for all of it."""
-        used: dict[str, float] = defaultdict(float)
-        covered: dict[str, float] = defaultdict(float)
+        """Of each deployment's replicas together, over the time in which any of them was measured."""
+        measured: dict[str, list[_Used]] = defaultdict(list)
         for (deployment_id, _), one in self._used.items():
-            used[deployment_id] += one.core_s
-            covered[deployment_id] = max(covered[deployment_id], one.covered_s)
-        return {name: used[name] / seconds for name, seconds in covered.items() if seconds}
+            if one.covered_s:
+                measured[deployment_id].append(one)
+        return {name: _cores_together(some) for name, some in measured.items()}
 
     def _minute(self, number: int) -> Minute:
         points: dict[str, DeploymentPoint] = defaultdict(DeploymentPoint)
-        for deployment_id in self._unknown:
+        for deployment_id in self._unknown | self._requests.keys():
             points[deployment_id] = DeploymentPoint()
-        for deployment_id, sums in self._requests.items():
-            if any(sums):
-                points[deployment_id] = DeploymentPoint()
         replicas, gpus = {}, {}
         for (deployment_id, replica_id), used in self._used.items():
             newest = used.newest
@@ -258,16 +263,31 @@ class Gathering:
         for deployment_id, cores in self._cores().items():
             points[deployment_id].cpu_cores = cores
         is_whole = self._counted_by >= self._edges
-        for (_, deployment_id), flight in self._flights.items() if is_whole else ():
-            point = points[deployment_id]
-            point.in_flight = (point.in_flight or 0.0) + (flight.average.value or 0.0)
-            point.in_flight_most = (point.in_flight_most or 0.0) + flight.most
+        if is_whole and (self._counted_by or self._carried.has_reports):
+            self._add_in_flight(points)
         has_requests = is_whole and bool(self._counted_by)
         if has_requests:
             for deployment_id in points.keys() - self._unknown:
                 point, sums = points[deployment_id], self._requests.get(deployment_id, [0, 0, 0, 0])
                 point.answered, point.unanswered, point.server_errors, point.duration_us = map(float, sums)
-        return Minute(number, has_requests, dict(points), replicas, gpus)
+        counted = {name: (sums[0], sums[1], sums[2], sums[3]) for name, sums in self._requests.items()}
+        return Minute(number, has_requests, dict(points), replicas, gpus, counted)
+
+    def _add_in_flight(self, points: dict[str, DeploymentPoint]) -> None:
+        known, unknown = self._carried.known(), self._carried.unknown(self._counted_by, self._called)
+        for deployment_id in points.keys() | known.keys() | unknown:
+            point = points[deployment_id]
+            if deployment_id not in unknown:
+                point.in_flight, point.in_flight_most = known.get(deployment_id, (0.0, 0.0))
+
+
+def _cores_together(some: Collection[_Used]) -> float:
+    """Each counts for as long as it was there. All together were there for a minute at most, unless one was
+    for longer: a slow source tells of the same time in windows that begin apart."""
+    longest = max(one.end - one.begin for one in some)
+    together = max(one.end for one in some) - min(one.begin for one in some)
+    used = sum(one.core_s / one.covered_s * (one.end - one.begin) for one in some)
+    return used / max(longest, min(together, MINUTE_S))
 
 
 def _add_to(point: DeploymentPoint, replica: ReplicaPoint) -> None:

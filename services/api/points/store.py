@@ -115,20 +115,12 @@ class PointStore:
 
     def _put_day(self, connection: Connection, minute: Minute) -> None:
         day = datetime.fromtimestamp(minute.number * 60, UTC).date().isoformat()
+        counted = ("answered", "unanswered", "server_errors", "duration_us")
         rows = [
-            {
-                "deployment_id": deployment_id,
-                "day": day,
-                "answered": point.answered,
-                "unanswered": point.unanswered,
-                "server_errors": point.server_errors,
-                "duration_us": point.duration_us,
-            }
-            for deployment_id, point in minute.deployments.items()
-            if point.answered or point.unanswered
+            {"deployment_id": deployment_id, "day": day, **dict(zip(counted, totals, strict=True))}
+            for deployment_id, totals in minute.counted.items()
         ]
         if rows:
-            counted = ("answered", "unanswered", "server_errors", "duration_us")
             statement = upsert(days)
             added = {name: days.c[name] + statement.excluded[name] for name in counted}
             connection.execute(

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -17,6 +19,7 @@ from libs.common.metrics.samples import Batch, Kind
 from libs.common.scaling.cause import Cause as Why
 from libs.common.spec.model import Autoscaling
 from services.api.points.minutes import DeploymentPoint, Minute
+from services.api.points.store import Found, PointStore
 from tests.support.deployments import Storyteller
 from tests.support.rest import RunningApi, a_config
 
@@ -110,6 +113,19 @@ async def test_each_side_costs_what_its_replicas_cost_then(api: RunningApi):
 EARLY = datetime(2020, 1, 1, tzinfo=UTC)
 
 
+async def test_minutes_in_which_nothing_was_in_flight_need_no_replicas_for_it(api: RunningApi):
+    deployment_id = await api.submit(a_config())
+    begin = now() - timedelta(minutes=30)
+    first = minute_of(begin) + 1
+    for number in range(first, first + 28):
+        load = DeploymentPoint(60.0, 0.0, 0.0, 6e7, in_flight=30.0, in_flight_most=30.0)
+        api.api.points.put(Minute(number, True, {deployment_id: load} if number < first + 5 else {}, {}))
+    policy = {"maxReplicas": 5, "concurrency": {"target": 10, "scaleDownDelaySeconds": 60}}
+    found = await tried(api, deployment_id, autoscaling=policy, **{"from": to_rfc3339(begin)})
+    assert (found["resolutionSeconds"], found["proposed"]["peak"]) == (60, 5)
+    assert found["series"][-1]["proposed"] == 1
+
+
 async def test_nothing_recorded_is_said(api: RunningApi):
     deployment_id = await api.submit(a_config())
     found = await tried(api, deployment_id, **{"from": to_rfc3339(now() - timedelta(hours=1))})
@@ -198,18 +214,50 @@ async def test_a_burst_of_a_few_seconds_is_found_in_samples(api: RunningApi):
     assert found["series"][-1]["proposed"] == 1
 
 
-async def test_where_metrics_does_not_hold_it_all_or_is_away_the_minutes_have_to_do(api: RunningApi):
+@pytest.mark.parametrize(("edges", "peak"), [(("in_flight",), 5), (("in_flight", "edge-2"), 1)])
+async def test_a_load_without_that_of_every_edge_changes_no_number(
+    api: RunningApi, edges: tuple[str, ...], peak: int
+):
+    deployment_id = await api.submit(a_config())
+    began = now() - timedelta(minutes=10)
+    kept = Recorded(deployment_id)
+    await kept.measure(Kind.IN_FLIGHT, every(1, since=began, minutes=9), lambda _: 40)
+    api.with_samples(kept.samples)
+    api.api = api.rest.state.api = replace(api.api, edges=edges)
+    policy = {"maxReplicas": 5, "concurrency": {"target": 10}}
+    since = to_rfc3339(began + timedelta(minutes=5))
+    found = await tried(api, deployment_id, autoscaling=policy, **{"from": since})
+    assert (found["resolutionSeconds"], found["proposed"]["peak"]) == (2, peak)
+
+
+class Watched(PointStore):
+    """Counts how often its points are read."""
+
+    reads = 0
+
+    def points(self, *wanted: Any, **within: Any) -> list[Found]:
+        self.reads += 1
+        return super().points(*wanted, **within)
+
+
+async def test_where_metrics_does_not_hold_it_all_or_is_away_the_minutes_have_to_do(
+    api: RunningApi, tmp_path: Path
+):
+    points = Watched(tmp_path / "watched.db", most_bytes=2**30)
+    api.api = api.rest.state.api = replace(api.api, points=points)
     deployment_id = await api.submit(a_config())
     began = now() - timedelta(minutes=30)
     record(api, deployment_id, minute_of(began) + 1, [0.4 * CPUS] * 20)
     kept = Recorded(deployment_id)
     times = every(15, since=began + timedelta(minutes=5), minutes=20)
     await kept.measure(Kind.USAGE, times, lambda _: 0.4 * CPUS)
-    for samples in (kept.samples, Away(), MemorySamples()):
+    for number, samples in enumerate((kept.samples, Away(), MemorySamples()), 1):
         api.with_samples(samples)
         found = await tried(api, deployment_id, **{"from": to_rfc3339(began)})
         assert found["resolutionSeconds"] == 60
         assert found["proposed"]["peak"] == 1
+        assert points.reads == number
+    points.close()
 
 
 async def test_of_a_platform_that_is_younger_than_the_time_asked_about_all_that_is_recorded_counts(

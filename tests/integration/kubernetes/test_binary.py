@@ -40,7 +40,7 @@ class Machine:
             [sys.executable, "-m", binary.__name__],
             cwd=ROOT,
             env={
-                **os.environ,
+                **{name: value for name, value in os.environ.items() if name != binary.REAL_NODE},
                 "PATH": f"{self._bin}:{os.environ['PATH']}",
                 "XDG_CACHE_HOME": str(self.cache),
                 "CALLS": str(self.calls),
@@ -71,6 +71,12 @@ def test_it_is_built_once(machine: Machine):
     assert Path(machine.build().communicate()[0].strip()) == first
     assert first.read_text() == made
     assert machine.builds() == 1
+
+
+def test_who_asks_for_real_nodes_gets_their_second_program_too(machine: Machine):
+    said = machine.build(**{binary.REAL_NODE: "1"}).communicate()[0].split()
+    assert sorted(machine.programs()) == sorted(map(Path, said))
+    assert len(said) == machine.builds() == 2
 
 
 def test_two_who_need_it_at_once_wait_for_one_build(machine: Machine):

@@ -6,6 +6,7 @@ import stat
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
+import aiohttp
 import pytest
 from aiohttp import web
 
@@ -196,6 +197,33 @@ async def test_at_most_so_many_writes_are_under_way_and_reads_do_not_wait_for_th
         release.set()
         await asyncio.gather(*writes)
     assert server.most_under_way == WRITES_AT_ONCE + 1
+
+
+async def test_however_many_logs_are_followed_other_requests_do_not_wait_for_them(server, tmp_path):
+    release = asyncio.Event()
+
+    async def follow(request):
+        if request.path.endswith("/log"):
+            response = web.StreamResponse()
+            await response.prepare(request)
+            await response.write(b"a line\n")
+            await release.wait()
+            return response
+        await request.read()
+        return web.json_response(POD)
+
+    async def read(client, number):
+        return [piece async for piece in client.follow_log(f"r-{number}", {})]
+
+    number = 2 * aiohttp.TCPConnector().limit
+    server.then(follow)
+    async with connected(server, tmp_path) as client:
+        reading = [asyncio.ensure_future(read(client, each)) for each in range(number)]
+        await eventually(lambda: server.under_way == number)
+        assert await client.get("pods", "r-1") == POD
+        assert await client.create("pods", POD) == POD
+        release.set()
+        assert await asyncio.gather(*reading) == [[b"a line\n"]] * number
 
 
 async def test_a_request_that_is_never_answered_ends(server, tmp_path):

@@ -12,6 +12,7 @@ from tests.support.clusters import DEPLOYMENT, all_run, run_of, workload
 from tests.support.fault_proxy import answer, before
 from tests.support.log_lines import read_lines
 from tests.support.played_kubelets import PlayedKubelets
+from tests.support.polling import eventually
 
 TIMING = Timing(grace_s=5, drain_s=30)
 
@@ -115,6 +116,21 @@ async def test_a_replica_that_ends_is_heard_to_its_last_word(kubernetes_world, p
     assert [line.message for line in last.lines][-2:] == ["line 499", "goodbye"]
     assert [line.id for line in last.lines] == sorted({line.id for line in last.lines})
     assert set(first.lines) & set(last.lines)
+
+
+async def test_of_what_is_written_without_an_end_no_more_is_held_than_is_kept(kubernetes_world, played):
+    cluster, kubelets, _ = played
+    (replica_id,) = await started(kubernetes_world, 1)
+    kubelets.write(replica_id, "serving")
+    heard = cluster.last_words(DEPLOYMENT, replica_id, most_bytes=2_000, ends_within_s=60)
+    assert [line.message for line in (await anext(heard)).lines] == ["serving"]
+    rest = asyncio.ensure_future(anext(heard))
+    await eventually(lambda: kubelets.followed(replica_id))
+    kubelets.write(replica_id, "x" * 1_000_000)
+    kubelets.end(replica_id)
+    (line,) = (await rest).lines
+    assert set(line.message) == {"x"}
+    assert len(line.message) <= 2 * 2_000
 
 
 async def test_one_that_does_not_end_in_time_is_heard_so_far(kubernetes_world, played):

@@ -10,8 +10,10 @@ from pathlib import Path
 import pytest
 from prometheus_client import CollectorRegistry, Counter
 
+from libs.common import scrape_targets
+from libs.common.scrape_targets import TARGETS
 from libs.common.telemetry import scraping
-from libs.common.telemetry.scraping import HEAD_LIMIT, MOST_CONNECTIONS, TARGETS, TOKEN
+from libs.common.telemetry.scraping import HEAD_LIMIT, MOST_CONNECTIONS, TOKEN
 from tests.support.polling import PATIENCE_S, eventually
 
 
@@ -118,12 +120,12 @@ async def test_a_service_comes_back_to_its_port_if_that_is_free(tmp_path: Path) 
 
 def targets(run: Path) -> dict[str, str]:
     listed = json.loads((run / TARGETS).read_text())
-    return {each["labels"]["service"]: each["targets"][0] for each in listed}
+    return {each["labels"]["process"]: each["targets"][0] for each in listed}
 
 
 def _list(run: Path, service: str, port: int) -> None:
     for _ in range(20):
-        scraping.list_target(run, service, port)
+        scrape_targets.list_target(run, service, port)
         scraping.token_in(run)
 
 
@@ -139,9 +141,9 @@ async def test_services_that_start_at_once_are_all_listed(tmp_path: Path) -> Non
     assert targets(tmp_path) == {name: f"127.0.0.1:{port}" for name, port in services.items()}
 
 
-def _serve(run: Path, ports: "multiprocessing.Queue[int]") -> None:
+def _serve(run: Path, ports: "multiprocessing.Queue[int]", process: str = "") -> None:
     async def serve() -> None:
-        async with scraping.served("health", run, registry()) as port:
+        async with scraping.served("health", run, registry(), process=process) as port:
             ports.put(port)
             await asyncio.Event().wait()
 
@@ -163,6 +165,49 @@ async def test_two_copies_of_a_service_are_both_listed_and_one_that_is_gone_is_n
     async with scraping.served("health", tmp_path, registry()) as third:
         assert third in (first, second)
         assert addresses(tmp_path) == {f"127.0.0.1:{third}"}
+
+
+async def test_only_what_is_to_run_stays_listed_and_a_copy_that_somebody_else_runs(tmp_path: Path) -> None:
+    context = multiprocessing.get_context("spawn")
+    ports = context.Queue()
+    copy = context.Process(target=_serve, args=(tmp_path, ports, "health-2"))
+    copy.start()
+    try:
+        second = await asyncio.to_thread(ports.get)
+        for name, port in (("health", 1000), ("health-3", 1001)):
+            scrape_targets.list_target(tmp_path, "health", port, process=name)
+        scrape_targets.keep_only(tmp_path, {"health", "router"})
+        assert targets(tmp_path) == {"health": "127.0.0.1:1000", "health-2": f"127.0.0.1:{second}"}
+    finally:
+        copy.kill()
+        await asyncio.to_thread(copy.join)
+    scrape_targets.keep_only(tmp_path, {"health", "router"})
+    assert targets(tmp_path) == {"health": "127.0.0.1:1000"}
+
+
+def test_no_list_is_made_where_there_is_none(tmp_path: Path) -> None:
+    scrape_targets.keep_only(tmp_path / "run", {"health"})
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_copies_have_the_label_of_their_service_and_names_of_their_own(tmp_path: Path) -> None:
+    async with scraping.served("health", tmp_path, registry(), process="health") as first:
+        async with scraping.served("health", tmp_path, registry(), process="health-2") as second:
+            listed = json.loads((tmp_path / TARGETS).read_text())
+            assert [each["labels"]["service"] for each in listed] == ["health", "health"]
+        async with scraping.served("health", tmp_path, registry(), process="health-2") as again:
+            assert again == second
+            assert targets(tmp_path) == {
+                "health": f"127.0.0.1:{first}",
+                "health-2": f"127.0.0.1:{again}",
+            }
+
+
+async def test_what_an_earlier_version_listed_is_replaced(tmp_path: Path) -> None:
+    earlier = {"targets": ["127.0.0.1:1"], "labels": {"service": "health-2"}}
+    (tmp_path / TARGETS).write_text(json.dumps([earlier]))
+    scrape_targets.list_target(tmp_path, "health", 1000, process="health-2")
+    assert targets(tmp_path) == {"health-2": "127.0.0.1:1000"}
 
 
 def addresses(run: Path) -> set[str]:

@@ -22,6 +22,8 @@ from libs.common.clock import monotonic, utc_now
 from tests.support.polling import waited_for
 
 SOURCE = Path(__file__).parent
+REAL_NODE = "SPECSTREAM_TEST_REAL_NODE"
+"""Asks for real nodes, which need a second program."""
 VERSION = "1.36.3"
 """Of Kubernetes, as go.mod requires it: a part that is built without being told would not know it."""
 
@@ -196,7 +198,7 @@ def _cache() -> Path:
 if __name__ == "__main__":
     try:
         print(ensure())
-        if os.environ.get("SPECSTREAM_TEST_REAL_NODE"):
+        if os.environ.get(REAL_NODE):
             print(ensure(METRICS_SERVER))
     except CannotBuild as error:
         sys.exit(f"kubelab: {error}")

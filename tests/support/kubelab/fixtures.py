@@ -28,7 +28,6 @@ from tests.support.kubelab.shared import shared_cluster
 from tests.support.scheduling import needs_kubernetes
 
 KUBECONFIG = "SPECSTREAM_TEST_KUBECONFIG"
-REAL_NODE = "SPECSTREAM_TEST_REAL_NODE"
 REQUIRED = "SPECSTREAM_TEST_KUBERNETES"
 
 PATIENCE_S = binary.BUILD_PATIENCE_S + 900
@@ -83,9 +82,9 @@ def real_node(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KubernetesCluster]:
     """One with real nodes beside tainted simulated ones; it changes the machine, and puts it back."""
-    asked = os.environ.get(REAL_NODE)
+    asked = os.environ.get(binary.REAL_NODE)
     if asked not in ("1", "required"):
-        pytest.skip(f"no real node: {REAL_NODE}=1 asks for it, as root on Debian")
+        pytest.skip(f"no real node: {binary.REAL_NODE}=1 asks for it, as root on Debian")
     kubelab_program()
     directory = _run_directory(tmp_path_factory) / "real"
     try:
@@ -171,8 +170,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 
 def pytest_report_header() -> list[str]:
-    asked = os.environ.get(REAL_NODE)
-    real = "asked for" if asked else f"none ({REAL_NODE}=1 asks for some, as root on Debian)"
+    asked = os.environ.get(binary.REAL_NODE)
+    real = "asked for" if asked else f"none ({binary.REAL_NODE}=1 asks for some, as root on Debian)"
     return [f"kubernetes: {_simulated()}", f"kubernetes, real nodes: {real}"]
 
 

@@ -1,7 +1,13 @@
 """The name of a copy goes over to its next process, and to nobody else."""
 
+import errno
+import os
+from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
+from libs.common.bus import holder as holder_module
 from libs.common.bus.holder import holder
 
 
@@ -37,3 +43,40 @@ def test_where_it_cannot_be_kept_there_is_a_name_all_the_same(tmp_path: Path) ->
     with holder(tmp_path, "health") as first, holder(tmp_path, "health") as second:
         assert first
         assert first != second
+
+
+def refused(code: int) -> Callable[..., None]:
+    def refuse(*_: object) -> None:
+        raise OSError(code, os.strerror(code))
+
+    return refuse
+
+
+def unlockable(_: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a network's file system whose server keeps no locks."""
+    monkeypatch.setattr(holder_module.fcntl, "flock", refused(errno.ENOLCK))
+
+
+def without_a_boot_id(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As where /proc is hidden."""
+    monkeypatch.setattr(holder_module, "_BOOT_ID", path.parent / "hidden")
+
+
+def unreadable(path: Path, _: pytest.MonkeyPatch) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+@pytest.mark.parametrize("spoil", [unlockable, without_a_boot_id, unreadable])
+def test_where_nobody_can_tell_whose_name_it_is_there_is_another_one(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Path, pytest.MonkeyPatch], None],
+) -> None:
+    with holder(tmp_path, "health") as before:
+        pass
+    spoil(tmp_path / "health.holder", monkeypatch)
+    with holder(tmp_path, "health") as first:
+        pass
+    with holder(tmp_path, "health") as second:
+        assert len({before, first, second}) == 3

@@ -15,7 +15,7 @@ from libs.common.errors import LogUnavailable
 from libs.common.events.replica import ReplicaReason
 from libs.common.tails.port import MemoryTails
 from libs.common.tails.tail import MOST_REPLICAS
-from services.health.last_words import Due, LastWordsKeeper, due
+from services.health.last_words import AT_ONCE, Due, LastWordsKeeper, due
 from tests.support.clusters import DEPLOYMENT, replicas, run_of, workload
 from tests.support.polling import eventually
 
@@ -46,9 +46,22 @@ class UnsteadyTails(MemoryTails):
 class UnsteadyCluster(MemoryCluster):
     refused = 0
 
+    def __init__(self, *args) -> None:
+        super().__init__(*args)
+        self.heard: set[str] = set()
+        """The replicas that are read or followed now."""
+
     def _ask(self) -> None:
         self.refused += not self.is_available
         super()._ask()
+
+    async def last_words(self, deployment_id, replica_id, **how):
+        self.heard.add(replica_id)
+        try:
+            async for words in super().last_words(deployment_id, replica_id, **how):
+                yield words
+        finally:
+            self.heard.remove(replica_id)
 
 
 class Scene:
@@ -206,6 +219,33 @@ async def test_a_thousand_that_end_at_once_are_not_all_read(scene: Scene):
         scene.cluster.end(replica.replica_id)
     await eventually(lambda: not scene.keeper._tasks)
     assert len(await scene.messages()) == MOST_REPLICAS
+
+
+async def test_no_more_than_128_are_followed_at_once_and_the_others_have_their_turn(scene: Scene):
+    deployment_ids = [f"many-{number}" for number in range(17)]
+    scene.present |= set(deployment_ids)
+    ending = []
+    for deployment_id in deployment_ids:
+        await scene.cluster.apply(workload(run_of(8), deployment_id=deployment_id), fence=1)
+        shown = [replica.replica_id for replica in await replicas(scene.cluster, deployment_id)]
+        for replica_id in shown:
+            scene.cluster.start(replica_id)
+            scene.cluster.write(replica_id, "goodbye")
+        stopped = workload(run_of(0), retiring=shown, stopping=shown, deployment_id=deployment_id)
+        await scene.cluster.apply(stopped, fence=2)
+        scene.keeper.look(deployment_id, (await scene.cluster.observe(deployment_id))[deployment_id])
+        ending += shown
+    await eventually(lambda: scene.tails.kept >= AT_ONCE)
+    followed = scene.cluster.heard.copy()
+    assert len(followed) == AT_ONCE == 128
+    for replica_id in followed:
+        scene.cluster.end(replica_id)
+    await eventually(lambda: scene.cluster.heard == set(ending) - followed)
+    for replica_id in set(ending) - followed:
+        scene.cluster.end(replica_id)
+    await eventually(lambda: not scene.keeper._tasks)
+    kept = [tail.replica_id for each in deployment_ids for tail in await scene.tails.read(each)]
+    assert sorted(kept) == sorted(ending)
 
 
 async def test_it_is_deleted_with_the_deployment(scene: Scene):

@@ -1,4 +1,4 @@
-"""Watching over a memory log and a memory cluster: facts, their causes, and what happens when either is away.
+"""Watching over a memory log and a memory cluster: facts, and what happens when either is away.
 
 It holds promise 5: what is unknown changes nothing.
 
@@ -97,10 +97,10 @@ class Scene:
         await self.tell(SpecApplied(spec_id="s", run_id=RUN, runs=runs))
         await self.restart_health()
 
-    async def tell(self, *facts) -> None:
+    async def tell(self, *facts, because: str = "the request") -> None:
         drafts = [Draft(Aggregate(PROJECT, fact.aggregate, DEPLOYMENT), fact) for fact in facts]
         heads = (await self.log.load(drafts[0].aggregate.filter)).heads
-        await self.log.append(drafts, heads=heads, cause=Cause("test", "the request"))
+        await self.log.append(drafts, heads=heads, cause=Cause("test", because))
         if hasattr(self, "records"):
             await self.follow()
 
@@ -174,32 +174,6 @@ async def test_the_life_of_a_replica(scene: Scene) -> None:
     scene.cluster.end(replica_id)
     assert await scene.observe() == ["ReplicaStopped"]
     assert scene.records.rosters[DEPLOYMENT].replicas == ()
-
-
-async def test_a_first_readiness_continues_the_change_that_asked_for_it(scene: Scene) -> None:
-    (replica_id,) = await scene.replica_ids()
-    scene.cluster.start(replica_id)
-    scene.cluster.say(replica_id, ready=True)
-    await scene.observe()
-    (applied,) = [event async for event in scene.log.read(select(event_type="SpecApplied"))]
-    for event in await scene.events():
-        assert event.cause.actor == "service:health"
-        assert event.cause.correlation_id == "the request"
-        assert event.cause.causation_id == applied.event_id
-        assert event.cause.traceparent is not None
-        assert event.cause.traceparent.split("-")[1] == TRACE.split("-")[1]
-
-
-async def test_a_crash_was_asked_for_by_nobody(scene: Scene) -> None:
-    (replica_id,) = await scene.replica_ids()
-    scene.cluster.start(replica_id)
-    await scene.observe()
-    scene.cluster.exit(replica_id, signal=9)
-    await scene.observe()
-    crash = (await scene.events())[-1]
-    assert crash.type == "ReplicaStopped"
-    assert crash.cause.correlation_id == "the request"
-    assert crash.cause.causation_id is None
 
 
 async def test_a_cluster_that_does_not_answer_changes_nothing(scene: Scene) -> None:

@@ -74,6 +74,17 @@ async def test_requests_are_counted_from_when_they_are_first_heard_of(added):
     }
 
 
+async def test_only_what_the_source_still_has_is_remembered(added):
+    """Whether or not anybody reads it: what is forgotten is counted from 0 when it comes again."""
+    publisher = Shown(Away())
+    await publisher.publish(batch(Kind.REQUESTS, requests=(totals("a", 100), totals("b", 7)), is_whole=True))
+    await publisher.publish(batch(Kind.REQUESTS, requests=(totals("b", 8),)))
+    await publisher.publish(batch(Kind.REQUESTS, requests=(totals("b", 9),), is_whole=True))
+    assert added["answered"] == {"b": 2}
+    await publisher.publish(batch(Kind.REQUESTS, requests=(totals("a", 1), totals("b", 10))))
+    assert added["answered"] == {"a": 1, "b": 3}
+
+
 async def test_what_a_new_counter_has_is_new_and_nothing_falls(added):
     publisher = Shown(Away())
     await publisher.publish(batch(Kind.REQUESTS, requests=(totals("a", 1_000),)))
@@ -113,8 +124,45 @@ async def test_usage_is_summed_by_deployment_and_what_is_unknown_is_not_there():
     assert shown("specstream.deployment.cpu") == {("a",): 0.75}
     assert shown("specstream.deployment.memory") == {("a",): 150, ("b",): 7}
     assert shown("specstream.deployment.gpu") == {("a",): 70}
-    await publisher.publish(batch(Kind.USAGE, usage=()))
+    await publisher.publish(batch(Kind.USAGE, usage=(), is_whole=True))
     assert shown("specstream.deployment.cpu") == {}
+
+
+class Usage:
+    """What replicas of `a` use, told every five seconds of a clock of its own."""
+
+    def __init__(self) -> None:
+        self._now = 0.0
+        self._publisher = Shown(Away(), ticks=lambda: self._now)
+
+    async def say(self, *told: ReplicaUsage, is_whole: bool = False) -> dict[tuple[str, ...], float]:
+        """The cores that are shown then."""
+        self._now += 5
+        await self._publisher.publish(batch(Kind.USAGE, usage=told, is_whole=is_whole))
+        return shown("specstream.deployment.cpu")
+
+
+def measured(replica: str, cores: float, *, at: int) -> ReplicaUsage:
+    return usage("a", replica, cpu_cores=cores).model_copy(update={"ended_at": at})
+
+
+async def test_use_that_was_not_measured_anew_is_still_shown():
+    told = Usage()
+    assert await told.say(measured("r1", 1, at=1), measured("r2", 2, at=1)) == {("a",): 3}
+    assert await told.say(measured("r2", 4, at=2)) == {("a",): 5}
+    assert await told.say() == {("a",): 5}
+    assert await told.say(measured("r1", 1, at=1), is_whole=True) == {("a",): 1}, "r2 is gone"
+
+
+async def test_use_that_was_measured_long_ago_is_not_shown_also_when_it_is_told_again():
+    told = Usage()
+    stuck = measured("r1", 1, at=1)
+    assert await told.say(stuck, measured("r2", 2, at=1)) == {("a",): 3}
+    for at in (2, 3, 4):
+        assert await told.say(measured("r2", 2, at=at)) == {("a",): 3}
+    assert await told.say(measured("r2", 2, at=5)) == {("a",): 2}
+    assert await told.say(stuck, measured("r2", 2, at=6), is_whole=True) == {("a",): 2}
+    assert await told.say(measured("r1", 1, at=7)) == {("a",): 3}
 
 
 async def test_what_is_measured_no_more_is_shown_no_more():

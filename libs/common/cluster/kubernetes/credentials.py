@@ -25,6 +25,9 @@ REREAD_S: Final = 60.0
 BEFORE_END_S: Final = 60.0
 """So long before its end a command's token is asked for anew."""
 _COMMAND_TAKES_S: Final = 60.0
+_NO_LIMIT: Final = 0
+"""Of connections, as aiohttp has it, where None is 100: a watch and each log that is followed hold one for as
+long as they last, and nothing else may have to wait for them."""
 
 
 class BadKubeconfig(ClusterUnavailable):
@@ -52,7 +55,7 @@ async def load(kubeconfig: Path | None, *, clock: Clock, ticks: Ticks) -> Creden
 
     Raises BadKubeconfig, and ClusterUnavailable where it is one and gives no credentials.
     """
-    configuration = Configuration()
+    configuration = Configuration(connection_pool_maxsize=_NO_LIMIT)
     configuration.api_key = {}
     if kubeconfig is None:
         return _inside(configuration, ticks)

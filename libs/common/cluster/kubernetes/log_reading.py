@@ -4,16 +4,17 @@ Whoever only reads logs watches nothing, so which replicas there are is asked of
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Iterable, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
 from libs.common.cluster.kubernetes import names
 from libs.common.cluster.kubernetes.anchor_object import parse_anchor
 from libs.common.cluster.kubernetes.client import Client
+from libs.common.cluster.kubernetes.last_lines import LastLines
 from libs.common.cluster.kubernetes.log_parts import Part
 from libs.common.cluster.kubernetes.log_sources import Source, Unread, first_lines, unreadable
-from libs.common.cluster.kubernetes.logs import Parser, check_id, second_of, since
+from libs.common.cluster.kubernetes.logs import check_id, second_of, since
 from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import Forbidden, NotThere, Unauthorized
 from libs.common.cluster.kubernetes.writer import ANCHORS, PODS
@@ -24,10 +25,8 @@ READ_S: Final = 5.0
 """In which a kubelet has to answer: one that does not must not hold up the lines of the others."""
 _FIRST_WORDS: Final = 64
 """Lines that are asked for at first where as many are wanted as have room."""
-
-
-_HELD_LINES: Final = 10_000
-"""While what comes is followed."""
+_HELD: Final = 2
+"""So many times the bytes that are wanted are held of what is followed: it comes with longer times."""
 _ALWAYS: Final = {"timestamps": "true", "container": names.CONTAINER}
 
 
@@ -90,20 +89,20 @@ class LogReader:
             number *= 4
 
     async def _until_ended(
-        self, pod: Pod, before: Iterable[LogLine], *, most_bytes: int, within_s: float
+        self, pod: Pod, before: Sequence[LogLine], *, most_bytes: int, within_s: float
     ) -> tuple[LogLine, ...]:
-        """What it wrote before, and writes until its process has ended, its node is silent or time is up."""
-        known = {line.id: line for line in before}
-        begin = {"sinceTime": since(second_of(max(known)))} if known else {}
-        parser = Parser(pod.replica_id)
+        """The last of what it wrote before, oldest first, and writes until its process has ended, its node is
+        silent or time is up."""
+        begin = {"sinceTime": since(second_of(before[-1].id))} if before else {}
+        last = LastLines(pod.replica_id, _HELD * most_bytes)
         with suppress(TimeoutError, ClusterUnavailable, NotThere, CannotApply):
             async with asyncio.timeout(within_s):
                 async for piece in self._client.follow_log(pod.name, {**_ALWAYS, **begin}):
-                    known |= {line.id: line for line in parser.take(piece)}
-                    if len(known) > _HELD_LINES:
-                        known = {line.id: line for line in last_of(_by_id(known), most_bytes)}
-        known |= {line.id: line for line in parser.end()}
-        return last_of(_by_id(known), most_bytes)
+                    last.take(piece)
+        followed = last.end()
+        # What was let go meanwhile came behind whatever was known before.
+        known = {line.id: line for line in (*(before if last.is_all else ()), *followed)}
+        return last_of((known[each] for each in sorted(known)), most_bytes)
 
     async def _pods(self, deployment_id: str, replica_id: str | None) -> list[Pod]:
         """Those of the replicas that have a node, and so may have written something."""
@@ -153,10 +152,6 @@ class LogReader:
 
         has_ended = is_before or pod.container.state != "running"
         return Part(read, pod.replica_id, has_ended=has_ended, created_at=pod.created_at)
-
-
-def _by_id(lines: Mapping[str, LogLine]) -> list[LogLine]:
-    return [lines[each] for each in sorted(lines)]
 
 
 def _silent(pod: Pod) -> str:

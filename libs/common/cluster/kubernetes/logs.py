@@ -14,6 +14,7 @@ _TIME: Final = re.compile(
 )
 _SECOND: Final = "%Y-%m-%dT%H:%M:%S"
 _MOMENT: Final = len("2026-01-01T00:00:00.000000000Z")
+_LONGEST_STAMP: Final = len("2026-01-01T00:00:00.000000000+00:00 ")
 
 PIECE_BYTES: Final = 4096
 """A line that is shorter was never written in pieces: container runtimes cut lines at 16 KiB."""
@@ -71,16 +72,17 @@ class Parser:
         rest, self._rest = self._rest, b""
         return self._parsed([rest])
 
+    def pass_over(self, line: bytes) -> None:
+        """A whole line that nobody wants: those of its time that come behind it have their places by it."""
+        self._moment(line[:_LONGEST_STAMP].partition(b" ")[0].decode(errors="replace"))
+
     def _parsed(self, lines: Iterable[bytes]) -> list[LogLine]:
         parsed = []
         for line in lines:
             stamp, _, message = line.decode(errors="replace").partition(" ")
-            time = _TIME.fullmatch(stamp)
-            if time is None:
+            moment = self._moment(stamp)
+            if moment is None:
                 continue
-            moment = f"{_second(time)}.{(time['part'] or '').ljust(9, '0')}Z"
-            self._place = self._place + 1 if moment == self._last else 0
-            self._last = moment
             parsed.append(
                 LogLine(
                     id=f"{moment}-{self._replica_id}-{self._place:06d}",
@@ -90,6 +92,16 @@ class Parser:
                 )
             )
         return parsed
+
+    def _moment(self, stamp: str) -> str | None:
+        """The time of the next line, in UTC; None where it has none, and so no place."""
+        time = _TIME.fullmatch(stamp)
+        if time is None:
+            return None
+        moment = f"{_second(time)}.{(time['part'] or '').ljust(9, '0')}Z"
+        self._place = self._place + 1 if moment == self._last else 0
+        self._last = moment
+        return moment
 
 
 def parse_lines(replica_id: str, wrote: bytes, *, is_whole: bool = True) -> list[LogLine]:

@@ -22,6 +22,8 @@ BELIEVED_AFTER_S: Final = 10.0
 to its replicas meanwhile is tried elsewhere."""
 _A_LITTLE_LATER: Final = 1.01
 """So that it is believed when it is looked at."""
+_AFTERWARDS_S: Final = 0.05
+"""So that one is given up when it is looked at."""
 
 NODES: Final = Kind("nodes", "", nodes.parse)
 
@@ -41,6 +43,10 @@ class Places:
         """By node."""
         self._lost_since: dict[str, float] = {}
         """By pod, whatever is said of its node."""
+        self._told_of: frozenset[str] = frozenset()
+        """The nodes that are given up, and of which it was told."""
+        self._next: asyncio.TimerHandle | None = None
+        """When one more is given up."""
         self._hidden: set[str] = set()
         """Pods that were told to end on a node that was given up, by their uid."""
         self.nodes: Informer[Node] = Informer(
@@ -98,7 +104,7 @@ class Places:
             self._hidden.discard(before.uid)
         if not self.nodes.is_current:
             self._take_silent(self._by_pods.silent)
-        self._tell_if_general(was_general=was_general)
+        self._conclude(was_general=was_general)
 
     def start_again(self) -> None:
         """The server's state is one from before; every pod is taken anew."""
@@ -115,11 +121,12 @@ class Places:
             self._take_silent(self._silent_since.keys() | {name})
         else:
             self._take_silent(self._silent_since.keys() - {name})
-        self._tell_if_general(was_general=was_general)
+        self._conclude(was_general=was_general)
         self._on_change(name)
 
     def _on_set_back(self) -> None:
         self._take_silent({node.name for node in self.nodes.items.values() if node.is_silent})
+        self._tell_of_given_up()
         self._on_change(None)
 
     def _take_silent(self, now_silent: frozenset[str] | set[str]) -> None:
@@ -132,13 +139,29 @@ class Places:
     def _look_later(self, node: str | None) -> None:
         asyncio.get_running_loop().call_later(BELIEVED_AFTER_S * _A_LITTLE_LATER, self._on_change, node)
 
-    def _tell_if_general(self, *, was_general: bool) -> None:
-        if was_general == self.is_general:
-            return
-        logger.warning("most nodes answer again" if was_general else "most nodes are silent")
-        if was_general:
-            self._count_anew()
-        self._on_change(None)
+    def _conclude(self, *, was_general: bool) -> None:
+        if was_general != self.is_general:
+            logger.warning("most nodes answer again" if was_general else "most nodes are silent")
+            if was_general:
+                self._count_anew()
+            self._on_change(None)
+        self._tell_of_given_up()
+
+    def _tell_of_given_up(self) -> None:
+        """Of each node once, when it is: nothing else changes then that anybody would look at."""
+        if self._next is not None:
+            self._next.cancel()
+            self._next = None
+        is_held = self.is_general
+        now = self._ticks()
+        given_up = frozenset(self._given_up.at(now, self._silent_since, held=is_held))
+        for node in sorted(given_up - self._told_of):
+            self._on_change(node)
+        self._told_of = given_up
+        next_at = None if is_held else self._given_up.next_at(self._silent_since)
+        if next_at is not None:
+            wait_s = max(0.0, next_at - now) + _AFTERWARDS_S
+            self._next = asyncio.get_running_loop().call_later(wait_s, self._tell_of_given_up)
 
     def _count_anew(self) -> None:
         """Those that come back do so one after the other: one that is silent still has as long as any other

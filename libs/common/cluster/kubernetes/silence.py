@@ -67,3 +67,11 @@ class GivenUp:
             self._nodes |= {waiting[0]}
             self._last_at = now
         return self._nodes
+
+    def next_at(self, silent_since: Mapping[str, float]) -> float | None:
+        """When one more is given up, if nothing changes until then; None where none is waiting for that."""
+        waiting = [since for node, since in silent_since.items() if node not in self._nodes]
+        if not waiting:
+            return None
+        due_at = min(waiting) + self._after_s
+        return due_at if self._last_at is None else max(due_at, self._last_at + GIVEN_UP_EVERY_S)

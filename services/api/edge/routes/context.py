@@ -1,7 +1,7 @@
 """What every route has at hand, and how a request becomes a cause, a body and a span."""
 
 import asyncio
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Annotated, Any, Literal
@@ -80,6 +80,8 @@ class Api:
     """What request durations are averaged over."""
     samples: SampleReader | None = None
     """What METRICS holds of the last hour; None where there is none."""
+    edges: Collection[str] = ()
+    """Those that count requests, and what is in flight."""
     one_trial: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(1))
     """Policies are tried one after the other: each keeps a core busy."""
     log_condition: LogCondition = field(default_factory=LogCondition)

@@ -53,6 +53,7 @@ async def try_policy(
         end.timestamp(),
         await api.queries.said(id, since=to_rfc3339(since), until=to_rfc3339(end)),
         api.request_window_s,
+        api.edges,
     )
     async with api.one_trial:
         found = await tried(api.points, api.samples, trial)

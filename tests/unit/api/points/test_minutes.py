@@ -1,89 +1,10 @@
-"""From samples to minutes."""
+"""From samples to minutes: when they begin and end, and the requests in them."""
 
 import pytest
 
-from libs.common.metrics.port import Received
-from libs.common.metrics.samples import (
-    Batch,
-    GpuUsage,
-    Kind,
-    ReplicaUsage,
-    RequestsInFlight,
-    RequestTotals,
-)
-from services.api.points.minutes import DeploymentPoint, Gathering, Minute
-
-
-class Stream:
-    """What a test has the stream hold. since: when what counts begins. edges: who has to have counted."""
-
-    def __init__(self, *, since: float = 0.0, edges: tuple[str, ...] = ()):
-        self.gathering = Gathering(since=since, edges=edges)
-        self.minutes: list[Minute] = []
-        self.number = 0
-
-    def send(self, at: float, **fields):
-        self.number += 1
-        batch = Batch(
-            **{
-                "source": "edge",
-                "counter_id": "one",
-                "number": self.number,
-                "interval_s": 5,
-                "ended_at": at,
-                **fields,
-            }
-        )
-        if (minute := self.gathering.take(Received(batch, at, self.number))) is not None:
-            self.minutes.append(minute)
-
-    def requests(self, at: float, *, whole: bool = False, part: int = 1, parts: int = 1, **totals):
-        some = {
-            name: fields.pop(name)
-            for fields in [totals]
-            for name in ("source", "counter_id")
-            if name in fields
-        }
-        self.send(
-            at,
-            kind=Kind.REQUESTS,
-            is_whole=whole,
-            part=part,
-            parts=parts,
-            requests=[
-                RequestTotals(
-                    deployment_id=each, answered=count, duration_us=count * 1000, unanswered=count // 10
-                )
-                for each, count in totals.items()
-            ],
-            **some,
-        )
-
-    def usage(self, at: float, *, ended_at: float | None = None, attempt: int = 0, **cores):
-        self.send(
-            at,
-            source="health",
-            kind=Kind.USAGE,
-            usage=[
-                ReplicaUsage(
-                    deployment_id="d",
-                    replica_id=each,
-                    attempt=attempt,
-                    ended_at=at if ended_at is None else ended_at,
-                    window_s=15,
-                    cpu_cores=used,
-                    memory_bytes=1000,
-                    cpus=2,
-                    memory_gib=1,
-                )
-                for each, used in cores.items()
-            ],
-        )
-
-    def finished(self, now: float = 1e9) -> list[Minute]:
-        if (minute := self.gathering.finish(now)) is not None:
-            self.minutes.append(minute)
-        return self.minutes
+from libs.common.metrics.samples import Kind, RequestsInFlight
+from services.api.points.minutes import DeploymentPoint
+from tests.unit.api.points.stream import Stream
 
 
 def answered(minutes) -> dict[int, dict[str, float | None]]:
@@ -175,67 +96,6 @@ def test_what_was_before_only_tells_the_totals():
     assert stream.minutes[0].replicas == {}
 
 
-def test_use_is_averaged_for_each_replica_and_summed_for_the_deployment():
-    stream = Stream()
-    stream.usage(5, one=1.0, other=0.5)
-    stream.usage(20, one=2.0, other=0.5)
-    (minute,) = stream.finished()
-    assert minute.replicas["d", "one"].cpu_cores == 1.5
-    assert (minute.replicas["d", "one"].cpus, minute.replicas["d", "one"].memory_gib) == (2, 1)
-    point = minute.deployments["d"]
-    assert (point.cpu_cores, point.memory_bytes, point.replicas) == (2.0, 2000, 2)
-    assert (minute.has_requests, point.answered) == (False, None)
-
-
-def test_the_same_time_again_is_no_new_sample():
-    stream = Stream()
-    stream.usage(5, ended_at=1.0, r=1.0)
-    stream.usage(20, ended_at=1.0, r=1.0)
-    stream.usage(65, ended_at=1.0, r=1.0)
-    stream.usage(80, ended_at=2.0, r=3.0)
-    first, second = stream.finished()
-    assert first.replicas["d", "r"].cpu_cores == 1.0
-    assert second.replicas["d", "r"].cpu_cores == 3.0
-
-
-def test_a_use_that_is_not_known_is_no_0():
-    stream = Stream()
-    stream.usage(5, r=None)
-    (minute,) = stream.finished()
-    assert minute.replicas["d", "r"].cpu_cores is None
-    assert minute.deployments["d"].cpu_cores is None
-    assert minute.deployments["d"].memory_bytes == 1000
-
-
-def test_in_flight_is_averaged_and_its_highest_kept_over_all_sources():
-    stream = Stream()
-    for at, number, source in ((1, 2, "a"), (2, 4, "a"), (3, 10, "b")):
-        stream.send(
-            at,
-            kind=Kind.IN_FLIGHT,
-            source=source,
-            in_flight=[RequestsInFlight(deployment_id="d", in_flight=number)],
-        )
-    (minute,) = stream.finished()
-    assert (minute.deployments["d"].in_flight, minute.deployments["d"].in_flight_most) == (13.0, 14.0)
-
-
-def test_each_gpu_has_its_own():
-    stream = Stream()
-    used = ReplicaUsage(
-        deployment_id="d",
-        replica_id="r",
-        attempt=0,
-        ended_at=1,
-        window_s=15,
-        gpus=(GpuUsage(gpu=0, utilization_percent=50), GpuUsage(gpu=1, memory_bytes=7)),
-    )
-    stream.send(1, kind=Kind.USAGE, source="health", usage=[used])
-    (minute,) = stream.finished()
-    assert minute.gpus["d", "r", 0].utilization_percent == 50
-    assert (minute.gpus["d", "r", 1].utilization_percent, minute.gpus["d", "r", 1].memory_bytes) == (None, 7)
-
-
 def test_a_minute_in_which_nothing_was_measured_is_not_there():
     stream = Stream()
     stream.requests(10, whole=True, a=1)
@@ -249,6 +109,27 @@ def test_a_minute_is_over_when_its_time_is():
     assert stream.gathering.finish(59.9) is None
     assert stream.gathering.finish(60) is not None
     assert stream.gathering.finish(120) is None
+
+
+def test_what_comes_after_its_minute_was_over_counts_in_the_next_one():
+    """As after a connection that was cut for some minutes, or for the rest of one."""
+    stream = Stream()
+    stream.requests(10, whole=True, a=1)
+    stream.finished(65)
+    stream.finished(240)
+    stream.requests(50, a=5)
+    stream.requests(70, a=6)
+    stream.requests(130, a=8)
+    assert answered(stream.finished()) == {0: {}, 1: {"a": 5.0}, 2: {"a": 2.0}}
+
+
+def test_a_minute_after_one_that_was_over_is_not_there_without_measurement():
+    stream = Stream()
+    stream.requests(10, whole=True, a=1)
+    stream.finished(60)
+    stream.finished(240)
+    stream.requests(300, a=2)
+    assert [minute.number for minute in stream.finished()] == [0, 5]
 
 
 @pytest.mark.parametrize(("back_to", "numbers"), [(130, [10]), (10, [10, 0])])
@@ -273,6 +154,8 @@ def test_a_deployment_with_use_and_without_requests_had_none_where_they_were_cou
         cpu_cores=0.5,
         memory_bytes=1000.0,
         replicas=1.0,
+        in_flight=0.0,
+        in_flight_most=0.0,
     )
 
 
@@ -285,6 +168,7 @@ def test_a_minute_in_which_one_of_several_edges_was_silent_is_unknown():
         stream.send(at + 1, kind=Kind.IN_FLIGHT, in_flight=[RequestsInFlight(deployment_id="d", in_flight=2)])
         if at != 65:
             stream.requests(at + 2, source="edge-2", counter_id="two", d=at)
+            stream.send(at + 3, source="edge-2", kind=Kind.IN_FLIGHT)
     last = stream.gathering.finish(180)
     assert last is not None
     first, silent, last = *stream.minutes, last
@@ -292,5 +176,6 @@ def test_a_minute_in_which_one_of_several_edges_was_silent_is_unknown():
     assert (first.deployments["d"].answered, first.deployments["d"].in_flight) == (20, 2)
     unknown = silent.deployments.get("d", DeploymentPoint())
     assert (unknown.answered, unknown.in_flight, unknown.in_flight_most) == (None, None, None)
+    assert silent.counted["d"][0] == 65 - 10
     # A total goes on: what was counted in the silence is told after it.
     assert last.deployments["d"].answered == 65 + 120

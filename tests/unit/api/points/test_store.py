@@ -23,6 +23,7 @@ def minute(
         has_requests,
         {each: DeploymentPoint(answered, 0.0, 0.0, 1000.0 * answered, 0.5, 1e6, 1.0) for each in deployments},
         {(each, replica): ReplicaPoint(0.5, 1e6, 2.0, None) for each in deployments for replica in replicas},
+        counted={each: (int(answered), 0, 0, int(1000 * answered)) for each in deployments},
     )
 
 

@@ -1,5 +1,7 @@
-"""When so many nodes are silent that it says more of us than of them."""
+"""When so many nodes are silent that it says more of us than of them, and when one is given up."""
 
+import asyncio
+import selectors
 from dataclasses import replace
 
 import pytest
@@ -7,6 +9,7 @@ import pytest
 from libs.common.cluster.kubernetes.places import BELIEVED_AFTER_S, Places
 from libs.common.cluster.kubernetes.pods import parse
 from libs.common.cluster.kubernetes.silence import GivenUp, Silence
+from tests.support.polling import let_time_pass
 from tests.unit.cluster.kubernetes.test_pods import RUNNING, condition, container, pod
 
 
@@ -68,6 +71,16 @@ def test_nodes_are_given_up_one_each_ten_seconds():
     assert given_up.at(81, SINCE, held=False) == SINCE.keys()
 
 
+def test_when_the_next_one_is_given_up_is_known_before():
+    given_up = GivenUp(60)
+    assert given_up.next_at({}) is None
+    for at in (60, 70, 80):
+        assert given_up.next_at(SINCE) == at
+        assert given_up.at(at - 0.1, SINCE, held=False) < given_up.at(at, SINCE, held=False)
+    assert given_up.next_at(SINCE) is None
+    assert given_up.next_at({**SINCE, "node-4": 100.0}) == 160
+
+
 def test_none_is_given_up_while_nothing_is_concluded():
     given_up = GivenUp(60)
     assert given_up.at(61, SINCE, held=False) == {"node-1"}
@@ -102,3 +115,87 @@ async def test_when_most_answer_again_the_rest_has_as_long_as_one_that_fell_sile
     assert all(places.is_held(pod) for pod in pods[2:])
     now += BELIEVED_AFTER_S
     assert not any(places.is_held(pod) for pod in pods[2:])
+
+
+class _Passing(selectors.DefaultSelector):
+    """A wait is over at once, and counts as long as it would have been."""
+
+    passed_s = 0.0
+
+    def select(self, timeout=None):
+        self.passed_s += timeout or 0.0
+        return super().select(0)
+
+
+class _Swift(asyncio.SelectorEventLoop):
+    def __init__(self):
+        self._passing = _Passing()
+        super().__init__(self._passing)
+
+    def time(self):
+        return self._passing.passed_s
+
+
+def told_of(play):
+    """(seconds, node, whether it is given up then) of each time that somebody was told of a node in a play of
+    150 s."""
+    told = []
+
+    async def scene():
+        loop = asyncio.get_running_loop()
+
+        def note(node):
+            is_given_up = node is not None and places.must_move(on(node, is_lost=True)) is not None
+            told.append((round(loop.time()), node, is_given_up))
+
+        places = Places(None, ticks=loop.time, node_lost_s=60, on_change=note)
+        seen = {}
+
+        def hear(number, *, is_lost):
+            after = replace(on(f"node-{number}", is_lost=is_lost), name=f"r-{number}")
+            places.take(seen.get(number), after)
+            seen[number] = after
+
+        for number in range(5):
+            hear(number, is_lost=False)
+        await play(hear)
+        await let_time_pass(150 - loop.time())
+
+    with asyncio.Runner(loop_factory=_Swift) as runner:
+        runner.run(scene())
+    return told
+
+
+def test_whoever_listens_is_told_of_each_node_when_it_is_given_up():
+    async def play(hear):
+        hear(1, is_lost=True)
+        hear(2, is_lost=True)
+
+    assert told_of(play) == [
+        *((10, node, False) for node in ("node-1", "node-1", "node-2", "node-2")),
+        (60, "node-1", True),
+        (70, "node-2", True),
+    ]
+
+
+def test_nobody_is_told_of_one_that_answers_again_in_time():
+    async def play(hear):
+        hear(1, is_lost=True)
+        await let_time_pass(59)
+        hear(1, is_lost=False)
+        await let_time_pass(5)
+        hear(1, is_lost=True)
+
+    assert [each for each in told_of(play) if each[2]] == [(124, "node-1", True)]
+
+
+def test_none_is_given_up_while_most_are_silent_and_those_that_stay_so_have_their_time():
+    async def play(hear):
+        for number in range(4):
+            hear(number, is_lost=True)
+        await let_time_pass(70)
+        for number in range(2):
+            hear(number, is_lost=False)
+
+    told = told_of(play)
+    assert [each for each in told if each[2]] == [(130, "node-2", True), (140, "node-3", True)]
