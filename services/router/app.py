@@ -15,7 +15,7 @@ from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from libs.common.services import edge_of, routers_of
 from services.router.envoy_admin import EnvoyAdmin
 from services.router.follower import Follower
-from services.router.joining import join, take_out_others, tell_if_taken_out
+from services.router.joining import join, say_who_is_named, stay_joined
 from services.router.loop import DrainLoop, StatusLoop
 from services.router.measuring.memory import CountsFile
 from services.router.measuring.outbox import Outbox
@@ -81,17 +81,16 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
             )
 
             async def serve() -> None:
-                await join(log, follower, settings.router)
+                await join(log, follower, progress, settings.router)
                 await server.start()
                 progress.is_ready = True
                 async with asyncio.TaskGroup() as group:
                     group.create_task(drains.run())
                     if settings.copy_number == 1:
-                        group.create_task(
-                            take_out_others(log, follower, frozenset(routers_of(settings.routers)))
-                        )
+                        named = frozenset(routers_of(settings.routers))
+                        group.create_task(say_who_is_named(log, follower, named))
                     else:
-                        group.create_task(tell_if_taken_out(follower, progress, settings.router))
+                        group.create_task(stay_joined(log, follower, progress, settings.router))
 
             try:
                 await run_until_stopped(

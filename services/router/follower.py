@@ -15,7 +15,7 @@ from libs.common.runtime import Progress
 from libs.common.services import ROUTER
 from libs.common.set_aside import Aside
 from libs.common.state.aggregates import followed_by
-from libs.common.state.router import joined
+from libs.common.state.router import joined, state_of
 from libs.common.state.view import DeploymentView, Views
 from libs.common.turns import Turns
 from services.router.measuring.in_flight import needs_in_flight
@@ -57,8 +57,6 @@ class Follower:
         self.draining: set[str] = set()
         self.has_draining = asyncio.Event()
         self.measured_in_flight: set[str] = set()
-        self.routers_changed = asyncio.Event()
-        """Set when there may be other routers than before, and all that the log says of them is known."""
         self._heard_of_routers = asyncio.Event()
 
     @property
@@ -69,11 +67,20 @@ class Follower:
     def has_joined(self, router: str) -> bool:
         return router in self.joined
 
-    async def hears_that_it_joined(self, router: str) -> None:
-        """Return when it is known here, with all that came before it."""
-        while not self.has_joined(router):
-            self._heard_of_routers.clear()
-            await self._heard_of_routers.wait()
+    def may_join(self, router: str) -> bool:
+        """Whether it has joined, or was never taken out, or is named again since."""
+        return state_of(router, self.views.apart).may_join
+
+    async def hears(self, sequence: int) -> None:
+        """Return when an event of routers is known here, with all that came before it."""
+        while self.views.sequence < sequence:
+            await self.hears_of_routers()
+
+    async def hears_of_routers(self) -> None:
+        """Return when there may be other routers than when this returned last, and all that the log says of
+        them is known. One task at a time may wait."""
+        await self._heard_of_routers.wait()
+        self._heard_of_routers.clear()
 
     @property
     def set_aside(self) -> MutableMapping[str, SetAside]:
@@ -102,7 +109,7 @@ class Follower:
                 self._take(view)
         self._progress.applied(sequence)
         self.caught_up.set()
-        self._note_routers()
+        self._heard_of_routers.set()
         logger.info("caught up", sequence=sequence, deployments=len(self.views.by_id))
 
     def _on_change(self, view: DeploymentView, event: Recorded) -> None:
@@ -111,10 +118,6 @@ class Follower:
 
     def _on_apart(self, event: Recorded) -> None:
         self._progress.applied(event.sequence)
-        self._note_routers()
-
-    def _note_routers(self) -> None:
-        self.routers_changed.set()
         self._heard_of_routers.set()
 
     def _take(self, view: DeploymentView) -> None:

@@ -34,7 +34,7 @@ from libs.common.events.rollout import (
     SpecHealthy,
     WorkloadRemoved,
 )
-from libs.common.events.router import LeaveReason, RouterJoined, RouterLeft
+from libs.common.events.router import LeaveReason, RouterJoined, RouterLeft, RouterNamed
 from libs.common.events.scaling import (
     LimitedTo,
     MetricName,
@@ -176,6 +176,7 @@ _FACTS: tuple[Fact, ...] = (
     EndpointsWithdrawn(replica_ids=(REPLICA_ID,), reason=WithdrawReason.DEADLINE, active_requests=2),
     RouterJoined(),
     RouterLeft(reason=LeaveReason.TAKEN_OUT),
+    RouterNamed(),
     ReplicasDecided(
         spec_id=SPEC_ID,
         stretch_id=EARLIER_SPEC_ID,

@@ -29,3 +29,8 @@ class RouterLeft(RouterFact):
     """It and its Envoy have ended: nobody waits for its word any more."""
 
     reason: LeaveReason
+
+
+class RouterNamed(RouterFact):
+    """It had left, and the settings of the platform name it again: it may join, should it be running already.
+    One that starts joins without this."""

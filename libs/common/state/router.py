@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from libs.common.events.envelope import TEAM, Aggregate, Recorded, select
-from libs.common.events.router import RouterFact, RouterJoined, RouterLeft
+from libs.common.events.router import RouterFact, RouterJoined, RouterLeft, RouterNamed
 from libs.common.services import ROUTER
 
 ALONE: Final = frozenset({ROUTER})
@@ -19,6 +19,8 @@ EVERY_ROUTER: Final = select(project_id=TEAM, kind=RouterFact.aggregate)
 class RouterState:
     is_joined: bool = False
     """Whether its Envoy may be sending requests to replicas."""
+    may_join: bool = True
+    """Whether it was not taken out, or is named again since."""
 
 
 def evolve(state: RouterState, event: Recorded) -> RouterState:
@@ -27,13 +29,32 @@ def evolve(state: RouterState, event: Recorded) -> RouterState:
         case RouterJoined():
             return RouterState(is_joined=True)
         case RouterLeft():
-            return RouterState(is_joined=False)
+            return RouterState(may_join=False)
+        case RouterNamed():
+            return RouterState()
         case _:
             return state
 
 
 def aggregate_of(router: str) -> Aggregate:
     return Aggregate(TEAM, RouterFact.aggregate, router)
+
+
+def state_of(router: str, states: Mapping[Aggregate, Any]) -> RouterState:
+    """The first router has always joined."""
+    if router == ROUTER:
+        return RouterState(is_joined=True)
+    state = states.get(aggregate_of(router))
+    return state if isinstance(state, RouterState) else RouterState()
+
+
+def states_by(events: Iterable[Recorded]) -> dict[Aggregate, RouterState]:
+    """From events, in sequence order; those of other aggregates may be among them."""
+    states: dict[Aggregate, RouterState] = {}
+    for event in events:
+        if event.aggregate.kind == RouterFact.aggregate:
+            states[event.aggregate] = evolve(states.get(event.aggregate, RouterState()), event)
+    return states
 
 
 def joined(states: Mapping[Aggregate, Any]) -> frozenset[str]:
@@ -47,8 +68,4 @@ def joined(states: Mapping[Aggregate, Any]) -> frozenset[str]:
 
 def joined_by(events: Iterable[Recorded]) -> frozenset[str]:
     """The same from events, in sequence order; those of other aggregates may be among them."""
-    states: dict[Aggregate, RouterState] = {}
-    for event in events:
-        if event.aggregate.kind == RouterFact.aggregate:
-            states[event.aggregate] = evolve(states.get(event.aggregate, RouterState()), event)
-    return joined(states)
+    return joined(states_by(events))

@@ -44,6 +44,7 @@ OWNERS = [
     ("EndpointsWithdrawn", "traffic", "router"),
     ("RouterJoined", "router", "router"),
     ("RouterLeft", "router", "router"),
+    ("RouterNamed", "router", "router"),
     ("ReplicasDecided", "scaling", "autoscaler"),
 ]
 

@@ -11,7 +11,7 @@ from libs.common.log.memory import MemoryLog
 from libs.common.runtime import Progress
 from libs.common.state.router import EVERY_ROUTER
 from services.router.follower import Follower
-from services.router.joining import join, take_out_others, tell_if_taken_out
+from services.router.joining import join, say_who_is_named, stay_joined
 from services.router.withdrawal import withdraw
 from services.router.xds.cache import Cache
 from services.router.xds.listener import make_listener
@@ -52,7 +52,7 @@ async def said(log: MemoryLog) -> list[tuple[str, object]]:
 
 async def test_the_first_router_says_nothing(log):
     async with following(log, "router") as follower:
-        await join(log, follower, "router")
+        await join(log, follower, Progress(), "router")
     assert await log.last_sequence() == 0
 
 
@@ -63,7 +63,7 @@ async def test_another_one_joins_once_and_knows_then_what_was_to_leave_before(lo
     await story.ready("r2", "127.0.0.1:20002")
     for _ in range(2):
         async with following(log, "router-2") as follower:
-            await join(log, follower, "router-2")
+            await join(log, follower, Progress(), "router-2")
             assert follower.joined == {"router", "router-2"}
             assert follower.views.sequence == await log.last_sequence()
     assert await said(log) == [("router-2", RouterJoined())]
@@ -71,33 +71,33 @@ async def test_another_one_joins_once_and_knows_then_what_was_to_leave_before(lo
 
 async def test_two_join_at_the_same_time(log):
     async with following(log, "router-2") as one, following(log, "router-3") as other:
-        await asyncio.gather(join(log, one, "router-2"), join(log, other, "router-3"))
+        await asyncio.gather(join(log, one, Progress(), "router-2"), join(log, other, Progress(), "router-3"))
         await eventually(lambda: one.joined == {"router", "router-2", "router-3"} == other.joined)
 
 
 async def test_the_first_one_takes_out_whom_the_settings_name_no_longer(log):
     async with following(log, "router-2") as two, following(log, "router-3") as three:
-        await join(log, two, "router-2")
-        await join(log, three, "router-3")
+        await join(log, two, Progress(), "router-2")
+        await join(log, three, Progress(), "router-3")
     async with following(log, "router") as follower:
-        await join(log, follower, "router")
-        async with running(take_out_others(log, follower, frozenset({"router", "router-2"}))):
+        await join(log, follower, Progress(), "router")
+        async with running(say_who_is_named(log, follower, frozenset({"router", "router-2"}))):
             await eventually(lambda: follower.joined == {"router", "router-2"})
             await let_others_run()
     assert (await said(log))[2:] == [("router-3", LEFT)]
     async with following(log, "router-3") as three:
-        await join(log, three, "router-3")
+        await join(log, three, Progress(), "router-3")
     assert (await said(log))[3:] == [("router-3", RouterJoined())]
 
 
 async def test_one_that_goes_on_though_it_was_taken_out_says_so(log):
     progress = Progress(is_ready=True)
     async with following(log, "router-2") as two, following(log, "router") as first:
-        await join(log, two, "router-2")
-        await join(log, first, "router")
+        await join(log, two, Progress(), "router-2")
+        await join(log, first, Progress(), "router")
         async with (
-            running(tell_if_taken_out(two, progress, "router-2")),
-            running(take_out_others(log, first, frozenset({"router"}))),
+            running(stay_joined(log, two, progress, "router-2")),
+            running(say_who_is_named(log, first, frozenset({"router"}))),
         ):
             await eventually(lambda: progress.problem)
     assert not progress.is_ready

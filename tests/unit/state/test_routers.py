@@ -6,12 +6,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.events.envelope import Recorded
-from libs.common.events.router import LeaveReason, RouterJoined, RouterLeft
+from libs.common.events.router import LeaveReason, RouterFact, RouterJoined, RouterLeft, RouterNamed
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log import wire
 from libs.common.state import traffic
 from libs.common.state.aggregates import followed_by
-from libs.common.state.router import ALONE, EVERY_ROUTER, aggregate_of, joined, joined_by
+from libs.common.state.router import (
+    ALONE,
+    EVERY_ROUTER,
+    aggregate_of,
+    joined,
+    joined_by,
+    state_of,
+    states_by,
+)
 from libs.common.state.traffic import TrafficState
 from libs.common.state.view import Views
 from tests.support.strategies import ROUTERS, newest_of_each_subject, recorded
@@ -82,29 +90,22 @@ def test_a_word_under_the_subject_of_another_router_is_none():
         assert event.unknown
 
 
-def came(sequence: int, router: str) -> Recorded:
-    return _of(recorded(RouterJoined(), sequence, aggregate_id=router))
+FACTS = (RouterJoined(), RouterLeft(reason=LeaveReason.TAKEN_OUT), RouterNamed())
 
 
-def went(sequence: int, router: str) -> Recorded:
-    return _of(recorded(RouterLeft(reason=LeaveReason.TAKEN_OUT), sequence, aggregate_id=router))
-
-
-def _of(event: Recorded) -> Recorded:
+def said(sequence: int, router: str, fact: RouterFact) -> Recorded:
+    event = recorded(fact, sequence, aggregate_id=router)
     return replace(event, aggregate=aggregate_of(event.aggregate.id))
 
 
-steps = st.lists(st.tuples(st.booleans(), st.sampled_from(ROUTERS[1:])), max_size=10)
+steps = st.lists(st.tuples(st.sampled_from(FACTS), st.sampled_from(ROUTERS[1:])), max_size=10)
 
 
 @given(steps)
 def test_there_are_the_first_one_and_those_that_joined_last(taken):
-    events = [
-        came(place, router) if comes else went(place, router)
-        for place, (comes, router) in enumerate(taken, 1)
-    ]
-    newest = {router: comes for comes, router in taken}
-    expected = ALONE | {router for router, comes in newest.items() if comes}
+    events = [said(place, router, fact) for place, (fact, router) in enumerate(taken, 1)]
+    newest = {router: fact for fact, router in taken}
+    expected = ALONE | {router for router, fact in newest.items() if isinstance(fact, RouterJoined)}
     assert joined_by(events) == expected
     assert joined_by(newest_of_each_subject(events)) == expected
     views = Views(followed_by("reconciler"))
@@ -114,6 +115,16 @@ def test_there_are_the_first_one_and_those_that_joined_last(taken):
     assert not views.by_id
 
 
+@given(steps)
+def test_those_may_join_that_were_not_taken_out_last(taken):
+    events = [said(place, router, fact) for place, (fact, router) in enumerate(taken, 1)]
+    newest = {router: fact for fact, router in taken}
+    states = states_by(newest_of_each_subject(events))
+    assert states == states_by(events)
+    for router in ROUTERS:
+        assert state_of(router, states).may_join == (not isinstance(newest.get(router), RouterLeft))
+
+
 def test_what_is_selected_of_the_routers_are_their_events():
     assert EVERY_ROUTER == "events._team.router.*.*"
-    assert came(1, "router-2").subject == "events._team.router.router-2.RouterJoined"
+    assert said(1, "router-2", RouterJoined()).subject == "events._team.router.router-2.RouterJoined"
