@@ -11,7 +11,7 @@ from enum import StrEnum
 from typing import Final
 
 from libs.common.cluster.usage import Used, UsedGpu
-from libs.common.metrics.samples import GpuUsage, ReplicaUsage
+from libs.common.metrics.samples import MOST, GpuUsage, ReplicaUsage
 
 AHEAD_S: Final = 5.0
 """How far the clock of a source may be ahead of ours."""
@@ -23,7 +23,7 @@ class Dropped(StrEnum):
     NOT_FINITE = "not_finite"
     NEGATIVE = "negative"
     TOO_MUCH = "too_much"
-    """More than the machine has."""
+    """More than the machine has, or than a sample can say."""
     FUTURE = "future"
 
 
@@ -75,7 +75,9 @@ def _no_amounts(numbers: Iterable[float | None]) -> Dropped | None:
     known = [number for number in numbers if number is not None]
     if not all(map(math.isfinite, known)):
         return Dropped.NOT_FINITE
-    return Dropped.NEGATIVE if any(number < 0 for number in known) else None
+    if any(number < 0 for number in known):
+        return Dropped.NEGATIVE
+    return Dropped.TOO_MUCH if any(number > MOST for number in known) else None
 
 
 def _exceeds(number: float | None, most: float | None) -> bool:

@@ -6,6 +6,9 @@ everything (`is_whole`). A batch that would be too large for one message comes i
 Counts are running totals since `counter_id` began to count at 0; whoever reads them subtracts. So a lost
 batch or a restarted reader loses no count. A total that fell under the same `counter_id` makes that interval
 unknown, which is not 0.
+
+Every number and text has a bound beyond what there can be, within which whoever reads can calculate: what is
+beyond it is no sample.
 """
 
 from collections.abc import Mapping
@@ -14,8 +17,16 @@ from typing import Annotated, Final
 
 from pydantic import BaseModel, ConfigDict, Field
 
-Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
-Total = Annotated[int, Field(ge=0)]
+MOST: Final = 1e15
+"""Of any amount: so many bytes, or seconds, are of nothing that can be measured."""
+LONGEST_S: Final = 3600.0
+"""An interval. Whoever reads looks at each of its seconds."""
+
+Amount = Annotated[float, Field(ge=0, le=MOST, allow_inf_nan=False)]
+Interval = Annotated[float, Field(ge=0, le=LONGEST_S, allow_inf_nan=False)]
+Total = Annotated[int, Field(ge=0, le=2**63 - 1)]
+Number = Annotated[int, Field(ge=0, le=2**31 - 1)]
+Name = Annotated[str, Field(max_length=253)]
 
 
 class Kind(StrEnum):
@@ -36,7 +47,7 @@ class _Part(BaseModel):
 class GpuUsage(_Part):
     """gpu: its index on the machine. utilization_percent: of the whole GPU, by this replica's processes."""
 
-    gpu: int
+    gpu: Number
     utilization_percent: Amount | None = None
     memory_bytes: Total | None = None
 
@@ -51,9 +62,9 @@ class ReplicaUsage(_Part):
     ended_at: seconds since 1970, by the clock of who measured. The same time again is no new sample.
     """
 
-    deployment_id: str
-    replica_id: str
-    attempt: int
+    deployment_id: Name
+    replica_id: Name
+    attempt: Number
     ended_at: Amount
     window_s: Amount
     cpu_cores: Amount | None = None
@@ -68,7 +79,7 @@ class RequestTotals(_Part):
     its answer's last, summed over them. unanswered: requests that got no replica's answer.
     server_errors: answered ones whose status was 500 or higher."""
 
-    deployment_id: str
+    deployment_id: Name
     answered: Total = 0
     duration_us: Total = 0
     unanswered: Total = 0
@@ -81,7 +92,7 @@ class RequestsInFlight(_Part):
     What was not 0 is in each batch, what has become 0 in one more; what is not in a batch is 0 as it was.
     """
 
-    deployment_id: str
+    deployment_id: Name
     in_flight: Amount
 
 
@@ -98,11 +109,11 @@ class Batch(_Part):
 
     kind: Kind
     source: str
-    counter_id: str
-    number: int
-    part: int = 1
-    parts: int = 1
-    interval_s: Amount
+    counter_id: Name
+    number: Total
+    part: Number = 1
+    parts: Number = 1
+    interval_s: Interval
     ended_at: Amount
     is_whole: bool = False
     usage: tuple[ReplicaUsage, ...] = ()

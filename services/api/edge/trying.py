@@ -40,6 +40,7 @@ logger = structlog.get_logger()
 
 READ_S: Final = 20.0
 """So long samples are read at most; then the minutes have to do."""
+_FIRST: Final = datetime.min.replace(tzinfo=UTC)
 AT_ONCE: Final = 10
 """Batches that are read before somebody else may do something."""
 
@@ -79,8 +80,9 @@ Minutes = Mapping[int, DeploymentPoint]
 
 
 def lead_begin(begin: datetime, autoscaling: Autoscaling, *, request_window_s: float) -> datetime:
-    """From when on what happened counts for the rules."""
-    return begin - timedelta(seconds=recorded.lead_s(autoscaling, request_window_s=request_window_s))
+    """From when on what happened counts for the rules. Before the year 1 there is nothing."""
+    lead = timedelta(seconds=recorded.lead_s(autoscaling, request_window_s=request_window_s))
+    return begin - min(lead, begin - _FIRST)
 
 
 async def tried(points: PointStore, samples: SampleReader | None, trial: Trial) -> Tried | None:

@@ -16,6 +16,7 @@ from opentelemetry.proto.collector.metrics.v1.metrics_service_pb2 import (
 )
 
 from libs.common.clock import Clock, Ticks
+from libs.common.metrics.samples import LONGEST_S
 from services.router.measuring.in_flight import (
     ASK_EVERY_S,
     InFlightBatches,
@@ -118,7 +119,7 @@ class Receiver(
         self._outbox.put(
             self._batches.next(
                 self._in_flight,
-                interval_s=period.total_seconds(),
+                interval_s=min(period.total_seconds(), LONGEST_S),
                 ended_at=self._clock().timestamp(),
                 now=self._ticks(),
             )

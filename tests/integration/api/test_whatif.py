@@ -65,6 +65,12 @@ async def test_both_sides_on_the_same_minutes(api: RunningApi):
     assert [(one["proposed"]) for one in found["series"]][-1] == 4
 
 
+async def test_of_the_first_times_that_there_are_nothing_is_recorded(api: RunningApi):
+    deployment_id = await api.submit(a_config(autoscaling=BY_CPU))
+    found = await tried(api, deployment_id, **{"from": "0001-01-01T00:00:00Z", "to": "0001-01-02T00:00:00Z"})
+    assert (found["recordedFrom"], found["series"]) == (None, [])
+
+
 async def test_the_actual_numbers_are_those_that_were_in_force(api: RunningApi):
     deployment_id = await api.submit(a_config(autoscaling=BY_CPU))
     spec_id = (await api.get(f"/v1/deployments/{deployment_id}"))["latestSpec"]["id"]

@@ -61,6 +61,8 @@ def test_what_is_not_known_is_no_reason_to_drop_the_rest():
         ({"memory_bytes": -1.0}, Dropped.NEGATIVE),
         ({"window_s": -1.0}, Dropped.NEGATIVE),
         ({"ended_at": -1.0}, Dropped.NEGATIVE),
+        ({"memory_bytes": 1e30, "most_memory_bytes": None}, Dropped.TOO_MUCH),
+        ({"window_s": 1e16}, Dropped.TOO_MUCH),
         ({"cpu_cores": 4.5}, Dropped.TOO_MUCH),
         ({"memory_bytes": 9e9}, Dropped.TOO_MUCH),
         ({"ended_at": NOW + AHEAD_S + 0.1}, Dropped.FUTURE),

@@ -76,6 +76,6 @@ def test_parts_hold_everything_once_and_none_is_too_long(most_bytes):
 
 
 def test_a_sample_that_does_not_fit_alone_is_refused():
-    batch = at(intervals(), 0, **{"d" * 500: 1})
+    batch = at(intervals(), 0, **{"d" * 250: 1})
     with pytest.raises(ValueError, match="longer than 200 bytes"):
         in_parts(batch, most_bytes=200)

@@ -10,7 +10,7 @@ from envoy.service.load_stats.v3.lrs_pb2 import LoadStatsRequest
 
 from libs.common.clock import monotonic, utc_now
 from libs.common.errors import MetricsUnavailable
-from libs.common.metrics.samples import Batch
+from libs.common.metrics.samples import LONGEST_S, Batch
 from services.router.measuring.memory import CountsFile
 from services.router.measuring.outbox import Outbox
 from services.router.measuring.receiver import Receiver
@@ -51,48 +51,62 @@ async def nothing() -> None:
     return None
 
 
-def report(**in_flight: int) -> LoadStatsRequest:
+def report(*, interval_s: int = 1, **in_flight: int) -> LoadStatsRequest:
     request = LoadStatsRequest()
     for name, active in in_flight.items():
         cluster = request.cluster_stats.add(cluster_name=name)
-        cluster.load_report_interval.FromSeconds(1)
+        cluster.load_report_interval.FromSeconds(interval_s)
         cluster.upstream_locality_stats.add(total_requests_in_progress=active)
     return request
 
 
-async def test_after_a_loss_everything_is_told_again(folder):
-    """Else what has not changed since would be unknown for up to a minute."""
-    published = Published()
+@pytest.fixture
+async def reports(folder, published) -> AsyncIterator[asyncio.Queue[LoadStatsRequest]]:
+    """What Envoy says is put in."""
     outbox = Outbox(published)
     counts = RequestCounts(
         look=nothing, exists=lambda _: True, file=CountsFile(folder), outbox=outbox, ticks=monotonic
     )
     receiver = Receiver(counts, outbox, needed=tuple, clock=utc_now, ticks=monotonic)
-    reports: asyncio.Queue[LoadStatsRequest] = asyncio.Queue()
+    queue: asyncio.Queue[LoadStatsRequest] = asyncio.Queue()
 
     async def from_envoy() -> AsyncIterator[LoadStatsRequest]:
         while True:
-            yield await reports.get()
+            yield await queue.get()
 
     tasks = [
         asyncio.ensure_future(outbox.run()),
         asyncio.ensure_future(receiver.StreamLoadStats(from_envoy(), Context())),
     ]
-    try:
-        for number in (1, 2):
-            reports.put_nowait(report(calm=0, busy=3))
-            await eventually(lambda number=number: len(published.taken) == number)
-        published.is_away = True
+    yield queue
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+@pytest.fixture
+def published() -> Published:
+    return Published()
+
+
+async def test_after_a_loss_everything_is_told_again(reports, published):
+    """Else what has not changed since would be unknown for up to a minute."""
+    for number in (1, 2):
         reports.put_nowait(report(calm=0, busy=3))
-        await eventually(lambda: published.lost)
-        published.is_away = False
-        for number in (3, 4):
-            reports.put_nowait(report(calm=0, busy=3))
-            await eventually(lambda number=number: len(published.taken) == number)
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        await eventually(lambda number=number: len(published.taken) == number)
+    published.is_away = True
+    reports.put_nowait(report(calm=0, busy=3))
+    await eventually(lambda: published.lost)
+    published.is_away = False
+    for number in (3, 4):
+        reports.put_nowait(report(calm=0, busy=3))
+        await eventually(lambda number=number: len(published.taken) == number)
     assert [one.is_whole for one in published.taken] == [True, False, True, False]
     assert [one.number for one in published.taken] == [1, 2, 4, 5]
     assert {one.deployment_id for one in published.taken[2].in_flight} == {"calm", "busy"}
+
+
+async def test_an_envoy_that_was_paused_for_a_day_reports_the_longest_interval(reports, published):
+    reports.put_nowait(report(interval_s=86_400, busy=3))
+    await eventually(lambda: published.taken)
+    assert [one.interval_s for one in published.taken] == [LONGEST_S]
