@@ -1,7 +1,7 @@
 """Waiting until a spec is served, and telling how it goes."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -92,23 +92,41 @@ def until_done(
                 f"the spec cannot be applied: {seen.spec['error']}", f"  deployment {deployment_id}"
             )
         if seen.stalled:
-            raise CommandFailed(f"the rollout is stalled: {seen.stalled}", *_still_trying(seen))
+            stalled = f"the rollout is stalled: {seen.stalled}"
+            raise CommandFailed(stalled, *_still_trying(seen, of_the_platform(client)))
         if monotonic() >= give_up:
-            raise CommandFailed(*reasons(seen, deadline_s))
+            raise CommandFailed(*reasons(seen, deadline_s, of_the_platform(client)))
         time.sleep(POLL_S)
 
 
-def reasons(seen: Seen, deadline_s: float) -> Iterator[str]:
-    """Why it is not done after so long, replica by replica, and what to look at."""
+def of_the_platform(client: Client) -> Sequence[str]:
+    """What of the platform is not ready, and why: it holds up every deployment, and none of them says so."""
+    try:
+        client.health()
+    except ApiError as error:
+        problems = error.details.get("problems", {})
+        return [
+            f"  {name} is not ready{f': {problems[name]}' if name in problems else ''}"
+            for name in error.details.get("notReady", ())
+        ]
+    except Unreachable as error:
+        return [f"  {error}"]
+    return []
+
+
+def reasons(seen: Seen, deadline_s: float, platform: Sequence[str] = ()) -> Iterator[str]:
+    """Why it is not done after so long, replica by replica, and what to look at. platform: lines about what
+    all deployments wait for."""
     ready = sum(line.state == "running" for line in seen.lines)
     wanted = seen.spec.get("data", {}).get("resources", {}).get("replicas", 1) if seen.is_wanted else 0
     yield f"not done after {deadline_s:g} s: {ready} of {wanted} replicas are ready"
-    yield from _still_trying(seen)
+    yield from _still_trying(seen, platform)
 
 
-def _still_trying(seen: Seen) -> Iterator[str]:
+def _still_trying(seen: Seen, platform: Sequence[str]) -> Iterator[str]:
     for line in seen.lines:
         yield f"  {line.replica_id}: {line.state}{f': {line.message}' if line.message else ''}"
     if any(line.message and line.message.endswith(REFUSED) for line in seen.lines):
         yield "  nothing listens there: a replica has to listen on the port that its variable PORT names"
+    yield from platform
     yield f"  still trying; see `logs {seen.deployment['id']}`"

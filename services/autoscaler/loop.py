@@ -268,6 +268,9 @@ class Loop:
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
             self._aside.failed(name, error)
         self._on_their_way[name] = _OnItsWay(sequence, view)
+        if name not in self._knowledge.policies:
+            # It scales by load no more: nothing is decided about it again, which would end this.
+            self._forget(name)
         self._wake.set()
 
     def _forget(self, name: str) -> None:

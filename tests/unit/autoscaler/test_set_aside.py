@@ -1,11 +1,14 @@
 """One deployment that cannot be handled does not keep the autoscaler from all others."""
 
+import asyncio
+from typing import Any
+
 from libs.common.log.memory import MemoryLog
 from libs.common.metrics.port import MemorySamples
 from tests.support.autoscaling import Autoscaler, Source, deployed
 from tests.support.deployments import Storyteller
-from tests.support.poison import PoisonedLog
-from tests.support.polling import eventually
+from tests.support.poison import PoisonedLog, PoisonError
+from tests.support.polling import eventually, let_others_run
 
 
 async def test_others_go_on_it_is_named_and_comes_back() -> None:
@@ -54,3 +57,33 @@ async def test_one_that_scales_by_load_no_more_is_not_shown_any_more() -> None:
         await story.register(spec_id="spec-2")
         await eventually(lambda: story.deployment_id not in autoscaler.knowledge.policies)
         await eventually(lambda: not shown)
+
+
+class LateRefusal(PoisonedLog):
+    """What is appended of decisions is refused, once the test says so."""
+
+    def __init__(self, log: Any) -> None:
+        super().__init__(log)
+        self.is_asked = asyncio.Event()
+        self.may_refuse = asyncio.Event()
+
+    async def append(self, drafts: Any, **how: Any) -> Any:
+        if drafts[0].aggregate.kind != "scaling":
+            return await super().append(drafts, **how)
+        self.is_asked.set()
+        await self.may_refuse.wait()
+        raise PoisonError("nothing can be appended")
+
+
+async def test_one_whose_decision_fails_when_it_scales_by_load_no_more() -> None:
+    log, samples = LateRefusal(MemoryLog()), MemorySamples()
+    story = await deployed(log)
+    async with Autoscaler(log, samples).running() as autoscaler:
+        await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
+        await Source(samples).use(story.deployment_id, "r1", percent=84)
+        await log.is_asked.wait()
+        await story.register(spec_id="spec-2")
+        await eventually(lambda: story.deployment_id not in autoscaler.knowledge.policies)
+        log.may_refuse.set()
+        await let_others_run(100)
+        assert autoscaler.progress.set_aside == {}
