@@ -91,6 +91,8 @@ class Loop:
         self._ticks = ticks
         self._clock = clock
         self._aside = Aside("decide", progress.set_aside, clock, ticks)
+        self._unstored = Aside("append", progress.set_aside, clock, ticks)
+        """A decision that cannot be appended: to decide it once more is no success."""
         self._touched: set[str] = set()
         self._due_at: dict[str, float] = {}
         self._on_their_way: dict[str, _OnItsWay] = {}
@@ -169,6 +171,7 @@ class Loop:
             if not self._is_caught_up.is_set() or not self._leads():
                 self._did_lead = False
                 self._aside.clear()
+                self._unstored.clear()
                 self._tell()
                 continue
             if self._is_reading():
@@ -207,7 +210,13 @@ class Loop:
             name for name in self._knowledge.policies if self._due_at.get(name, now) <= now
         }
         self._touched.clear()
-        return [name for name in due if not self._aside.is_resting(name) and self._is_free(name)]
+        return [
+            name
+            for name in due
+            if not self._aside.is_resting(name)
+            and not self._unstored.is_resting(name)
+            and self._is_free(name)
+        ]
 
     def _is_free(self, name: str) -> bool:
         """Whether no decision of it is on its way."""
@@ -250,23 +259,26 @@ class Loop:
             self._unknown_count.add(1)
         else:
             self._unknown.discard(name)
-        if (fact := outcome.fact()) is not None:
-            self._on_their_way[name] = _OnItsWay(None, view)
-            task = asyncio.ensure_future(self._store(view, fact, made_at=now))
-            self._storing.add(task)
-            task.add_done_callback(self._storing.discard)
+        if (fact := outcome.fact()) is None:
+            self._unstored.succeeded(name)
+            return
+        self._on_their_way[name] = _OnItsWay(None, view)
+        task = asyncio.ensure_future(self._store(view, fact, made_at=now))
+        self._storing.add(task)
+        task.add_done_callback(self._storing.discard)
 
     async def _store(self, view: DeploymentView, fact: ReplicasDecided, *, made_at: float) -> None:
         name, sequence = view.deployment_id, 0
         try:
             async with self._gate:
                 stored, sequence = await self._appender.append(view, fact, made_at=made_at, leads=self._leads)
+            self._unstored.succeeded(name)
             if stored is not Stored.NOT_LEADING:
                 self._touched.add(name)
         except LogUnavailable as error:
             logger.warning("a decision has to wait for the log", deployment_id=name, error=str(error))
         except Exception as error:  # noqa: BLE001 - whatever it is, the others go on
-            self._aside.failed(name, error)
+            self._unstored.failed(name, error)
         self._on_their_way[name] = _OnItsWay(sequence, view)
         if name not in self._knowledge.policies:
             # It scales by load no more: nothing is decided about it again, which would end this.
@@ -279,6 +291,7 @@ class Loop:
         self._unread.discard(name)
         self._unknown.discard(name)
         self._aside.succeeded(name)
+        self._unstored.succeeded(name)
         self._keeper.forget(name)
 
     def _tell(self) -> None:

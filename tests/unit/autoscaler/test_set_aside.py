@@ -39,7 +39,7 @@ async def test_a_copy_that_leads_no_more_shows_nothing_of_what_it_set_aside() ->
         shown = autoscaler.progress.set_aside
         await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
         await Source(samples).use(story.deployment_id, "r1", percent=84)
-        await eventually(lambda: [one.reason for one in shown.values()] == ["decide: PoisonError"])
+        await eventually(lambda: [one.reason for one in shown.values()] == ["append: PoisonError"])
         leads[0] = False
         await eventually(lambda: not shown)
 
@@ -56,6 +56,24 @@ async def test_one_that_scales_by_load_no_more_is_not_shown_any_more() -> None:
         log.refused = set()
         await story.register(spec_id="spec-2")
         await eventually(lambda: story.deployment_id not in autoscaler.knowledge.policies)
+        await eventually(lambda: not shown)
+
+
+async def test_a_decision_that_cannot_be_appended_stays_set_aside_though_it_is_made_again() -> None:
+    log, samples = PoisonedLog(MemoryLog()), MemorySamples()
+    story = await deployed(log)
+    log.refused = {story.deployment_id}
+    async with Autoscaler(log, samples).running() as autoscaler:
+        shown = autoscaler.progress.set_aside
+        await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
+        source = Source(samples)
+
+        async def is_tried_again() -> bool:
+            await source.use(story.deployment_id, "r1", percent=84)
+            return any(one.attempts == 3 for one in shown.values())
+
+        await eventually(is_tried_again)
+        await source.use(story.deployment_id, "r1", percent=50)
         await eventually(lambda: not shown)
 
 
