@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Annotated
 
+import structlog
 from faststream.exceptions import RejectMessage
 from faststream.nats import NatsBroker, NatsMessage
 from pydantic import Field, InstanceOf, WithJsonSchema
@@ -22,6 +23,8 @@ from services.api.edge.answers import Done, Message, Rejection
 from services.api.edge.bodies import DeleteCommandBody, SubmitCommandBody
 from services.api.edge.command import Command, read_command
 from services.api.edge.command_handler import Publish
+
+logger = structlog.get_logger()
 
 Submit = Annotated[
     InstanceOf[Command],
@@ -81,8 +84,13 @@ def subscribe(
             raise RejectMessage
 
     @signal_subscriber(broker, subjects.HEARTBEATS)
-    async def on_heartbeat(beat: Heartbeat) -> None:
-        take(beat)
+    async def on_heartbeat(beat: Heartbeat, message: NatsMessage) -> None:
+        subject = message.raw_message.subject
+        if subject == subjects.heartbeat(beat.service):
+            take(beat)
+        else:
+            # The broker holds who sends to a subject, and not what is said there.
+            logger.warning("signal dropped", subject=subject, error="it is in another service's name")
 
 
 def _asks_to(verb: str) -> Callable[[NatsMessage], Awaitable[bool]]:

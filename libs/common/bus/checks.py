@@ -1,6 +1,5 @@
 """How the checks of each replica stand: signals of health that the api shows. Never in the log."""
 
-from datetime import datetime
 from typing import Final
 
 from nats.aio.client import Client
@@ -9,6 +8,7 @@ from nats.js.errors import APIError
 from pydantic import BaseModel, ConfigDict, ValidationError
 
 from libs.common.bus import subjects
+from libs.common.moment import Moment
 
 MOST_BYTES: Final = 512 * 1024
 """Of one deployment's signal. A longer one is told without what its checks said."""
@@ -26,7 +26,7 @@ class ExitSignal(_Signal):
 
     status: int | None = None
     signal: int | None = None
-    at: datetime | None = None
+    at: Moment | None = None
 
 
 class CheckSignal(_Signal):
@@ -41,7 +41,7 @@ class CheckSignal(_Signal):
     outcome: str | None = None
     message: str | None = None
     output: str | None = None
-    at: datetime | None = None
+    at: Moment | None = None
     latency_s: float | None = None
 
     def without_words(self) -> "CheckSignal":
@@ -58,7 +58,7 @@ class ReplicaSignal(_Signal):
 
 
 class DeploymentSignal(_Signal):
-    sent_at: datetime
+    sent_at: Moment
     replicas: tuple[ReplicaSignal, ...] = ()
 
 

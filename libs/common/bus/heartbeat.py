@@ -1,17 +1,19 @@
 """Heartbeats: how a service says that it moves. A signal: droppable, never in the log."""
 
+import json
 from collections.abc import Iterable, Mapping
-from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
-from typing import Any
+from typing import Any, Final
 
 import structlog
 from faststream.nats import NatsBroker
-from pydantic import BaseModel, ConfigDict, model_validator
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, field_validator, model_validator
 
 from libs.common.bus import subjects
 from libs.common.clock import Clock, utc_now
+from libs.common.moment import Moment
+from libs.common.services import MOST_COPIES
 
 logger = structlog.get_logger()
 
@@ -49,7 +51,7 @@ class SetAside(_OfAnyVersion):
 
     subject: str
     reason: str
-    since: datetime
+    since: Moment
     attempts: int
 
 
@@ -75,13 +77,32 @@ class Heartbeat(_OfAnyVersion):
     pid: int
     is_ready: bool
     applied_sequence: int
-    sent_at: datetime
+    sent_at: Moment
     problem: str = ""
     standing: str = ""
-    copy_number: int = 1
+    copy_number: int = Field(default=1, ge=1, le=MOST_COPIES)
     is_last: bool = False
     set_aside: tuple[SetAside, ...] = ()
     detail: dict[str, Any] = {}
+
+    @model_validator(mode="before")
+    @classmethod
+    def _is_utf_8(cls, given: Any) -> Any:
+        """What an answer could not be made of raises ValueError."""
+        json.dumps(given, ensure_ascii=False, default=str).encode()
+        return given
+
+    @field_validator("detail")
+    @classmethod
+    def _is_shown(cls, detail: dict[str, Any]) -> dict[str, Any]:
+        """What the health check shows of it is text."""
+        _NOTICES.validate_python(detail.get("notices", ()))
+        _PROBLEM.validate_python(detail.get("envoy_problem"))
+        return detail
+
+
+_NOTICES: Final = TypeAdapter(tuple[str, ...])
+_PROBLEM: Final = TypeAdapter(str | None)
 
 
 class HeartbeatPublisher:

@@ -14,6 +14,8 @@ LONGEST_LINE: Final = 16 * 1024
 """Bytes."""
 MOST_REPLICAS: Final = 10
 """Of a deployment."""
+MOST_UNPACKED: Final = 4 * 1024 * 1024
+"""Of what such a message unpacks to: escaped, each byte of a line is six at most."""
 KEPT_S: Final = 7 * 24 * 3600.0
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -77,14 +79,22 @@ def encode(tail: Tail) -> bytes:
 def decode(data: bytes) -> Tail | None:
     """None for what is none; a later version's, for example."""
     try:
-        document = json.loads(zlib.decompress(data))
+        document = json.loads(zlib.decompressobj().decompress(data, MOST_UNPACKED))
         lines = (
-            TailLine(line_id, message, _EPOCH + micros * _MICROSECOND)
+            TailLine(_text(line_id), _text(message), _EPOCH + micros * _MICROSECOND)
             for line_id, micros, message in document["lines"]
         )
-        return Tail(document["replica_id"], tuple(lines), document["problem"])
+        return Tail(_text(document["replica_id"]), tuple(lines), _text(document["problem"]))
     except (zlib.error, ValueError, KeyError, TypeError, OverflowError):
         return None
+
+
+def _text(said: object) -> str:
+    """Raises TypeError for what is none, and ValueError for what cannot be shown."""
+    if not isinstance(said, str):
+        raise TypeError(said)
+    said.encode()
+    return said
 
 
 def _cut(line: TailLine) -> TailLine:

@@ -4,6 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
+from urllib.parse import quote
 
 from libs.common.services import ROUTER, SERVICES
 from services.api.health.copies import PATIENCE, Heard
@@ -106,10 +107,11 @@ MOST_IN_HEADER = 10
 
 def set_aside_header(heard: Mapping[str, Heard]) -> str | None:
     """`health=<id>,<id>; router=<id>`: each service with the ids it works without, at most ten of each, and
-    how many more there are; None where nothing is set aside."""
+    how many more there are; None where nothing is set aside. An id may be a name that somebody gave, so what
+    no header may hold is percent-encoded."""
     parts = []
     for service, found in set_aside(heard).items():
-        subjects = list(dict.fromkeys(str(one["subject"]) for one in found))
+        subjects = list(dict.fromkeys(quote(one["subject"], safe="/: ") for one in found))
         more = len(subjects) - MOST_IN_HEADER
         named = [*subjects[:MOST_IN_HEADER], *([f"+{more}"] if more > 0 else [])]
         parts.append(f"{service}={','.join(named)}")

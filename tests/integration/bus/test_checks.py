@@ -27,6 +27,23 @@ async def test_the_newest_of_each_deployment_is_found_and_no_other_is_kept(log_c
     assert (await log_client.jetstream().stream_info("CHECKS")).state.messages == 2
 
 
+async def test_a_time_that_utc_cannot_tell_is_not_shown(log_client: Client) -> None:
+    signals, mad = CheckSignals(log_client), "9999-12-31T23:59:59-10:00"
+    told = DeploymentSignal(sent_at=utc_now(), replicas=(ReplicaSignal(replica_id="r", attempt=2),))
+    exits = told.model_dump_json(exclude_none=True).replace(
+        '"attempt":2', f'"attempt":2,"last_exit":{{"status":1,"at":"{mad}"}}'
+    )
+    await log_client.publish("checks.a", exits.encode())
+    await signals.publish("b", told)
+
+    async def is_there() -> bool:
+        return await signals.get("b") == told
+
+    await eventually(is_there)
+    assert (await log_client.jetstream().stream_info("CHECKS")).state.messages == 2
+    assert await signals.get("a") is None
+
+
 async def test_what_nobody_told_is_unknown(log_client: Client) -> None:
     assert await CheckSignals(log_client).get("a") is None
 

@@ -128,6 +128,14 @@ async def test_a_heartbeat_is_taken_as_it_was_published(edge: Edge):
     assert beat.detail == {"envoy_acknowledged": True}
 
 
+async def test_a_heartbeat_in_the_name_of_another_service_is_dropped_and_said(edge: Edge):
+    beat = Heartbeat(service="health", pid=1, is_ready=True, applied_sequence=1, sent_at=utc_now())
+    with capture_logs() as said:
+        await edge.broker.publish(beat, subjects.heartbeat("router"))
+    assert edge.beats == []
+    assert [line["event"] for line in said] == ["signal dropped"]
+
+
 @pytest.mark.parametrize("body", [b"\xff", b"{}", b'{"service": 5}', b""])
 async def test_a_heartbeat_that_cannot_be_read_is_dropped_and_said(edge: Edge, body):
     with capture_logs() as said:

@@ -114,6 +114,11 @@ def test_the_header_is_bounded_and_names_each_once():
     assert set_aside_header(beats) == f"health={named},+5; router=d7"
 
 
+def test_the_header_is_one_line_of_ascii_whatever_name_was_given():
+    beats = everybody(api=heard("api", set_aside=aside("caf\u00e9\r\nx: y", "message 5")))
+    assert set_aside_header(beats) == "api=caf%C3%A9%0D%0Ax: y,message 5"
+
+
 def test_with_nothing_set_aside_there_is_no_header():
     assert set_aside_header(everybody()) is None
     assert set_aside(everybody()) == {}

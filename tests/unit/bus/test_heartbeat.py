@@ -1,5 +1,7 @@
 """A heartbeat of the version before and of the one after is understood while an upgrade is under way."""
 
+import pytest
+from pydantic import ValidationError
 from structlog.testing import capture_logs
 
 from libs.common.bus.heartbeat import MOST_UNKNOWN, Heartbeat
@@ -17,6 +19,24 @@ def test_what_a_later_one_says_beyond_this_is_left_out():
     aside = {"subject": "d", "reason": "r", "since": utc_now(), "attempts": 1}
     later = EARLIER | {"set_aside": [aside | {"added": 1}], "added": {"by": "a later version"}}
     assert Heartbeat.model_validate(later) == Heartbeat.model_validate(EARLIER | {"set_aside": [aside]})
+
+
+@pytest.mark.parametrize(
+    "mad",
+    [
+        {"detail": {"notices": 5}},
+        {"detail": {"notices": [{"not": "text"}]}},
+        {"detail": {"notices": ["\ud800"]}},
+        {"detail": {"envoy_problem": {}}},
+        {"copy_number": 10**400},
+        {"copy_number": -1},
+        {"sent_at": "0001-01-01T00:00:00+14:00"},
+        {"set_aside": [{"subject": "d", "reason": "r", "since": "9999-12-31T23:59:59-10:00", "attempts": 1}]},
+    ],
+)
+def test_what_the_health_check_could_not_show_is_no_heartbeat(mad):
+    with pytest.raises(ValidationError):
+        Heartbeat.model_validate(EARLIER | mad)
 
 
 def test_what_is_left_out_is_said_once():
