@@ -6,7 +6,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+import structlog
 from sqlalchemy import Connection, Engine
+from sqlalchemy.exc import OperationalError
 
 from libs.common.events.envelope import Recorded
 from libs.common.log import wire
@@ -16,6 +18,8 @@ from libs.common.log.port import Stored
 from libs.common.log.verify import Corrupt, Verification, Verified
 from services.api.readmodels.database import open_beside, position_of
 from services.api.readmodels.replay import Replay
+
+logger = structlog.get_logger()
 
 
 class Verifier:
@@ -60,7 +64,15 @@ class Verifier:
         """The next events of the log. The first thing that does not hold; nothing is taken after it."""
         if corrupt := self._verification.take(events):
             return corrupt
-        self.replay([event for event in events if event.sequence <= self._checkpoint])
+        shown = [event for event in events if event.sequence <= self._checkpoint]
+        try:
+            self.replay(shown)
+        except OperationalError:
+            raise  # the database itself
+        except Exception as error:
+            logger.warning("no read models can be made of some events", exc_info=error)
+            name = type(error).__name__
+            return Corrupt(shown[0].sequence, f"read models cannot be made from here on: {name}")
         return None
 
     def settle(self) -> Corrupt | int:
