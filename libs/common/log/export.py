@@ -18,13 +18,13 @@ import json
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Iterator
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, Final
 
 from pydantic_core import from_json, to_json
 
-from libs.common.clock import to_rfc3339
+from libs.common.clock import Clock, to_rfc3339, utc_now
 from libs.common.errors import BadRequest, Conflict, Issue
 from libs.common.events.envelope import parse_subject
 from libs.common.log import chain, head, wire
@@ -42,6 +42,10 @@ _AT_ONCE = 200
 
 _AHEAD = 1
 """Batches that are made and sent while one is being stored."""
+
+MOST_AHEAD: Final = timedelta(days=1)
+"""Of this machine's clock, as that of another one may be. All events that come after it would be shown with
+the time of an event from further ahead, since times never step back."""
 
 
 async def export(archive: Archive) -> AsyncIterator[bytes]:
@@ -132,17 +136,22 @@ async def _compare(archive: Archive, spool: IO[bytes], last: int) -> None:
             )
 
 
-async def check(lines: AsyncIterator[bytes], spool: IO[bytes], *, folder: Path | None = None) -> LogHead:
+async def check(
+    lines: AsyncIterator[bytes], spool: IO[bytes], *, folder: Path | None = None, clock: Clock = utc_now
+) -> LogHead:
     """Verify the whole file and keep its event lines in `spool`; the head that it ends with.
 
     folder: where what has to be remembered meanwhile is kept; else the folder of temporary files.
     Raises BadRequest that names the line.
     """
     with Ledger(folder) as ledger:
-        return await _check(lines, spool, Check(ledger))
+        return await _check(lines, spool, Check(ledger), latest=clock() + MOST_AHEAD)
 
 
-async def _check(lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check) -> LogHead:
+async def _check(
+    lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check, *, latest: datetime
+) -> LogHead:
+    """latest: when an event can have been stored."""
     number = 0
     version = 0
     end: LogHead | None = None
@@ -166,6 +175,11 @@ async def _check(lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check) 
                 raise _broken(number, f"is not an event: {error!r}") from error
             if reason := checked.add(event) or (_not_of_version_1(checked, event) if version == 1 else None):
                 raise _broken(number, f"sequence {event.sequence}: {reason}")
+            if event.time > latest:
+                ahead = (
+                    f"its time, {to_rfc3339(event.time)}, is more than a day ahead of this machine's clock"
+                )
+                raise _broken(number, f"sequence {event.sequence}: {ahead}")
             spool.write(_one_line(line))
     if end is None:
         raise _broken(number + 1, "the file ends without its head: it is not whole")

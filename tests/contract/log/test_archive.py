@@ -243,6 +243,20 @@ class TestExportThenImport:
         with pytest.raises(BadRequest, match="line 4 "):
             await import_(MemoryLog(), stream(exported))
 
+    @pytest.mark.parametrize(
+        ("ahead", "is_taken"), [(timedelta(hours=23), True), (timedelta(hours=25), False)]
+    )
+    async def test_of_events_from_ahead_of_the_clock(self, ahead: timedelta, is_taken: bool):
+        """A clock may be ahead. But times never step back, so all later events would show such a time."""
+        other, copy = MemoryLog(lambda: utc_now() + ahead), MemoryLog()
+        await other.append([claim(name("a"))], heads={}, cause=CAUSE)
+        if is_taken:
+            assert await import_(copy, export(other)) == 1
+        else:
+            with pytest.raises(BadRequest, match=r"line 2 sequence 1: its time, .* is more than a day ahead"):
+                await import_(copy, export(other))
+            assert await copy.last_sequence() == 0
+
     async def test_of_a_file_that_somebody_has_laid_out_anew(self, any_log: AnyLog, exported: list[bytes]):
         lines = [json.dumps(json.loads(line), indent=2).encode() + b" \r\n" for line in exported]
         copy = MemoryLog()
