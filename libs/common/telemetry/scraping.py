@@ -41,7 +41,7 @@ async def served(service: str, run: Path, registry: Any, *, process: str = "") -
 
 class _Page:
     def __init__(self, token: str, registry: Any) -> None:
-        self._authorization = f"Bearer {token}".encode()
+        self._token = token.encode()
         self._registry = registry
         self._open = 0
 
@@ -65,7 +65,8 @@ class _Page:
         given = [
             line.partition(b":")[2].strip() for line in lines if line.lower().startswith(b"authorization:")
         ]
-        if len(given) != 1 or not hmac.compare_digest(given[0], self._authorization):
+        scheme, _, token = given[0].partition(b" ") if len(given) == 1 else (b"", b"", b"")
+        if scheme.lower() != b"bearer" or not hmac.compare_digest(token.strip(), self._token):
             return _response("401 Unauthorized", b"", "WWW-Authenticate: Bearer\r\n")
         if rest.partition(b" ")[0].partition(b"?")[0] != b"/metrics":
             return _response("404 Not Found", b"")

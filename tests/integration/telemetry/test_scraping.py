@@ -51,6 +51,8 @@ async def test_whoever_has_the_token_reads_the_metrics(tmp_path: Path) -> None:
         assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
         assert b"\nasked_total 7.0\n" in answer
         assert (await ask(port, request(token, path="/metrics?a=b"))).startswith(b"HTTP/1.1 200 ")
+        in_lower_case = request(token).replace("Bearer", "bearer")
+        assert (await ask(port, in_lower_case)).startswith(b"HTTP/1.1 200 ")
         assert (await ask(port, request(token, path="/"))).startswith(b"HTTP/1.1 404 ")
         assert (await ask(port, request(token, method="POST"))).startswith(b"HTTP/1.1 405 ")
 
