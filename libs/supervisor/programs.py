@@ -27,6 +27,9 @@ EVERY_COPY = tuple(
 ENVOYS = tuple(copy_name(ENVOY, number) for number in range(1, MOST_ROUTERS + 1))
 """The names of all Envoys that a platform may have; each belongs to the router of the same number."""
 
+CALLED = (API, NATS, *ENVOYS)
+"""Those that callers wait for, by a request or within one."""
+
 STOP_ORDER: tuple[tuple[str, ...], ...] = ((PROVISION, *EVERY_COPY), ENVOYS, (NATS,))
 """Who is stopped together, one group after the other. The replicas end after the first group: while
 services live they would be started again."""

@@ -10,7 +10,7 @@ from libs.common.clock import Ticks, monotonic
 from libs.common.cluster.local.shim import limits
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.disk import MIB
-from libs.supervisor import adoption, mirror_watch, nats_store, processes, readiness, shutdown
+from libs.supervisor import adoption, mirror_watch, nats_store, priority, processes, readiness, shutdown
 from libs.supervisor.api_port import ApiPort
 from libs.supervisor.console import Console
 from libs.supervisor.disk_watch import DiskWatch
@@ -19,7 +19,7 @@ from libs.supervisor.log_rotation import rotate_all
 from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.preparation import choose_ports, prepare
 from libs.supervisor.processes import Living, Process
-from libs.supervisor.programs import API, ENVOYS, EVERY_COPY, NATS, PROVISION, Program
+from libs.supervisor.programs import API, CALLED, ENVOYS, EVERY_COPY, NATS, PROVISION, Program
 from libs.supervisor.reserve_file import Reserve
 from libs.supervisor.restarts import Restarts
 from libs.supervisor.settings import SupervisorSettings
@@ -234,6 +234,8 @@ class Supervisor:
         except OSError as error:
             self._console.say(f"cannot start {program.name}: {error}")
             return None
+        if program.name in CALLED:
+            priority.put_first(process.pid)
         self._note_pid(process)
         self._console.say(f"started {program.name} (pid {process.pid})")
         return process

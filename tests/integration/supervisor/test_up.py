@@ -27,6 +27,20 @@ async def test_a_home_tells_scripts_what_runs_where(lasting_platform):
     assert all((lasting_platform.home / "logs" / f"{program}.log").exists() for program in PROGRAMS)
 
 
+def test_what_callers_wait_for_comes_first_where_sessions_share_the_processors(lasting_platform):
+    """Otherwise each of hundreds of replicas would have as much as the api."""
+    sharing = Path("/proc/sys/kernel/sched_autogroup_enabled")
+    if not sharing.exists() or sharing.read_text().strip() != "1":
+        pytest.skip("this kernel does not share processors among sessions")
+    if os.geteuid() != 0:
+        pytest.skip("only root may put a session first")
+    shown = {
+        program: Path(f"/proc/{lasting_platform.pid(program)}/autogroup").read_text().split()[-1]
+        for program in ("api", "nats", "envoy", "health", "reconciler")
+    }
+    assert shown == {"api": "-10", "nats": "-10", "envoy": "-10", "health": "0", "reconciler": "0"}
+
+
 async def test_secrets_are_for_their_owner_alone(lasting_platform):
     key = (lasting_platform.home / "api-key").read_text().strip()
     assert len(key) >= 32
