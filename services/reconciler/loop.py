@@ -209,11 +209,10 @@ class Resync:
                     await self._reconciler.remove_stranger(deployment_id)
         self._has_new_strangers = bool(strangers - self._strangers)
         self._strangers = frozenset(strangers)
-        await self._retry([view for view in views.values() if _is_refused(view)])
+        await self._retry([found for view in views.values() if (found := _refused(view)) is not None])
 
-    async def _retry(self, refused: Sequence[DeploymentView]) -> None:
-        known = [(view.deployment_id, view.rollout.failed_spec_id or "") for view in refused]
-        for deployment_id in self._refused.due(known, asyncio.get_running_loop().time()):
+    async def _retry(self, refused: Sequence[tuple[str, str]]) -> None:
+        for deployment_id in self._refused.due(refused, asyncio.get_running_loop().time()):
             if self._leading.is_held and not self._aside.is_resting(deployment_id):
                 with self._aside.attempt(deployment_id):
                     await self._reconciler.retry(deployment_id)
@@ -277,9 +276,9 @@ class Resync:
             self._heard.at(view.deployment_id, asyncio.get_running_loop().time() + UNHANDLED_S)
 
 
-def _is_refused(view: DeploymentView) -> bool:
-    """Whether the cluster has refused its newest spec."""
+def _refused(view: DeploymentView) -> tuple[str, str] | None:
+    """The deployment and its newest spec, where the cluster has refused that."""
     deployment, failed = view.deployment, view.rollout.failed_spec_id
-    return (
-        deployment is not None and deployment.exists and failed is not None and failed == deployment.spec_id
-    )
+    if deployment is None or not deployment.exists or failed is None or failed != deployment.spec_id:
+        return None
+    return view.deployment_id, failed

@@ -70,6 +70,7 @@ class Verifier:
         except OperationalError:
             raise  # the database itself
         except Exception as error:
+            # Whoever imports an event chooses what is in it: anything may come of that, and it is a verdict.
             logger.warning("no read models can be made of some events", exc_info=error)
             name = type(error).__name__
             return Corrupt(shown[0].sequence, f"read models cannot be made from here on: {name}")

@@ -28,6 +28,7 @@ from services.health.watching import watch_cluster
 from services.reconciler.converge import Reconciler, Trigger
 from services.reconciler.handlers import handle
 from services.reconciler.loop import Resync
+from tests.support.endless import running
 from tests.support.killing import choose_seed
 from tests.support.players import Players
 from tests.support.polling import PATIENCE_S, eventually, let_time_pass
@@ -101,14 +102,8 @@ class Platform:
 
         async with Pool(on_event).open() as pool:
             work = [health, self.deliver(pool), resync.follow(), resync.run(), self.route(), self.advance()]
-            tasks = [asyncio.ensure_future(each) for each in work]
-            try:
+            async with running(*work):
                 yield
-            finally:
-                for task in tasks:
-                    task.cancel()
-                ended = await asyncio.gather(*tasks, return_exceptions=True)
-        assert all(isinstance(each, asyncio.CancelledError) for each in ended), ended
 
     async def register(self, players: list[Players], wanted: Spec) -> None:
         await asyncio.gather(*(each.register(wanted) for each in players))

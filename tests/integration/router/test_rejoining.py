@@ -1,6 +1,5 @@
 """A router that was taken out, and is named again, joins again while it runs, on the real log."""
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -18,6 +17,7 @@ from services.router.joining import join, say_who_is_named, stay_joined
 from services.router.xds.cache import Cache
 from services.router.xds.listener import make_listener
 from services.router.xds.types import Packed
+from tests.support.endless import running
 from tests.support.polling import eventually
 
 SECOND = "router-2"
@@ -64,17 +64,6 @@ class Second:
     @property
     def is_in(self) -> bool:
         return self.progress.is_ready and not self.progress.problem and self.follower.has_joined(SECOND)
-
-
-@asynccontextmanager
-async def running(*work: Any) -> AsyncIterator[None]:
-    tasks = [asyncio.ensure_future(one) for one in work]
-    try:
-        yield
-    finally:
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
 
 
 @asynccontextmanager

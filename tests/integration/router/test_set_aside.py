@@ -2,6 +2,7 @@
 
 from libs.common.events.deployment import DeploymentDeleted
 from libs.common.events.rollout import WorkloadRemoved
+from libs.common.log.jetstream import JetStreamLog
 from tests.integration.router.test_draining import is_withdrawn
 from tests.support.poison import PoisonedLog
 from tests.support.polling import eventually
@@ -9,11 +10,16 @@ from tests.support.routed import Routed, a_served
 from tests.support.upstream import upstreams
 
 
-async def test_one_that_cannot_be_withdrawn(routed: Routed) -> None:
-    inner = routed.log
-    log = PoisonedLog(inner)
+async def poisoned(routed: Routed) -> tuple[JetStreamLog, PoisonedLog]:
+    """The log, and the one in its place that the next router appends to."""
     await routed.stop_router()
+    inner, log = routed.log, PoisonedLog(routed.log)
     routed.log = log  # type: ignore[assignment]  # it has all that a log has
+    return inner, log
+
+
+async def test_one_that_cannot_be_withdrawn(routed: Routed) -> None:
+    inner, log = await poisoned(routed)
     router = await routed.start_router()
     async with upstreams("r1", "r2") as (one, other):
         sick, well = await a_served(routed, one), await a_served(routed, other)
@@ -32,10 +38,7 @@ async def test_one_that_cannot_be_withdrawn(routed: Routed) -> None:
 
 
 async def test_one_of_which_nobody_is_left_meanwhile(routed: Routed) -> None:
-    inner = routed.log
-    log = PoisonedLog(inner)
-    await routed.stop_router()
-    routed.log = log  # type: ignore[assignment]  # it has all that a log has
+    inner, log = await poisoned(routed)
     router = await routed.start_router()
     async with upstreams("r1") as (one,):
         sick = await a_served(routed, one)

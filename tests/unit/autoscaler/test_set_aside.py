@@ -1,6 +1,8 @@
 """One deployment that cannot be handled does not keep the autoscaler from all others."""
 
 import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from typing import Any
 
 from libs.common.log.memory import MemoryLog
@@ -31,27 +33,33 @@ async def test_others_go_on_it_is_named_and_comes_back() -> None:
         assert (deployment.is_created, deployment.spec_id) == (True, "spec-2")
 
 
-async def test_a_copy_that_leads_no_more_shows_nothing_of_what_it_set_aside() -> None:
-    log, samples, leads = PoisonedLog(MemoryLog()), MemorySamples(), [True]
+@asynccontextmanager
+async def one_is_refused(
+    leads: Callable[[], bool] = lambda: True,
+) -> AsyncIterator[tuple[PoisonedLog, Storyteller, Source, Autoscaler]]:
+    """An autoscaler that knows a deployment of which the log takes no decision."""
+    log, samples = PoisonedLog(MemoryLog()), MemorySamples()
     story = await deployed(log)
     log.refused = {story.deployment_id}
-    async with Autoscaler(log, samples, leads=lambda: leads[0]).running() as autoscaler:
-        shown = autoscaler.progress.set_aside
+    async with Autoscaler(log, samples, leads=leads).running() as autoscaler:
         await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
-        await Source(samples).use(story.deployment_id, "r1", percent=84)
+        yield log, story, Source(samples), autoscaler
+
+
+async def test_a_copy_that_leads_no_more_shows_nothing_of_what_it_set_aside() -> None:
+    leads = [True]
+    async with one_is_refused(leads=lambda: leads[0]) as (_, story, source, autoscaler):
+        shown = autoscaler.progress.set_aside
+        await source.use(story.deployment_id, "r1", percent=84)
         await eventually(lambda: [one.reason for one in shown.values()] == ["append: PoisonError"])
         leads[0] = False
         await eventually(lambda: not shown)
 
 
 async def test_one_that_scales_by_load_no_more_is_not_shown_any_more() -> None:
-    log, samples = PoisonedLog(MemoryLog()), MemorySamples()
-    story = await deployed(log)
-    log.refused = {story.deployment_id}
-    async with Autoscaler(log, samples).running() as autoscaler:
+    async with one_is_refused() as (log, story, source, autoscaler):
         shown = autoscaler.progress.set_aside
-        await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
-        await Source(samples).use(story.deployment_id, "r1", percent=84)
+        await source.use(story.deployment_id, "r1", percent=84)
         await eventually(lambda: shown)
         log.refused = set()
         await story.register(spec_id="spec-2")
@@ -60,13 +68,8 @@ async def test_one_that_scales_by_load_no_more_is_not_shown_any_more() -> None:
 
 
 async def test_a_decision_that_cannot_be_appended_stays_set_aside_though_it_is_made_again() -> None:
-    log, samples = PoisonedLog(MemoryLog()), MemorySamples()
-    story = await deployed(log)
-    log.refused = {story.deployment_id}
-    async with Autoscaler(log, samples).running() as autoscaler:
+    async with one_is_refused() as (_, story, source, autoscaler):
         shown = autoscaler.progress.set_aside
-        await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
-        source = Source(samples)
 
         async def is_tried_again() -> bool:
             await source.use(story.deployment_id, "r1", percent=84)

@@ -1,8 +1,7 @@
 """One deployment that cannot be reconciled does not keep the others from it: on events, and in the resync."""
 
-import asyncio
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -20,6 +19,7 @@ from services.reconciler.converge import Reconciler, Trigger
 from services.reconciler.handlers import handle
 from services.reconciler.loop import Resync
 from tests.support.deployments import Storyteller
+from tests.support.endless import running
 from tests.support.poison import PoisonedLog, PoisonError
 from tests.support.polling import eventually
 from tests.unit.reconciler.scene import spec
@@ -69,15 +69,8 @@ class Scene:
         await story.tell(DeploymentCreated(name="demo"), registered)
         return Trigger(deployment_id, await self.log.last_sequence(), "e", "c")
 
-    @asynccontextmanager
-    async def resyncing(self) -> AsyncIterator[None]:
-        tasks = [asyncio.ensure_future(self.resync.follow()), asyncio.ensure_future(self.resync.run())]
-        try:
-            yield
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.gather(*tasks, return_exceptions=True)
+    def resyncing(self) -> AbstractAsyncContextManager[None]:
+        return running(self.resync.follow(), self.resync.run())
 
     async def replicas(self, deployment_id: str) -> int:
         workload = (await MemoryCluster.observe(self.cluster, deployment_id)).get(deployment_id)
