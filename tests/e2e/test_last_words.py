@@ -13,6 +13,7 @@ from tests.e2e.test_on_kubernetes import pods, spec_of, stopping_takes
 from tests.support.fault_proxy import before
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.nats_users import connected_as
+from tests.support.on_kubernetes import on_kubernetes
 from tests.support.played_kubelets import PlayedKubelets
 from tests.support.polling import eventually
 
@@ -71,11 +72,7 @@ async def played(
 ) -> AsyncIterator[tuple[LivePlatform, PlayedKubelets]]:
     """A platform on simulated nodes, and the kubelets that have what their containers wrote."""
     async with before(kubernetes_world.kubeconfig, tmp_path) as proxy:
-        own_platform.environment |= {
-            "SPECSTREAM_CLUSTER": "kubernetes",
-            "SPECSTREAM_KUBECONFIG": str(proxy.kubeconfig),
-            "SPECSTREAM_KUBE_NAMESPACE": kubernetes_world.namespace,
-        }
+        own_platform.environment |= on_kubernetes(proxy.kubeconfig, kubernetes_world.namespace)
         await own_platform.start_and_wait()
         try:
             yield own_platform, PlayedKubelets(proxy)

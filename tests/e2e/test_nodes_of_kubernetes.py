@@ -14,6 +14,7 @@ from tests.e2e.test_on_kubernetes import pods, shown, spec_of
 from tests.support.kubelab.nodes import simulated_node
 from tests.support.kubelab.simulated import silence, unsilence
 from tests.support.kubernetes_world import prepare
+from tests.support.on_kubernetes import on_kubernetes
 from tests.support.polling import eventually, let_time_pass
 
 NAMESPACE = "default"
@@ -66,9 +67,7 @@ def world(own_kubernetes):
 
 async def started(platform, world, **settings):
     platform.environment |= {
-        "SPECSTREAM_CLUSTER": "kubernetes",
-        "SPECSTREAM_KUBECONFIG": str(world.plane.kubeconfig),
-        "SPECSTREAM_KUBE_NAMESPACE": NAMESPACE,
+        **on_kubernetes(world.plane.kubeconfig, NAMESPACE),
         **settings,
     }
     await platform.start_and_wait()

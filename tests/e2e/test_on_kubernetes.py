@@ -8,16 +8,13 @@ import pytest
 from libs.common.cluster.kubernetes import names
 from tests.support.kubelab.states import STOP_DELAY
 from tests.support.live_platform import hello
+from tests.support.on_kubernetes import on_kubernetes
 from tests.support.polling import eventually
 
 
 @pytest.fixture
 async def platform(own_platform, kubernetes_world):
-    own_platform.environment |= {
-        "SPECSTREAM_CLUSTER": "kubernetes",
-        "SPECSTREAM_KUBECONFIG": str(kubernetes_world.kubeconfig),
-        "SPECSTREAM_KUBE_NAMESPACE": kubernetes_world.namespace,
-    }
+    own_platform.environment |= on_kubernetes(kubernetes_world.kubeconfig, kubernetes_world.namespace)
     await own_platform.start_and_wait()
     return own_platform
 

@@ -20,6 +20,7 @@ from tests.integration.kubernetes.test_refused_writes import POLICIES, QUOTA, ma
 from tests.integration.kubernetes.test_rights import PATHS, kubeconfig_of
 from tests.support.kubelab.client import Client
 from tests.support.kubelab.nodes import simulated_node
+from tests.support.on_kubernetes import on_kubernetes
 from tests.support.polling import eventually
 
 __all__ = ["kubeconfig_of"]
@@ -52,9 +53,7 @@ async def started(platform, world, node, kubeconfig):
     types = platform.home.with_name("types.yaml")
     types.write_text(TYPES.format(node=node))
     platform.environment |= {
-        "SPECSTREAM_CLUSTER": "kubernetes",
-        "SPECSTREAM_KUBECONFIG": str(kubeconfig),
-        "SPECSTREAM_KUBE_NAMESPACE": world.namespace,
+        **on_kubernetes(kubeconfig, world.namespace),
         "SPECSTREAM_MACHINE_TYPES": str(types),
         "SPECSTREAM_RESYNC_SECONDS": "2",
     }

@@ -10,6 +10,7 @@ import pytest
 from tests.e2e.test_on_kubernetes import pods, shown, spec_of
 from tests.support.fault_proxy import answer, before
 from tests.support.hasty_watcher import HASTY, SILENT_S
+from tests.support.on_kubernetes import on_kubernetes
 from tests.support.polling import eventually, let_time_pass
 
 ALL = 1_000_000
@@ -37,9 +38,7 @@ async def proxy(kubernetes_world, tmp_path):
 async def platform(own_platform, kubernetes_world, proxy):
     own_platform.environment |= {
         **HASTY,
-        "SPECSTREAM_CLUSTER": "kubernetes",
-        "SPECSTREAM_KUBECONFIG": str(proxy.kubeconfig),
-        "SPECSTREAM_KUBE_NAMESPACE": kubernetes_world.namespace,
+        **on_kubernetes(proxy.kubeconfig, kubernetes_world.namespace),
     }
     await own_platform.start_and_wait()
     return own_platform

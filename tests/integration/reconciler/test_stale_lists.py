@@ -22,6 +22,7 @@ from tests.support.fault_proxy import FaultProxy, Forward, before, hold
 from tests.support.kubelab.client import Client
 from tests.support.kubernetes_world import prepare
 from tests.support.old_lists import OldLists
+from tests.support.on_kubernetes import on_kubernetes
 from tests.support.onlooker import Onlooker
 from tests.support.play import Play
 from tests.support.polling import eventually, let_time_pass
@@ -68,11 +69,7 @@ async def proxy(simulated_cluster, simulated_namespace, tmp_path):
 @pytest.fixture
 async def services(proxy, simulated_namespace, log_client, nats_endpoint, tmp_path):
     assert log_client.is_connected
-    environment = {
-        "SPECSTREAM_CLUSTER": "kubernetes",
-        "SPECSTREAM_KUBECONFIG": str(proxy.kubeconfig),
-        "SPECSTREAM_KUBE_NAMESPACE": simulated_namespace,
-    }
+    environment = on_kubernetes(proxy.kubeconfig, simulated_namespace)
     found = [
         ServiceProcess(name, tmp_path, nats_endpoint.url, **environment) for name in ("reconciler", "health")
     ]

@@ -28,6 +28,7 @@ from tests.support.held_writes import HeldWrites, Place, When, Written
 from tests.support.killing import SEED_VARIABLE, choose_seed
 from tests.support.kubelab.client import Client
 from tests.support.kubernetes_world import prepare
+from tests.support.on_kubernetes import on_kubernetes
 from tests.support.onlooker import Onlooker
 from tests.support.play import Play
 from tests.support.polling import eventually, let_time_pass
@@ -113,9 +114,7 @@ async def copies(simulated_cluster, simulated_namespace, log_client, nats_endpoi
             proxy.on("*", "*", HeldWrites(found.written).fault, times=ALL)
             environment = {
                 "SPECSTREAM_COPY_NUMBER": number,
-                "SPECSTREAM_CLUSTER": "kubernetes",
-                "SPECSTREAM_KUBECONFIG": str(proxy.kubeconfig),
-                "SPECSTREAM_KUBE_NAMESPACE": simulated_namespace,
+                **on_kubernetes(proxy.kubeconfig, simulated_namespace),
             }
             found.proxies.append(proxy)
             found.processes.append(ServiceProcess("reconciler", tmp_path, nats_endpoint.url, **environment))
