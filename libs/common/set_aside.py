@@ -1,8 +1,9 @@
 """Going on without what fails: one deployment that cannot be handled must not stop all others."""
 
+import asyncio
 import traceback
 from collections.abc import Iterator, MutableMapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -36,6 +37,8 @@ class Aside:
     clock: Clock = utc_now
     ticks: Ticks = monotonic
     _due_at: dict[str, float] = field(default_factory=dict)
+    _is_earlier: asyncio.Event = field(default_factory=asyncio.Event)
+    """Set where something may be due before whoever waits for it expects it."""
 
     @contextmanager
     def attempt(self, subject: str) -> Iterator[None]:
@@ -61,6 +64,7 @@ class Aside:
             subject=subject, reason=reason, since=since, attempts=attempts
         )
         self._due_at[subject] = self.ticks() + PAUSES.pause_s(attempts)
+        self._is_earlier.set()
         if attempts == 1:
             # In full once; what follows is the same again. Without the values of variables, which may hold
             # what no log should.
@@ -91,6 +95,7 @@ class Aside:
         """Something about it is new: try it again now, if it was set aside."""
         if subject in self._due_at:
             self._due_at[subject] = self.ticks()
+            self._is_earlier.set()
 
     def is_resting(self, subject: str) -> bool:
         """Whether it failed, and it is not yet time to try it again."""
@@ -101,6 +106,15 @@ class Aside:
         """What failed and is to be tried again now."""
         now = self.ticks()
         return [subject for subject, due_at in self._due_at.items() if due_at <= now]
+
+    async def until_due(self) -> None:
+        """Return when something is to be tried again: while nothing is set aside, that costs nothing."""
+        while not self.due():
+            self._is_earlier.clear()
+            next_s = min(self._due_at.values()) - self.ticks() if self._due_at else None
+            with suppress(TimeoutError):
+                async with asyncio.timeout(next_s):
+                    await self._is_earlier.wait()
 
     @property
     def subjects(self) -> frozenset[str]:

@@ -2,9 +2,8 @@
 
 import asyncio
 from collections.abc import Callable
-from pathlib import Path
 
-from libs.common.bus import server_health
+from libs.common.bus.server_health import ServerHealth
 from libs.common.clock import Ticks
 from libs.common.disk import MIB, Room
 from libs.common.errors import LogUnavailable
@@ -18,15 +17,10 @@ _ASK_EVERY = 2
 
 
 class DiskWatch:
-    """url: of NATS. seed_file: of the user that may ask how it is."""
-
-    def __init__(
-        self, reserve: Reserve, console: Console, *, url: str, seed_file: Path, ticks: Ticks
-    ) -> None:
+    def __init__(self, reserve: Reserve, console: Console, health: ServerHealth, *, ticks: Ticks) -> None:
         self._reserve = reserve
         self._console = console
-        self._url = url
-        self._seed_file = seed_file
+        self._health = health
         self._ticks = ticks
         self._healing = Healing()
         self._said = ""
@@ -71,7 +65,7 @@ class DiskWatch:
 
     async def _check(self, restart_nats: Callable[[str], None]) -> None:
         try:
-            complaint = await server_health.complaint(self._url, self._seed_file)
+            complaint = await self._health.complaint()
         except LogUnavailable:  # it is being started, or has ended: its keeper knows
             return
         if complaint and complaint != self._complaint:

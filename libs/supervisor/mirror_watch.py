@@ -2,23 +2,22 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from pathlib import Path
 
-from libs.common.bus import server_health
+from libs.common.bus.server_health import ServerHealth
 from libs.common.errors import LogUnavailable
 
 INTERVAL_S = 5.0
 
 
-async def watch(url: str, seed_file: Path, make_again: Callable[[str], Awaitable[None]]) -> None:
-    """Until it is cancelled. seed_file: of the user that may ask. make_again: called with the reason.
+async def watch(health: ServerHealth, make_again: Callable[[str], Awaitable[None]]) -> None:
+    """Until it is cancelled. make_again: called with the reason.
 
     A server that does not answer is being started, and the mirror is looked after then anyway.
     """
     while True:
         await asyncio.sleep(INTERVAL_S)
         try:
-            complaint = await server_health.complaint_of_the_mirror(url, seed_file)
+            complaint = await health.complaint_of_the_mirror()
         except LogUnavailable:
             continue
         if complaint:

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from libs.common import scrape_targets
 from libs.common.bus import server_health
+from libs.common.bus.server_health import ServerHealth
 from libs.common.clock import Ticks, monotonic
 from libs.common.cluster.local.shim import limits
 from libs.common.cluster.local.shim.confine import notices
@@ -137,14 +138,8 @@ class Supervisor:
             await self._provision(programs[PROVISION], adopted.get(PROVISION))
             self._log_is_ready.set()
 
-        nats_url = f"nats://{HOST}:{ports.nats}"
-        disk = DiskWatch(
-            self._reserve,
-            self._console,
-            url=nats_url,
-            seed_file=self._home.seed(server_health.USER),
-            ticks=self._ticks,
-        )
+        broker = ServerHealth(f"nats://{HOST}:{ports.nats}", self._home.seed(server_health.USER))
+        disk = DiskWatch(self._reserve, self._console, broker, ticks=self._ticks)
 
         async def keep_nats() -> None:
             await self._keep(
@@ -175,7 +170,7 @@ class Supervisor:
         watching = asyncio.gather(
             disk.run(self._restart_nats),
             self._keep_logs_bounded(),
-            mirror_watch.watch(nats_url, self._home.seed(server_health.USER), make_mirror),
+            mirror_watch.watch(broker, make_mirror),
         )
         stopped = asyncio.ensure_future(self._stop.wait())
         try:
@@ -191,6 +186,7 @@ class Supervisor:
             stopped.cancel()
             self._log_is_ready.set()
             await asyncio.gather(herald, watching, stopped, return_exceptions=True)
+            broker.close()
         await asyncio.gather(*keepers)
         self._console.say("stopped")
 

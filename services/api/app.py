@@ -3,7 +3,7 @@
 import asyncio
 import gc
 import socket
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from functools import partial
 from pathlib import Path
@@ -18,6 +18,7 @@ from libs.common.bus.checks import CheckSignals
 from libs.common.bus.connection import Connection, connected
 from libs.common.bus.entries import Entries
 from libs.common.bus.jetstream_entries import JetStreamEntries
+from libs.common.bus.server_health import ServerHealth
 from libs.common.bus.work import watch_waiting
 from libs.common.clock import utc_now
 from libs.common.cluster.opening import offer, open_cluster
@@ -91,6 +92,9 @@ async def run(
             samples = open_sample_reader(connection.client, SERVICE)
             queries = Queries(engine)
             leaving.callback(queries.close)
+            broker = health_of_the_broker(settings)
+            if broker is not None:
+                leaving.callback(broker.close)
             projector = Projector(log, engine, progress, settings.visible_timeout_s)
             condition = LogCondition(shortage=partial(shortage, settings))
             edges = tuple(map(edge_of, routers_of(settings.routers)))
@@ -156,8 +160,7 @@ async def run(
                     api.importer.run(),
                     Collector(samples, points, clock=utc_now, edges=edges).run(),
                     serve(),
-                    watch(condition, log_checks(settings, connection)),
-                    *mirror_checks(settings, progress),
+                    *log_checks(connection, broker, condition, progress),
                     watch_waiting(
                         connection.client,
                         stream=subjects.COMMANDS_STREAM,
@@ -191,19 +194,23 @@ def seed_of(settings: Settings, user: str) -> Path | None:
     return seed if seed.exists() else None
 
 
-def mirror_checks(settings: Settings, progress: Progress) -> list[Coroutine[Any, Any, None]]:
+def health_of_the_broker(settings: Settings) -> ServerHealth | None:
     """None where the broker is not ours to ask."""
-    if (seed := seed_of(settings, server_health.USER)) is None:
-        return []
-    ask = partial(server_health.complaint_of_the_mirror, settings.nats_url, seed)
-    return [mirror_notice.watch(progress, ask)]
+    seed = seed_of(settings, server_health.USER)
+    return ServerHealth(settings.nats_url, seed) if seed else None
 
 
-def log_checks(settings: Settings, connection: Connection) -> tuple[Callable[[], Awaitable[str]], ...]:
-    probe = partial(refused_write, connection.client)
-    if (seed := seed_of(settings, server_health.USER)) is None:  # a broker that is not ours to ask
-        return (probe,)
-    return (probe, partial(server_health.complaint, settings.nats_url, seed))
+def log_checks(
+    connection: Connection, broker: ServerHealth | None, condition: LogCondition, progress: Progress
+) -> list[Coroutine[Any, Any, None]]:
+    """What watches over the log, and over the copy of it that other systems read."""
+    writes = partial(refused_write, connection.client)
+    if broker is None:
+        return [watch(condition, (writes,))]
+    return [
+        watch(condition, (writes, broker.complaint)),
+        mirror_notice.watch(progress, broker.complaint_of_the_mirror),
+    ]
 
 
 async def serve_rest(api: Api, settings: Settings) -> None:

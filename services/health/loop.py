@@ -151,9 +151,10 @@ class Watch:
 
     async def _try_again(self) -> None:
         while True:
-            await asyncio.sleep(RETRY_S)
+            await self._aside.until_due()
             for deployment_id in self._aside.due():
                 self.wake_for(deployment_id)
+            await asyncio.sleep(RETRY_S)
 
     async def _watch(self) -> None:
         loop = asyncio.get_running_loop()

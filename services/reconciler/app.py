@@ -17,7 +17,7 @@ from libs.common.machine_types.reading import machine_types
 from libs.common.runtime import Progress, as_it_is, run_until_stopped
 from libs.common.set_aside import Aside
 from services.reconciler.converge import Reconciler
-from services.reconciler.handlers import make_pool, subscribe
+from services.reconciler.handlers import make_pool, make_pull
 from services.reconciler.loop import Resync
 from services.reconciler.settings import Settings
 
@@ -62,12 +62,11 @@ async def run(
                 snapshot=Snapshot.of(SERVICE, settings),
                 leading=lease,
             )
-            subscribe(connection.broker, pool, service=SERVICE)
-            await connection.broker.start()
             await run_until_stopped(
                 lambda: [
                     resync.follow(),
                     resync.run(),
+                    make_pull(connection.broker, pool, service=SERVICE).run(),
                     watch_waiting(
                         connection.client,
                         stream=subjects.EVENTS_STREAM,

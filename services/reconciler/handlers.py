@@ -3,8 +3,8 @@
 from faststream.nats import NatsBroker
 
 from libs.common.bus import subjects
-from libs.common.bus.consume import pooled_subscriber
 from libs.common.bus.pool import Pool
+from libs.common.bus.pull import Pull
 from libs.common.errors import LogImporting
 from libs.common.events.envelope import Recorded
 from libs.common.events.replica import RosterRecorded
@@ -36,11 +36,10 @@ def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[
     return Pool(on_change)
 
 
-def subscribe(broker: NatsBroker, pool: Pool[Recorded], *, service: str) -> None:
+def make_pull(broker: NatsBroker, pool: Pool[Recorded], *, service: str) -> Pull[Recorded]:
     """Everything that the durable selects, to the pool."""
-    pooled_subscriber(
+    return Pull(
         broker,
-        "events.>",
         pool,
         lambda it: wire.to_recorded(it.sequence, it.time, it.subject, it.headers, it.body),
         lambda event: event.aggregate.id,

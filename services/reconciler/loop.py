@@ -25,7 +25,6 @@ from services.reconciler.waiting import waited_for
 
 logger = structlog.get_logger()
 
-RETRY_INTERVAL_S = 0.25
 LONGEST_WAIT_S = 1.0
 SOON_S = 10.0
 """When what depends on the time is compared again, and what the log seems not to know."""
@@ -176,7 +175,7 @@ class Resync:
     async def _try_again(self) -> None:
         """What was set aside, by whichever copy it was: nobody else knows of it."""
         while True:
-            await asyncio.sleep(RETRY_INTERVAL_S)
+            await self._aside.until_due()
             try:
                 for deployment_id in self._aside.due():
                     with self._aside.attempt(deployment_id):

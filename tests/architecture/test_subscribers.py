@@ -21,4 +21,4 @@ def test_subscribers_are_declared_in_one_place_and_never_reply():
     """FastStream replies to the subject in the header `reply_to` of a message, under our permissions."""
     declared = found_in(python_files("libs", "services"), declarations)
     assert declared.keys() == {CONSUME}
-    assert [options["no_reply"] for options in declared[CONSUME]] == ["True"] * 3
+    assert [options["no_reply"] for options in declared[CONSUME]] == ["True"] * 2

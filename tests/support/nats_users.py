@@ -1,7 +1,7 @@
 """A platform's broker as each of its users meets it."""
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 
 import nats
 from nats.aio.client import Client
@@ -10,6 +10,8 @@ from nats.errors import Error as NatsError
 from nats.errors import NoRespondersError
 from nats.errors import TimeoutError as NoAnswer
 
+from libs.common.bus import server_health
+from libs.common.bus.server_health import ServerHealth
 from tests.support.nats_server import patient
 from tests.support.platform_process import SERVICES, PlatformProcess
 from tests.support.polling import PATIENCE_S, eventually
@@ -59,3 +61,9 @@ async def answer(
         return await client.request(subject, payload, timeout=within_s)
     except (NoAnswer, NoRespondersError):
         return None
+
+
+def health_of_the_broker(platform: PlatformProcess) -> closing[ServerHealth]:
+    """What the broker says of itself, asked as the platform's own processes ask it."""
+    url = f"nats://127.0.0.1:{platform.ports()['nats']}"
+    return closing(ServerHealth(url, platform.home / "nats" / f"{server_health.USER}.nk"))

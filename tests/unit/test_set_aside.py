@@ -1,5 +1,6 @@
 """What fails for one deployment is set aside, with growing pauses, and comes back by itself (promise 6)."""
 
+import asyncio
 from datetime import UTC, datetime
 
 import pytest
@@ -8,6 +9,7 @@ from pydantic import BaseModel
 from libs.common.bus.heartbeat import SetAside
 from libs.common.errors import ClusterUnavailable, DeploymentUnavailable, LogUnavailable
 from libs.common.set_aside import PAUSES, Aside
+from tests.support.polling import PATIENCE_S, let_time_pass
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -103,3 +105,22 @@ def test_a_reason_repeats_no_payload_and_is_bounded() -> None:
     assert next(iter(scene.shown.values())).reason == "watch: ValidationError"
     scene.fail("d2", RuntimeError("x" * 10_000))
     assert all(len(one.reason) <= 256 for one in scene.shown.values())
+
+
+async def test_who_waits_for_what_is_due_waits_while_nothing_is() -> None:
+    scene = Scene()
+    waiting = asyncio.ensure_future(scene.aside.until_due())
+    await let_time_pass(0.05)
+    scene.fail()
+    await let_time_pass(0.05)
+    assert not waiting.done()
+    scene.aside.hurry("d1")
+    await asyncio.wait_for(waiting, PATIENCE_S)
+
+
+async def test_who_waits_is_told_when_a_pause_is_over() -> None:
+    aside = Aside("watch", {})
+    with aside.attempt("d1"):
+        raise RuntimeError("no")
+    await asyncio.wait_for(aside.until_due(), PATIENCE_S)
+    assert aside.due() == ["d1"]

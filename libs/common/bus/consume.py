@@ -8,9 +8,7 @@ subject that the header `reply_to` of the message names, so that whoever may sen
 we publish: an empty event, for one, which the log would store as ours.
 """
 
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from datetime import datetime
+from collections.abc import Awaitable, Callable
 from typing import Any, TypeVar
 
 from faststream import AckPolicy
@@ -18,75 +16,13 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.nats.subscriber.usecases import CoreSubscriber, PullStreamSubscriber
 
 from libs.common.bus.broker import inbox_prefix
-from libs.common.bus.pool import Pool
+from libs.common.bus.delivered import Delivered
 
 T = TypeVar("T")
 
 FETCH_TIMEOUT_S = 1.0
 """How long one fetch waits for its first message. A fetch that a dying broker swallowed is noticed only
 when this has passed, so it bounds how long work stands still after the broker is back."""
-
-BATCH = 64
-"""Messages that are fetched for a pool with one request."""
-POOLED_FETCH_TIMEOUT_S = 0.3
-"""The same for a pool. Asked for many, nats-py may wait for the others while it has one: when the answer to
-an earlier fetch, that it found nothing, comes late, a message is held back until the fetch ends. To ask for
-one at a time has no such wait, but each takes a turn of a loop that is busy with the work: under load they
-pile up. Each fetch in a second costs an idle process 0.13 % of a core."""
-
-
-@dataclass(frozen=True, slots=True)
-class Delivered:
-    """A stored message, as it was delivered."""
-
-    sequence: int
-    """Its place in its stream."""
-    time: datetime
-    """When it was stored there."""
-    subject: str
-    headers: Mapping[str, str]
-    body: bytes
-    deliveries: int = 1
-    """How often it was delivered, this time included."""
-
-
-def pooled_subscriber(
-    broker: NatsBroker,
-    subject: str,
-    pool: Pool[T],
-    read: Callable[[Delivered], T],
-    key: Callable[[T], str],
-    *,
-    stream: str,
-    durable: str,
-    service: str,
-) -> None:
-    """Hand what `read` makes of every message over to `pool`, which handles it and answers for it.
-
-    key: those of one key are handled one at a time.
-    """
-
-    @broker.subscriber(
-        subject,
-        stream=JStream(stream, declare=False),
-        durable=durable,
-        pull_sub=PullSub(batch_size=BATCH, timeout=POOLED_FETCH_TIMEOUT_S),
-        ack_policy=AckPolicy.MANUAL,
-        inbox_prefix=f"{inbox_prefix(service)}.".encode(),
-        no_reply=True,
-        decoder=_decoder(read),
-        include_in_schema=False,
-    )
-    async def on_message(item: Any, message: NatsMessage) -> None:
-        delivered = _delivered(message)
-        await pool.put(
-            key(item),
-            item,
-            message.raw_message,
-            sequence=delivered.sequence,
-            subject=delivered.subject,
-            deliveries=delivered.deliveries,
-        )
 
 
 def work_subscriber(
@@ -130,19 +66,6 @@ def signal_subscriber(broker: NatsBroker, subject: str) -> CoreSubscriber:
 def _decoder(read: Callable[[Delivered], T]) -> Callable[[NatsMessage], Awaitable[T]]:
     # Not `def`: FastStream runs a plain function in a thread, for every message.
     async def decode(message: NatsMessage) -> T:
-        return read(_delivered(message))
+        return read(Delivered.of(message.raw_message))
 
     return decode
-
-
-def _delivered(message: NatsMessage) -> Delivered:
-    raw = message.raw_message
-    stored = raw.metadata
-    return Delivered(
-        stored.sequence.stream,
-        stored.timestamp,
-        raw.subject,
-        raw.headers or {},
-        raw.data,
-        stored.num_delivered or 1,
-    )

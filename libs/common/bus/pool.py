@@ -143,9 +143,7 @@ class Pool(Generic[T]):
             try:
                 await self._handle(entry.item)
             except Exception as error:  # noqa: BLE001 - whatever it is, the broker is told, and others go on
-                answer = answer_to(error, subject=entry.subject, deliveries=entry.deliveries)
-                is_parked = answer.delay_s is None
-                await _tell(entry.message.term() if is_parked else entry.message.nak(delay=answer.delay_s))
+                await tell_failure(entry.message, error, subject=entry.subject, deliveries=entry.deliveries)
             else:
                 await _tell(entry.message.ack())
         finally:
@@ -162,6 +160,12 @@ class Pool(Generic[T]):
             waiting = [entry for line in self._waiting.values() for entry in line]
             for entry in (*self._running.values(), *waiting):
                 await _tell(entry.message.in_progress())
+
+
+async def tell_failure(message: Message, error: Exception, *, subject: str, deliveries: int) -> None:
+    """Give it back for another try, or park it, as `outcome` says."""
+    answer = answer_to(error, subject=subject, deliveries=deliveries)
+    await _tell(message.term() if answer.delay_s is None else message.nak(delay=answer.delay_s))
 
 
 async def _tell(telling: Awaitable[None]) -> None:

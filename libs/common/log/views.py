@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import suppress
 from typing import Final
 
 import structlog
@@ -167,16 +168,15 @@ class _Again:
     ) -> None:
         """Each when its time has come. Never returns."""
         while True:
-            await asyncio.sleep(RETRY_INTERVAL_S)
+            await self._aside.until_due()
             await is_caught_up.wait()
-            try:
+            with suppress(LogUnavailable):
                 for deployment_id in self._aside.due():
                     with self._aside.attempt(deployment_id):
                         loaded = await self._load(deployment_id)
                         for view, last in self.views.take_again(loaded.events):
                             tell(view, last)
-            except LogUnavailable:
-                continue
+            await asyncio.sleep(RETRY_INTERVAL_S)
 
     async def _load(self, deployment_id: str) -> Loaded:
         """With all that came of it until the answer did; later ones are taken in as they come."""

@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
-from libs.common.bus.consume import Delivered
+from libs.common.bus.delivered import Delivered
 from libs.common.bus.principal import principal_of
 from libs.common.errors import Refused
 from services.api.commands.known_ids import check_deployment_id, check_project_id

@@ -1,6 +1,7 @@
 """Makes the rows of what was set aside anew, as its time comes."""
 
 import asyncio
+from contextlib import suppress
 from dataclasses import dataclass
 
 from sqlalchemy import Engine
@@ -33,13 +34,12 @@ class Remaker:
     async def run(self, identity: str) -> None:
         """Never returns; raises what the database raises."""
         while True:
-            await asyncio.sleep(RETRY_INTERVAL_S)
-            for subject in self.aside.due():
-                try:
+            await self.aside.until_due()
+            with suppress(LogUnavailable):
+                for subject in self.aside.due():
                     with self.aside.attempt(subject):
                         await self._remake(subject, identity)
-                except LogUnavailable:
-                    break
+            await asyncio.sleep(RETRY_INTERVAL_S)
 
     async def _remake(self, subject: str, identity: str) -> None:
         """The rows of a deployment or project from all of its events, up to what reads show of the others."""

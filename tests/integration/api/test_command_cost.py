@@ -8,7 +8,7 @@ import pytest
 from nats.aio.client import Client
 
 from libs.common.bus import subjects
-from libs.common.bus.consume import Delivered
+from libs.common.bus.delivered import Delivered
 from libs.common.bus.jetstream_entries import JetStreamEntries
 from libs.common.clock import utc_now
 from libs.common.events.deployment import SpecRegistered

@@ -1,7 +1,6 @@
 """A slow deployment delays its own messages and nobody else's; by a real broker and its durable."""
 
 import asyncio
-import logging
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
@@ -12,11 +11,12 @@ from nats.aio.msg import Msg
 from nats.js import api
 
 from libs.common.bus import pool as pools
-from libs.common.bus.consume import Delivered, pooled_subscriber
-from libs.common.bus.outcome import Outcome
+from libs.common.bus.delivered import Delivered
 from libs.common.bus.pool import Pool
+from libs.common.bus.pull import Pull
 from libs.common.clock import monotonic
 from libs.common.errors import CannotApply, LogUnavailable
+from tests.support.endless import running
 from tests.support.nats_server import NatsEndpoint
 from tests.support.polling import eventually, let_time_pass
 
@@ -85,12 +85,11 @@ class Stage:
 
     @asynccontextmanager
     async def working(self, *, said_every_s: float = ACK_WAIT_S / 8, **options: float) -> AsyncIterator[None]:
-        broker = NatsBroker(self.url, log_level=logging.DEBUG, middlewares=[Outcome])
+        broker = NatsBroker(self.url)
         try:
             async with Pool(self.worker, said_every_s=said_every_s, **options).open() as pool:
-                pooled_subscriber(
+                pull = Pull(
                     broker,
-                    "work.>",
                     pool,
                     read,
                     lambda item: item[0],
@@ -98,8 +97,8 @@ class Stage:
                     durable="worker",
                     service="worker",
                 )
-                await broker.start()
-                yield
+                async with running(pull.run()):
+                    yield
         finally:
             await broker.stop()
 

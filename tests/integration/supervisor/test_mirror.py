@@ -5,10 +5,9 @@ from contextlib import suppress
 
 import pytest
 
-from libs.common.bus.server_health import complaint_of_the_mirror
 from libs.common.errors import LogUnavailable
 from tests.support.nats_server import provisioned
-from tests.support.nats_users import connected_as
+from tests.support.nats_users import connected_as, health_of_the_broker
 from tests.support.polling import eventually
 
 
@@ -62,33 +61,33 @@ async def test_a_mirror_that_is_lost_while_all_runs_is_made_again_at_once(make_p
     await platform.start_and_wait()
     await append(platform, "a", 5)
     await eventually(lambda: last_of_the_mirror(platform, 5))
-    seed = platform.home / "nats/monitor.nk"
-    url = f"nats://127.0.0.1:{platform.ports()['nats']}"
 
-    async def complaint() -> str:
-        """Asked again where a server that stands still has not answered in time."""
-        told: list[str] = []
+    with health_of_the_broker(platform) as broker:
 
-        async def is_told() -> bool:
-            with suppress(LogUnavailable):
-                told.append(await complaint_of_the_mirror(url, seed))
-            return bool(told)
+        async def complaint() -> str:
+            """Asked again where a server that stands still has not answered in time."""
+            told: list[str] = []
 
-        await eventually(is_told)
-        return told[0]
+            async def is_told() -> bool:
+                with suppress(LogUnavailable):
+                    told.append(await broker.complaint_of_the_mirror())
+                return bool(told)
 
-    # Who makes it again stands still until it was seen that it is lost.
-    platform.send("supervisor", signal.SIGSTOP)
-    try:
-        async with connected_as(platform, "provision-mirror") as owner:
-            await owner.jetstream().delete_stream("EVENTS")
-        assert "EVENTS" in await complaint()
-    finally:
-        platform.send("supervisor", signal.SIGCONT)
-    await eventually(lambda: "the copy of the events for other systems is made again" in platform.output)
+            await eventually(is_told)
+            return told[0]
 
-    async def is_back() -> bool:
-        return not await complaint()
+        # Who makes it again stands still until it was seen that it is lost.
+        platform.send("supervisor", signal.SIGSTOP)
+        try:
+            async with connected_as(platform, "provision-mirror") as owner:
+                await owner.jetstream().delete_stream("EVENTS")
+            assert "EVENTS" in await complaint()
+        finally:
+            platform.send("supervisor", signal.SIGCONT)
+        await eventually(lambda: "the copy of the events for other systems is made again" in platform.output)
 
-    await eventually(is_back)
-    await eventually(lambda: last_of_the_mirror(platform, 5))
+        async def is_back() -> bool:
+            return not await complaint()
+
+        await eventually(is_back)
+        await eventually(lambda: last_of_the_mirror(platform, 5))

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from libs.common.bus.consume import Delivered
+from libs.common.bus.delivered import Delivered
 from libs.common.bus.entries import MemoryEntries
 from libs.common.bus.publish import CannotStore
 from libs.common.clock import utc_now

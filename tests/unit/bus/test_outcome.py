@@ -9,7 +9,8 @@ from faststream.exceptions import RejectMessage
 from faststream.nats import NatsBroker, TestNatsBroker
 
 from libs.common.bus.broker import make_broker
-from libs.common.bus.consume import Delivered, signal_subscriber, work_subscriber
+from libs.common.bus.consume import signal_subscriber, work_subscriber
+from libs.common.bus.delivered import Delivered
 from libs.common.bus.outcome import retry_delay_s
 from libs.common.bus.settings import ServiceSettings
 from libs.common.errors import CannotApply, LogUnavailable

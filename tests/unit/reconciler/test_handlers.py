@@ -4,7 +4,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 import pytest
-from faststream.nats import TestNatsBroker
+from faststream.nats.testing import PatchedMessage
+from nats.aio.client import Client
 
 from libs.common.bus import subjects
 from libs.common.bus.broker import make_broker
@@ -14,7 +15,7 @@ from libs.common.errors import CannotApply
 from libs.common.events.deployment import DeploymentDeleted
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded
 from libs.common.log import wire
-from services.reconciler.handlers import subscribe
+from services.reconciler.handlers import make_pull
 from tests.support.played_broker import STORED_AT, record_what_is_told, stored
 from tests.support.polling import eventually
 
@@ -43,13 +44,12 @@ async def handled(told: list[Any], subject: str, *, error: Exception | None = No
         if error is not None:
             raise error
 
-    broker = make_broker(ServiceSettings(), service="reconciler")
     async with Pool(on_change).open() as pool:
-        subscribe(broker, pool, service="reconciler")
-        async with TestNatsBroker(broker):
-            place = stored(subjects.EVENTS_STREAM, subjects.RECONCILER_DURABLE, sequence=7)
-            await broker.publish(DELETED.fact.model_dump_json().encode(), subject, headers=HEADERS, **place)
-            await eventually(lambda: told)
+        pull = make_pull(make_broker(ServiceSettings(), service="reconciler"), pool, service="reconciler")
+        place = stored(subjects.EVENTS_STREAM, subjects.RECONCILER_DURABLE, sequence=7)
+        body = DELETED.fact.model_dump_json().encode()
+        await pull.on_message(PatchedMessage(Client(), subject, place["reply_to"], body, HEADERS))
+        await eventually(lambda: told)
     return given
 
 

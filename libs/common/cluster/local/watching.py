@@ -19,7 +19,7 @@ from libs.common.cluster.port import EVERYTHING, Changed
 from libs.common.errors import ClusterUnavailable
 
 BRISK_S = 0.1
-BRISK_FOR = timedelta(seconds=60)
+BRISK_FOR = timedelta(seconds=15)
 CALM_S = 0.25
 """Between two observations, and for how long after a change they are brisk: somebody waits for the next."""
 
