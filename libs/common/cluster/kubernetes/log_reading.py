@@ -73,12 +73,13 @@ class LogReader:
                 yield LastWords(problem=str(error))
 
     async def _end_of(self, pod: Pod, most_bytes: int) -> tuple[LogLine, ...]:
-        lines: list[LogLine] = []
+        """Its present process first: where another one begins meanwhile, it is then the one before."""
+        known: dict[str, LogLine] = {}
         last: tuple[LogLine, ...] = ()
         for part in reversed(self._parts(pod)):
-            lines = [*await part.end(most_bytes), *lines]
-            last = last_of(lines, most_bytes)
-            if len(last) < len(lines):
+            known |= {line.id: line for line in await part.end(most_bytes)}
+            last = last_of((known[each] for each in sorted(known)), most_bytes)
+            if len(last) < len(known):
                 break
         return last
 
@@ -123,8 +124,10 @@ class LogReader:
             return []
 
     def _parts(self, pod: Pod) -> list[Part]:
-        """The log of the process before, where there was one, and that of the present one."""
-        before = [self._part(pod, is_before=True)] if pod.container.restarts else []
+        """The log of the process before, where there was one, and that of the present one. One that has ended
+        may be the one before by now: its kubelet starts another one before it says so."""
+        has_before = pod.container.restarts or pod.container.state == "terminated"
+        before = [self._part(pod, is_before=True)] if has_before else []
         return [*before, self._part(pod, is_before=False)]
 
     def _part(self, pod: Pod, *, is_before: bool) -> Part:
