@@ -16,6 +16,7 @@ from typing import Any, TypeVar
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.nats.subscriber.usecases import CoreSubscriber, PullStreamSubscriber
+from nats.aio.msg import Msg
 
 from libs.common.bus.broker import inbox_prefix
 from libs.common.bus.pool import Pool
@@ -50,6 +51,16 @@ class Delivered:
     """How often it was delivered, this time included."""
 
 
+@dataclass(frozen=True, slots=True)
+class _Taken:
+    """What a pool needs of a message. A handler that asked FastStream for the message itself would be given
+    it by way of a thread, for every message."""
+
+    item: Any
+    delivered: Delivered
+    message: Msg
+
+
 def pooled_subscriber(
     broker: NatsBroker,
     subject: str,
@@ -66,6 +77,10 @@ def pooled_subscriber(
     key: those of one key are handled one at a time.
     """
 
+    async def take(message: NatsMessage) -> _Taken:
+        delivered = _delivered(message)
+        return _Taken(read(delivered), delivered, message.raw_message)
+
     @broker.subscriber(
         subject,
         stream=JStream(stream, declare=False),
@@ -74,18 +89,17 @@ def pooled_subscriber(
         ack_policy=AckPolicy.MANUAL,
         inbox_prefix=f"{inbox_prefix(service)}.".encode(),
         no_reply=True,
-        decoder=_decoder(read),
+        decoder=take,
         include_in_schema=False,
     )
-    async def on_message(item: Any, message: NatsMessage) -> None:
-        delivered = _delivered(message)
+    async def on_message(taken: Any) -> None:
         await pool.put(
-            key(item),
-            item,
-            message.raw_message,
-            sequence=delivered.sequence,
-            subject=delivered.subject,
-            deliveries=delivered.deliveries,
+            key(taken.item),
+            taken.item,
+            taken.message,
+            sequence=taken.delivered.sequence,
+            subject=taken.delivered.subject,
+            deliveries=taken.delivered.deliveries,
         )
 
 
