@@ -6,15 +6,19 @@ Beside `kubectl apply` of as many Deployments, whose controllers make their pods
 import asyncio
 import json
 import os
+from collections.abc import Iterable, Mapping
 from datetime import datetime
 from time import perf_counter
 from typing import Any
 
-from benchmarks.figure import AtMost, Figure
-from benchmarks.kubernetes_world import NAMESPACE, Lab, lab, spec_of
+from benchmarks.figure import Aim, AtMost, Figure
+from benchmarks.footprint import idle_cpu, memory
+from benchmarks.kubernetes_world import LOOK_EVERY_S, NAMESPACE, Lab, Request, lab, spec_of
 from libs.common.clock import utc_now
 from libs.common.cluster.kubernetes import names
 from tests.support.kubernetes_world import prepare
+from tests.support.platform_process import SERVICES
+from tests.support.polling import eventually
 
 DEPLOYMENTS = 1_000
 QUICK_DEPLOYMENTS = 100
@@ -29,6 +33,8 @@ REST_S = 60.0
 SETTLE_S = 15.0
 """After which nothing of a change is left to do."""
 PATIENCE_S = 1800.0
+SERVICES_AIM = AtMost(1024)
+IDLE_AIMS: Mapping[str, Aim | None] = {"health": AtMost(10), "reconciler": None}
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
@@ -42,7 +48,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
             figures.append(
                 await changes(world, deployments, rate, seconds=QUICK_CHANGES_S if quick else CHANGES_S)
             )
-        figures.append(await at_rest(world, deployments))
+        figures += await at_rest(world, deployments)
         figures += await restart(world, deployments)
         return figures
 
@@ -69,7 +75,7 @@ async def writes(world: Lab) -> list[Figure]:
 async def all_ready(world: Lab, deployments: int) -> Figure:
     peer_s = await _peer_ready(world, deployments)
     start = perf_counter()
-    await _submit_all(world, deployments, REPLICAS)
+    await submit_all(world, deployments, REPLICAS)
     await world.ready(NAMESPACE, deployments * REPLICAS, within_s=PATIENCE_S)
     return Figure(
         f"{deployments:,} deployments of {REPLICAS} until all are ready",
@@ -146,19 +152,16 @@ async def changes(world: Lab, deployments: int, rate: int, *, seconds: float) ->
         tasks.append(asyncio.create_task(change(number)))
         await asyncio.sleep(max(0.0, start + (number + 1) / rate - asyncio.get_running_loop().time()))
     await asyncio.gather(*tasks)
-    await asyncio.sleep(SETTLE_S)
-    first: dict[str, datetime] = {}
     asked_at = {names.anchor_name(deployment_id): at for deployment_id, at in asked.items()}
-    for one in world.requests(begin):
-        # What is written before it was asked for belongs to an earlier change.
-        if (
-            one.is_write
-            and one.kind == "configmaps"
-            and one.name in asked_at
-            and one.at >= asked_at[one.name]
-        ):
-            first.setdefault(one.name, one.at)
-    took = sorted((first[names.anchor_name(each)] - at).total_seconds() * 1e3 for each, at in asked.items())
+    first: dict[str, datetime] = {}
+
+    def are_written() -> bool:
+        first.update(_first_writes(world.requests(begin), asked_at))
+        return len(first) == len(asked_at)
+
+    await eventually(are_written, within_s=PATIENCE_S, every_s=LOOK_EVERY_S)
+    await asyncio.sleep(SETTLE_S)
+    took = sorted((first[name] - at).total_seconds() * 1e3 for name, at in asked_at.items())
     return Figure(
         f"change of replicas until its first API write, {rate}/s among {deployments:,}, p99",
         took[int(len(took) * 0.99)],
@@ -169,19 +172,46 @@ async def changes(world: Lab, deployments: int, rate: int, *, seconds: float) ->
     )
 
 
-async def at_rest(world: Lab, deployments: int) -> Figure:
+def _first_writes(requests: Iterable[Request], asked_at: Mapping[str, datetime]) -> dict[str, datetime]:
+    """By anchor. What was written before it was asked for belongs to an earlier change."""
+    first: dict[str, datetime] = {}
+    for one in requests:
+        is_anchor = one.is_write and one.kind == "configmaps" and one.name in asked_at
+        if is_anchor and one.at >= asked_at[one.name]:
+            first.setdefault(one.name, one.at)
+    return first
+
+
+async def at_rest(world: Lab, deployments: int) -> list[Figure]:
+    """What is asked, and what the services take, while nobody wants anything."""
     await asyncio.sleep(SETTLE_S)
     begin = world.written()
-    await asyncio.sleep(REST_S)
+    idle = await idle_cpu(world.platform, REST_S)
     asked = [one for one in world.requests(begin) if not one.is_watch]
-    return Figure(
-        f"API requests of {deployments:,} converged deployments in a minute", len(asked), "", aim=AtMost(20)
-    )
+    taken = memory(world.platform)
+    return [
+        Figure(
+            f"API requests of {deployments:,} converged deployments in a minute",
+            len(asked),
+            "",
+            aim=AtMost(20),
+        ),
+        *(
+            Figure(f"idle CPU of {name}, {deployments:,} deployments", idle[name], "% of a core", aim=aim)
+            for name, aim in IDLE_AIMS.items()
+        ),
+        Figure(
+            f"memory of the five services, {deployments:,} deployments",
+            sum(taken[name] for name in SERVICES),
+            "MiB PSS",
+            aim=SERVICES_AIM,
+        ),
+    ]
 
 
 async def restart(world: Lab, deployments: int) -> list[Figure]:
     """Among five times as many pods: all services end, and come again."""
-    await _submit_all(world, deployments, MOST_REPLICAS)
+    await submit_all(world, deployments, MOST_REPLICAS)
     await world.ready(NAMESPACE, deployments * MOST_REPLICAS, within_s=PATIENCE_S)
     await asyncio.sleep(SETTLE_S)
     await world.platform.run("down")
@@ -206,7 +236,7 @@ async def restart(world: Lab, deployments: int) -> list[Figure]:
     ]
 
 
-async def _submit_all(world: Lab, deployments: int, replicas: int) -> None:
+async def submit_all(world: Lab, deployments: int, replicas: int) -> None:
     """By some clients, each of which waits for its answers."""
 
     async def submit(first: int) -> None:

@@ -35,6 +35,7 @@ LONG: Mapping[str, str] = MappingProxyType(
         "growth": "benchmarks.growth",
         "scaling": "benchmarks.scaling",
         "kubernetes": "benchmarks.kubernetes",
+        "kubernetes_many": "benchmarks.kubernetes_many",
         "bulk_scale": "benchmarks.bulk_scale",
     }
 )

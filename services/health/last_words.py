@@ -149,26 +149,30 @@ class LastWordsKeeper:
 
     async def _keep_within_time(self, deployment_id: str, replica_id: str, wanted: Due) -> None:
         ends_within_s = self._ends_within_s if wanted.is_ending else 0.0
-        failed: SpecstreamError | None = None
+        failed = ""
         try:
             async with asyncio.timeout(ends_within_s + TAKES_S):
                 while True:
                     try:
+                        failed = ""
                         async for words in self._cluster.last_words(
                             deployment_id, replica_id, most_bytes=MOST_BYTES, ends_within_s=ends_within_s
                         ):
-                            failed = None
+                            failed = words.problem
                             await self._keep(deployment_id, _tail(replica_id, words))
-                        return
+                        if not failed or wanted.is_lost:
+                            return
                     except SpecstreamError as error:
-                        failed = error
-                        await asyncio.sleep(self._retry_s)
+                        failed = str(error)
+                    if self._wanted[deployment_id, replica_id] != wanted:
+                        return  # there is more to keep by now
+                    await asyncio.sleep(self._retry_s)
         except TimeoutError:
             logger.warning(
                 "what a replica wrote last is not kept",
                 deployment_id=deployment_id,
                 replica_id=replica_id,
-                error=str(failed or "it takes too long"),
+                error=failed or "it takes too long",
             )
 
     async def _keep(self, deployment_id: str, tail: Tail) -> None:

@@ -4,6 +4,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 
+from libs.common.cluster.kubernetes.logs import Parser
+from libs.common.cluster.port import LogLine
+
 TIME = "%Y-%m-%dT%H:%M:%S"
 
 
@@ -62,3 +65,10 @@ def served(records: Iterable[Record], query: Mapping[str, str]) -> bytes:
         begins = record.ends
     limit = query.get("limitBytes")
     return bytes(wrote if limit is None else wrote[: int(limit)])
+
+
+def parse_lines(replica_id: str, wrote: bytes, *, is_whole: bool = True) -> list[LogLine]:
+    """What was served. is_whole: whether what comes last is a line, though nothing ends it."""
+    parser = Parser(replica_id)
+    lines = parser.take(wrote)
+    return [*lines, *parser.end()] if is_whole else lines

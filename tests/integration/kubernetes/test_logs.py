@@ -70,6 +70,31 @@ async def test_a_crashed_process_is_read_beside_the_one_after_it(kubernetes_worl
     assert [line.message for line in words.lines] == ["about to fail", "again"]
 
 
+async def test_a_process_that_has_ended_is_heard_though_another_one_has_begun_meanwhile(
+    kubernetes_world, played
+):
+    """A kubelet says a moment later that it has."""
+    cluster, kubelets, _ = played
+    (replica_id,) = await started(kubernetes_world, 1)
+    kubelets.write(replica_id, "about to fail")
+    (container,) = (await kubernetes_world.pod(replica_id))["status"]["containerStatuses"]
+    ended = {"terminated": {"exitCode": 1, "reason": "Error", "finishedAt": "2026-01-01T00:00:00Z"}}
+    await kubernetes_world.say(
+        replica_id, {"containerStatuses": [{**container, "state": ended, "ready": False}]}
+    )
+
+    async def heard():
+        words = cluster.last_words(DEPLOYMENT, replica_id, most_bytes=1 << 16, ends_within_s=0)
+        return [[line.message for line in each.lines] async for each in words]
+
+    assert await heard() == [["about to fail"]]
+    kubelets.crash(replica_id)
+    assert await heard() == [["about to fail"]]
+    kubelets.write(replica_id, "again")
+    assert await heard() == [["about to fail", "again"]]
+    assert await messages(cluster) == ["about to fail", "again"]
+
+
 async def test_one_that_cannot_be_read_hides_no_other(kubernetes_world, played):
     cluster, kubelets, _ = played
     one, two = await started(kubernetes_world, 2)

@@ -186,6 +186,27 @@ async def test_of_a_lost_node_it_says_so(scene: Scene):
     await eventually(is_said)
 
 
+async def test_what_cannot_be_read_for_a_moment_is_said_and_read_then(scene: Scene):
+    """A kubelet that is busy may take longer than one is waited for."""
+    (replica,) = await scene.apply(1)
+    scene.cluster.write(replica.replica_id, "heard later")
+    scene.cluster.make_unreadable(replica.replica_id, "its node gpu-3 does not answer within 5 s")
+    scene.cluster.exit(replica.replica_id, status=1)
+    await scene.look()
+
+    async def problems() -> list[str]:
+        return [tail.problem for tail in await scene.tails.read(DEPLOYMENT)]
+
+    async def is_said() -> bool:
+        return await problems() == ["its node gpu-3 does not answer within 5 s"]
+
+    await eventually(is_said)
+    scene.cluster.make_unreadable(replica.replica_id, "")
+    await scene.until_kept(**{replica.replica_id: ["heard later"]})
+    assert await problems() == [""]
+    await eventually(lambda: not scene.keeper._tasks)
+
+
 @pytest.mark.parametrize("is_the_cluster", [True, False])
 async def test_what_cannot_be_done_is_tried_again_and_nobody_waits(scene: Scene, is_the_cluster: bool):
     (replica,) = await scene.apply(1)

@@ -188,20 +188,21 @@ class Client:
                         raise understand(asked, event["object"].get("code", 500), json.dumps(event["object"]))
                     yield event
 
-    async def log(self, pod: str, query: Mapping[str, str]) -> bytes:
-        """What the container of a pod wrote. Raises NotThere, and CannotApply where there is none."""
-        async with self._asked(
-            Asked("get", "pods/log", pod), "GET", f"{self._path('pods', pod)}/log", query=query
-        ) as response:
-            return bytes(await response.read())
+    def log(self, pod: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """What the container of a pod wrote, as it comes. Raises NotThere, and CannotApply where there is
+        none."""
+        return self._log(pod, query, limits=None)
 
-    async def follow_log(self, pod: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
-        """The same as it comes, until the container has ended."""
-        path = f"{self._path('pods', pod)}/log"
+    def follow_log(self, pod: str, query: Mapping[str, str]) -> AsyncIterator[bytes]:
+        """The same, until the container has ended."""
         limits = aiohttp.ClientTimeout(total=None, sock_connect=CONNECTING_S)
-        async with self._asked(
-            Asked("get", "pods/log", pod), "GET", path, query={**query, "follow": "true"}, limits=limits
-        ) as response:
+        return self._log(pod, {**query, "follow": "true"}, limits=limits)
+
+    async def _log(
+        self, pod: str, query: Mapping[str, str], *, limits: aiohttp.ClientTimeout | None
+    ) -> AsyncIterator[bytes]:
+        asked, path = Asked("get", "pods/log", pod), f"{self._path('pods', pod)}/log"
+        async with self._asked(asked, "GET", path, query=query, limits=limits) as response:
             async for piece in response.response.content.iter_any():
                 yield piece
 

@@ -33,12 +33,14 @@ class LastLines:
             self._end_line()
             self._go_on(line)
 
-    def end(self) -> list[LogLine]:
-        """Those that are held, the last one as far as it was written. Nothing is held after that."""
+    def end(self, *, is_whole: bool = True) -> list[LogLine]:
+        """Those that are held. Nothing is held after that. is_whole: whether the last one is a line as far as
+        it was written."""
         wrote = _NEWLINE.join((*self._lines, self._rest))
         self._lines.clear()
         self._rest.clear()
-        return [*self._parser.take(wrote), *self._parser.end()]
+        lines, last = self._parser.take(wrote), self._parser.end()
+        return [*lines, *last] if is_whole else lines
 
     def _go_on(self, piece: bytes) -> None:
         self._rest += piece[: self._most_bytes - len(self._rest)]

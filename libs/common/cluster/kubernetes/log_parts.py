@@ -2,23 +2,25 @@
 
 The API server offers the last lines by their number, what was written since a second, and the first bytes of
 either. So reading back from a line far from the end goes by time: from some seconds before that line up to
-it, from more where those were quiet.
+it, from more where those were quiet. The last lines cannot be bounded by bytes, which would count from the
+first of them: so only their number is asked for, and of what comes no more is held than has room.
 """
 
 from collections import deque
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from datetime import datetime
 from typing import Final, Protocol
 
+from libs.common.cluster.kubernetes.last_lines import LastLines
 from libs.common.cluster.kubernetes.logs import (
     PIECE_BYTES,
+    Parser,
     last_second_before,
-    parse_lines,
     second_of,
     since,
     without_first_moment,
 )
-from libs.common.cluster.port import LogLine
+from libs.common.cluster.port import LogLine, last_of
 
 Query = Mapping[str, str]
 
@@ -32,12 +34,43 @@ _SPARE: Final = 2
 """Lines that are asked for besides: the first of the last lines is never sure."""
 _EARLIER_S: Final = 3600.0
 """A node's clock may be so far behind the API server's, which says when a pod was made."""
+_FIRST_WORDS: Final = 64
+"""Lines that are asked for at first where as many are wanted as have room."""
+HELD: Final = 2
+"""So many times the bytes that are wanted are held of what comes, since it comes with longer times."""
 
 
 class Read(Protocol):
-    async def __call__(self, query: Query) -> bytes:
-        """What the container wrote, with the times. Raises NotThere."""
+    async def __call__(self, query: Query, take: Callable[[bytes], object]) -> None:
+        """Give what the container wrote, with the times, piece by piece; nothing where it is gone."""
         ...
+
+
+class _Measured:
+    """How much came as the answer to one request."""
+
+    def __init__(self) -> None:
+        self.size = 0
+        """Bytes."""
+        self._lines = 0
+        self._longest = 0
+        self._last = 0
+        """Bytes of the line that is not ended yet."""
+
+    def take(self, piece: bytes) -> None:
+        self.size += len(piece)
+        *ended, rest = piece.split(b"\n")
+        for line in ended:
+            self._lines += 1
+            self._longest = max(self._longest, self._last + len(line))
+            self._last = 0
+        self._last += len(rest)
+
+    def has_fewer(self, asked: int) -> bool:
+        """Whether there are fewer lines than were asked for. A long one may count as several, as it was
+        written in pieces."""
+        number = self._lines + (self._last > 0)
+        return number < asked and max(self._longest, self._last) < PIECE_BYTES
 
 
 class Part:
@@ -56,9 +89,10 @@ class Part:
         last = ""
         while True:
             query = {"limitBytes": str(size)} | ({} if begin is None else {"sinceTime": since(begin)})
-            wrote = await self._read(query)
-            is_at_end = len(wrote) < size
-            lines = parse_lines(self._replica_id, wrote, is_whole=is_at_end and self._has_ended)
+            lines, rest, measured = await self._lines(query)
+            is_at_end = measured.size < size
+            if is_at_end and self._has_ended:
+                lines += rest
             if fresh := [line for line in lines if line.id > last]:
                 last = fresh[-1].id
                 yield fresh
@@ -75,9 +109,10 @@ class Part:
         are all."""
         asked, got = number + _SPARE, -1
         while True:
-            wrote = await self._read({"tailLines": str(asked)})
-            lines = parse_lines(self._replica_id, wrote, is_whole=self._has_ended)
-            is_all = _has_fewer(wrote, asked) or len(wrote) == got
+            lines, rest, measured = await self._lines({"tailLines": str(asked)})
+            if self._has_ended:
+                lines += rest
+            is_all = measured.has_fewer(asked) or measured.size == got
             if not is_all:
                 lines = without_first_moment(lines)
             earlier = [line for line in lines if before is None or line.id < before]
@@ -85,7 +120,38 @@ class Part:
                 return earlier[::-1], is_all
             if before is not None and lines and not earlier:
                 return await self._back_from(before, number, _seconds_of(number, lines))
-            asked, got = asked * _GROWTH, len(wrote)
+            asked, got = asked * _GROWTH, measured.size
+
+    async def end(self, most_bytes: int) -> list[LogLine]:
+        """As many of the last lines as have room, oldest first, and more; or all of them."""
+        asked, got = _FIRST_WORDS, -1
+        while True:
+            last, measured = LastLines(self._replica_id, HELD * most_bytes), _Measured()
+
+            def take(piece: bytes, last: LastLines = last, measured: _Measured = measured) -> None:
+                last.take(piece)
+                measured.take(piece)
+
+            await self._read({"tailLines": str(asked)}, take)
+            lines = last.end(is_whole=self._has_ended)
+            if measured.has_fewer(asked) or measured.size == got:
+                return lines
+            lines = without_first_moment(lines)
+            if len(last_of(lines, most_bytes)) < len(lines):
+                return lines
+            asked, got = asked * _GROWTH, measured.size
+
+    async def _lines(self, query: Query) -> tuple[list[LogLine], list[LogLine], _Measured]:
+        """What is asked for: the lines that are ended, one that is not, and how much there was of it."""
+        parser, measured = Parser(self._replica_id), _Measured()
+        lines: list[LogLine] = []
+
+        def take(piece: bytes) -> None:
+            measured.take(piece)
+            lines.extend(parser.take(piece))
+
+        await self._read(query, take)
+        return lines, parser.end(), measured
 
     async def _back_from(self, before: str, number: int, span_s: float) -> tuple[list[LogLine], bool]:
         """span_s: in which so many lines may have been written."""
@@ -108,14 +174,6 @@ class Part:
 
 def _bounded(size: int) -> int:
     return min(max(size, _LEAST_BYTES), _MOST_BYTES)
-
-
-def _has_fewer(wrote: bytes, asked: int) -> bool:
-    """Whether there are fewer lines than were asked for. A long one may count as several, as it was written
-    in pieces."""
-    lines = wrote.split(b"\n")
-    number = len(lines) - (not lines[-1])
-    return number < asked and all(len(line) < PIECE_BYTES for line in lines)
 
 
 def _seconds_of(number: int, lines: list[LogLine]) -> float:

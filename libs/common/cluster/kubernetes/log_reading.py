@@ -4,7 +4,7 @@ Whoever only reads logs watches nothing, so which replicas there are is asked of
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -12,7 +12,7 @@ from libs.common.cluster.kubernetes import names
 from libs.common.cluster.kubernetes.anchor_object import parse_anchor
 from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.last_lines import LastLines
-from libs.common.cluster.kubernetes.log_parts import Part
+from libs.common.cluster.kubernetes.log_parts import HELD, Part
 from libs.common.cluster.kubernetes.log_sources import Source, Unread, first_lines, unreadable
 from libs.common.cluster.kubernetes.logs import check_id, second_of, since
 from libs.common.cluster.kubernetes.pods import Pod, parse
@@ -23,10 +23,6 @@ from libs.common.errors import CannotApply, ClusterUnavailable
 
 READ_S: Final = 5.0
 """In which a kubelet has to answer: one that does not must not hold up the lines of the others."""
-_FIRST_WORDS: Final = 64
-"""Lines that are asked for at first where as many are wanted as have room."""
-_HELD: Final = 2
-"""So many times the bytes that are wanted are held of what is followed: it comes with longer times."""
 _ALWAYS: Final = {"timestamps": "true", "container": names.CONTAINER}
 
 
@@ -77,16 +73,15 @@ class LogReader:
                 yield LastWords(problem=str(error))
 
     async def _end_of(self, pod: Pod, most_bytes: int) -> tuple[LogLine, ...]:
-        source = Source(pod.replica_id, self._parts(pod), after=None, newest_first=True)
-        number = _FIRST_WORDS
-        while True:
-            await source.know(number)
-            if source.problem:
-                raise Unread(source.problem)
-            last = last_of(reversed(source.lines), most_bytes)
-            if source.is_all or len(last) < len(source.lines):
-                return last
-            number *= 4
+        """Its present process first: where another one begins meanwhile, it is then the one before."""
+        known: dict[str, LogLine] = {}
+        last: tuple[LogLine, ...] = ()
+        for part in reversed(self._parts(pod)):
+            known |= {line.id: line for line in await part.end(most_bytes)}
+            last = last_of((known[each] for each in sorted(known)), most_bytes)
+            if len(last) < len(known):
+                break
+        return last
 
     async def _until_ended(
         self, pod: Pod, before: Sequence[LogLine], *, most_bytes: int, within_s: float
@@ -94,7 +89,7 @@ class LogReader:
         """The last of what it wrote before, oldest first, and writes until its process has ended, its node is
         silent or time is up."""
         begin = {"sinceTime": since(second_of(before[-1].id))} if before else {}
-        last = LastLines(pod.replica_id, _HELD * most_bytes)
+        last = LastLines(pod.replica_id, HELD * most_bytes)
         with suppress(TimeoutError, ClusterUnavailable, NotThere, CannotApply):
             async with asyncio.timeout(within_s):
                 async for piece in self._client.follow_log(pod.name, {**_ALWAYS, **begin}):
@@ -129,19 +124,22 @@ class LogReader:
             return []
 
     def _parts(self, pod: Pod) -> list[Part]:
-        """The log of the process before, where there was one, and that of the present one."""
-        before = [self._part(pod, is_before=True)] if pod.container.restarts else []
+        """The log of the process before, where there was one, and that of the present one. One that has ended
+        may be the one before by now: its kubelet starts another one before it says so."""
+        has_before = pod.container.restarts or pod.container.state == "terminated"
+        before = [self._part(pod, is_before=True)] if has_before else []
         return [*before, self._part(pod, is_before=False)]
 
     def _part(self, pod: Pod, *, is_before: bool) -> Part:
         which = {**_ALWAYS, "previous": str(is_before).lower()}
 
-        async def read(query: Mapping[str, str]) -> bytes:
+        async def read(query: Mapping[str, str], take: Callable[[bytes], object]) -> None:
             try:
                 async with asyncio.timeout(self._read_s):
-                    return await self._client.log(pod.name, {**which, **query})
+                    async for piece in self._client.log(pod.name, {**which, **query}):
+                        take(piece)
             except (NotThere, CannotApply):  # it is gone by now, or has no container yet
-                return b""
+                return
             except TimeoutError as error:
                 said = f"does not answer within {self._read_s:g} s"
                 raise Unread(f"its log cannot be read: its node {pod.node} {said}") from error

@@ -18,6 +18,8 @@ _LONGEST_STAMP: Final = len("2026-01-01T00:00:00.000000000+00:00 ")
 
 PIECE_BYTES: Final = 4096
 """A line that is shorter was never written in pieces: container runtimes cut lines at 16 KiB."""
+LONGEST_LINE: Final = 64 * 1024
+"""Bytes, with its time. The end of a longer one is left out, as it comes: nobody can ask for less of it."""
 
 
 def check_id(after: str) -> None:
@@ -59,18 +61,28 @@ class Parser:
 
     def __init__(self, replica_id: str) -> None:
         self._replica_id = replica_id
-        self._rest = b""
+        self._rest = bytearray()
         self._last, self._place = "", 0
 
     def take(self, wrote: bytes) -> list[LogLine]:
         """Those that are whole by now. What has no time is the rest of a line that was cut, and left out."""
-        *whole, self._rest = (self._rest + wrote).split(b"\n")
+        begin, *others = wrote.split(b"\n")
+        self._go_on(begin)
+        whole = []
+        for line in others:
+            whole.append(bytes(self._rest))
+            self._rest.clear()
+            self._go_on(line)
         return self._parsed(whole)
 
     def end(self) -> list[LogLine]:
         """The last one of a process that has ended without ending its line."""
-        rest, self._rest = self._rest, b""
+        rest = bytes(self._rest)
+        self._rest.clear()
         return self._parsed([rest])
+
+    def _go_on(self, piece: bytes) -> None:
+        self._rest += piece[: LONGEST_LINE - len(self._rest)]
 
     def pass_over(self, line: bytes) -> None:
         """A whole line that nobody wants: those of its time that come behind it have their places by it."""
@@ -102,13 +114,6 @@ class Parser:
         self._place = self._place + 1 if moment == self._last else 0
         self._last = moment
         return moment
-
-
-def parse_lines(replica_id: str, wrote: bytes, *, is_whole: bool = True) -> list[LogLine]:
-    """is_whole: whether what comes last is a line, though nothing ends it."""
-    parser = Parser(replica_id)
-    lines = parser.take(wrote)
-    return [*lines, *parser.end()] if is_whole else lines
 
 
 def without_first_moment(lines: list[LogLine]) -> list[LogLine]:

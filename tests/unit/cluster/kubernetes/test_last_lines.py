@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from libs.common.cluster.kubernetes.last_lines import LastLines
-from libs.common.cluster.kubernetes.logs import parse_lines
 from libs.common.cluster.port import last_of
+from tests.support.kubelet_logs import parse_lines
 
 MOST_BYTES = 1_000
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import math
+import tracemalloc
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,15 +11,19 @@ from hypothesis import strategies as st
 
 from libs.common.cluster.kubernetes.log_parts import Part
 from libs.common.cluster.kubernetes.log_sources import Source, Unread, first_lines, unreadable
-from libs.common.cluster.kubernetes.logs import parse_lines
-from tests.support.kubelet_logs import ContainerLog, Record, served
+from libs.common.cluster.port import last_of
+from tests.support.kubelet_logs import ContainerLog, Record, parse_lines, served
 
 BEGIN = datetime(2026, 1, 1, tzinfo=UTC)
+PIECE = 1_000
+"""Bytes that come at once."""
 
 
 def part_of(replica_id: str, log: ContainerLog, *, has_ended: bool = False) -> Part:
-    async def read(query):
-        return log.serve({"timestamps": "true", **query})
+    async def read(query, take):
+        wrote = log.serve({"timestamps": "true", **query})
+        for at in range(0, len(wrote), PIECE):
+            take(wrote[at : at + PIECE])
 
     return Part(read, replica_id, has_ended=has_ended, created_at=BEGIN)
 
@@ -211,8 +216,38 @@ def test_lines_of_one_busy_replica_among_a_thousand_quiet_ones():
     assert given <= 1_000 * 10 * LINE + 101 * LINE * 20
 
 
+@given(container_logs(0), st.sampled_from([100, 300, 3_000]), st.booleans())
+def test_the_end_of_a_log_is_as_much_as_has_room(written, most_bytes, has_ended):
+    log, _ = written
+    whole = parse_lines("r", served(log.records, {}), is_whole=has_ended)
+    end = asyncio.run(part_of("r", log, has_ended=has_ended).end(most_bytes))
+    assert end == whole[len(whole) - len(end) :]
+    assert last_of(end, most_bytes) == last_of(whole, most_bytes)
+
+
+def test_the_end_of_a_log_is_held_in_bounded_room_however_long_the_lines_before_it_are():
+    """Short lines in the end make more be asked for, which has long ones."""
+    records = [record(number, "x" * 16_000) for number in range(900)]
+    records += [record(10_000 + number, "end") for number in range(100)]
+    whole = parse_lines("r", served(records, {}))
+
+    async def read(query, take):
+        for one in records[-int(query["tailLines"]) :]:
+            take(served([one], {}))
+
+    part = Part(read, "r", has_ended=False, created_at=BEGIN)
+    tracemalloc.start()
+    try:
+        end = asyncio.run(part.end(65_536))
+        most = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert last_of(end, 65_536) == last_of(whole, 65_536)
+    assert most < 1_000_000
+
+
 def test_one_that_cannot_be_read_hides_no_other():
-    async def fail(_query):
+    async def fail(_query, _take):
         raise Unread("its node n does not answer")
 
     bad = Source("bad", [Part(fail, "bad", has_ended=False, created_at=BEGIN)], after=None, newest_first=True)

@@ -1,11 +1,13 @@
 """Lines of the containers' logs: each with an id that never changes, which orders all of them."""
 
+import tracemalloc
 from datetime import UTC, datetime
 
 import pytest
 
-from libs.common.cluster.kubernetes.logs import Parser, check_id, parse_lines, second_of, since
+from libs.common.cluster.kubernetes.logs import LONGEST_LINE, Parser, check_id, second_of, since
 from libs.common.errors import BadRequest
+from tests.support.kubelet_logs import parse_lines
 
 ONE = b"""2026-01-01T00:00:01.5Z first
 2026-01-01T00:00:03Z third
@@ -47,6 +49,22 @@ def test_lines_are_the_same_however_they_come_in(size):
     parser = Parser("one")
     lines = [line for at in range(0, len(ONE), size) for line in parser.take(ONE[at : at + size])]
     assert [*lines, *parser.end()] == parse_lines("one", ONE)
+
+
+def test_of_a_line_no_more_is_held_than_is_shown():
+    stamp = b"2026-01-01T00:00:01.000000000Z "
+    parser = Parser("one")
+    tracemalloc.start()
+    try:
+        assert parser.take(stamp) == []
+        for _ in range(100):
+            assert parser.take(b"x" * 100_000) == []
+        assert tracemalloc.get_traced_memory()[0] < 4 * LONGEST_LINE
+    finally:
+        tracemalloc.stop()
+    long, after = parser.take(b"y\n2026-01-01T00:00:02Z after\n")
+    assert long.message == "x" * (LONGEST_LINE - len(stamp))
+    assert after.message == "after"
 
 
 def test_the_times_of_a_node_in_another_zone_are_brought_into_utc():
