@@ -62,7 +62,7 @@ async def run(
                 snapshot=Snapshot.of(SERVICE, settings),
                 leading=lease,
             )
-            subscribe(connection.broker, pool, service=SERVICE)
+            subscribe(connection.broker, pool, service=SERVICE, is_done=resync.is_done)
             await connection.broker.start()
             await run_until_stopped(
                 lambda: [

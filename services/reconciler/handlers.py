@@ -1,5 +1,7 @@
 """Edge of the reconciler: an event of a deployment wakes it. No rules live here."""
 
+from collections.abc import Callable
+
 from faststream.nats import NatsBroker
 
 from libs.common.bus import subjects
@@ -36,8 +38,17 @@ def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[
     return Pool(on_change)
 
 
-def subscribe(broker: NatsBroker, pool: Pool[Recorded], *, service: str) -> None:
-    """Everything that the durable selects, to the pool."""
+def subscribe(
+    broker: NatsBroker,
+    pool: Pool[Recorded],
+    *,
+    service: str,
+    is_done: Callable[[Recorded], bool] = lambda _: False,
+) -> None:
+    """Everything that the durable selects, to the pool; but for what is done, which costs no pass.
+
+    Where a log was restored or imported, or its durable was lost, that is every event that there ever was.
+    """
     pooled_subscriber(
         broker,
         "events.>",
@@ -47,6 +58,7 @@ def subscribe(broker: NatsBroker, pool: Pool[Recorded], *, service: str) -> None
         stream=subjects.EVENTS_STREAM,
         durable=subjects.RECONCILER_DURABLE,
         service=service,
+        is_done=is_done,
     )
 
 

@@ -18,7 +18,7 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.nats.subscriber.usecases import CoreSubscriber, PullStreamSubscriber
 
 from libs.common.bus.broker import inbox_prefix
-from libs.common.bus.pool import Pool
+from libs.common.bus.pool import Pool, acknowledge
 
 T = TypeVar("T")
 
@@ -60,10 +60,12 @@ def pooled_subscriber(
     stream: str,
     durable: str,
     service: str,
+    is_done: Callable[[T], bool] = lambda _: False,
 ) -> None:
     """Hand what `read` makes of every message over to `pool`, which handles it and answers for it.
 
-    key: those of one key are handled one at a time.
+    key: those of one key are handled one at a time. is_done: what there is nothing to do about any more is
+    acknowledged at once and takes no place in the pool.
     """
 
     @broker.subscriber(
@@ -78,6 +80,9 @@ def pooled_subscriber(
         include_in_schema=False,
     )
     async def on_message(item: Any, message: NatsMessage) -> None:
+        if is_done(item):
+            await acknowledge(message.raw_message)
+            return
         delivered = _delivered(message)
         await pool.put(
             key(item),

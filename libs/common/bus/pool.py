@@ -164,6 +164,11 @@ class Pool(Generic[T]):
                 await _tell(entry.message.in_progress())
 
 
+async def acknowledge(message: Message) -> None:
+    """A message that nothing is left to do about."""
+    await _tell(message.ack())
+
+
 async def _tell(telling: Awaitable[None]) -> None:
     """A broker that is away hears it never; it delivers the message again."""
     try:
