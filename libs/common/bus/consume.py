@@ -18,7 +18,7 @@ from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
 from faststream.nats.subscriber.usecases import CoreSubscriber, PullStreamSubscriber
 
 from libs.common.bus.broker import inbox_prefix
-from libs.common.bus.pool import Pool, acknowledge
+from libs.common.bus.pool import Message, Pool, acknowledge
 
 T = TypeVar("T")
 
@@ -68,6 +68,12 @@ def pooled_subscriber(
     acknowledged at once and takes no place in the pool.
     """
 
+    # With the message, so that the handler need not ask for it: FastStream fills in each argument that a
+    # handler asks for in a thread, which takes longer than all the rest.
+    async def decode(message: NatsMessage) -> tuple[T, Delivered, Message]:
+        delivered = _delivered(message)
+        return read(delivered), delivered, message.raw_message
+
     @broker.subscriber(
         subject,
         stream=JStream(stream, declare=False),
@@ -76,18 +82,18 @@ def pooled_subscriber(
         ack_policy=AckPolicy.MANUAL,
         inbox_prefix=f"{inbox_prefix(service)}.".encode(),
         no_reply=True,
-        decoder=_decoder(read),
+        decoder=decode,
         include_in_schema=False,
     )
-    async def on_message(item: Any, message: NatsMessage) -> None:
+    async def on_message(taken: Any) -> None:
+        item, delivered, message = taken
         if is_done(item):
-            await acknowledge(message.raw_message)
+            await acknowledge(message)
             return
-        delivered = _delivered(message)
         await pool.put(
             key(item),
             item,
-            message.raw_message,
+            message,
             sequence=delivered.sequence,
             subject=delivered.subject,
             deliveries=delivered.deliveries,
