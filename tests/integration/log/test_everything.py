@@ -3,11 +3,11 @@ there are: with any other filter it walks over all of them, to tell how many eve
 
 import json
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 from nats.aio.client import Client
 
-from libs.common.events.envelope import select
+from libs.common.events.envelope import Aggregate, select
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import CaughtUp
 from tests.support.names import CAUSE, claim, name
@@ -42,10 +42,31 @@ async def test_following_every_event(log_client: Client, jetstream_log: JetStrea
     await jetstream_log.append([claim(name("a"))], heads={}, cause=CAUSE)
     async with asked(log_client, "$JS.API.CONSUMER.CREATE.EVENTS.>") as requests:
         followed = []
-        async for item in jetstream_log.follow("events.>", after=0):
-            if isinstance(item, CaughtUp):
-                break
-            followed.append(item.sequence)
+        async with aclosing(jetstream_log.follow("events.>", after=0)) as following:
+            async for item in following:
+                if isinstance(item, CaughtUp):
+                    break
+                followed.append(item.sequence)
         await eventually(lambda: requests)
     assert followed == [1]
+    assert [request["config"]["filter_subjects"] for request in requests] == [[">"]]
+
+
+async def test_following_several_kinds_after_an_event(
+    log_client: Client, jetstream_log: JetStreamLog
+) -> None:
+    kinds = select(kind="project"), select(kind="deployment")
+    projects = [claim(Aggregate("default", "project", one)) for one in ("a", "b")]
+    await jetstream_log.append([claim(name("a")), projects[0], claim(name("b"))], heads={}, cause=CAUSE)
+    async with asked(log_client, "$JS.API.CONSUMER.CREATE.EVENTS.>") as requests:
+        followed = []
+        async with aclosing(jetstream_log.follow(*kinds, after=1)) as following:
+            async for item in following:
+                followed.append(item.sequence)
+                if isinstance(item, CaughtUp):
+                    await jetstream_log.append([claim(name("c")), projects[1]], heads={}, cause=CAUSE)
+                if item.sequence == 5:
+                    break
+        await eventually(lambda: requests)
+    assert followed == [2, 3, 5], "the project, that it has caught up, and the other project"
     assert [request["config"]["filter_subjects"] for request in requests] == [[">"]]

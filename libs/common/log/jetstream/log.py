@@ -152,7 +152,6 @@ class JetStreamLog:
         follower = object()
         self._waiting.begins(follower)
         narrow = _narrow(filters)
-        is_exact = _is_everything(filters) or all(one in filters for one in narrow)
         given = after
         target: int | None = None
         is_caught_up = False
@@ -162,7 +161,11 @@ class JetStreamLog:
                     await self._standing.check()
                     if target is None:
                         target = max(await self.last_sequence(), after or 0)
-                    async with Tail(self._link, STREAM, narrow, after=given, names=self._names) as tail:
+                    # To make a consumer with several filters the broker goes over all subjects, 0.2 to 0.8 s
+                    # with 850,000. What comes after an event is not much, and is matched here.
+                    asked = narrow if given is None or len(narrow) == 1 else (ALL,)
+                    is_exact = _is_everything(filters) or all(one in filters for one in asked)
+                    async with Tail(self._link, STREAM, asked, after=given, names=self._names) as tail:
                         self._stuck.goes_on(follower)
                         self._waiting.has(follower, tail)
                         if not is_caught_up and tail.pending == 0:
