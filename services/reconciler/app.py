@@ -66,7 +66,7 @@ async def run(
                 lambda: [
                     resync.follow(),
                     resync.run(),
-                    make_pull(connection.broker, pool, service=SERVICE).run(),
+                    make_pull(connection.broker, pool, service=SERVICE, is_done=resync.is_done).run(),
                     watch_waiting(
                         connection.client,
                         stream=subjects.EVENTS_STREAM,

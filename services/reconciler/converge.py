@@ -115,6 +115,14 @@ class Reconciler:
             if self._seen.get(trigger.deployment_id, 0) < trigger.sequence:
                 await self._pass(trigger)
 
+    def saw(self, view: DeploymentView) -> None:
+        """There was nothing to do about all of a view."""
+        self._seen[view.deployment_id] = max(view.sequence, self._seen.get(view.deployment_id, 0))
+
+    def has_taken_in(self, event: Recorded) -> bool:
+        """Whether nothing is left to do because of an event."""
+        return self._seen.get(event.aggregate.id, 0) >= event.sequence
+
     def has_handled(self, view: DeploymentView) -> bool:
         """Whether a pass has taken in all of a view, or nothing is to be done about it any more."""
         return view.rollout.is_removed or self._seen.get(view.deployment_id, 0) >= view.sequence

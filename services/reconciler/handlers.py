@@ -1,5 +1,7 @@
 """Edge of the reconciler: an event of a deployment wakes it. No rules live here."""
 
+from collections.abc import Callable
+
 from faststream.nats import NatsBroker
 
 from libs.common.bus import subjects
@@ -36,8 +38,17 @@ def make_pool(reconciler: Reconciler, progress: Progress, aside: Aside) -> Pool[
     return Pool(on_change)
 
 
-def make_pull(broker: NatsBroker, pool: Pool[Recorded], *, service: str) -> Pull[Recorded]:
-    """Everything that the durable selects, to the pool."""
+def make_pull(
+    broker: NatsBroker,
+    pool: Pool[Recorded],
+    *,
+    service: str,
+    is_done: Callable[[Recorded], bool] = lambda _: False,
+) -> Pull[Recorded]:
+    """Everything that the durable selects, to the pool; but for what is done, which costs no pass.
+
+    Where a log was restored or imported, or its durable was lost, that is every event that there ever was.
+    """
     return Pull(
         broker,
         pool,
@@ -46,6 +57,7 @@ def make_pull(broker: NatsBroker, pool: Pool[Recorded], *, service: str) -> Pull
         stream=subjects.EVENTS_STREAM,
         durable=subjects.RECONCILER_DURABLE,
         service=service,
+        is_done=is_done,
     )
 
 

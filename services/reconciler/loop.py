@@ -10,7 +10,7 @@ from libs.common.cluster.port import Cluster, ObservedWorkload, known
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.envelope import Recorded
 from libs.common.leading import ALWAYS, Leading, while_leading
-from libs.common.log.port import EventLog
+from libs.common.log.port import EventLog, Importing
 from libs.common.log.snapshots import Snapshot
 from libs.common.log.views import follow_views
 from libs.common.runtime import Progress
@@ -79,6 +79,10 @@ class Resync:
         self._snapshot = snapshot
         self._leading = leading
         self._views = Views(followed_by("reconciler"))
+        self._unread = Aside("follow", progress.set_aside)
+        """Deployments of which the views lack an event."""
+        self._is_whole = False
+        """Whether the views have everything up to their sequence."""
         self._is_caught_up = asyncio.Event()
         self._wake = asyncio.Event()
         self._must_compare_all = True
@@ -96,13 +100,25 @@ class Resync:
         await follow_views(
             self._log,
             self._views,
-            Aside("follow", self._progress.set_aside),
+            self._unread,
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
             on_apart=self._on_apart,
-            on_importing=self._progress.hold,
+            on_importing=self._on_importing,
             snapshot=self._snapshot,
         )
+
+    def is_done(self, event: Recorded) -> bool:
+        """Whether nothing is left to do because of an event, as far as is known here without asking anybody.
+
+        Of a deployment that is gone there is not. Should the cluster hold anything of it, a round finds that.
+        """
+        deployment_id = event.aggregate.id
+        if self._reconciler.has_taken_in(event):
+            return True
+        if not self._is_whole or event.sequence > self._views.sequence or deployment_id in self._unread:
+            return False
+        return deployment_id not in self._views.by_id
 
     async def run(self) -> None:
         """Never returns: compares as soon as the log is read and this copy leads, and from then on."""
@@ -186,6 +202,7 @@ class Resync:
 
     async def round(self) -> None:
         """Raises ClusterUnavailable and LogUnavailable."""
+        as_of = self._views.sequence
         observed = await self._cluster.observe()
         views = {view.deployment_id: view for view in self._views if view.deployment is not None}
         for gone in self._right.keys() - views.keys():
@@ -197,7 +214,7 @@ class Resync:
             if self._aside.is_resting(deployment_id):
                 continue
             view = views.get(deployment_id)
-            if not await self._compare(deployment_id, view, observed.get(deployment_id)):
+            if not await self._compare(deployment_id, view, observed.get(deployment_id), as_of):
                 strangers.add(deployment_id)
         for deployment_id in strangers - self._strangers:
             logger.warning("the cluster holds what the log does not know", deployment_id=deployment_id)
@@ -224,19 +241,30 @@ class Resync:
         view = self._views.by_id.get(deployment_id)
         if view is None or view.deployment is None or self._aside.is_resting(deployment_id):
             return
+        as_of = self._views.sequence
         workload = (await self._cluster.observe(deployment_id)).get(deployment_id)
         rest_s = max(REST_S, REST_OF_EACH_S * len(workload.replicas if workload else ()))
         self._due.rest(deployment_id, asyncio.get_running_loop().time() + rest_s)
-        await self._compare(deployment_id, view, workload)
+        await self._compare(deployment_id, view, workload, as_of)
 
     async def _compare(
-        self, deployment_id: str, view: DeploymentView | None, workload: ObservedWorkload | None
+        self,
+        deployment_id: str,
+        view: DeploymentView | None,
+        workload: ObservedWorkload | None,
+        as_of: int,
     ) -> bool:
-        """Have one deployment reconciled if it is not as the log says; False if the log does not know it."""
+        """Have one deployment reconciled if it is not as the log says; False if the log does not know it.
+
+        as_of: the sequence of the views before the cluster was asked.
+        """
         if not self._leading.is_held:
             return True
         with self._aside.attempt(deployment_id):
             if view is not None and self._is_right(view, known(workload)):
+                # Of what came while the cluster was asked, the answer may not know yet.
+                if view.sequence <= as_of and self._views.by_id.get(deployment_id) is view:
+                    self._reconciler.saw(view)
                 return True
             return await self._reconciler.resync(deployment_id)
         return True
@@ -254,8 +282,13 @@ class Resync:
             self._due.at(view.deployment_id, asyncio.get_running_loop().time() + SOON_S)
         return step.is_empty
 
+    def _on_importing(self, importing: Importing | None) -> None:
+        self._is_whole = self._is_whole and importing is None
+        self._progress.hold(importing)
+
     def _on_caught_up(self, sequence: int) -> None:
         self._progress.applied(sequence)
+        self._is_whole = True
         self._is_caught_up.set()
         self._must_compare_all = True
         self._wake.set()

@@ -54,12 +54,12 @@ async def fill(platform: LivePlatform, *, disabled: int, deleted: int = 0) -> li
         log = JetStreamLog(client, source="specstream/filled")
         for start in range(0, deleted, AT_ONCE):
             numbers = range(start, min(start + AT_ONCE, deleted))
-            await _tell(log, {new_id(): f"gone-{number}" for number in numbers}, is_deleted=True)
+            await tell(log, {new_id(): f"gone-{number}" for number in numbers}, is_deleted=True)
         living = [(new_id(), f"off-{number}") for number in range(disabled)]
         cluster = Home(platform.home / "replicas")
         for start in range(0, disabled, AT_ONCE):
             names = dict(living[start : start + AT_ONCE])
-            heads = await _tell(log, names, is_deleted=False)
+            heads = await tell(log, names, is_deleted=False)
             for deployment_id in names:
                 head = heads[Aggregate(PROJECT, "deployment", deployment_id)]
                 _apply(cluster, deployment_id, Position(head.sequence, await log.identity(), head.hash))
@@ -71,7 +71,7 @@ async def fill(platform: LivePlatform, *, disabled: int, deleted: int = 0) -> li
     return [deployment_id for deployment_id, _ in living]
 
 
-async def _tell(log: JetStreamLog, names: dict[str, str], *, is_deleted: bool) -> Heads:
+async def tell(log: JetStreamLog, names: dict[str, str], *, is_deleted: bool) -> Heads:
     """The whole history of some deployments, each kind of fact of all of them in one append."""
     heads: Heads = {}
     stories = [list(_story(deployment_id, name, is_deleted)) for deployment_id, name in names.items()]

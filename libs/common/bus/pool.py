@@ -168,6 +168,11 @@ async def tell_failure(message: Message, error: Exception, *, subject: str, deli
     await _tell(message.term() if answer.delay_s is None else message.nak(delay=answer.delay_s))
 
 
+async def acknowledge(message: Message) -> None:
+    """A message that nothing is left to do about."""
+    await _tell(message.ack())
+
+
 async def _tell(telling: Awaitable[None]) -> None:
     """A broker that is away hears it never; it delivers the message again."""
     try:

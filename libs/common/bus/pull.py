@@ -19,7 +19,7 @@ from nats.errors import Error as NatsError
 
 from libs.common.bus.broker import inbox_prefix
 from libs.common.bus.delivered import Delivered
-from libs.common.bus.pool import Pool, tell_failure
+from libs.common.bus.pool import Pool, acknowledge, tell_failure
 from libs.common.bus.statuses import status_of
 from libs.common.ids import new_id
 
@@ -37,7 +37,8 @@ LATE_S = 0.2
 class Pull(Generic[T]):
     """Hands what `read` makes of every message of a durable to `pool`, which handles it and answers for it.
 
-    key: those of one key are handled one at a time. service: in whose inbox the messages come.
+    key: those of one key are handled one at a time. service: in whose inbox the messages come. is_done: what
+    there is nothing to do about any more is acknowledged at once and takes no place in the pool.
     """
 
     def __init__(
@@ -50,11 +51,13 @@ class Pull(Generic[T]):
         stream: str,
         durable: str,
         service: str,
+        is_done: Callable[[T], bool] = lambda _: False,
     ) -> None:
         self._broker = broker
         self._pool = pool
         self._read = read
         self._key = key
+        self._is_done = is_done
         self._subject = f"$JS.API.CONSUMER.MSG.NEXT.{stream}.{durable}"
         self._inbox = f"{inbox_prefix(service)}.{new_id()}"
         self._number = 0
@@ -112,6 +115,9 @@ class Pull(Generic[T]):
             item = self._read(delivered)
         except Exception as error:  # noqa: BLE001 - whatever it is, the broker is told, and others go on
             await tell_failure(message, error, subject=delivered.subject, deliveries=delivered.deliveries)
+            return
+        if self._is_done(item):
+            await acknowledge(message)
             return
         await self._pool.put(
             self._key(item),

@@ -12,6 +12,7 @@ from typing import Final
 from libs.common.metrics.port import Received
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
 from services.api.points.carried import Carried
+from services.api.points.wholes import Wholes
 
 MINUTE_S: Final = 60
 LOOK_BACK_S: Final = 90.0
@@ -75,15 +76,16 @@ class Minute:
 
 @dataclass(slots=True)
 class _Counter:
-    """What one identity of one source has counted. wholes: parts of a whole batch that have come, by number.
+    """What one identity of one source has counted.
 
-    is_complete: every deployment that it counted is here, so one that is not began at 0.
+    is_complete: every deployment that it counted is here, so one that is not began at 0. What its source no
+    longer tells of is gone, and would begin at 0 too.
     """
 
     counter_id: str
     is_complete: bool
     totals: dict[str, Totals] = field(default_factory=dict)
-    parts: dict[int, set[int]] = field(default_factory=dict)
+    wholes: Wholes[str] = field(default_factory=Wholes)
 
 
 @dataclass(slots=True)
@@ -131,6 +133,7 @@ class Gathering:
         """When the first of all samples was stored: a source that shows itself long after that is new."""
         self._counters: dict[str, _Counter] = {}
         self._last_usage: dict[tuple[str, str], tuple[int, float]] = {}
+        self._wholes_of_usage: dict[str, Wholes[tuple[str, str]]] = {}
         self._carried = Carried()
         self._number: int | None = None
         self._clear()
@@ -194,9 +197,11 @@ class Gathering:
             for gpu in sample.gpus:
                 used.gpu_use[gpu.gpu].add(gpu.utilization_percent)
                 used.gpu_memory[gpu.gpu].add(gpu.memory_bytes)
-        if batch.is_whole and batch.usage and batch.parts == 1:
-            there = {(sample.deployment_id, sample.replica_id) for sample in batch.usage}
-            self._last_usage = {key: last for key, last in self._last_usage.items() if key in there}
+        if batch.kind == Kind.USAGE:
+            wholes = self._wholes_of_usage.setdefault(batch.source, Wholes())
+            if wholes.take(batch, ((sample.deployment_id, sample.replica_id) for sample in batch.usage)):
+                for key in wholes.gone(self._last_usage):
+                    del self._last_usage[key]
 
     def _take_requests(self, received: Received, counts: bool) -> None:
         batch = received.batch
@@ -211,10 +216,10 @@ class Gathering:
         for sample in batch.requests:
             if self._count(counter, sample, counts):
                 self._called.add((batch.source, sample.deployment_id))
-        if batch.is_whole and not counter.is_complete:
-            parts = counter.parts.setdefault(batch.number, set())
-            parts.add(batch.part)
-            counter.is_complete = len(parts) == batch.parts
+        if counter.wholes.take(batch, (sample.deployment_id for sample in batch.requests)):
+            counter.is_complete = True
+            for deployment_id in counter.wholes.gone(counter.totals):
+                del counter.totals[deployment_id]
 
     def _count(self, counter: _Counter, sample: RequestTotals, counts: bool) -> bool:
         """Whether it was called in this minute."""

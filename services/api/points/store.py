@@ -3,7 +3,7 @@
 import sqlite3
 import threading
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 from dataclasses import astuple, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -31,8 +31,14 @@ COARSE: Final = 15
 """Minutes of a replica's points after that."""
 _FULL: Final = 0.9
 """Of the room: the rest is for what is written until the next look, and for the write-ahead log."""
+_OF_DAYS: Final = 0.25
+"""Of the room, for the requests of days."""
+_DAY_BYTES: Final = 200
+"""That one deployment's day takes, with its place in the index."""
 _PACKED_AT_ONCE: Final = 500
 """Series in one transaction."""
+_ASKED_AT_ONCE: Final = 500
+"""Deployments whose series are looked up by one statement."""
 
 Key = tuple[int, str, str, int]
 
@@ -55,8 +61,9 @@ class PointStore:
         self._most_bytes = most_bytes
         self._engine = _opened(path)
         self._lock = threading.Lock()
-        with self._engine.connect() as connection:
-            self._ids = _known(connection)
+        self._ids: dict[Key, int] = {}
+        """The series of which there were points since the last full hour: of what exists, not of all that
+        there was in the days that are kept."""
 
     def close(self) -> None:
         self._engine.dispose()
@@ -75,8 +82,7 @@ class PointStore:
                 with self._engine.begin() as connection:
                     self._put(connection, minute)
             except BaseException:
-                with self._engine.connect() as connection:
-                    self._ids = _known(connection)
+                self._ids.clear()
                 raise
             self._tidy(minute.number)
 
@@ -102,7 +108,9 @@ class PointStore:
             data = pack([(minute.number % HOUR, values)])
             yield {"series": ids[key], "minute": minute.number, "data": data}
 
-    def _series(self, connection: Connection, keys: Iterable[Key]) -> dict[Key, int]:
+    def _series(self, connection: Connection, keys: Collection[Key]) -> dict[Key, int]:
+        if strange := {key for key in keys if key not in self._ids}:
+            self._ids |= _known(connection, strange)
         if missing := [key for key in keys if key not in self._ids]:
             newest = connection.execute(select(func.max(series.c.id))).scalar_one() or 0
             made = {key: newest + 1 + number for number, key in enumerate(missing)}
@@ -136,12 +144,12 @@ class PointStore:
             self._pack(hour)
             self._thin_out(hour - FINE)
             self._forget(hour - KEPT)
+            self._bound_days()
         self._bound()
 
     def _pack(self, before: int) -> None:
         """The minutes of all hours before this one."""
         is_due = minutes.c.minute < before * HOUR
-        kinds = {number: key[0] for key, number in self._ids.items()}
         while True:
             with self._engine.begin() as connection:
                 some = select(minutes.c.series).where(is_due).distinct().limit(_PACKED_AT_ONCE)
@@ -149,6 +157,8 @@ class PointStore:
                 if not numbers:
                     return
                 is_theirs = minutes.c.series.in_(numbers) & is_due
+                of_kinds = select(series.c.id, series.c.kind).where(series.c.id.in_(numbers))
+                kinds = {row.id: row.kind for row in connection.execute(of_kinds)}
                 parts: dict[tuple[int, int], list[Row]] = defaultdict(list)
                 for row in connection.execute(select(minutes).where(is_theirs)):
                     parts[row.minute // HOUR, row.series] += unpack(row.data)
@@ -181,7 +191,19 @@ class PointStore:
             connection.execute(delete(hours).where(hours.c.hour < before))
             left = union(select(hours.c.series), select(minutes.c.series))
             connection.execute(delete(series).where(series.c.id.not_in(left)))
-            self._ids = _known(connection)
+        self._ids.clear()
+
+    def _bound_days(self) -> None:
+        """The oldest days go, so that those of what was deleted long ago leave room for hours."""
+        most = int(self._most_bytes * _OF_DAYS) // _DAY_BYTES
+        with self._engine.begin() as connection:
+            excess = connection.execute(select(func.count()).select_from(days)).scalar_one() - most
+            if excess <= 0:
+                return
+            at = select(days.c.day).order_by(days.c.day).offset(excess - 1).limit(1)
+            newest = connection.execute(at).scalar_one()
+            connection.execute(delete(days).where(days.c.day <= newest))
+        logger.info("the oldest days of requests are forgotten", until=newest)
 
     def _bound(self) -> None:
         while (used := self._used_bytes()) > self._most_bytes * _FULL:
@@ -262,11 +284,16 @@ def _points(
             yield at, 1, values
 
 
-def _known(connection: Connection) -> dict[Key, int]:
-    return {
-        (row.kind, row.deployment_id, row.replica_id, row.gpu): row.id
-        for row in connection.execute(select(series))
-    }
+def _known(connection: Connection, keys: Collection[Key]) -> dict[Key, int]:
+    """The numbers of those of the series that there are."""
+    found: dict[Key, int] = {}
+    names = sorted({deployment_id for _, deployment_id, _, _ in keys})
+    for begin in range(0, len(names), _ASKED_AT_ONCE):
+        some = names[begin : begin + _ASKED_AT_ONCE]
+        is_theirs = series.c.kind.in_((EDGE, DEPLOYMENT, REPLICA, GPU)) & series.c.deployment_id.in_(some)
+        for row in connection.execute(select(series).where(is_theirs)):
+            found[row.kind, row.deployment_id, row.replica_id, row.gpu] = row.id
+    return {key: found[key] for key in keys if key in found}
 
 
 def _opened(path: Path) -> Engine:

@@ -68,4 +68,4 @@ days = Table(
     Column("server_errors", Float, nullable=False),
     Column("duration_us", Float, nullable=False),
 )
-"""The requests of each day in UTC, for good."""
+"""The requests of each day in UTC, for as long as there is room for them."""

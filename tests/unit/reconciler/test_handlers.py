@@ -35,7 +35,9 @@ def told(monkeypatch) -> list[Any]:
     return record_what_is_told(monkeypatch)
 
 
-async def handled(told: list[Any], subject: str, *, error: Exception | None = None) -> list[Recorded]:
+async def handled(
+    told: list[Any], subject: str, *, error: Exception | None = None, is_done: bool = False
+) -> list[Recorded]:
     """What the reconciler is given of one message, when the broker has been told what became of it."""
     given: list[Recorded] = []
 
@@ -44,8 +46,9 @@ async def handled(told: list[Any], subject: str, *, error: Exception | None = No
         if error is not None:
             raise error
 
+    broker = make_broker(ServiceSettings(), service="reconciler")
     async with Pool(on_change).open() as pool:
-        pull = make_pull(make_broker(ServiceSettings(), service="reconciler"), pool, service="reconciler")
+        pull = make_pull(broker, pool, service="reconciler", is_done=lambda _: is_done)
         place = stored(subjects.EVENTS_STREAM, subjects.RECONCILER_DURABLE, sequence=7)
         body = DELETED.fact.model_dump_json().encode()
         await pull.on_message(PatchedMessage(Client(), subject, place["reply_to"], body, HEADERS))
@@ -57,6 +60,11 @@ async def test_an_event_is_given_as_its_record_and_answered_for_by_the_pool(told
     [event] = await handled(told, DELETED.subject)
     assert (event.sequence, event.time, event.aggregate) == (7, STORED_AT, DELETED.aggregate)
     assert (event.fact, event.cause.actor, event.unknown) == (DELETED.fact, "key:default", "")
+    assert told == ["ack"]
+
+
+async def test_what_nothing_is_left_to_do_about_is_acknowledged_and_given_to_nobody(told):
+    assert await handled(told, DELETED.subject, is_done=True) == []
     assert told == ["ack"]
 
 

@@ -25,47 +25,10 @@ from services.reconciler.loop import Resync
 from services.reconciler.plan import Plan
 from tests.support.leading import Led
 from tests.support.polling import PATIENCE_S, eventually, let_others_run
+from tests.unit.reconciler.following import Scene
 from tests.unit.reconciler.scene import DEPLOYMENT, PROJECT, spec
-from tests.unit.reconciler.stage import Stage
 
 STRANGER = "f" * 32
-
-
-class Scene(Stage):
-    """A stage with a resync that follows its log."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.progress = Progress()
-        self.resync = self.resync_every(0.01)
-
-    def resync_every(self, interval_s: float, leading: Leading = ALWAYS) -> Resync:
-        return Resync(
-            self.log,
-            self.cluster,
-            Reconciler(self.log, self.cluster),
-            self.progress,
-            Aside("reconcile", self.progress.set_aside),
-            interval_s=interval_s,
-            leading=leading,
-        )
-
-    async def caught_up(self) -> None:
-        """The follower has taken in everything that is in the log."""
-        last = await self.log.last_sequence()
-        await eventually(lambda: self.progress.applied_sequence >= last)
-
-
-@pytest.fixture
-async def scene() -> AsyncIterator[Scene]:
-    scene = Scene()
-    await scene.register(spec("a", 2))
-    await scene.settle()
-    follower = asyncio.ensure_future(scene.resync.follow())
-    await scene.caught_up()
-    yield scene
-    follower.cancel()
-    await asyncio.gather(follower, return_exceptions=True)
 
 
 async def test_a_round_over_what_is_right_says_nothing(scene: Scene) -> None:

@@ -10,10 +10,10 @@ from nats.aio.client import Client
 
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.errors import LogImporting, LogUnavailable
-from libs.common.events.envelope import Cause, Draft, Position, Recorded
+from libs.common.events.envelope import Cause, Draft, Position, Recorded, select
 from libs.common.ids import new_id
 from libs.common.log import wire
-from libs.common.log.filters import ALL, disjoint, matches_any
+from libs.common.log.filters import ALL, covers, disjoint, matches_any
 from libs.common.log.jetstream.append import Appender
 from libs.common.log.jetstream.direct_get import DirectGet, TooManySubjects
 from libs.common.log.jetstream.found import Found
@@ -151,8 +151,7 @@ class JetStreamLog:
     ) -> AsyncIterator[Recorded | CaughtUp | Importing]:
         follower = object()
         self._waiting.begins(follower)
-        narrow = disjoint(filters)
-        is_exact = all(one in filters for one in narrow)
+        narrow = _narrow(filters)
         given = after
         target: int | None = None
         is_caught_up = False
@@ -162,7 +161,11 @@ class JetStreamLog:
                     await self._standing.check()
                     if target is None:
                         target = max(await self.last_sequence(), after or 0)
-                    async with Tail(self._link, STREAM, narrow, after=given, names=self._names) as tail:
+                    # To make a consumer with several filters the broker goes over all subjects, 0.2 to 0.8 s
+                    # with 850,000. What comes after an event is not much, and is matched here.
+                    asked = narrow if given is None or len(narrow) == 1 else (ALL,)
+                    is_exact = _is_everything(filters) or all(one in filters for one in asked)
+                    async with Tail(self._link, STREAM, asked, after=given, names=self._names) as tail:
                         self._stuck.goes_on(follower)
                         self._waiting.has(follower, tail)
                         if not is_caught_up and tail.pending == 0:
@@ -235,7 +238,7 @@ class JetStreamLog:
 
     async def _load_many(self, filters: tuple[str, ...]) -> list[Found]:
         """As many subjects as there are: by a consumer, which knows no limit."""
-        narrow = disjoint(filters)
+        narrow = _narrow(filters)
         target = await self.last_sequence()
         until = self._link.ticks() + self._deadline_s
         while True:
@@ -265,10 +268,10 @@ class JetStreamLog:
         """The events of a range in pages, none empty."""
         last = await self.last_sequence() if until is None else until
         if len(filters) == 1:
-            async for found in self._pages(filters[0], after, last):
+            async for found in self._pages(_narrow(filters)[0], after, last):
                 yield found
             return
-        narrow = disjoint(filters)
+        narrow = _narrow(filters)
         deadline = self._link.ticks() + self._deadline_s
         while after < last:
             try:
@@ -310,6 +313,16 @@ class JetStreamLog:
             raise LogUnavailable(f"the log could not be read: {lost}") from lost
         await self._link.connected(until=until)
         await asyncio.sleep(0.05)
+
+
+def _narrow(filters: Sequence[str]) -> tuple[str, ...]:
+    """As the broker is given them. For those that select every event there is one of which it tells at once
+    how many wait; with any other it walks over all subjects that there ever were, for each answer."""
+    return (ALL,) if _is_everything(filters) else disjoint(filters)
+
+
+def _is_everything(filters: Sequence[str]) -> bool:
+    return any(covers(one, select()) for one in filters)
 
 
 def _stop_at_import(found: Found) -> None:

@@ -179,3 +179,38 @@ def test_a_minute_in_which_one_of_several_edges_was_silent_is_unknown():
     assert silent.counted["d"][0] == 65 - 10
     # A total goes on: what was counted in the silence is told after it.
     assert last.deployments["d"].answered == 65 + 120
+
+
+def test_what_its_source_no_longer_tells_of_is_forgotten_and_would_begin_at_0():
+    stream = Stream()
+    stream.requests(10, whole=True, a=100, gone=7)
+    for at in (70, 130):
+        stream.requests(at, whole=True, a=100)
+    assert stream.gathering._counters["edge"].totals.keys() == {"a"}
+    stream.requests(190, a=100, gone=2)
+    assert answered(stream.finished())[3] == {"gone": 2.0}
+
+
+def test_what_one_whole_batch_lacks_is_remembered_still():
+    """As of a router that was killed, until it has looked at all counters of its Envoy."""
+    stream = Stream()
+    stream.requests(10, whole=True, a=100, b=7)
+    stream.requests(70, whole=True, a=100)
+    stream.requests(75, b=9)
+    stream.requests(130, whole=True, a=100, b=9)
+    stream.requests(190, whole=True, a=100)
+    stream.requests(191, b=10)
+    assert answered(stream.finished()) == {0: {}, 1: {"b": 2.0}, 2: {}, 3: {"b": 1.0}}
+
+
+def test_only_all_parts_of_a_whole_batch_tell_what_is_gone():
+    stream = Stream()
+    stream.requests(10, whole=True, a=1, b=1)
+    for at in (70, 130, 190):
+        stream.requests(at, whole=True, part=1, parts=2, a=1)
+    assert stream.gathering._counters["edge"].totals.keys() == {"a", "b"}
+    for at in (250, 310):
+        stream.requests(at, whole=True, part=1, parts=2, a=1)
+        stream.number -= 1
+        stream.requests(at, whole=True, part=2, parts=2, c=1)
+    assert stream.gathering._counters["edge"].totals.keys() == {"a", "c"}

@@ -158,3 +158,23 @@ def test_each_gpu_has_its_own():
     (minute,) = stream.finished()
     assert minute.gpus["d", "r", 0].utilization_percent == 50
     assert (minute.gpus["d", "r", 1].utilization_percent, minute.gpus["d", "r", 1].memory_bytes) == (None, 7)
+
+
+def test_a_replica_that_its_source_no_longer_tells_of_is_forgotten():
+    stream = Stream()
+    stream.usage(10, one=1.0, gone=1.0)
+    for at in (70, 130):
+        for part, replica in ((1, "one"), (2, "other")):
+            stream.send(
+                at,
+                source="health",
+                kind=Kind.USAGE,
+                is_whole=True,
+                part=part,
+                parts=2,
+                number=int(at),
+                usage=[
+                    ReplicaUsage(deployment_id="d", replica_id=replica, attempt=0, ended_at=at, window_s=15)
+                ],
+            )
+    assert {replica_id for _, replica_id in stream.gathering._last_usage} == {"one", "other"}

@@ -137,6 +137,36 @@ def test_the_oldest_hour_goes_whole_where_there_is_no_more_room(make, tmp_path):
     assert sum(path.stat().st_size for path in (tmp_path / "api").iterdir()) < room * 1.5 + 4 * 1024 * 1024
 
 
+def test_the_oldest_days_of_requests_go_where_they_take_too_much_of_the_room(make):
+    room = 1024 * 1024
+    store = make(room)
+    a_day = 24 * HOUR
+    for day in range(20):
+        names = [f"deployment-{day}-{number}" for number in range(300)]
+        store.put(minute(NOON + day * a_day, deployments=names, replicas=()))
+    assert store.requests_by_day("deployment-0-0") == []
+    assert store.requests_by_day("deployment-19-299")[0][1] == 1
+    kept = [day for day in range(20) if store.requests_by_day(f"deployment-{day}-0")]
+    assert kept == list(range(kept[0], 20)), "the newest ones, and each of them whole"
+    assert 3 <= len(kept) <= 5, (
+        "a quarter of the room, which is 4 days, and what came since the last full hour"
+    )
+    assert store.recorded_from() is not None
+    assert numbers(store, deployment="deployment-15-0") == [[NOON + 15 * a_day]], (
+        "hours have room beside them"
+    )
+
+
+def test_series_that_there_were_are_found_again_and_not_kept_in_memory(make):
+    store = make()
+    for hour in range(5):
+        store.put(minute(NOON + hour * HOUR, deployments=("d", f"old-{hour}")))
+    store.put(minute(NOON + 4 * HOUR + 1))
+    assert {deployment_id for _, deployment_id, _, _ in store._ids} == {"", "d"}
+    store.put(minute(NOON + 5 * HOUR, deployments=("old-0",)))
+    assert numbers(store, deployment="old-0") == [[NOON, NOON + 5 * HOUR]]
+
+
 def test_gpus_have_their_points(make):
     store = make()
     gpus = {("d", "r", gpu): GpuPoint(10.0 * gpu, None) for gpu in (0, 1)}
