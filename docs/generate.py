@@ -60,6 +60,7 @@ the newest event of each page together say how all of it is.
 
 A consumer follows with its own ordered consumer and remembers the stream sequence; REST does the same by
 `GET /v1/events?after=<sequence>`. A payload is absolute: the newest event of a subject says how things are.
+One that is not understood changes nothing: then the newest before it says so.
 
 The command that led to an event is named by its `ce-causationsource` and `ce-causationid`. In events of
 earlier versions, which have no such header, the source of the command is the actor.

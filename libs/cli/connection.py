@@ -8,6 +8,8 @@ from libs.client import Client
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.settings import SupervisorSettings, from_environment
 
+_ELSEWHERE = "SPECSTREAM_URL"
+
 
 def platform_settings() -> SupervisorSettings:
     """Home, ports and key as `make up` reads them."""
@@ -17,10 +19,15 @@ def platform_settings() -> SupervisorSettings:
         raise CommandFailed(str(error)) from error
 
 
+def is_here() -> bool:
+    """Whether `connect` gives a client of the home's own api."""
+    return not os.environ.get(_ELSEWHERE)
+
+
 def connect() -> Client:
     """A client of the home's api. `SPECSTREAM_URL` points it at one elsewhere."""
     settings = platform_settings()
-    url = os.environ.get("SPECSTREAM_URL") or f"http://127.0.0.1:{settings.api_port}"
+    url = os.environ.get(_ELSEWHERE) or f"http://127.0.0.1:{settings.api_port}"
     return Client(url, settings.api_key or _stored_key(settings.home))
 
 

@@ -5,11 +5,12 @@ from typing import Annotated, Any
 
 import typer
 
-from libs.cli import show, specfile, waiting
-from libs.cli.connection import connect
+from libs.cli import edge, show, specfile, waiting
+from libs.cli.connection import connect, is_here
 from libs.cli.errors import INTERRUPTED, CommandFailed, reported_errors
 from libs.cli.progress import Progress
 from libs.client import Client
+from libs.common.clock import monotonic
 
 DEADLINE_S = 300.0
 
@@ -31,7 +32,11 @@ def deploy(
     timeout: Deadline = DEADLINE_S,
     json: AsJson = False,
 ) -> None:
-    """Create the deployment that a spec names, or update it, and wait until it is served."""
+    """Create the deployment that a spec names, or update it, and wait until it is served.
+
+    Its replicas are ready then, and its endpoint has led a request (OPTIONS /) to one of them. At a platform
+    that SPECSTREAM_URL names the endpoint is not asked.
+    """
     with reported_errors(), connect() as client:
         config = specfile.load(file)
         deployment_id = client.submit(config, project_id=project, deployment_id=deployment)
@@ -39,11 +44,18 @@ def deploy(
 
 
 def finish(client: Client, deployment_id: str, *, wait: bool, timeout: float, json: bool) -> None:
-    """The end of every command that changes a spec: wait, if asked, and show what came of it."""
+    """The end of every command that changes a spec: wait, if asked, and show what came of it.
+
+    A platform on this machine is waited for until its endpoint leads to a replica; that of another one may be
+    reached from there alone.
+    """
     if wait:
+        give_up = monotonic() + timeout
         try:
             with Progress(show.console, is_shown=not json) as progress:
-                waiting.until_done(client, deployment_id, deadline_s=timeout, on_change=progress.show)
+                seen = waiting.until_done(client, deployment_id, deadline_s=timeout, on_change=progress.show)
+                if seen.is_wanted and is_here():
+                    edge.until_led(seen.deployment["endpoint"], give_up=give_up)
         except KeyboardInterrupt:
             raise CommandFailed(
                 f"no longer waiting, the change goes on: see `get {deployment_id}`",

@@ -16,6 +16,9 @@ logger = structlog.get_logger()
 
 T = TypeVar("T")
 
+MOST_UNREAD = 20
+"""Of what is not understood, told with each heartbeat, which has to stay small."""
+
 _YOUNG_INTERVAL_S = 0.2
 _YOUNG_BEATS = 50
 """A process beats quickly in its first seconds, so that a platform is seen to be ready when it is."""
@@ -42,6 +45,8 @@ class Progress:
     """What could not be handled and is tried again later, by its id, while all else goes on."""
     detail: dict[str, Any] = field(default_factory=dict)
     """Service-specific facts for `/v1/health`, such as the router's last Envoy acknowledgement."""
+    unread: list[str] = field(default_factory=list)
+    """What of the log it does not understand, in a sentence each: notices for an operator."""
     has_news: asyncio.Event = field(default_factory=asyncio.Event)
     """Set when the next heartbeat should not wait for its time."""
 
@@ -51,6 +56,16 @@ class Progress:
     def cannot_follow(self, reason: str) -> None:
         """reason: empty when it follows the log again."""
         self.stuck = reason
+
+    def cannot_read(self, what: str) -> None:
+        if len(self.unread) < MOST_UNREAD:
+            self.unread.append(what)
+
+    def shown_detail(self) -> dict[str, Any]:
+        """`detail`, and among its notices what is not understood."""
+        if not self.unread:
+            return self.detail
+        return {**self.detail, "notices": [*self.detail.get("notices", ()), *self.unread]}
 
     def lead(self, is_leading: bool) -> None:
         """Whether this copy of the service leads."""
@@ -86,7 +101,7 @@ async def run_until_stopped(
         await heartbeat.publish(
             applied_sequence=progress.applied_sequence,
             is_ready=progress.is_ready and not progress.held_by and not progress.stuck,
-            detail=progress.detail,
+            detail=progress.shown_detail(),
             problem=progress.held_by or progress.stuck or progress.problem,
             standing=progress.standing or "",
             set_aside=progress.set_aside.values(),

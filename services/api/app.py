@@ -84,7 +84,11 @@ async def run(
         ):
             progress = Progress()
             archive = open_log(
-                connection.client, SERVICE, on_stuck=progress.cannot_follow, deadline_s=LOG_DEADLINE_S
+                connection.client,
+                SERVICE,
+                on_stuck=progress.cannot_follow,
+                on_unread=progress.cannot_read,
+                deadline_s=LOG_DEADLINE_S,
             )
             log = adapt_log(archive)
             points = PointStore(home / "api" / "points.db", most_bytes=settings.metrics_max_bytes)

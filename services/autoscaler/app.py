@@ -53,7 +53,9 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
     async with connected(settings, service=SERVICE) as connection:
         look_seldom_for_garbage()
         progress, client = Progress(), connection.client
-        log = adapt_log(open_log(client, SERVICE, on_stuck=progress.cannot_follow))
+        log = adapt_log(
+            open_log(client, SERVICE, on_stuck=progress.cannot_follow, on_unread=progress.cannot_read)
+        )
 
         knowledge = Knowledge(
             types,

@@ -37,7 +37,11 @@ async def run(
     """Until SIGTERM. The two hooks let another composition wrap the adapters."""
     async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as opened:
         progress = Progress()
-        log = adapt_log(open_log(connection.client, SERVICE, on_stuck=progress.cannot_follow))
+        log = adapt_log(
+            open_log(
+                connection.client, SERVICE, on_stuck=progress.cannot_follow, on_unread=progress.cannot_read
+            )
+        )
         cluster = adapt_cluster(opened)
         async with led(connection.client, settings, progress.lead, service=SERVICE) as lease:
 

@@ -35,7 +35,11 @@ async def run(
     """Until SIGTERM. The two hooks let another composition wrap the adapters."""
     async with connected(settings, service=SERVICE) as connection, open_cluster(settings) as opened:
         progress = Progress()
-        log = adapt_log(open_log(connection.client, SERVICE, on_stuck=progress.cannot_follow))
+        log = adapt_log(
+            open_log(
+                connection.client, SERVICE, on_stuck=progress.cannot_follow, on_unread=progress.cannot_read
+            )
+        )
         cluster = adapt_cluster(opened)
         for notice in cluster.notices:
             logger.warning("cluster_notice", notice=notice)

@@ -36,7 +36,14 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
     with entered(settings.envoy_folder) as place:
         async with connected(settings, service=SERVICE) as connection, EnvoyAdmin(place) as admin:
             progress = Progress()
-            log = adapt_log(open_log(connection.client, SERVICE, on_stuck=progress.cannot_follow))
+            log = adapt_log(
+                open_log(
+                    connection.client,
+                    SERVICE,
+                    on_stuck=progress.cannot_follow,
+                    on_unread=progress.cannot_read,
+                )
+            )
             listener = make_listener(
                 settings.edge_port,
                 hosts=loopback.hosts(),

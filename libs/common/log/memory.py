@@ -2,7 +2,8 @@
 
 import asyncio
 from bisect import bisect_right
-from collections.abc import AsyncIterator, Sequence
+from collections import deque
+from collections.abc import AsyncIterator, Iterator, Sequence
 from datetime import datetime
 
 from libs.common.clock import Clock, utc_now
@@ -52,7 +53,8 @@ class MemoryLog:
 
     async def load(self, *filters: str, until: int | None = None) -> Loaded:
         self._refuse_part()
-        return Loaded(tuple(self._recorded(event) for event in self._newest(filters, until)))
+        newest = [self._recorded(event) for event in self._newest(filters, until)]
+        return Loaded.with_hidden(newest, self._hidden(newest))
 
     async def append(
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
@@ -148,14 +150,18 @@ class MemoryLog:
             await self._grown.wait_for(lambda: len(self._events) > sequence)
 
     def _recorded(self, event: Stored) -> Recorded:
-        return self._unread.note(
-            wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)
-        )
+        return self._unread.note(_read(event))
 
     def _newest(self, filters: Sequence[str], until: int | None = None) -> list[Stored]:
         events = self._events if until is None else self._events[: max(until, 0)]
         newest = {event.subject: event for event in events if matches_any(filters, event.subject)}
         return sorted(newest.values(), key=lambda event: event.sequence)
+
+    def _hidden(self, newest: Sequence[Recorded]) -> Iterator[Recorded]:
+        for hiding in newest:
+            if hiding.fact is None:
+                before = (e for e in self._events[: hiding.sequence - 1] if e.subject == hiding.subject)
+                yield from deque((event for event in map(_read, before) if event.fact is not None), maxlen=1)
 
     def _check(self, guards: Sequence[Guard]) -> None:
         for guard in guards:
@@ -178,3 +184,7 @@ class MemoryLog:
         self._events.append(event)
         self._by_id[event.headers.get(wire.ID, "")] = event
         self._ends[wire.aggregate_of(event.subject).filter] = event.sequence
+
+
+def _read(event: Stored) -> Recorded:
+    return wire.to_recorded(event.sequence, event.time, event.subject, event.headers, event.data)

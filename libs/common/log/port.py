@@ -1,9 +1,9 @@
 """The event log as its users see it. `jetstream/` and `memory.py` pass one contract suite."""
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Protocol
+from typing import Protocol, Self
 
 from libs.common.events.envelope import GENESIS, Aggregate, Cause, Draft, Position, Recorded
 from libs.common.log.timeline import Timeline
@@ -31,9 +31,17 @@ class Guard:
 
 @dataclass(frozen=True, slots=True)
 class Loaded:
-    """The newest event of each subject that some filters select, in sequence order."""
+    """The newest event of each subject that some filters select, in sequence order.
+
+    Where that is not understood, the newest one before it that is stands at its own place: folded, they give
+    what all events do.
+    """
 
     events: tuple[Recorded, ...]
+
+    @classmethod
+    def with_hidden(cls, newest: Iterable[Recorded], hidden: Iterable[Recorded]) -> Self:
+        return cls(tuple(sorted((*newest, *hidden), key=lambda event: event.sequence)))
 
     @property
     def heads(self) -> Heads:
@@ -100,7 +108,8 @@ class EventLog(Protocol):
         ...
 
     async def load(self, *filters: str, until: int | None = None) -> Loaded:
-        """The newest event of each subject that the filters select; with `until`, of the log up to there.
+        """The newest event of each subject that the filters select, and what is hidden by those that are not
+        understood; with `until`, of the log up to there.
 
         Its cost depends on the number of subjects, not on that of their events.
         Raises LogUnavailable.
@@ -130,6 +139,8 @@ class EventLog(Protocol):
         self, *filters: str, after: int | None = None
     ) -> AsyncIterator[Recorded | CaughtUp | Importing]:
         """Never ends. From the newest event of each subject, or from all after a sequence; then the tail.
+
+        A newest event that is not understood hides those before it here: `load` gives them.
 
         `CaughtUp` comes once, and once more after an import: `Importing` says that there is one, may come
         again as it grows, and none of its events comes before it is whole.

@@ -1,5 +1,7 @@
 """Saying what this version of Specstream does not understand of the log: once for each kind, and counted."""
 
+from collections.abc import Callable
+
 import structlog
 
 from libs.common.events import catalogue
@@ -12,10 +14,22 @@ _MOST_KINDS = 200
 """Said by one process: types of events are names that somebody else may choose."""
 
 
-class Unread:
-    """What one reader of the log has met."""
+Tell = Callable[[str], None]
+"""Takes what was not understood, in one sentence for an operator, without anything that the event says."""
 
-    def __init__(self) -> None:
+
+def tell_nobody(_: str) -> None:
+    """Where nobody has to be told, as in a tool."""
+
+
+class Unread:
+    """What one reader of the log has met.
+
+    tell: is told the first event of each kind that is not understood.
+    """
+
+    def __init__(self, tell: Tell = tell_nobody) -> None:
+        self._tell = tell
         self._said: set[tuple[str, ...]] = set()
         self._events = counter(
             "specstream.log.unread_events",
@@ -40,6 +54,10 @@ class Unread:
         self._said.add(kind)
         fields = {"fields": list(kind[1:])} if event.fact is not None else {"reason": event.unknown}
         logger.warning(what, event_type=event.type, sequence=event.sequence, **fields)
+        if event.fact is None:
+            about = f"event {event.sequence}, {event.type} of {event.aggregate.kind} {event.aggregate.id}"
+            told = f"{about}, is not understood and changes nothing: {_kind(event.unknown)}"
+            self._tell(told.encode(errors="replace").decode()[:500])
 
 
 def _kind(reason: str) -> str:

@@ -63,16 +63,19 @@ async def follow_views(
     again = _Again(log, views, aside)
     retrying = asyncio.ensure_future(again.run(is_caught_up, tell))
     kept = _Keeping(snapshot)
+    hiding = set[str]()
     try:
         begin = await kept.read(again)
         async for item in log.follow(*views.filters, after=begin):
             if isinstance(item, Importing):
+                hiding.clear()
                 is_caught_up.clear()
                 on_importing(item)
                 continue
             views.sequence = max(views.sequence, item.sequence)
             if isinstance(item, CaughtUp):
                 on_importing(None)
+                await again.uncover(hiding, item.sequence)
                 if (going_over := on_caught_up(item.sequence)) is not None:
                     await going_over
                 is_caught_up.set()
@@ -85,6 +88,8 @@ async def follow_views(
             else:
                 with aside.attempt(item.aggregate.id):
                     view = views.apply(item)
+                    if begin is None and not is_caught_up.is_set() and item.fact is None:
+                        hiding.add(item.aggregate.id)
                     if is_caught_up.is_set():
                         tell(view, item)
             if is_caught_up.is_set():
@@ -156,12 +161,23 @@ class _Again:
         self._aside.hurry(event.aggregate.id)
 
     async def complete(self, read: Read) -> None:
-        """What lacks an event in a snapshot, up to where the others are. Raises LogUnavailable."""
+        """What lacks an event, up to where the others are. Raises LogUnavailable."""
         for deployment_id in read.lacking:
             with self._aside.attempt(deployment_id):
                 loaded = await self.log.load(select(aggregate_id=deployment_id), until=read.position.sequence)
                 for _ in self.views.take_again(loaded.events):
                     pass
+
+    async def uncover(self, hiding: set[str], sequence: int) -> None:
+        """Fold anew, up to there, what the newest events that are not understood are about: to begin with the
+        newest of each subject is to miss those before them. A log that is away is waited for."""
+        while hiding:
+            try:
+                await self.complete(Read(Position(sequence), tuple(sorted(hiding))))
+                hiding.clear()
+            except LogUnavailable as error:
+                logger.info("the views have to wait for the log", error=str(error))
+                await asyncio.sleep(RETRY_INTERVAL_S)
 
     async def run(
         self, is_caught_up: asyncio.Event, tell: Callable[[DeploymentView | None, Recorded], None]

@@ -43,21 +43,32 @@ class _Page:
     def __init__(self, token: str, registry: Any) -> None:
         self._token = token.encode()
         self._registry = registry
-        self._open = 0
+        self._unasked: dict[asyncio.StreamWriter, None] = {}
+        """The connections without a whole request, in the order in which they came."""
 
     async def answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        self._open += 1
+        self._make_room()
+        self._unasked[writer] = None
         try:
-            if self._open <= MOST_CONNECTIONS:
-                async with asyncio.timeout(ANSWERED_WITHIN_S):
-                    head = await reader.readuntil(b"\r\n\r\n")
-                    writer.write(self._answer(head))
-                    await writer.drain()
+            async with asyncio.timeout(ANSWERED_WITHIN_S):
+                head = await reader.readuntil(b"\r\n\r\n")
+                self._unasked.pop(writer, None)
+                writer.write(self._answer(head))
+                await writer.drain()
+                writer.close()
+                await writer.wait_closed()
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
-            pass  # whoever asks so gets no answer
+            # Whoever asks so gets no answer, and whoever does not read it in time no rest of it.
+            writer.transport.abort()
         finally:
-            self._open -= 1
-            writer.close()
+            self._unasked.pop(writer, None)
+
+    def _make_room(self) -> None:
+        """Who reads metrics asks as soon as he is connected: so who has not asked for longest goes first."""
+        if len(self._unasked) >= MOST_CONNECTIONS:
+            longest = next(iter(self._unasked))
+            del self._unasked[longest]
+            longest.transport.abort()
 
     def _answer(self, head: bytes) -> bytes:
         request, *lines = head.split(b"\r\n")

@@ -10,6 +10,7 @@ import pytest
 
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.local.shim import limits
+from libs.common.cluster.local.shim.confine import NO_MOUNTS, notices
 from libs.common.cluster.local.shim.limits import Cgroup, NoLimits, place
 from libs.common.errors import ClusterUnavailable
 from libs.common.ids import new_id
@@ -115,6 +116,32 @@ async def test_a_replica_has_the_cpu_and_memory_of_its_machine_type(tmp_path):
         await world.cluster.remove(DEPLOYMENT, fence=2)
         await world.until_gone()
         await eventually(lambda: not path.exists())
+    finally:
+        await world.cluster.shutdown(grace_seconds=0)
+
+
+@pytest.mark.skipif(NO_MOUNTS in notices(), reason="no mount namespaces here")
+@pytest.mark.parametrize(
+    ("machine", "room"),
+    [
+        pytest.param(SMALL, 64 << 20, id="as much as its memory"),
+        pytest.param(SMALL.model_copy(update={"shm_gib": 1 / 64}), 16 << 20, id="what its machine type says"),
+    ],
+)
+async def test_shared_memory_has_room_for(tmp_path, machine: MachineType, room: int):
+    """Also where its memory is not limited: no replica fills the machine's memory with files."""
+    world = LocalWorld(tmp_path / "home/replicas")
+    world.cluster = LocalCluster(world.root, grace_seconds=5, machine_types={"C4": machine})
+    code = "import os; room = os.statvfs('/dev/shm'); print(room.f_blocks * room.f_frsize, flush=True)"
+    asking = template(sys.executable, "-c", f"{code}; input()")
+
+    async def lines() -> list[str]:
+        return [line.message for line in await read_lines(world.cluster, DEPLOYMENT)]
+
+    try:
+        await world.cluster.apply(workload(run_of(1, of=asking)), fence=1)
+        (told, *_) = await eventually(lines)
+        assert told == str(room)
     finally:
         await world.cluster.shutdown(grace_seconds=0)
 

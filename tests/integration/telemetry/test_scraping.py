@@ -14,7 +14,7 @@ from libs.common import scrape_targets
 from libs.common.scrape_targets import TARGETS
 from libs.common.telemetry import scraping
 from libs.common.telemetry.scraping import HEAD_LIMIT, MOST_CONNECTIONS, TOKEN
-from tests.support.polling import PATIENCE_S, eventually
+from tests.support.polling import PATIENCE_S, let_time_pass
 
 
 def registry() -> CollectorRegistry:
@@ -80,27 +80,53 @@ async def test_a_request_that_is_too_long_gets_no_answer(tmp_path: Path) -> None
         assert await ask(port, f"GET /metrics HTTP/1.1\nA: {'a' * 4 * HEAD_LIMIT}") == b""
 
 
-async def test_who_says_nothing_takes_no_more_than_there_is(
+async def drip(writer: asyncio.StreamWriter) -> None:
+    """A request that never ends, a byte at a time; returns when the other side has given it up."""
+    with suppress(ConnectionError):
+        writer.write(b"GET /metrics HTTP/1.1\r\nA: ")
+        while not writer.is_closing():
+            writer.write(b"a")
+            await writer.drain()
+            await let_time_pass(0.01)
+
+
+async def test_who_holds_connections_keeps_nobody_out(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    """Whoever comes takes the place of who has been there longest without showing the token."""
     monkeypatch.setattr(scraping, "ANSWERED_WITHIN_S", PATIENCE_S)
     async with scraping.served("health", tmp_path, registry()) as port:
         token = (tmp_path / TOKEN).read_text()
-        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
-        assert await ask(port, request(token)) == b""
-        for _, writer in silent:
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
+        dripping = [asyncio.ensure_future(drip(writer)) for _, writer in held[::2]]
+        for _ in range(3):
+            assert await is_answered(port, token)
+        assert await ended(held[0][0])
+        assert not any(reader.at_eof() for reader, _ in held[1:])
+        for _, writer in held:
             await leave(writer)
-        await eventually(lambda: is_answered(port, token))
+        await asyncio.gather(*dripping)
 
 
-async def test_who_says_nothing_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+async def ended(reader: asyncio.StreamReader) -> bool:
+    """Without an answer."""
+    with suppress(ConnectionError):
+        return await reader.read() == b""
+    return True
+
+
+@pytest.mark.parametrize("dripping", [False, True])
+async def test_who_holds_a_connection_is_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, *, dripping: bool
+) -> None:
     monkeypatch.setattr(scraping, "ANSWERED_WITHIN_S", 0.5)
     async with scraping.served("health", tmp_path, registry()) as port:
-        silent = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
-        await eventually(lambda: is_answered(port, (tmp_path / TOKEN).read_text()))
-        for reader, writer in silent:
-            assert await reader.read() == b""
+        held = [await asyncio.open_connection("127.0.0.1", port) for _ in range(MOST_CONNECTIONS)]
+        working = [asyncio.ensure_future(drip(writer)) for _, writer in held if dripping]
+        for reader, writer in held:
+            assert await ended(reader)
             await leave(writer)
+        await asyncio.gather(*working)
 
 
 async def is_answered(port: int, token: str) -> bool:

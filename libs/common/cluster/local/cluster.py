@@ -27,7 +27,7 @@ from libs.common.cluster.local.home import Home, WorkloadRecord, is_stopping
 from libs.common.cluster.local.journal import Journal
 from libs.common.cluster.local.launch import Starter
 from libs.common.cluster.local.observation import ONE_DEPLOYMENTS, Observed, Observer
-from libs.common.cluster.local.record import Record, load_record
+from libs.common.cluster.local.record import Record, held_by, load_record
 from libs.common.cluster.local.shim import files, limits, proc
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.cluster.local.shim.process import kill
@@ -259,13 +259,10 @@ class LocalCluster(Certain):
                         traceparent=workload.traceparent,
                         path=self._path,
                         grace_s=self._grace_s,
-                        cpus=machine.cpus if machine else None,
-                        memory_gib=machine.memory_gib if machine else None,
-                        cgroups=limits.tried()[0] or None if machine else None,
+                        **held_by(self._machine_types.get(run.template.machine_type)),
                     )
                 )
                 for number, run in enumerate(lacking)
-                for machine in [self._machine_types.get(run.template.machine_type)]
             ]
         self._journal.note(deployment_id)
         unattended = [path for path in staying if not files.is_supervised(str(path))]

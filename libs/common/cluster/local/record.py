@@ -7,8 +7,9 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from libs.common.cluster.local.shim import files
+from libs.common.cluster.local.shim import files, limits
 from libs.common.cluster.local.stored import known_fields, unreadable
+from libs.common.machine_types.catalogue import MachineType
 from libs.common.spec.template import Template
 
 
@@ -30,6 +31,8 @@ class Record:
     cpus: float | None = None
     """Of the machine type, as it was then; None where nobody knew it."""
     memory_gib: float | None = None
+    shm_gib: float | None = None
+    """What its `/dev/shm` has room for; None for all of its memory."""
     cgroups: str | None = None
     """Where it has one of its own, with these limits; None where it has all that there is."""
 
@@ -47,8 +50,21 @@ class Record:
             "grace_s": self.grace_s,
             "cpus": self.cpus,
             "memory_gib": self.memory_gib,
+            **({} if self.shm_gib is None else {"shm_gib": self.shm_gib}),
             **({} if self.cgroups is None else {"cgroups": self.cgroups}),
         }
+
+
+def held_by(machine: MachineType | None) -> dict[str, Any]:
+    """The fields of a record that come of the machine type; none where nobody knows it."""
+    if machine is None:
+        return {}
+    return {
+        "cpus": machine.cpus,
+        "memory_gib": machine.memory_gib,
+        "shm_gib": machine.shm_gib,
+        "cgroups": limits.tried()[0] or None,
+    }
 
 
 def load_record(directory: Path) -> Record | None:

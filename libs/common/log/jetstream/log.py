@@ -17,17 +17,18 @@ from libs.common.log.filters import ALL, covers, disjoint, matches_any
 from libs.common.log.jetstream.append import Appender
 from libs.common.log.jetstream.direct_get import DirectGet, TooManySubjects
 from libs.common.log.jetstream.found import Found
+from libs.common.log.jetstream.hidden import Hidden
 from libs.common.log.jetstream.link import Link
 from libs.common.log.jetstream.measured import Appends
 from libs.common.log.jetstream.name_pool import ConsumerNames
 from libs.common.log.jetstream.standing import Standing
-from libs.common.log.jetstream.stuck import Stuck, Tell
+from libs.common.log.jetstream.stuck import Stuck
 from libs.common.log.jetstream.tail import ConsumerLost, Tail
 from libs.common.log.jetstream.waiting import Waiting
 from libs.common.log.port import Appended, CaughtUp, Guard, Heads, Importing, Loaded, Stored
 from libs.common.log.sealing import appended, check_restorable, seal
 from libs.common.log.timeline import Timeline
-from libs.common.log.unread import Unread
+from libs.common.log.unread import Tell, Unread, tell_nobody
 from libs.common.turns import Turns
 
 logger = structlog.get_logger()
@@ -42,10 +43,6 @@ once holds up the loop, 4 ms for so many. A consumer instead, which is an object
 32 MiB before it waits, and is no faster."""
 
 
-def _tell_nobody(_: str) -> None:
-    """A log that nobody has to be told about, as in a tool."""
-
-
 class JetStreamLog:
     """An `EventLog` and `Archive` over a connected client, which it shares and never closes.
 
@@ -54,6 +51,7 @@ class JetStreamLog:
     attempt_s: how long one answer is waited for.
     consumers: the names that the broker lets it give its consumers; None where any will do.
     on_stuck: is told when the log cannot be followed for some seconds, and when it can be again.
+    on_unread: is told what is read and not understood.
     """
 
     def __init__(
@@ -64,7 +62,8 @@ class JetStreamLog:
         deadline_s: float = 30.0,
         attempt_s: float = 2.0,
         consumers: Sequence[str] | None = None,
-        on_stuck: Tell = _tell_nobody,
+        on_stuck: Tell = tell_nobody,
+        on_unread: Tell = tell_nobody,
         clock: Clock = utc_now,
         ticks: Ticks = monotonic,
     ) -> None:
@@ -73,11 +72,12 @@ class JetStreamLog:
         self._appends = Appends(source)
         self._deadline_s = deadline_s
         self._clock = clock
-        self._unread = Unread()
+        self._unread = Unread(on_unread)
         self._names = ConsumerNames(consumers)
         self._stuck = Stuck(on_stuck, ticks)
         self._waiting = Waiting(source)
         self._direct = DirectGet(self._link, STREAM, deadline_s=deadline_s, attempt_s=attempt_s)
+        self._hidden = Hidden(self._direct)
         self._standing = Standing(
             self._link, self._direct, STREAM, deadline_s=deadline_s, attempt_s=attempt_s
         )
@@ -125,7 +125,8 @@ class JetStreamLog:
         await self._standing.check()
         for one in found[-1:]:
             self._standing.saw(one.sequence, one.headers.get(wire.HASH, ""))
-        return Loaded(tuple(self._recorded(one) for one in found))
+        events = [self._recorded(one) for one in found]
+        return Loaded.with_hidden(events, await self._hidden.among(events))
 
     async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
         last = await self.last_sequence() if until is None else until

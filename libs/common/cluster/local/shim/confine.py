@@ -90,6 +90,7 @@ class Confinement:
     has_mounts: whether it is in a mount namespace like that already.
     private: the directory of which it sees nothing but its own folder. own, writable: this folder, and
     files of its own outside of it. programs: directories to read and execute also if they are in `private`.
+    shared_memory_bytes: what its `/dev/shm` has room for; None for half of the machine's memory.
     """
 
     def __init__(
@@ -100,6 +101,7 @@ class Confinement:
         writable: Iterable[str],
         programs: Iterable[str] = (),
         has_mounts: bool = False,
+        shared_memory_bytes: int | None = None,
     ) -> None:
         """Raises OSError."""
         version = landlock.version()
@@ -107,6 +109,7 @@ class Confinement:
         self._private = os.path.realpath(private)
         self._own = own
         self._has_mounts = has_mounts
+        self._shared_memory_bytes = shared_memory_bytes
         try:
             self._allow_the_rest()
             for path in map(os.path.realpath, programs):
@@ -158,7 +161,9 @@ class Confinement:
         libc.gain_no_privileges()
         if not self._has_mounts:
             with suppress(OSError):  # not allowed here, which `notices` says
-                mounts.leave_writable([self._own], in_memory=[SHARED_MEMORY])
+                mounts.leave_writable(
+                    [self._own], in_memory=[SHARED_MEMORY], memory_bytes=self._shared_memory_bytes
+                )
         # What is allowed is a file system's directory, not a path: so this comes after its mount.
         self._allow(SHARED_MEMORY, OWN)
         os.chdir(self._own)

@@ -38,11 +38,13 @@ def syscall(number: int, *arguments: Any) -> int:
     )
 
 
-def mount(source: str | None, target: str, flags: int, *, kind: str | None = None) -> None:
+def mount(
+    source: str | None, target: str, flags: int, *, kind: str | None = None, options: str | None = None
+) -> None:
     """kind: of a new file system; without one it binds a directory, or changes how mounts propagate.
-    Raises OSError."""
-    from_, of_kind = (None if each is None else os.fsencode(each) for each in (source, kind))
-    checked(_libc.mount(from_, os.fsencode(target), of_kind, ctypes.c_ulong(flags), None))
+    options: of that kind. Raises OSError."""
+    from_, of_kind, with_ = (None if each is None else os.fsencode(each) for each in (source, kind, options))
+    checked(_libc.mount(from_, os.fsencode(target), of_kind, ctypes.c_ulong(flags), with_))
 
 
 def unshare(flags: int) -> None:

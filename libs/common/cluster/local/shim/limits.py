@@ -163,6 +163,13 @@ def cgroup_of(record: "dict[str, Any]") -> "Cgroup | None":
     )
 
 
+def shared_memory_of(record: "dict[str, Any]") -> "int | None":
+    """Bytes that the replica's `/dev/shm` has room for: also where nothing else of it is limited. None where
+    its machine type was not known."""
+    gib = record.get("shm_gib") or record.get("memory_gib")
+    return None if gib is None else int(gib * GIB)
+
+
 def _read(path: str) -> str:
     try:
         with open(path, encoding="utf-8") as file:

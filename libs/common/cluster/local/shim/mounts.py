@@ -31,11 +31,12 @@ class _MountAttr(ctypes.Structure):
     )
 
 
-def leave_writable(own: Sequence[str], *, in_memory: Iterable[str]) -> None:
+def leave_writable(own: Sequence[str], *, in_memory: Iterable[str], memory_bytes: int | None = None) -> None:
     """For this process and all that it starts, everything but these directories is read-only from now on.
 
     own: it shares them with the machine. in_memory: it has them for itself, empty, until the last process of
-    the namespace has ended; one that the machine does not have is left out.
+    the namespace has ended; one that the machine does not have is left out. memory_bytes: what each of
+    these has room for; None for half of the machine's memory.
     The process must have one thread and hold no directory open: through that it would reach the mounts of
     before. What is mounted or unmounted later for the whole machine is so here too.
     Raises OSError where that cannot be had; the process is then what it was, or in a namespace like before.
@@ -46,7 +47,8 @@ def leave_writable(own: Sequence[str], *, in_memory: Iterable[str]) -> None:
     for path in own:
         libc.mount(path, path, _MS_BIND)
     for path in present:
-        libc.mount("tmpfs", path, _MS_NOSUID | _MS_NODEV, kind="tmpfs")
+        size = None if memory_bytes is None else f"size={max(1, memory_bytes)}"
+        libc.mount("tmpfs", path, _MS_NOSUID | _MS_NODEV, kind="tmpfs", options=size)
     _set_attributes("/", _MountAttr(attr_set=_MOUNT_ATTR_RDONLY), recursive=True)
     for path in (*own, *present):
         _set_attributes(path, _MountAttr(attr_clr=_MOUNT_ATTR_RDONLY), recursive=False)

@@ -17,7 +17,7 @@ from libs.common.cluster.local.shim import back_off, expand, files, libc, ports,
 from libs.common.cluster.local.shim.checks import Checks
 from libs.common.cluster.local.shim.confine import Confinement
 from libs.common.cluster.local.shim.gone import delete, forget_oldest
-from libs.common.cluster.local.shim.limits import cgroup_of
+from libs.common.cluster.local.shim.limits import cgroup_of, shared_memory_of
 from libs.common.cluster.local.shim.log_keeper import LogKeeper, Teller
 from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.local.shim.turns import LONGEST_S, LOOK_S, Turn
@@ -209,6 +209,7 @@ class Shim:
             writable=[self._log],
             programs=[CHECKOUT, sys.base_prefix],
             has_mounts=has_mounts,
+            shared_memory_bytes=shared_memory_of(self._record),
         )
 
     def _environment(self, cwd: str) -> dict[str, str]:
