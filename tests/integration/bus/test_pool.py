@@ -13,7 +13,7 @@ from nats.js import api
 from libs.common.bus import pool as pools
 from libs.common.bus.delivered import Delivered
 from libs.common.bus.pool import Pool
-from libs.common.bus.pull import Pull
+from libs.common.bus.pull import BATCH, LATE_S, OPEN_S, Pull
 from libs.common.clock import monotonic
 from libs.common.errors import CannotApply, LogUnavailable
 from tests.support.endless import running
@@ -131,7 +131,7 @@ async def test_a_slow_deployment_delays_nobody_else(stage: Stage) -> None:
 async def test_of_what_waits_for_one_the_newest_is_handled_and_most_of_the_others_need_not_be(
     stage: Stage,
 ) -> None:
-    """Messages of one fetch may come in another order; the newest is the last one all the same."""
+    """Messages of one request may come in another order; the newest is the last one all the same."""
     stage.worker.slow = {"slow"}
     await stage.say("slow", *range(50))
     async with stage.working():
@@ -207,6 +207,21 @@ async def test_more_keys_than_may_wait_are_left_with_the_broker(stage: Stage) ->
         await eventually(lambda: _is_done(stage))
 
 
+async def test_nothing_more_is_asked_for_while_the_pool_has_no_room(stage: Stage) -> None:
+    numbers = range(3 * BATCH)
+    stage.worker.slow = {f"k{number}" for number in numbers}
+    for number in numbers:
+        await stage.say(f"k{number}", number)
+    async with stage.working(size=1, most_keys=2):
+        await eventually(lambda: stage.worker.begun)
+        await let_time_pass(3 * (OPEN_S + LATE_S))
+        info = await stage.client.jetstream().consumer_info("WORK", "worker")
+        assert info.num_ack_pending == BATCH
+        stage.worker.go_on.set()
+        await eventually(lambda: _is_done(stage))
+    assert {number for _, number in stage.worker.done} == set(numbers)
+
+
 async def test_who_waits_for_room_at_the_end_is_given_back_too(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -238,17 +253,15 @@ async def test_at_the_end_what_runs_is_finished_and_what_waits_is_given_back(
     assert sorted(stage.worker.done) == [("slow", 1), ("slow", 2)]
 
 
-async def test_a_late_answer_to_an_earlier_fetch_delays_what_comes_for_no_longer_than_a_fetch_lasts(
-    stage: Stage,
-) -> None:
-    """That a fetch found nothing is said when its time is over, which may be during the next one."""
+async def test_a_word_about_a_request_delays_nothing_that_comes_after_it(stage: Stage) -> None:
+    """That a request found nothing is said when its time is over, which may be during the next one."""
     # Longer than the test waits: it is not to be helped by another delivery.
     await stage.wait_for_acks(60)
-    fetches: list[str] = []
+    requests: list[str] = []
 
-    async def on_fetch(message: Msg) -> None:
-        fetches.append(message.reply)
-        if len(fetches) == 1:
+    async def on_request(message: Msg) -> None:
+        requests.append(message.reply)
+        if len(requests) == 1:
             await stage.client.publish(message.reply, headers={"Status": "408"})
 
     async def took(number: int) -> float:
@@ -257,15 +270,15 @@ async def test_a_late_answer_to_an_earlier_fetch_delays_what_comes_for_no_longer
         await eventually(lambda: ("a", number) in stage.worker.done)
         return monotonic() - said_at
 
-    subscription = await stage.client.subscribe("$JS.API.CONSUMER.MSG.NEXT.WORK.worker", cb=on_fetch)
+    subscription = await stage.client.subscribe("$JS.API.CONSUMER.MSG.NEXT.WORK.worker", cb=on_request)
     second: list[float] = []
     # The best of them counts: on a busy machine anything may take longer.
     while not any(each < 0.5 for each in second):
         assert len(second) < TRIES, second
         number = 2 * len(second)
-        fetches.clear()
+        requests.clear()
         async with stage.working():
-            await eventually(lambda: len(fetches) >= 2)
+            await eventually(lambda: len(requests) >= 2)
             await took(number)
             second.append(await took(number + 1))
     await subscription.unsubscribe()
