@@ -54,6 +54,10 @@ class MemoryLog:
         self._refuse_part()
         return Loaded(tuple(self._recorded(event) for event in self._newest(filters, until)))
 
+    async def subjects(self, one_filter: str) -> set[str]:
+        self._refuse_part()
+        return {event.subject for event in self._events if covers(one_filter, event.subject)}
+
     async def append(
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
     ) -> Appended:
