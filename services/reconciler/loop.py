@@ -83,6 +83,7 @@ class Resync:
         """Deployments of which the views lack an event."""
         self._is_whole = False
         """Whether the views have everything up to their sequence."""
+        self._is_importing = False
         self._is_caught_up = asyncio.Event()
         self._wake = asyncio.Event()
         self._must_compare_all = True
@@ -112,9 +113,10 @@ class Resync:
         """Whether nothing is left to do because of an event, as far as is known here without asking anybody.
 
         Of a deployment that is gone there is not. Should the cluster hold anything of it, a round finds that.
+        While an import is on its way nothing can be done: all is compared when it is whole.
         """
         deployment_id = event.aggregate.id
-        if self._reconciler.has_taken_in(event):
+        if self._is_importing or self._reconciler.has_taken_in(event):
             return True
         if not self._is_whole or event.sequence > self._views.sequence or deployment_id in self._unread:
             return False
@@ -283,7 +285,8 @@ class Resync:
         return step.is_empty
 
     def _on_importing(self, importing: Importing | None) -> None:
-        self._is_whole = self._is_whole and importing is None
+        self._is_importing = importing is not None
+        self._is_whole = self._is_whole and not self._is_importing
         self._progress.hold(importing)
 
     def _on_caught_up(self, sequence: int) -> None:

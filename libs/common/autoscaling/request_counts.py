@@ -21,6 +21,7 @@ from typing import Final, NamedTuple
 
 from libs.common.autoscaling.usage import INTERVALS
 from libs.common.metrics.samples import Batch, RequestTotals
+from libs.common.metrics.wholes import Wholes
 from libs.common.scaling.request_duration import RequestDuration
 
 
@@ -72,7 +73,8 @@ class _Source:
     heard_at: float
     interval_s: float
     totals: dict[str, _Counted] = field(default_factory=dict)
-    """The newest of every deployment; one that is not here was not counted yet."""
+    """The newest of every deployment; one that is not here was not counted yet, or is gone."""
+    wholes: Wholes[str] = field(default_factory=Wholes)
     series: dict[str, _Series] = field(default_factory=dict)
 
     def is_silent(self, now: float) -> bool:
@@ -121,12 +123,16 @@ class RequestCounts:
         elif source.counter_id != batch.counter_id:
             source.counter_id = batch.counter_id
             source.totals.clear()
+            source.wholes = Wholes()
         source.heard_at, source.interval_s = at, batch.interval_s
         is_first = batch.number == source.began_with
         if not is_first:
             source.began_with = None
         for total in batch.requests:
             source.take(total, at=at, is_first=is_first, is_wanted=total.deployment_id in wanted)
+        if source.wholes.take(batch, (total.deployment_id for total in batch.requests)):
+            for deployment_id in source.wholes.gone(source.totals):
+                del source.totals[deployment_id]
         return {total.deployment_id for total in batch.requests if total.deployment_id in wanted}
 
     def measured(

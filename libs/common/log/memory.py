@@ -56,6 +56,10 @@ class MemoryLog:
         newest = [self._recorded(event) for event in self._newest(filters, until)]
         return Loaded.with_hidden(newest, self._hidden(newest))
 
+    async def subjects(self, one_filter: str) -> set[str]:
+        self._refuse_part()
+        return {event.subject for event in self._events if covers(one_filter, event.subject)}
+
     async def append(
         self, drafts: Sequence[Draft], *, heads: Heads, cause: Cause, guards: Sequence[Guard] = ()
     ) -> Appended:

@@ -86,8 +86,8 @@ class Importing:
 class EventLog(Protocol):
     """Filters are NATS subject filters, made by `envelope.select` or `Aggregate.filter`.
 
-    An import is whole or not there. While the log ends inside one, `load` and `append` raise LogImporting,
-    `read` gives nothing and `follow` waits.
+    An import is whole or not there. While the log ends inside one, `load`, `subjects` and `append` raise
+    LogImporting, `read` gives nothing and `follow` waits.
     Every method may raise LogReplaced: the log has another identity than it had, or lacks an event that was
     seen in it.
     """
@@ -113,6 +113,12 @@ class EventLog(Protocol):
 
         Its cost depends on the number of subjects, not on that of their events.
         Raises LogUnavailable.
+        """
+        ...
+
+    async def subjects(self, one_filter: str) -> set[str]:
+        """Every subject that the filter selects and that has an event. Its cost depends on their number, and
+        is a fraction of that of loading them. Raises LogUnavailable.
         """
         ...
 

@@ -7,8 +7,9 @@ from typing import Final
 
 import structlog
 
-from libs.common.errors import LogUnavailable
+from libs.common.errors import LogImporting, LogUnavailable
 from libs.common.events.envelope import Position, Recorded, select
+from libs.common.log.living import read_living
 from libs.common.log.port import CaughtUp, EventLog, Importing, Loaded
 from libs.common.log.snapshots import Kept, Read, Snapshot
 from libs.common.set_aside import Aside
@@ -116,8 +117,11 @@ class _Keeping:
                 self._identity = await again.log.identity()
                 read = await self._snapshot.read(again.log, again.views)
                 if read is None:
-                    return None
+                    return await self._read_living(again)
                 await again.complete(read)
+            except LogImporting:
+                again.views.clear()
+                return None
             except LogUnavailable as error:
                 logger.info("the snapshot has to wait for the log", error=str(error))
                 again.views.clear()
@@ -126,6 +130,13 @@ class _Keeping:
             self._newest = read.position
             return read.position.sequence
         return None
+
+    async def _read_living(self, again: "_Again") -> int | None:
+        last = await read_living(again.log, again.views, again.aside)
+        if last is not None:
+            self._newest = Position(last, self._identity)
+            self._events = WORTH_A_SNAPSHOT + len(again.views.by_id)
+        return last
 
     def took(self, event: Recorded) -> None:
         self._newest = Position(event.sequence, self._identity, event.hash)
@@ -151,19 +162,19 @@ class _Again:
     def __init__(self, log: EventLog, views: Views, aside: Aside) -> None:
         self.log = log
         self.views = views
-        self._aside = aside
+        self.aside = aside
         self._newest: dict[str, int] = {}
         """Of what is set aside: the last event that came and is not in its view."""
 
     def missed(self, event: Recorded) -> None:
         """It came while what it is about was set aside."""
         self._newest[event.aggregate.id] = event.sequence
-        self._aside.hurry(event.aggregate.id)
+        self.aside.hurry(event.aggregate.id)
 
     async def complete(self, read: Read) -> None:
         """What lacks an event, up to where the others are. Raises LogUnavailable."""
         for deployment_id in read.lacking:
-            with self._aside.attempt(deployment_id):
+            with self.aside.attempt(deployment_id):
                 loaded = await self.log.load(select(aggregate_id=deployment_id), until=read.position.sequence)
                 for _ in self.views.take_again(loaded.events):
                     pass
@@ -184,11 +195,11 @@ class _Again:
     ) -> None:
         """Each when its time has come. Never returns."""
         while True:
-            await self._aside.until_due()
+            await self.aside.until_due()
             await is_caught_up.wait()
             with suppress(LogUnavailable):
-                for deployment_id in self._aside.due():
-                    with self._aside.attempt(deployment_id):
+                for deployment_id in self.aside.due():
+                    with self.aside.attempt(deployment_id):
                         loaded = await self._load(deployment_id)
                         for view, last in self.views.take_again(loaded.events):
                             tell(view, last)

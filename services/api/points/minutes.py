@@ -11,8 +11,8 @@ from typing import Final
 
 from libs.common.metrics.port import Received
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
+from libs.common.metrics.wholes import Wholes
 from services.api.points.carried import Carried
-from services.api.points.wholes import Wholes
 
 MINUTE_S: Final = 60
 LOOK_BACK_S: Final = 90.0

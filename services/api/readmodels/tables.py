@@ -5,7 +5,19 @@ times that the broker stored may step back, and those of the rows, which never d
 (`libs/common/log/timeline.py`).
 """
 
-from sqlalchemy import JSON, BigInteger, Column, ForeignKey, Index, Integer, MetaData, String, Table, Text
+from sqlalchemy import (
+    JSON,
+    BigInteger,
+    Column,
+    ForeignKey,
+    Index,
+    Integer,
+    MetaData,
+    String,
+    Table,
+    Text,
+    text,
+)
 
 metadata = MetaData()
 
@@ -56,10 +68,12 @@ deployments = Table(
     Column("runs", JSON, nullable=False),
     Column("retiring", JSON, nullable=False),
     Column("decided", JSON),
-    Index("deployments_by_project", "project_id", "sequence"),
+    Index("deployments_that_exist", "sequence", sqlite_where=text("deleted_at IS NULL")),
+    Index("deployments_by_project", "project_id", "sequence", sqlite_where=text("deleted_at IS NULL")),
 )
 """spec_id: of the newest spec. runs: `[{run_id, spec_id}]`, what the cluster holds. retiring: replicas.
-decided: `{replicas, stretch_id}`, the newest decision of the autoscaler."""
+decided: `{replicas, stretch_id}`, the newest decision of the autoscaler. The indexes are of those that exist:
+what was deleted is in no list."""
 
 specs = Table(
     "specs",

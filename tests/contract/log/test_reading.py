@@ -11,6 +11,15 @@ from tests.support.event_logs import AnyLog, sequences
 from tests.support.names import CAUSE, claim, name, release
 
 
+class TestSubjects:
+    async def test_are_those_that_have_an_event(self, any_log: AnyLog):
+        assert await any_log.subjects(select(kind="name")) == set()
+        await any_log.append([claim(name("a")), release(name("a"))], heads={}, cause=CAUSE)
+        await any_log.append([claim(Aggregate("default", "project", "b"))], heads={}, cause=CAUSE)
+        assert await any_log.subjects(select(event_type="NameReleased")) == {release(name("a")).subject}
+        assert len(await any_log.subjects(select())) == 3
+
+
 class TestLoad:
     async def test_of_nothing_is_empty(self, any_log: AnyLog):
         loaded = await any_log.load(name("a").filter)
@@ -30,6 +39,15 @@ class TestLoad:
             name("b"): 3,
         }
         assert [event.sequence for event in loaded.of(name("a"))] == [2, 4]
+
+    async def test_of_the_past_knows_no_limit_of_subjects(self, any_log: AnyLog):
+        names = [name(str(number)) for number in range(1500)]
+        for begin in range(0, len(names), 500):
+            await any_log.append([claim(one) for one in names[begin : begin + 500]], heads={}, cause=CAUSE)
+        until = await any_log.last_sequence()
+        await any_log.append([claim(name("later"))], heads={}, cause=CAUSE)
+        loaded = await any_log.load(*(one.filter for one in names), until=until)
+        assert [event.sequence for event in loaded.events] == list(range(1, until + 1))
 
     async def test_gives_an_event_once_that_several_filters_select(self, any_log: AnyLog):
         await any_log.append([claim(name("a")), claim(name("b"))], heads={}, cause=CAUSE)

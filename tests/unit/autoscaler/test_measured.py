@@ -206,3 +206,15 @@ def test_only_recommendations_that_can_still_decide_are_kept_and_come_back_no_ol
         (7, 997),
     ]
     assert read.kept_s == 300.0
+
+
+def test_totals_of_what_its_source_no_longer_tells_of_are_forgotten():
+    """Of those that nobody asks about too; it may be missing in one whole batch while a router starts."""
+    counts = RequestCounts(60)
+    for number in range(3):
+        assert counts.take(totals(number, 5), at=number, wanted=set()) == set()
+    assert counts._sources["e1"].totals.keys() == {"d"}
+    for number in (3, 4):
+        assert counts._sources["e1"].totals.keys() == {"d"}
+        counts.take(batch(number), at=number, wanted=set())
+    assert counts._sources["e1"].totals.keys() == set()

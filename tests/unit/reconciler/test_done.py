@@ -59,11 +59,14 @@ async def test_what_the_views_lack_an_event_of_may_not_be_gone(scene: Scene) -> 
     assert not any(map(scene.resync.is_done, events))
 
 
-async def test_while_an_import_is_on_its_way_nothing_is_known_to_be_gone(scene: Scene) -> None:
+async def test_during_an_import_nothing_is_done_event_by_event_and_then_all_is_compared(scene: Scene) -> None:
     events = await scene.events()
-    scene.resync._views.by_id.clear()
     scene.resync._on_importing(Importing(1, 3))
-    assert not any(map(scene.resync.is_done, events))
+    assert all(map(scene.resync.is_done, events))
+    scene.resync._must_compare_all = False
     scene.resync._on_importing(None)
+    assert not any(map(scene.resync.is_done, events)), "nothing of it has been read yet"
     scene.resync._on_caught_up(3)
+    assert scene.resync._must_compare_all
+    scene.resync._views.by_id.clear()
     assert all(map(scene.resync.is_done, events))

@@ -50,7 +50,19 @@ class DirectGet:
         return await self._newest({"multi_last": list(filters), "max_bytes": MAX_BYTES})
 
     async def newest_until(self, filters: tuple[str, ...], sequence: int) -> list[Found]:
-        """The same as it was when the stream ended at `sequence`. Raises TooManySubjects."""
+        """The same as it was when the stream ended at `sequence`, which several requests can be about. Raises
+        TooManySubjects where one of the filters alone matches too many."""
+        try:
+            return await self._newest_until(filters, sequence)
+        except TooManySubjects:
+            if len(filters) == 1:
+                raise
+        half = len(filters) // 2
+        some = await self.newest_until(filters[:half], sequence)
+        others = await self.newest_until(filters[half:], sequence)
+        return sorted({one.sequence: one for one in (*some, *others)}.values())
+
+    async def _newest_until(self, filters: tuple[str, ...], sequence: int) -> list[Found]:
         deadline = self._link.ticks() + self._deadline_s
         while sequence > 0:  # the broker would take 0 for no limit
             request = {"multi_last": list(filters), "max_bytes": MAX_BYTES, "up_to_seq": sequence}

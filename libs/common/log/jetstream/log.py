@@ -128,6 +128,10 @@ class JetStreamLog:
         events = [self._recorded(one) for one in found]
         return Loaded.with_hidden(events, await self._hidden.among(events))
 
+    async def subjects(self, one_filter: str) -> set[str]:
+        await self._standing.check()
+        return await self._standing.subjects(one_filter)
+
     async def read(self, *filters: str, after: int = 0, until: int | None = None) -> AsyncIterator[Recorded]:
         last = await self.last_sequence() if until is None else until
         try:

@@ -6,6 +6,7 @@ it holds, and an import begins only in an empty log, so a log that was whole sta
 
 import asyncio
 import json
+from collections.abc import Mapping
 from typing import Any
 
 from libs.common.errors import LogImporting, LogReplaced, LogUnavailable
@@ -20,6 +21,8 @@ IDENTITY = "specstream.log"
 """The key in the stream's metadata; provisioning writes it."""
 
 _PAUSE_S = 0.05
+_MANY_S = 10.0
+"""For one answer with subjects: a page is of 100,000, and the broker goes over all of them for each."""
 
 
 class Standing:
@@ -98,17 +101,36 @@ class Standing:
         found = await self._reader.from_leader({"seq": position.sequence})
         return found is not None and position.hash in ("", found.headers.get(wire.HASH, ""))
 
+    async def subjects(self, one_filter: str) -> set[str]:
+        """Every subject that there is, as the stream's leader tells in pages. Events are never deleted, so
+        what comes in between moves others to a later page and none to an earlier one."""
+        found: set[str] = set()
+        place = 0
+        while True:
+            request = {"subjects_filter": one_filter, "offset": place}
+            answer = await self._informed(request, attempt_s=_MANY_S)
+            page = answer.get("state", {}).get("subjects") or {}
+            found |= page.keys()
+            place += len(page)
+            if not page or place >= int(answer.get("total", 0)):
+                return found
+
     async def _ask(self) -> str:
         """Empty for a stream that no provisioning has named."""
+        answer = await self._informed({}, attempt_s=self._attempt_s)
+        return str((answer["config"].get("metadata") or {}).get(IDENTITY, ""))
+
+    async def _informed(self, request: Mapping[str, Any], *, attempt_s: float) -> dict[str, Any]:
         until = self._link.ticks() + self._deadline_s
+        payload = json.dumps(request).encode() if request else b""
         while True:
             await self._link.connected(until=until)
-            message = await self._link.request(self._info, b"", timeout_s=self._attempt_s)
+            message = await self._link.request(self._info, payload, timeout_s=attempt_s)
             answer: dict[str, Any] = (
                 json.loads(message.data) if message is not None and status(message) is None else {}
             )
             if "config" in answer:
-                return str((answer["config"].get("metadata") or {}).get(IDENTITY, ""))
+                return answer
             if self._link.ticks() >= until:
                 problem = answer.get("error", {}).get("description", "no answer")
                 raise LogUnavailable(
