@@ -38,6 +38,8 @@ def verify(
         if not result["ok"]:
             raise CommandFailed(f"the log is not sound: sequence {result['sequence']}: {result['reason']}")
         print(f"{result['events']} events, {result['aggregates']} aggregates verified")
+        if unread := result.get("unread"):
+            print(unread)
 
 
 @app.command(name="export")

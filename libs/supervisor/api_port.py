@@ -46,7 +46,11 @@ class ApiPort:
         if loopback.IPV6 in loopback.hosts():
             self._kept = _keep(self._port)
         if living is not None:
-            self._socket = _socket_of(living, self._port)
+            given = socket_of(living, VARIABLE)
+            if given is not None and given.getsockname() != (HOST, self._port):
+                given.close()
+                given = None
+            self._socket = given
             return
         try:
             self._socket = _listen(self._port)
@@ -89,11 +93,11 @@ def _keep(port: int) -> socket.socket | None:
     return kept
 
 
-def _socket_of(pid: int, port: int) -> socket.socket | None:
-    """What an api was given by an earlier supervisor; None where the kernel lets nobody take it
-    (Yama allows an ordinary user no process that he did not start)."""
+def socket_of(pid: int, variable: str) -> socket.socket | None:
+    """The listening socket that an earlier supervisor gave to a process by this variable; None where the
+    kernel lets nobody take it (Yama allows an ordinary user no process that he did not start)."""
     try:
-        given = re.search(rf"(?:^|\0){VARIABLE}=(\d+)\0".encode(), Path(f"/proc/{pid}/environ").read_bytes())
+        given = re.search(rf"(?:^|\0){variable}=(\d+)\0".encode(), Path(f"/proc/{pid}/environ").read_bytes())
         if given is None:
             return None
         pidfd = os.pidfd_open(pid)
@@ -105,7 +109,7 @@ def _socket_of(pid: int, port: int) -> socket.socket | None:
         return None
     os.set_inheritable(descriptor, False)
     taken = socket.socket(fileno=descriptor)
-    if taken.getsockname() == (HOST, port) and taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+    if taken.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
         return taken
     taken.close()
     return None

@@ -10,13 +10,14 @@ import os
 import signal
 import socket
 import subprocess
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO
+from types import MappingProxyType
+from typing import BinaryIO, Final
 
 from libs.common.ids import new_id
-from libs.supervisor import api_port, envoy_config
+from libs.supervisor import envoy_config
 from libs.supervisor.home import Home
 from libs.supervisor.programs import Program
 
@@ -29,6 +30,8 @@ _SECRETS = ("SPECSTREAM_API_KEY",)
 """Never inherited: a program that needs one is given it."""
 
 SUCCEEDED = "exited with status 0"
+
+NO_LISTENERS: Final[Mapping[str, socket.socket | None]] = MappingProxyType({})
 
 _MARK_AND_RUN = f'{PID}=$$; export {PID}; exec "$@"'
 
@@ -96,19 +99,20 @@ class Process:
         return f"exited with status {status}"
 
 
-def spawn(program: Program, home: Home, *, root: Path, listener: socket.socket | None = None) -> Process:
+def spawn(
+    program: Program, home: Home, *, root: Path, listeners: Mapping[str, socket.socket | None] = NO_LISTENERS
+) -> Process:
     """Start a program in its own session, its output appended to its log file.
 
-    listener: is given to it, and named by `api_port.VARIABLE`.
+    listeners: are given to it, each named by its variable.
     Raises OSError when the machine cannot start a process.
     """
     inherited = {name: value for name, value in os.environ.items() if name not in _SECRETS}
     marks = {HOME: str(home.path), PROGRAM: program.name, LAUNCH: program.launch}
     if program.start_variable:
         marks[program.start_variable] = envoy_config.started(new_id())
-    given = () if listener is None else (listener.fileno(),)
-    if listener is not None:
-        marks[api_port.VARIABLE] = str(listener.fileno())
+    given = {variable: listener.fileno() for variable, listener in listeners.items() if listener is not None}
+    marks |= {variable: str(descriptor) for variable, descriptor in given.items()}
     with _open_log(home.log(program.name)) as log:
         child = subprocess.Popen(
             ["/bin/sh", "-c", _MARK_AND_RUN, program.name, *program.argv],
@@ -118,7 +122,7 @@ def spawn(program: Program, home: Home, *, root: Path, listener: socket.socket |
             stdout=log,
             stderr=subprocess.STDOUT,
             start_new_session=True,
-            pass_fds=given,
+            pass_fds=tuple(given.values()),
         )
     return Process(program.name, child.pid, os.pidfd_open(child.pid), child)
 

@@ -12,15 +12,15 @@ from libs.common.cluster.local.shim import limits
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.disk import MIB
 from libs.supervisor import adoption, mirror_watch, nats_store, priority, processes, readiness, shutdown
-from libs.supervisor.api_port import ApiPort
 from libs.supervisor.console import Console
 from libs.supervisor.disk_watch import DiskWatch
 from libs.supervisor.home import Home, write_public
+from libs.supervisor.listeners import Listeners
 from libs.supervisor.log_rotation import rotate_all
 from libs.supervisor.ports import HOST, Ports
 from libs.supervisor.preparation import choose_ports, prepare
 from libs.supervisor.processes import Living, Process
-from libs.supervisor.programs import API, CALLED, ENVOYS, EVERY_COPY, NATS, PROVISION, Program
+from libs.supervisor.programs import CALLED, ENVOYS, EVERY_COPY, NATS, PROVISION, Program
 from libs.supervisor.reserve_file import Reserve
 from libs.supervisor.restarts import Restarts
 from libs.supervisor.settings import SupervisorSettings
@@ -50,7 +50,7 @@ class Supervisor:
         self._running: dict[str, Process] = {}
         self._told_to_end: Process | None = None
         self._provisioning = asyncio.Lock()
-        self._api_port = ApiPort(settings.api_port)
+        self._listeners = Listeners(settings, home)
 
     async def run(self) -> None:
         """Until SIGINT, SIGTERM or SIGHUP; then everything is stopped. A second signal hurries.
@@ -73,7 +73,7 @@ class Supervisor:
             self._console.say(done)
         adopted = await self._take_over(programs, found)
         self._watch_only(programs)
-        self._api_port.take(adopted[API].pid if API in adopted else None)
+        self._listeners.take({name: process.pid for name, process in adopted.items()})
         if NATS not in adopted:
             nats_store.take_over(self._home)
         self._introduce(ports)
@@ -179,7 +179,7 @@ class Supervisor:
             herald.cancel()
             watching.cancel()
             self._stop.set()
-            self._api_port.close()
+            self._listeners.close()
             await shutdown.stop_everything(
                 self._home, self._console, grace_seconds=self._settings.grace_seconds, hurry=self._hurry
             )
@@ -225,8 +225,8 @@ class Supervisor:
     def _start(self, program: Program) -> Process | None:
         """A new process of the program; None when the machine could not start one."""
         try:
-            listener = self._api_port.listener if program.name == API else None
-            process = processes.spawn(program, self._home, root=self._settings.root, listener=listener)
+            listeners = self._listeners.of(program.name)
+            process = processes.spawn(program, self._home, root=self._settings.root, listeners=listeners)
         except OSError as error:
             self._console.say(f"cannot start {program.name}: {error}")
             return None
@@ -251,8 +251,8 @@ class Supervisor:
             process.close()
             self._running.pop(process.name, None)
             self._home.pid(process.name).unlink(missing_ok=True)
-            if process.name == API and not self._stop.is_set():
-                self._api_port.take_back()
+            if not self._stop.is_set():
+                self._listeners.take_back(process.name)
             if accompanying is not None:
                 accompanying.cancel()
                 await asyncio.gather(accompanying, return_exceptions=True)

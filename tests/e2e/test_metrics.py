@@ -3,6 +3,8 @@
 import asyncio
 import json
 import re
+import signal
+import socket
 import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +17,7 @@ from tests.support.live_platform import LivePlatform, hello
 from tests.support.plain_http import plain_client
 from tests.support.platform_process import SERVICES
 from tests.support.polling import eventually
+from tests.support.processes import is_alive
 from tests.support.prometheus import ALERTS, Prometheus, a_prometheus, all_are_up, asked
 
 
@@ -172,3 +175,29 @@ async def test_what_fails_is_counted_for_its_deployment(scraped_platform: LivePl
         return f'specstream_health_failed_probes_total{{deployment_id="{deployment_id}"}}' in shown
 
     await eventually(is_counted)
+
+
+async def test_nobody_else_can_have_the_port_of_a_service_that_is_away(scraped_platform: LivePlatform):
+    """Whoever listened there would be sent the token. The same after the supervisor was killed."""
+    platform = scraped_platform
+    for _ in range(2):
+        shown = targets(platform)
+        before = {name: platform.pid(name) for name in ("router", "api")}
+        platform.send("supervisor", signal.SIGSTOP)
+        try:
+            for name, pid in before.items():
+                assert pid is not None
+                platform.send(name)
+                await eventually(lambda pid=pid: not is_alive(pid))
+                host, port = shown[name].split(":")
+                with pytest.raises(OSError, match="in use"):
+                    socket.create_server((host, int(port)))
+        finally:
+            platform.send("supervisor", signal.SIGCONT)
+        for name, pid in before.items():
+            await eventually(lambda name=name, pid=pid: platform.pid(name) not in (None, pid))
+            await read(platform, name)
+        assert targets(platform) == shown
+        await platform.healthy()
+        platform.send("supervisor", signal.SIGKILL)
+        await platform.start_and_wait()

@@ -47,7 +47,9 @@ async def connected(settings: ServiceSettings, *, service: str) -> AsyncIterator
             if registry is not None:
                 run = settings.home.expanduser() / "run"
                 copy = copy_name(service, settings.copy_number)
-                await stack.enter_async_context(scraping.served(service, run, registry, process=copy))
+                await stack.enter_async_context(
+                    scraping.served(service, run, registry, process=copy, given=settings.metrics_socket)
+                )
             broker = make_broker(settings, service=service)
             stack.push_async_callback(close, broker)
             client = await broker.connect()

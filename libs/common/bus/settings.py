@@ -33,6 +33,8 @@ class ServiceSettings(BaseSettings):
     """Where telemetry goes; None sends none."""
     metrics: Literal["otlp", "prometheus"] = "otlp"
     """Whether metrics are sent, or read at a port of each service."""
+    metrics_socket: int | None = Field(default=None, ge=3)
+    """The descriptor of a socket that listens there already; without one the process makes its own."""
     metrics_deployments: int = Field(default=200, ge=0, le=10_000)
     """How many deployments have series of their own in the metrics of a service."""
     log_level: str = "INFO"

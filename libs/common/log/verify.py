@@ -18,11 +18,16 @@ from libs.common.log.port import Stored
 
 @dataclass(frozen=True, slots=True)
 class Verified:
-    """All of it holds. head: where it ends."""
+    """All of it holds. head: where it ends.
+
+    unread: what of it this version does not understand, in a sentence; empty where it understands all, or
+    nobody has looked.
+    """
 
     events: int
     aggregates: int
     head: LogHead
+    unread: str = ""
 
     def __str__(self) -> str:
         return f"{self.events} events, {self.aggregates} aggregates verified"

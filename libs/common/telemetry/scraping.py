@@ -6,7 +6,9 @@ short requests, and nothing is computed before the token was seen.
 
 import asyncio
 import hmac
+import os
 import secrets
+import socket
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
@@ -24,19 +26,28 @@ _TYPE = "text/plain; version=0.0.4; charset=utf-8"
 
 
 @asynccontextmanager
-async def served(service: str, run: Path, registry: Any, *, process: str = "") -> AsyncIterator[int]:
+async def served(
+    service: str, run: Path, registry: Any, *, process: str = "", given: int | None = None
+) -> AsyncIterator[int]:
     """For as long as the block runs; its port. run: where the token and the list of targets lie. process: by
-    which name it is told from other copies of its service; empty for the service's."""
+    which name it is told from other copies of its service; empty for the service's. given: the descriptor of
+    a socket that listens already."""
     page = _Page(token_in(run), registry)
-    port = earlier_port(run, process or service)
-    try:
-        server = await asyncio.start_server(page.answer, HOST, port, limit=HEAD_LIMIT)
-    except OSError:  # somebody else has it by now
-        server = await asyncio.start_server(page.answer, HOST, 0, limit=HEAD_LIMIT)
+    server = await _listening(page, given, earlier_port(run, process or service) if given is None else 0)
     port = server.sockets[0].getsockname()[1]
     list_target(run, service, port, process=process)
     async with server:
         yield port
+
+
+async def _listening(page: "_Page", given: int | None, port: int) -> asyncio.Server:
+    if given is not None:
+        os.set_inheritable(given, False)
+        return await asyncio.start_server(page.answer, sock=socket.socket(fileno=given), limit=HEAD_LIMIT)
+    try:
+        return await asyncio.start_server(page.answer, HOST, port, limit=HEAD_LIMIT)
+    except OSError:  # somebody else has it by now
+        return await asyncio.start_server(page.answer, HOST, 0, limit=HEAD_LIMIT)
 
 
 class _Page:

@@ -2,6 +2,7 @@
 
 from collections.abc import Generator, Sequence
 from contextlib import closing
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,6 +38,8 @@ class Verifier:
         self._checkpoint = checkpoint
         self._head = head
         self._until = 0
+        self._unread = 0
+        self._first_unread: Recorded | None = None
 
     def __enter__(self) -> Self:
         self._ledger.__enter__()
@@ -93,7 +96,12 @@ class Verifier:
     def replay(self, events: Sequence[Stored]) -> None:
         """Events that are known to hold."""
         if events:
-            self._replay.take([_recorded(event) for event in events])
+            recorded = [_recorded(event) for event in events]
+            for event in recorded:
+                if event.fact is None:
+                    self._unread += 1
+                    self._first_unread = self._first_unread or event
+            self._replay.take(recorded)
 
     def compare(self) -> Generator[Corrupt | Verified | None]:
         """What was found, after as many steps that found nothing as it takes."""
@@ -104,7 +112,15 @@ class Verifier:
                     yield Corrupt(self._until, unequal)
                     return
                 yield None
-        yield self._found
+        yield replace(self._found, unread=self._told_unread())
+
+    def _told_unread(self) -> str:
+        first = self._first_unread
+        if first is None:
+            return ""
+        which = f"event {first.sequence}, {first.type} of {first.aggregate.kind} {first.aggregate.id}"
+        what = f"{self._unread} events are not understood and change nothing, {which} the first: "
+        return what + first.unknown.partition(": ")[0]
 
 
 def _recorded(event: Stored) -> Recorded:

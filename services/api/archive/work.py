@@ -44,8 +44,10 @@ def answer_of(found: Corrupt | Verified | int) -> _Answer:
     match found:
         case Corrupt(sequence=sequence, reason=reason):
             return {"corrupt": {"sequence": sequence, "reason": reason}}
-        case Verified(events=events, aggregates=aggregates, head=head):
-            return {"verified": {"events": events, "aggregates": aggregates, "head": str(head)}}
+        case Verified(events=events, aggregates=aggregates, head=head, unread=unread):
+            return {
+                "verified": {"events": events, "aggregates": aggregates, "head": str(head), "unread": unread}
+            }
         case until:
             return {"until": until}
 
@@ -55,8 +57,8 @@ def found_of(answer: _Answer) -> Corrupt | Verified | int:
     match answer:
         case {"corrupt": {"sequence": sequence, "reason": reason}}:
             return Corrupt(sequence, reason)
-        case {"verified": {"events": events, "aggregates": aggregates, "head": head}}:
-            return Verified(events, aggregates, LogHead.parse(head))
+        case {"verified": {"events": events, "aggregates": aggregates, "head": head, "unread": unread}}:
+            return Verified(events, aggregates, LogHead.parse(head), unread)
         case {"until": until}:
             return int(until)
     raise ValueError(f"no answer: {answer}")

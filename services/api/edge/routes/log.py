@@ -90,8 +90,8 @@ async def _findings(api: Api, given: LogHead | None) -> AsyncIterator[Reached | 
                 yield found
             case Corrupt(sequence=sequence, reason=reason):
                 yield VerifyAnswer(ok=False, sequence=sequence, reason=reason)
-            case Verified(events=events, aggregates=aggregates):
-                yield VerifyAnswer(ok=True, events=events, aggregates=aggregates)
+            case Verified(events=events, aggregates=aggregates, unread=unread):
+                yield VerifyAnswer(ok=True, events=events, aggregates=aggregates, unread=unread or None)
 
 
 async def _told(findings: AsyncIterator[Reached | VerifyAnswer]) -> AsyncIterator[str]:
