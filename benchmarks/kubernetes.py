@@ -32,6 +32,8 @@ QUICK_CHANGES_S = 10.0
 REST_S = 60.0
 SETTLE_S = 15.0
 """After which nothing of a change is left to do."""
+AT_EASE = 10.0
+"""Percent of a core."""
 PATIENCE_S = 1800.0
 SERVICES_AIM = AtMost(1024)
 IDLE_AIMS: Mapping[str, Aim | None] = {"health": AtMost(10), "reconciler": None}
@@ -45,6 +47,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
         figures = await writes(world)
         figures.append(await all_ready(world, deployments))
         for rate in RATES:
+            await at_ease(world)
             figures.append(
                 await changes(world, deployments, rate, seconds=QUICK_CHANGES_S if quick else CHANGES_S)
             )
@@ -170,6 +173,15 @@ async def changes(world: Lab, deployments: int, rate: int, *, seconds: float) ->
         "the same changes until they were answered",
         aim=AtMost(250) if rate == RATES[0] else None,
     )
+
+
+async def at_ease(world: Lab) -> None:
+    """What was begun before is done: a change must not wait behind it."""
+
+    async def is_at_ease() -> bool:
+        return (await idle_cpu(world.platform, SETTLE_S))["reconciler"] < AT_EASE
+
+    await eventually(is_at_ease, within_s=PATIENCE_S)
 
 
 def _first_writes(requests: Iterable[Request], asked_at: Mapping[str, datetime]) -> dict[str, datetime]:

@@ -12,6 +12,8 @@ from pathlib import Path
 from time import perf_counter
 from typing import Any
 
+import httpx
+
 from tests.support.kubelab import binary
 from tests.support.kubelab.control_plane import ControlPlane, is_ready
 from tests.support.kubernetes_world import prepare
@@ -77,7 +79,10 @@ class Lab:
 
         async def are_ready() -> bool:
             path = f"/api/v1/namespaces/{namespace}/pods"
-            found = (await asyncio.to_thread(self.plane.client.get, path, resourceVersion="0"))["items"]
+            try:
+                found = (await asyncio.to_thread(self.plane.client.get, path, resourceVersion="0"))["items"]
+            except httpx.TransportError:
+                return False  # a server that is busy breaks off so long an answer
             return len(found) == pods and all(is_ready(pod) for pod in found)
 
         await eventually(are_ready, within_s=within_s, every_s=LOOK_EVERY_S)

@@ -1,11 +1,16 @@
 """What pods wrote that crashed, left or were deleted, by real kubelets: the fixture `real_node`."""
 
 import asyncio
+import os
+import signal
 import subprocess
+from contextlib import suppress
+from pathlib import Path
 
 import pytest
 
 from libs.common.cluster.kubernetes import names
+from libs.common.cluster.local.shim import proc
 from libs.common.log.jetstream.tails import JetStreamTails
 from libs.common.tails.tail import BYTES_OF_A_TIME, MOST_BYTES
 from tests.e2e.test_last_words import lines_of
@@ -117,7 +122,7 @@ async def test_what_a_pod_wrote_that_somebody_deletes_is_kept(
     assert await until_last(platform, deployment_id, first, wrote[-1]) == wrote
 
     async def is_replaced() -> bool:
-        return len(await pods(platform)) == 1
+        return len(await pods(platform)) == 1  # the one that ends does not count
 
     await eventually(is_replaced, every_s=0.1)
     (second,) = await pods(platform)
@@ -190,3 +195,56 @@ async def page_by_page(platform: PodPlatform, deployment_id: str, *, limit: int,
         if not page["hasMore"]:
             return found
         how["after"] = page["nextPage"]
+
+
+async def test_of_a_replica_whose_kubelet_stands_still_it_is_said_and_it_is_heard_again(
+    platform: PodPlatform,
+):
+    deployment_id = await platform.deploy(speaker("unheard"))
+    (replica_id,) = await pods(platform)
+    await say(await platform.address(replica_id, 0), "before", 2)
+    wrote = [(replica_id, message) for message in ("begins", *said("before", 2))]
+    assert await lines_of(platform, deployment_id) == wrote
+    pod = await asyncio.to_thread(platform.client.get, path_of(platform, replica_id))
+    node = pod["spec"]["nodeName"]
+    kubelet = kubelet_of(node)
+    os.kill(kubelet, signal.SIGSTOP)
+    try:
+
+        async def is_said() -> bool:
+            page = await platform.get(f"/deployments/{deployment_id}/logs")
+            (notice,) = page.get("notices") or [{"instanceId": None, "message": ""}]
+            return (notice["instanceId"], node in notice["message"]) == (replica_id, True)
+
+        await eventually(is_said, every_s=0.5)
+
+        async def is_kept() -> bool:
+            async with connected_as(platform, "health") as client:
+                tails = await JetStreamTails(client, deadline_s=PATIENCE_S).read(deployment_id)
+            return [(tail.replica_id, node in tail.problem) for tail in tails] == [(replica_id, True)]
+
+        # When its node counts as lost for Kubernetes, and for the platform some seconds after that.
+        await eventually(is_kept, every_s=0.5)
+    finally:
+        os.kill(kubelet, signal.SIGCONT)
+
+    async def is_heard() -> bool:
+        page = await platform.get(f"/deployments/{deployment_id}/logs", order="asc")
+        found = [(one["instanceId"], one["message"]) for one in page["items"]]
+        return not page.get("notices") and found == wrote
+
+    await eventually(is_heard, every_s=0.5)
+    await platform.settled(deployment_id)
+    assert set(await pods(platform)) == {replica_id}
+
+
+def kubelet_of(node: str) -> int:
+    """Its process, which the cluster of the tests has started on this machine."""
+    mark = f"--hostname-override={node}".encode()
+    found = []
+    for pid in proc.pids():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if mark in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                found.append(pid)
+    assert len(found) == 1
+    return found[0]

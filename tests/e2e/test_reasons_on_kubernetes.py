@@ -13,7 +13,7 @@ from datetime import datetime
 
 import pytest
 
-from libs.common.clock import monotonic
+from libs.common.clock import monotonic, utc_now
 from libs.common.cluster.kubernetes import names
 from tests.e2e.test_on_kubernetes import pods, spec_of
 from tests.integration.kubernetes.test_refused_writes import POLICIES, QUOTA, made
@@ -166,6 +166,41 @@ async def test_that_an_image_cannot_be_had(platform, kubernetes_world):
     for replica_id in await pods(world):
         await asyncio.to_thread(world.client.patch, world.pod_path(replica_id), there)
     await all_settle(platform, found)
+
+
+@pytest.mark.parametrize(
+    ("state", "fact", "reason"),
+    [
+        ("OOMKilled", "ReplicaStopped", "out_of_memory"),
+        ("Evicted", "ReplicaBecameUnready", "evicted"),
+        ("OutOfcpu", "ReplicaBecameUnready", "rejected"),
+    ],
+)
+async def test_that_a_kubelet_ended_one_that_ran(platform, kubernetes_world, state, fact, reason):
+    """From the moment that the kubelet is told to."""
+    world = kubernetes_world
+    deployment_id = await platform.deploy(spec_of("ended", replicas=1))
+    took = []
+    while not took or (took[-1] > WITHIN_S and len(took) < TRIES):
+        await platform.at_rest(deployment_id)
+        (replica_id,) = await pods(world)
+        last = (await platform.events(deployment_id))[-1]["sequence"]
+        began = utc_now()
+        # Deleted or not, it is there until that was seen.
+        told = {"annotations": {"sim/state": state}, "finalizers": ["test.local/seen"]}
+        await asyncio.to_thread(world.client.patch, world.pod_path(replica_id), {"metadata": told})
+
+        async def event(replica_id=replica_id, last=last):
+            found = await platform.events(deployment_id, after=last, type=fact)
+            of_it = [one for one in found if one["data"]["replica_id"] == replica_id]
+            return next((one for one in of_it if one["data"]["reason"] == reason), None)
+
+        found = await eventually(event, every_s=0.1)
+        took.append((moment(found["time"]) - began).total_seconds())
+        no_more = {"annotations": {"sim/state": "Ready"}, "finalizers": None}
+        await asyncio.to_thread(world.client.patch, world.pod_path(replica_id), {"metadata": no_more})
+    assert min(took) <= WITHIN_S, took
+    await platform.settled(deployment_id)
 
 
 async def test_that_a_quota_is_used_up(platform, kubernetes_world):

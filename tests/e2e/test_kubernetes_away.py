@@ -1,0 +1,101 @@
+"""The API server or etcd of the cluster is killed and stays away, while changes are asked for.
+
+It holds promises 1 and 2: what was accepted is carried out when it is back, once, and what ran goes on.
+"""
+
+import asyncio
+from collections import Counter
+
+import pytest
+
+from tests.e2e.test_nodes_of_kubernetes import NAMESPACE, World, started
+from tests.e2e.test_on_kubernetes import pods, shown, spec_of
+from tests.e2e.test_watches_of_kubernetes import WATCHERS, problems
+from tests.support.kubernetes_world import prepare
+from tests.support.polling import eventually
+
+CONCLUSIONS = {
+    "ReplicaBecameReady",
+    "ReplicaBecameUnready",
+    "ReplicaRestarted",
+    "ReplicaStarted",
+    "ReplicaStopped",
+    "SpecFailed",
+    "SpecHealthy",
+    "WorkloadRemoved",
+}
+"""Facts that follow from what the cluster shows."""
+
+
+@pytest.fixture
+def world(own_kubernetes):
+    prepare(own_kubernetes.client, NAMESPACE)
+    return World(own_kubernetes)
+
+
+@pytest.fixture
+async def platform(own_platform, world):
+    return await started(own_platform, world)
+
+
+@pytest.mark.parametrize(
+    ("part", "named"),
+    [
+        pytest.param("apiserver", WATCHERS, id="API server"),
+        # Its watches stay open, and are dead to us after 90 s of silence only.
+        pytest.param("etcd", (), id="etcd"),
+    ],
+)
+async def test_changes_are_accepted_meanwhile_and_carried_out_once_when_it_is_back(
+    platform, world, part, named
+):
+    kept = await platform.deploy(spec_of("kept", replicas=2))
+    changed = await platform.deploy(spec_of("changed", replicas=1))
+    deleted = await platform.deploy(spec_of("deleted", replicas=1))
+    await asyncio.gather(*map(platform.at_rest, (kept, changed, deleted)))
+    of_kept = await shown(platform, kept)
+    old = set(await pods(world))
+    last = (await platform.events())[-1]["sequence"]
+    getattr(world.plane, part).kill()
+
+    await platform.submit(spec_of("changed", replicas=2, VERSION="2"))
+    created = await platform.submit(spec_of("created", replicas=1))
+    await platform.delete(deleted)
+
+    async def is_named():
+        found = await problems(platform)
+        return all("API server" in found.get(name, "") for name in named)
+
+    await eventually(is_named, every_s=0.2, because="nobody says that the API server is away")
+    told = await platform.events(after=last)
+    # Nobody concludes anything of what cannot be asked.
+    assert not CONCLUSIONS & {one["type"] for one in told}, told
+
+    await asyncio.to_thread(world.plane.start_api)
+    await platform.healthy()
+    for deployment_id in (kept, changed, created):
+        await platform.settled(deployment_id)
+    await platform.gone(deleted)
+    assert await shown(platform, kept) == of_kept
+
+    async def is_as_the_log_says():
+        listed = [await shown(platform, one) for one in (kept, changed, created)]
+        return set(await pods(world)) == set().union(*listed)
+
+    await eventually(is_as_the_log_says, every_s=0.2)
+    assert set(await pods(world)) & old == of_kept
+    await asyncio.gather(platform.at_rest(changed), platform.at_rest(created))
+    later = await platform.events(after=last)
+    # Nodes that cannot say that they live count as silent for a moment, where it took long.
+    of_kept_now = [one for one in later if one["data"].get("replica_id") in of_kept]
+    assert {one["type"] for one in of_kept_now} <= {"ReplicaBecameReady", "ReplicaBecameUnready"}
+    unready = [one["data"]["reason"] for one in of_kept_now if one["type"] == "ReplicaBecameUnready"]
+    assert set(unready) <= {"node_lost"}
+    applied = Counter(
+        (one["data"]["spec_id"], str(one["data"]["runs"])) for one in later if one["type"] == "SpecApplied"
+    )
+    assert set(applied.values()) == {1}
+    stopped = Counter(one["data"]["replica_id"] for one in later if one["type"] == "ReplicaStopped")
+    assert stopped == dict.fromkeys(old - of_kept, 1)
+    assert not [one for one in later if one["type"] in {"ReplicaRestarted", "SpecFailed"}]
+    await platform.verified()

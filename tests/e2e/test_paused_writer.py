@@ -1,0 +1,121 @@
+"""A reconciler stands still between two of its writes to Kubernetes, while another copy goes on.
+
+It holds promise 2: what it does late, by a plan of before, comes to nothing.
+"""
+
+import os
+import signal
+import socket
+import struct
+from collections import Counter
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+from aiohttp import web
+
+from tests.e2e.test_copies import Copies, is_stopped
+from tests.e2e.test_on_kubernetes import pods, shown, spec_of
+from tests.support.fault_proxy import FaultProxy, Forward, before
+from tests.support.on_kubernetes import on_kubernetes
+from tests.support.polling import eventually, let_time_pass
+
+WRITES = ("PUT configmaps", "POST pods", "DELETE pods")
+
+
+@pytest.fixture
+async def proxy(kubernetes_world, tmp_path):
+    async with before(kubernetes_world.kubeconfig, tmp_path) as proxy:
+        yield proxy
+        proxy.mend()
+
+
+@pytest.fixture
+async def platform(own_platform, kubernetes_world, proxy):
+    own_platform.environment |= {
+        **on_kubernetes(proxy.kubeconfig, kubernetes_world.namespace),
+        "SPECSTREAM_COPIES": "2",
+    }
+    await own_platform.start_and_wait()
+    return own_platform
+
+
+class Pause:
+    """Stops whichever process makes the next write of a kind: before the server hears of it, or behind it."""
+
+    def __init__(self, proxy: FaultProxy, write: str, *, is_heard: bool) -> None:
+        self.pid: int | None = None
+        self._is_heard = is_heard
+        proxy.on(*write.split(), self._stop)
+
+    async def _stop(self, request: web.Request, forward: Forward) -> web.StreamResponse:
+        answer = await forward() if self._is_heard else None
+        assert request.transport is not None
+        pid = asker(request.transport.get_extra_info("peername"))
+        os.kill(pid, signal.SIGSTOP)
+        await eventually(lambda: is_stopped(pid))
+        self.pid = pid
+        if answer is None:
+            await eventually(lambda: not is_stopped(pid))
+        return answer or await forward()
+
+    def go_on(self) -> None:
+        if self.pid is not None:
+            with suppress(ProcessLookupError):
+                os.kill(self.pid, signal.SIGCONT)
+
+
+def asker(address: tuple[str, int]) -> int:
+    """The process at that end of a connection of this machine."""
+    host, port = address
+    (number,) = struct.unpack("=I", socket.inet_aton(host))
+    end = f"{number:08X}:{port:04X}"
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    inode = next(line[9] for line in lines if line[1] == end)
+    for fd in Path("/proc").glob("[0-9]*/fd/*"):
+        with suppress(OSError):
+            if str(fd.readlink()) == f"socket:[{inode}]":
+                return int(fd.parts[2])
+    raise AssertionError(f"nobody is at {address}")
+
+
+@pytest.mark.parametrize("is_heard", [False, True], ids=["unheard", "heard"])
+@pytest.mark.parametrize("write", WRITES)
+async def test_what_it_does_late_comes_to_nothing(platform, proxy, kubernetes_world, write, is_heard):
+    copies = Copies(platform)
+    both = set((await copies.both())["reconciler"])
+    deployment_id = await platform.deploy(spec_of("paused", VERSION="1"))
+    await platform.at_rest(deployment_id)
+    pause = Pause(proxy, write, is_heard=is_heard)
+
+    async def only_shown():
+        present = await pods(kubernetes_world)
+        return present if await shown(platform, deployment_id) == present.keys() else None
+
+    try:
+        await platform.submit(spec_of("paused", VERSION="2"))
+        await eventually(lambda: pause.pid, every_s=0.05, because=f"there is no {write}")
+        assert pause.pid in both
+        await platform.submit(spec_of("paused", replicas=3, VERSION="3"))
+        await platform.settled(deployment_id)
+        await platform.at_rest(deployment_id)
+        # What no anchor lists any more may be there for a moment.
+        after = await eventually(only_shown, every_s=0.1)
+        assert len(after) == 3
+        assert is_stopped(pause.pid)
+        last = (await platform.events(deployment_id))[-1]["sequence"]
+    finally:
+        pause.go_on()
+
+    async def is_as_before():
+        return await pods(kubernetes_world) == after
+
+    # What it makes late is listed by nobody, and goes.
+    await let_time_pass(3)
+    await eventually(is_as_before, every_s=0.1)
+    assert await platform.events(deployment_id, after=last) == []
+    events = await platform.events(deployment_id)
+    stopped = Counter(one["data"]["replica_id"] for one in events if one["type"] == "ReplicaStopped")
+    assert set(stopped.values()) == {1}
+    assert not [one for one in events if one["type"] in {"ReplicaRestarted", "SpecFailed"}]
+    await platform.verified()
