@@ -204,3 +204,19 @@ async def test_what_somebody_else_put_beside_the_deployments_is_left_alone(local
 
     assert list(await local_world.cluster.observe()) == [DEPLOYMENT]
     assert (beside / "not an id").is_dir()
+
+
+async def test_a_deployment_whose_replica_dug_too_deep_is_deleted_whole(local_world):
+    await local_world.cluster.apply(workload(run_of(1)), fence=1)
+    (replica,) = await local_world.until(all_run(1))
+    dig = "i=0; while [ $i -lt 1500 ]; do mkdir d && cd -P d; i=$((i+1)); done; echo dug"
+    await local_world.tell(replica.replica_id, dig)
+    await eventually(is_last(local_world.cluster, "dug"))
+
+    await local_world.cluster.remove(DEPLOYMENT, fence=2)
+
+    async def is_forgotten():
+        await local_world.cluster.observe()
+        return not (local_world.root / "deployments" / DEPLOYMENT).exists()
+
+    await eventually(is_forgotten)

@@ -29,6 +29,7 @@ from libs.common.clock import monotonic
 from libs.common.cluster.fencing import admit
 from libs.common.cluster.local.record import Record
 from libs.common.cluster.local.shim import files
+from libs.common.cluster.local.shim.gone import delete_whole
 from libs.common.cluster.local.stored import known_fields
 from libs.common.durable import sync_directory
 from libs.common.errors import DeploymentUnavailable
@@ -197,7 +198,7 @@ class Home:
         workload = self.workload(deployment_id)
         directory = self.deployment(deployment_id)
         if (workload is None or workload.is_removed) and not self.replicas(deployment_id):
-            shutil.rmtree(directory, ignore_errors=not directory.exists())
+            delete_whole(str(directory))
 
     def mark_removed(self, deployment_id: str, fence: int) -> None:
         """Under the lock; nothing if there is none."""
