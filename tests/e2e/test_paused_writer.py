@@ -8,6 +8,7 @@ import signal
 import socket
 import struct
 from collections import Counter
+from collections.abc import Collection
 from contextlib import suppress
 from pathlib import Path
 
@@ -41,17 +42,19 @@ async def platform(own_platform, kubernetes_world, proxy):
 
 
 class Pause:
-    """Stops whichever process makes the next write of a kind: before the server hears of it, or behind it."""
+    """Stops whichever of some processes makes the next write of a kind: before the server hears of it, or
+    behind it."""
 
-    def __init__(self, proxy: FaultProxy, write: str, *, is_heard: bool) -> None:
+    def __init__(self, proxy: FaultProxy, write: str, pids: Collection[int], *, is_heard: bool) -> None:
         self.pid: int | None = None
+        self._pids = pids
         self._is_heard = is_heard
         proxy.on(*write.split(), self._stop)
 
     async def _stop(self, request: web.Request, forward: Forward) -> web.StreamResponse:
         answer = await forward() if self._is_heard else None
         assert request.transport is not None
-        pid = asker(request.transport.get_extra_info("peername"))
+        pid = asker(request.transport.get_extra_info("peername"), self._pids)
         os.kill(pid, signal.SIGSTOP)
         await eventually(lambda: is_stopped(pid))
         self.pid = pid
@@ -65,18 +68,19 @@ class Pause:
                 os.kill(self.pid, signal.SIGCONT)
 
 
-def asker(address: tuple[str, int]) -> int:
-    """The process at that end of a connection of this machine."""
+def asker(address: tuple[str, int], pids: Collection[int]) -> int:
+    """Which of these processes of this machine is at that end of a connection."""
     host, port = address
     (number,) = struct.unpack("=I", socket.inet_aton(host))
     end = f"{number:08X}:{port:04X}"
     lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
     inode = next(line[9] for line in lines if line[1] == end)
-    for fd in Path("/proc").glob("[0-9]*/fd/*"):
-        with suppress(OSError):
-            if str(fd.readlink()) == f"socket:[{inode}]":
-                return int(fd.parts[2])
-    raise AssertionError(f"nobody is at {address}")
+    for pid in pids:
+        for fd in Path(f"/proc/{pid}/fd").iterdir():
+            with suppress(FileNotFoundError):  # it was closed meanwhile
+                if str(fd.readlink()) == f"socket:[{inode}]":
+                    return pid
+    raise AssertionError(f"none of {pids} is at {address}")
 
 
 @pytest.mark.parametrize("is_heard", [False, True], ids=["unheard", "heard"])
@@ -86,7 +90,7 @@ async def test_what_it_does_late_comes_to_nothing(platform, proxy, kubernetes_wo
     both = set((await copies.both())["reconciler"])
     deployment_id = await platform.deploy(spec_of("paused", VERSION="1"))
     await platform.at_rest(deployment_id)
-    pause = Pause(proxy, write, is_heard=is_heard)
+    pause = Pause(proxy, write, both, is_heard=is_heard)
 
     async def only_shown():
         present = await pods(kubernetes_world)
@@ -95,7 +99,6 @@ async def test_what_it_does_late_comes_to_nothing(platform, proxy, kubernetes_wo
     try:
         await platform.submit(spec_of("paused", VERSION="2"))
         await eventually(lambda: pause.pid, every_s=0.05, because=f"there is no {write}")
-        assert pause.pid in both
         await platform.submit(spec_of("paused", replicas=3, VERSION="3"))
         await platform.settled(deployment_id)
         await platform.at_rest(deployment_id)
