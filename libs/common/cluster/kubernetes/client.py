@@ -268,12 +268,14 @@ class Client:
                 else:
                     raise understand(asked, response.status, said)
         except aiohttp.SocketTimeoutError as error:  # only a watch has such a limit
-            raise Silent(f"the API server says nothing: {asked} was silent for {SILENT_S:g} s") from error
+            raise Silent(
+                f"the Kubernetes API server says nothing: {asked} was silent for {SILENT_S:g} s"
+            ) from error
         except TimeoutError as error:
-            raise Unanswered(f"the API server does not answer: {asked} timed out") from error
+            raise Unanswered(f"the Kubernetes API server does not answer: {asked} timed out") from error
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
             raise Unanswered(
-                f"the API server cannot be reached: {asked}: {type(error).__name__}: {error}"
+                f"the Kubernetes API server cannot be reached: {asked}: {type(error).__name__}: {error}"
             ) from error
 
     async def _present(self) -> Credentials:

@@ -156,7 +156,7 @@ class Informer(Generic[T]):
     def check(self) -> None:
         """Raises ClusterUnavailable while what is known may be old, or nothing is known yet."""
         if not self._is_known.is_set():
-            raise ClusterUnavailable(self._trouble or "the API server has not answered yet")
+            raise ClusterUnavailable(self._trouble or "the Kubernetes API server has not answered yet")
         if self._broken_since is not None and self._ticks() - self._broken_since >= BROKEN_FOR_S:
             raise ClusterUnavailable(self._trouble)
 
@@ -198,7 +198,9 @@ class Informer(Generic[T]):
         raw, version = await self._client.list(self._kind.resource, self._kind.selector, self._kind.fields)
         listed = {item.name: item for item in map(self._kind.parse, raw)}
         if is_set_back := self._is_set_back(listed, int(version)):
-            logger.warning("the API server's state is one from before", resource=self._kind.resource)
+            logger.warning(
+                "the Kubernetes API server's state is one from before", resource=self._kind.resource
+            )
             self.items.clear()
         self._seen = int(version)
         for name in self.items.keys() - listed.keys():

@@ -34,5 +34,5 @@ class Lines:
             self._held += len(rest)
         if self._held > self._longest:
             raise ClusterUnavailable(
-                f"the API server sends a line of more than {self._longest} bytes in a watch"
+                f"the Kubernetes API server sends a line of more than {self._longest} bytes in a watch"
             )

@@ -108,7 +108,9 @@ def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
         case _ if any(policy in message for policy in _POLICIES):
             return CannotApply(f"a policy of the cluster refuses it: {_with_place(message)}")
         case 401:
-            return Unauthorized(f"the API server does not take the credentials of the kubeconfig ({said})")
+            return Unauthorized(
+                f"the Kubernetes API server does not take the credentials of the kubeconfig ({said})"
+            )
         case 403 if _QUOTA in message:
             return DeploymentUnavailable(f"quota: {said}")
         case 403 if any(lacking in message for lacking in _LACKING):
@@ -129,10 +131,10 @@ def understand(asked: Asked, status: int, body: str) -> SpecstreamError:
         case 410:
             return Gone(said)
         case 400 | 413 | 422:
-            return CannotApply(f"the API server refuses it: {_with_place(message)}")
+            return CannotApply(f"the Kubernetes API server refuses it: {_with_place(message)}")
         case 500 if "failed calling webhook" in message:
             return DeploymentUnavailable(said)
-    return ClusterUnavailable(f"the API server answers {said}")
+    return ClusterUnavailable(f"the Kubernetes API server answers {said}")
 
 
 def _with_place(message: str) -> str:
