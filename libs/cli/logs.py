@@ -73,7 +73,7 @@ class Notices:
         self._said: set[tuple[str | None, str]] = set()
 
     def say(self, notice: Json) -> None:
-        told = notice.get("instanceId"), show.harmless(notice["message"])
+        told = notice.get("instanceId"), show.harmless(notice["message"], sys.stderr)
         if told not in self._said:
             self._said.add(told)
             print(f"note: {(told[0] or 'gone replicas')[:13]}: {told[1]}", file=sys.stderr, flush=True)

@@ -43,7 +43,7 @@ class Progress:
     def show(self, seen: Seen) -> None:
         if self._live:
             heading = Text.assemble(
-                (show.status(seen.deployment), "bold"), "  ", str(seen.deployment["name"])
+                (show.status(seen.deployment), "bold"), "  ", show.harmless(str(seen.deployment["name"]))
             )
             self._live.update(Group(heading, *map(describe, seen.lines)), refresh=True)
         elif self._is_shown:
@@ -62,5 +62,5 @@ def describe(line: Line) -> Text:
         line.run_id[:8],
         "  ",
         (line.state, _COLOURS.get(line.state, "")),
-        (f"  {line.message}" if line.message else "", "dim"),
+        (f"  {show.harmless(line.message)}" if line.message else "", "dim"),
     )

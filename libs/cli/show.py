@@ -5,7 +5,7 @@ import re
 import sys
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime, timedelta
-from typing import Any
+from typing import Any, TextIO
 
 from rich.cells import cell_len, set_cell_size
 from rich.console import Console
@@ -25,22 +25,32 @@ def say(text: Text) -> None:
 
 def as_json(value: Any) -> None:
     """One JSON document on stdout."""
-    print(json.dumps(value, indent=2, ensure_ascii=False))
+    print(_harmless_json(json.dumps(value, indent=2, ensure_ascii=False)))
 
 
 def as_json_line(value: Any) -> None:
-    print(json.dumps(value, ensure_ascii=False), flush=True)
+    print(_harmless_json(json.dumps(value, ensure_ascii=False)), flush=True)
 
 
 _UNSEEN = re.compile("[\\x00-\\x08\\x0a-\\x1f\\x7f-\\x9f\\u200e\\u200f\\u202a-\\u202e\\u2066-\\u2069]")
 """What tells a terminal to do something instead of showing it; a tab is left."""
 
 
-def harmless(text: str) -> str:
-    """What somebody else wrote, for a terminal: what would command it is spelled out. As it is in a pipe."""
-    if not sys.stdout.isatty():
+def harmless(text: str, stream: TextIO | None = None) -> str:
+    """What somebody else wrote, for a terminal: what would command it is spelled out. As it is in a pipe.
+
+    stream: where it is going to; stdout by default.
+    """
+    if not (stream or sys.stdout).isatty():
         return text
     return _UNSEEN.sub(lambda found: ascii(found[0])[1:-1], text)
+
+
+def _harmless_json(document: str) -> str:
+    """JSON spells out some of it by itself; its own line ends stay, and what it means stays the same."""
+    if not sys.stdout.isatty():
+        return document
+    return _UNSEEN.sub(lambda found: found[0] if found[0] == "\n" else f"\\u{ord(found[0]):04x}", document)
 
 
 def table(
@@ -108,7 +118,7 @@ def changes(found: Sequence[dict[str, Any]]) -> None:
 def _cell(value: Any) -> str:
     if value is None:
         return "-"
-    return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+    return harmless(value if isinstance(value, str) else json.dumps(value, ensure_ascii=False))
 
 
 def local_time(rfc3339: str | None) -> str | None:
@@ -135,9 +145,12 @@ def age(rfc3339: str, *, now: datetime) -> str:
 
 
 def complain(lines: Iterable[str]) -> None:
-    """What went wrong, on stderr: the first line says that it is us who complain."""
+    """What went wrong, on stderr: the first line says that it is us who complain.
+
+    It quotes spec files and what the api says, so a line is made harmless as a whole."""
     for number, line in enumerate(lines):
-        print(f"specstream: {line}" if number == 0 else line, file=sys.stderr)
+        shown = harmless(line, sys.stderr)
+        print(f"specstream: {shown}" if number == 0 else shown, file=sys.stderr)
 
 
 def status(deployment: dict[str, Any]) -> str:

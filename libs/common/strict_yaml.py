@@ -7,22 +7,51 @@ import yaml
 Path = tuple[str | int, ...]
 
 
+MERGED_KEYS = 100_000
+"""So many a document may take over by `<<`. Mappings that merge one another can ask for any number in few
+lines, and PyYAML would carry that out before anybody sees it."""
+
+_MERGE = "tag:yaml.org,2002:merge"
+
+
 class StrictLoader(yaml.SafeLoader):
-    """YAML's own rule, which PyYAML does not hold: a key stands once in a mapping."""
+    """YAML's own rule, which PyYAML does not hold: a key stands once in a mapping. And a bound of our own."""
+
+    def __init__(self, stream: str) -> None:
+        super().__init__(stream)
+        self._merged_keys = 0
+        self._unfolded: dict[int, int] = {}
+        """By node of a mapping: its keys, the merged ones included."""
 
     def compose_mapping_node(self, anchor: Any) -> yaml.MappingNode:
         # Here and not where values are made: by then `<<` may have been merged in.
         node = super().compose_mapping_node(anchor)
         names = set()
         for key, _ in node.value:
-            if not isinstance(key, yaml.ScalarNode) or key.tag == "tag:yaml.org,2002:merge":
+            if not isinstance(key, yaml.ScalarNode) or key.tag == _MERGE:
                 continue
             if (key.tag, key.value) in names:
                 raise yaml.composer.ComposerError(
                     None, None, f"the key {key.value!r} stands twice", key.start_mark
                 )
             names.add((key.tag, key.value))
+        self._count_keys(node)
         return node
+
+    def _count_keys(self, node: yaml.MappingNode) -> None:
+        """What is merged stands before it in the text, so it is counted by now; but for a node that merges
+        itself, which takes over nothing."""
+        merged = 0
+        for key, value in node.value:
+            if key.tag == _MERGE:
+                parts = value.value if isinstance(value, yaml.SequenceNode) else [value]
+                merged += sum(self._unfolded.get(id(part), 0) for part in parts)
+        self._unfolded[id(node)] = len(node.value) + merged
+        self._merged_keys += merged
+        if self._merged_keys > MERGED_KEYS:
+            raise yaml.composer.ComposerError(
+                None, None, f"`<<` unfolds to more than {MERGED_KEYS} keys", node.start_mark
+            )
 
 
 def read(text: str, name: str) -> tuple[Any, yaml.Node | None]:

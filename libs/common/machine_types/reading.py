@@ -1,5 +1,6 @@
 """The machine types of this platform: the operator's file, or the bundled list."""
 
+import stat
 from functools import cache
 from pathlib import Path
 
@@ -10,6 +11,9 @@ from libs.common.errors import Permanent
 from libs.common.machine_types.catalogue import MachineTypes, catalogue
 
 VARIABLE = "SPECSTREAM_MACHINE_TYPES"
+
+MOST_BYTES = 8 * 1024 * 1024
+"""Of a file; a thousand machine types with all that can be said of each take less."""
 
 BUNDLED = Path(__file__).with_name("bundled.yaml")
 
@@ -30,7 +34,7 @@ def bundled() -> MachineTypes:
 
 def _read(path: Path) -> MachineTypes:
     try:
-        content, node = strict_yaml.read(path.read_text(encoding="utf-8-sig"), path.name)
+        content, node = strict_yaml.read(_text(path), path.name)
     except OSError as error:
         raise BadMachineTypes(f"{VARIABLE}: cannot read {path}: {error.strerror}") from error
     except (yaml.YAMLError, ValueError, RecursionError) as error:
@@ -47,6 +51,17 @@ def _read(path: Path) -> MachineTypes:
             lines.append(f"  line {line}: {place + ': ' if place else ''}{issue.message}{allowed}")
         raise BadMachineTypes("\n".join(lines))
     return found
+
+
+def _text(path: Path) -> str:
+    """Raises OSError, UnicodeDecodeError, BadMachineTypes for what may never end, or be there only once."""
+    status = path.stat()
+    if stat.S_ISREG(status.st_mode) and status.st_size > MOST_BYTES:
+        said = f"it has {status.st_size} bytes (at most {MOST_BYTES})"
+        raise BadMachineTypes(f"{VARIABLE}: {path} cannot be used: {said}")
+    if not stat.S_ISREG(status.st_mode) and not stat.S_ISDIR(status.st_mode):
+        raise BadMachineTypes(f"{VARIABLE}: {path} cannot be used: it is no ordinary file")
+    return path.read_text(encoding="utf-8-sig")
 
 
 def _in_words(allowed: object) -> str:

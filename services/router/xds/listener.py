@@ -216,6 +216,7 @@ def _local_replies() -> dict[str, Any]:
     | UH: no endpoint is healthy   | 503     | no_ready_replicas     |
     | UF, NC: not reached          | 503     | no_ready_replicas     |
     | UC, UR, LR, UPE: broken off  | 503/502 | replica_failed        |
+    | none, 404: `OPTIONS *`       | 404     | request_failed            |
     | none, 404: a refusing route  | 404     | made by the host filter   |
     | none, 503: memory runs out   | 503     | overloaded            |
     | any, 408: sent too slowly    | 408     | request_timeout       |
@@ -240,6 +241,7 @@ def _local_replies() -> dict[str, Any]:
             _on_status(504, "The replica has said nothing for too long.", "replica_timeout"),
             _on_status(413, "The request's body is too large.", "request_too_large"),
             _on_status(431, "The request's headers are too large.", "request_too_large"),
+            _mapper(_asks_for_no_path(), "A path begins with a slash.", "request_failed", NO_HEADERS),
             {
                 "filter": _status(404),
                 "body_format_override": {
@@ -262,6 +264,12 @@ def _local_replies() -> dict[str, Any]:
 def _status(code: int, op: str = "EQ") -> dict[str, Any]:
     value = {"default_value": code, "runtime_key": "unused"}
     return {"status_code_filter": {"comparison": {"op": op, "value": value}}}
+
+
+def _asks_for_no_path() -> dict[str, Any]:
+    """For such a request Envoy looks for no route, so its answer has no flag either."""
+    no_path = {"header": {"name": ":path", "string_match": {"prefix": "/"}, "invert_match": True}}
+    return {"and_filter": {"filters": [_status(404), {"header_filter": no_path}]}}
 
 
 def _on_status(

@@ -117,6 +117,12 @@ async def test_an_unknown_host_is_not_found(client):
         assert_error(response, "deployment_not_found")
 
 
+async def test_a_request_for_no_path_is_answered_as_json_too(client):
+    response = await client.request("OPTIONS", "/", extensions={"target": b"*"})
+    assert response.status_code == 404
+    assert_error(response, "request_failed")
+
+
 async def test_a_deleted_deployment_is_not_found_and_leaves_nothing_behind(routed, client):
     async with upstreams("r1") as (upstream,):
         deployment = await a_served(routed, upstream)

@@ -86,6 +86,14 @@ REFUSED = [
         "unfolds to more than",
         id="aliases of aliases",
     ),
+    pytest.param(
+        "a.yaml",
+        "a0: &a0 {x: 1}\n"
+        + "".join(f"a{i}: &a{i} {{<<: [{', '.join([f'*a{i - 1}'] * 10)}]}}\n" for i in range(1, 9)),
+        "`<<` unfolds to more than",
+        id="merges of merges",
+    ),
+    pytest.param("a.yaml", "&a {<<: [*a, *a], 1: 2}", "the key 1 is a number", id="a merge of itself"),
     pytest.param("a.json", '{"a": "\\ud800"}', "surrogate", id="half a surrogate pair"),
     pytest.param("a.yaml", "a: 0x" + "f" * 5_000, "bits", id="a number beyond reason"),
     pytest.param("a.md", "# x", "not `.md`", id="another ending"),

@@ -1,10 +1,11 @@
 """An operator's list of machine types: what it may say, and what is said of one that cannot be used."""
 
+import os
 from textwrap import dedent
 
 import pytest
 
-from libs.common.machine_types.reading import BadMachineTypes, bundled, machine_types
+from libs.common.machine_types.reading import MOST_BYTES, BadMachineTypes, bundled, machine_types
 
 LEAST = "- {name: small, cpus: 0.25, memoryGib: 0.5}\n"
 
@@ -140,3 +141,17 @@ def test_a_file_that_is_not_there_is_named(tmp_path):
         BadMachineTypes, match=r"SPECSTREAM_MACHINE_TYPES: cannot read .*absent.yaml: No such"
     ):
         machine_types(tmp_path / "absent.yaml")
+
+
+def test_what_nobody_may_ever_write_to_is_not_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe")
+    with pytest.raises(BadMachineTypes, match="pipe cannot be used: it is no ordinary file"):
+        machine_types(tmp_path / "pipe")
+
+
+def test_too_large_a_file_is_not_read(tmp_path):
+    path = tmp_path / "large.yaml"
+    path.touch()
+    os.truncate(path, MOST_BYTES + 1)
+    with pytest.raises(BadMachineTypes, match=f"it has {MOST_BYTES + 1} bytes .at most {MOST_BYTES}"):
+        machine_types(path)
