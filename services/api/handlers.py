@@ -7,7 +7,6 @@ from collections.abc import Awaitable, Callable, Collection
 from functools import partial
 from typing import Annotated
 
-import structlog
 from faststream.exceptions import RejectMessage
 from faststream.nats import NatsBroker, NatsMessage
 from pydantic import Field, InstanceOf, WithJsonSchema
@@ -23,8 +22,6 @@ from services.api.edge.answers import Done, Message, Rejection
 from services.api.edge.bodies import DeleteCommandBody, SubmitCommandBody
 from services.api.edge.command import Command, read_command
 from services.api.edge.command_handler import Publish
-
-logger = structlog.get_logger()
 
 Submit = Annotated[
     InstanceOf[Command],
@@ -83,14 +80,18 @@ def subscribe(
             # It is answered and remembered; this parks it, too, so that it can be looked at.
             raise RejectMessage
 
-    @signal_subscriber(broker, subjects.HEARTBEATS)
-    async def on_heartbeat(beat: Heartbeat, message: NatsMessage) -> None:
-        subject = message.raw_message.subject
-        if subject == subjects.heartbeat(beat.service):
-            take(beat)
-        else:
-            # The broker holds who sends to a subject, and not what is said there.
-            logger.warning("signal dropped", subject=subject, error="it is in another service's name")
+    @signal_subscriber(broker, subjects.HEARTBEATS, read_heartbeat)
+    async def on_heartbeat(beat: InstanceOf[Heartbeat]) -> None:
+        take(beat)
+
+
+def read_heartbeat(subject: str, body: bytes) -> Heartbeat:
+    """Raises ValueError."""
+    beat = Heartbeat.model_validate_json(body)
+    if subject != subjects.heartbeat(beat.service):
+        # The broker holds who sends to a subject, and not what is said there.
+        raise ValueError("it is in another service's name")
+    return beat
 
 
 def _asks_to(verb: str) -> Callable[[NatsMessage], Awaitable[bool]]:

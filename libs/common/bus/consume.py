@@ -58,9 +58,17 @@ def work_subscriber(
     )
 
 
-def signal_subscriber(broker: NatsBroker, subject: str) -> CoreSubscriber:
-    """Decorates a handler of a model that is sent as JSON; what cannot be read is dropped with a warning."""
-    return broker.subscriber(subject, no_reply=True, include_in_schema=False)
+def signal_subscriber(broker: NatsBroker, subject: str, read: Callable[[str, bytes], Any]) -> CoreSubscriber:
+    """Decorates a handler of what `read` makes of a signal's subject and body; what that raises for is
+    dropped with a warning.
+
+    A handler that asks FastStream for the message, too, costs a turn of a thread for each.
+    """
+
+    async def decode(message: NatsMessage) -> Any:
+        return read(message.raw_message.subject, message.raw_message.data)
+
+    return broker.subscriber(subject, no_reply=True, decoder=decode, include_in_schema=False)
 
 
 def _decoder(read: Callable[[Delivered], T]) -> Callable[[NatsMessage], Awaitable[T]]:

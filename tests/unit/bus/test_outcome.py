@@ -57,7 +57,7 @@ async def working(error: Exception | None, *, where: str) -> AsyncIterator[NatsB
     async def on_work(_: Any) -> None:
         fail("handler")
 
-    @signal_subscriber(broker, "signals.*")
+    @signal_subscriber(broker, "signals.*", lambda _, body: body)
     async def on_signal(_: Any) -> None:
         fail("signal")
 
