@@ -8,8 +8,8 @@ subject that the header `reply_to` of the message names, so that whoever may sen
 we publish: an empty event, for one, which the log would store as ours.
 """
 
-from collections.abc import Awaitable, Callable
-from typing import Any, TypeVar
+from collections.abc import Callable
+from typing import Any
 
 from faststream import AckPolicy
 from faststream.nats import JStream, NatsBroker, NatsMessage, PullSub
@@ -17,8 +17,6 @@ from faststream.nats.subscriber.usecases import CoreSubscriber, PullStreamSubscr
 
 from libs.common.bus.broker import inbox_prefix
 from libs.common.bus.delivered import Delivered
-
-T = TypeVar("T")
 
 FETCH_TIMEOUT_S = 1.0
 """How long one fetch waits for its first message. A fetch that a dying broker swallowed is noticed only
@@ -44,6 +42,11 @@ def work_subscriber(
 
     title, description: for the AsyncAPI document.
     """
+
+    # Not `def`: FastStream runs a plain function in a thread, for every message.
+    async def decode(message: NatsMessage) -> Any:
+        return read(Delivered.of(message.raw_message))
+
     return broker.subscriber(
         subject,
         stream=JStream(stream, declare=False),
@@ -52,7 +55,7 @@ def work_subscriber(
         ack_policy=AckPolicy.NACK_ON_ERROR,
         inbox_prefix=f"{inbox_prefix(service)}.".encode(),
         no_reply=True,
-        decoder=_decoder(read),
+        decoder=decode,
         title=title,
         description=description,
     )
@@ -69,11 +72,3 @@ def signal_subscriber(broker: NatsBroker, subject: str, read: Callable[[str, byt
         return read(message.raw_message.subject, message.raw_message.data)
 
     return broker.subscriber(subject, no_reply=True, decoder=decode, include_in_schema=False)
-
-
-def _decoder(read: Callable[[Delivered], T]) -> Callable[[NatsMessage], Awaitable[T]]:
-    # Not `def`: FastStream runs a plain function in a thread, for every message.
-    async def decode(message: NatsMessage) -> T:
-        return read(Delivered.of(message.raw_message))
-
-    return decode
