@@ -24,14 +24,6 @@ def inbox_prefix(service: str) -> str:
     return f"_INBOX_{service}"
 
 
-class _WithoutLateFetches(logging.Filter):
-    """Drops a false alarm. nats-py ends a fetch whose first answer came late with asyncio's TimeoutError;
-    FastStream expects nats-py's own there, reports an error and fetches again. No message is touched."""
-
-    def filter(self, record: logging.LogRecord) -> bool:
-        return not (record.exc_info and type(record.exc_info[1]) is TimeoutError)
-
-
 def make_broker(settings: ServiceSettings, *, service: str) -> NatsBroker:
     """Not yet connected: `client = await broker.connect()` gives the client that the log takes.
 
@@ -47,8 +39,6 @@ def make_broker(settings: ServiceSettings, *, service: str) -> NatsBroker:
         complaints.add(1, {"service": service})
         logger.warning("broker reported an error", error=str(error), error_type=type(error).__name__)
 
-    faststream_logger = logging.getLogger("specstream.bus")
-    faststream_logger.addFilter(_WithoutLateFetches())
     security = NatsNKey(settings.nats_seed_file) if settings.nats_seed_file else None
     return NatsBroker(
         settings.nats_url,
@@ -59,7 +49,7 @@ def make_broker(settings: ServiceSettings, *, service: str) -> NatsBroker:
         reconnect_time_wait=RECONNECT_WAIT_S,  # type: ignore[arg-type]  # annotated int, slept as it is
         error_cb=on_error,
         middlewares=[Outcome],
-        logger=faststream_logger,
+        logger=logging.getLogger("specstream.bus"),
         # Received and Processed, two lines for each message, are ticks: we log transitions.
         log_level=logging.DEBUG,
         graceful_timeout=5.0,
