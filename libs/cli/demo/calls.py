@@ -36,6 +36,7 @@ class Caller:
     """
 
     def __init__(self, endpoint: str, *, path: str = "/predict/") -> None:
+        self.endpoint = endpoint
         host, _, port = endpoint.partition(":")
         self._url = f"http://127.0.0.1:{port}{path}"
         self._headers = {"host": f"{host}:{port}"}

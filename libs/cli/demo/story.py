@@ -10,9 +10,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from libs.cli import specfile, waiting
+from libs.cli import edge, specfile, waiting
 from libs.cli.demo import trace
-from libs.cli.demo.calls import PAUSE_S, Caller
+from libs.cli.demo.calls import Caller
 from libs.cli.demo.platform import DemoFailed, Platform
 from libs.cli.demo.screen import Screen
 from libs.client import ApiError, Json
@@ -20,8 +20,6 @@ from libs.common.clock import monotonic, utc_now
 from libs.supervisor.settings import ROOT
 
 SPEC = ROOT / "examples" / "health-checks" / "specstream.yaml"
-NOT_YET = {404, 503}
-"""What an endpoint answers that Envoy does not know yet, or without a replica."""
 SUBMIT = ROOT / "examples" / "commands" / "submit.py"
 STEP_S = 120.0
 """Each takes a second or two on a machine with nothing else to do."""
@@ -203,16 +201,13 @@ class Story:
         )
 
     def _answers(self, caller: Caller, *, replicas: int) -> dict[str, Json]:
-        """One answer of each replica, by its id; fails unless that many, and no more, answer. A deployment is
-        ready a moment before the router has told Envoy so; once it is served, each call has to be."""
+        """One answer of each replica, by its id; fails unless that many, and no more, answer. When one
+        request was led to a replica, every call has to be answered by one."""
         answers: dict[str, Json] = {}
         deadline = monotonic() + STEP_S
+        edge.until_led(caller.endpoint, give_up=deadline)
         while len(answers) < replicas:
             response = caller.once()
-            if response.status_code in NOT_YET and not answers:
-                self._check(monotonic() < deadline, f"calls are answered {response.status_code}")
-                time.sleep(PAUSE_S)
-                continue
             self._check(response.status_code == 200, f"a call was answered {response.status_code}")
             body: Json = response.json()
             self._check(
