@@ -2,10 +2,8 @@
 
 import json
 import signal
-from collections.abc import AsyncIterator
 from pathlib import Path
 
-import pytest
 from nats.aio.client import Client
 
 from libs.common.bus import subjects
@@ -16,24 +14,13 @@ from libs.common.ids import new_id
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.spec.model import Resources, Spec
 from tests.support.grown_home import tell
-from tests.support.nats_server import NatsEndpoint, provisioned
+from tests.support.nats_server import provisioned
 from tests.support.play import Play
 from tests.support.polling import PATIENCE_S, eventually
 from tests.support.service_process import ServiceProcess
 
 GONE = 150
 SLEEPER = ("sh", "-c", "while :; do sleep 1; done")
-
-
-@pytest.fixture
-async def reconciler(
-    tmp_path: Path, nats_endpoint: NatsEndpoint, log_client: Client
-) -> AsyncIterator[ServiceProcess]:
-    assert log_client.is_connected
-    service = ServiceProcess("reconciler", tmp_path, nats_endpoint.url)
-    yield service
-    if service.is_running:
-        assert service.end(signal.SIGTERM) == 0
 
 
 async def waiting(client: Client) -> int:

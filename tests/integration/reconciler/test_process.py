@@ -29,22 +29,10 @@ def spec(image: str = "a", replicas: int = 2, *, command: tuple[str, ...] | None
 
 
 @pytest.fixture
-async def reconciler(
-    tmp_path: Path, nats_endpoint: NatsEndpoint, log_client: Client
-) -> AsyncIterator[ServiceProcess]:
-    assert log_client.is_connected
-    service = ServiceProcess("reconciler", tmp_path, nats_endpoint.url)
-    service.start()
-    yield service
-    if service.is_running:
-        assert service.end(signal.SIGTERM) == 0
-
-
-@pytest.fixture
 async def play(
     tmp_path: Path, jetstream_log: JetStreamLog, reconciler: ServiceProcess
 ) -> AsyncIterator[Play]:
-    assert reconciler.is_running
+    reconciler.start()
     cluster = LocalCluster(tmp_path / "replicas", grace_seconds=2)
     yield Play(jetstream_log, cluster, new_id())
     if reconciler.is_running:
