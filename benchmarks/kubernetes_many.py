@@ -4,7 +4,7 @@ import os
 from time import perf_counter
 
 from benchmarks.figure import Figure
-from benchmarks.kubernetes import PATIENCE_S, at_rest, submit_all
+from benchmarks.kubernetes import PATIENCE_S, at_ease, at_rest, submit_all
 from benchmarks.kubernetes_world import NAMESPACE, lab
 
 DEPLOYMENTS = 10_000
@@ -20,6 +20,7 @@ async def measure(*, quick: bool = False) -> list[Figure]:
         await submit_all(world, deployments, 1)
         await world.ready(NAMESPACE, deployments, within_s=PATIENCE_S)
         took_s = perf_counter() - start
+        await at_ease(world)
         return [
             Figure(f"{deployments:,} deployments of 1 until all are ready", took_s, "s"),
             *await at_rest(world, deployments),
