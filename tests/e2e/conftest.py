@@ -2,8 +2,11 @@ from collections.abc import AsyncIterator
 
 import pytest
 
+from tests.support.kubelab.control_plane import ControlPlane
 from tests.support.kubelab.fixtures import KubernetesCluster
+from tests.support.kubernetes_world import prepare
 from tests.support.live_platform import LivePlatform
+from tests.support.on_kubernetes import OwnCluster
 from tests.support.pod_platform import PodPlatform, pod_platform
 from tests.support.scheduling import PODS
 
@@ -45,3 +48,10 @@ def any_platform(request: pytest.FixtureRequest) -> LivePlatform:
     """Each of the two: whatever uses it is true on both."""
     name = {"processes": "shared_platform", PODS: "pods_platform"}[request.param]
     return request.getfixturevalue(name)
+
+
+@pytest.fixture
+def world(own_kubernetes: ControlPlane) -> OwnCluster:
+    """The cluster that a test has for itself, ready for pods."""
+    prepare(own_kubernetes.client, OwnCluster.namespace)
+    return OwnCluster(own_kubernetes)

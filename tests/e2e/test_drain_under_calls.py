@@ -6,9 +6,9 @@ import subprocess
 import pytest
 
 from libs.common.cluster.kubernetes import names
-from tests.e2e.test_on_kubernetes import pods
 from tests.support.kubelab.simulated import uncordon
 from tests.support.live_platform import hello
+from tests.support.on_kubernetes import pods
 from tests.support.pod_platform import pod_platform
 from tests.support.polling import eventually
 

@@ -8,21 +8,13 @@ from collections import Counter
 
 import pytest
 
-from tests.e2e.test_nodes_of_kubernetes import NAMESPACE, World, started
-from tests.e2e.test_on_kubernetes import pods, shown, spec_of
-from tests.support.kubernetes_world import prepare
+from tests.support.on_kubernetes import pods, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
 
 
 @pytest.fixture
-def world(own_kubernetes):
-    prepare(own_kubernetes.client, NAMESPACE)
-    return World(own_kubernetes)
-
-
-@pytest.fixture
 async def platform(own_platform, world):
-    return await started(own_platform, world, SPECSTREAM_COPIES="2")
+    return await world.started(own_platform, SPECSTREAM_COPIES="2")
 
 
 @pytest.mark.parametrize("is_advanced", [False, True], ids=["versions of before", "later versions"])
@@ -46,7 +38,7 @@ async def test_what_was_decided_after_the_backup_is_carried_out_again_and_nothin
     new = await eventually(lambda: only([changed, created]), every_s=0.5)
     assert (len(new), new & old) == (4, set())
 
-    marker = f"/api/v1/namespaces/{NAMESPACE}/configmaps"
+    marker = f"/api/v1/namespaces/{world.namespace}/configmaps"
     await asyncio.to_thread(world.client.create, marker, {"metadata": {"name": "of-after-the-backup"}})
     await asyncio.to_thread(world.plane.restore_state, is_advanced=is_advanced)
     gone = await asyncio.to_thread(world.client.ask, "GET", f"{marker}/of-after-the-backup")

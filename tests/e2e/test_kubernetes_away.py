@@ -8,10 +8,8 @@ from collections import Counter
 
 import pytest
 
-from tests.e2e.test_nodes_of_kubernetes import NAMESPACE, World, started
-from tests.e2e.test_on_kubernetes import pods, shown, spec_of
 from tests.e2e.test_watches_of_kubernetes import WATCHERS, problems
-from tests.support.kubernetes_world import prepare
+from tests.support.on_kubernetes import pods, shown, spec_of
 from tests.support.polling import eventually
 
 CONCLUSIONS = {
@@ -28,14 +26,8 @@ CONCLUSIONS = {
 
 
 @pytest.fixture
-def world(own_kubernetes):
-    prepare(own_kubernetes.client, NAMESPACE)
-    return World(own_kubernetes)
-
-
-@pytest.fixture
 async def platform(own_platform, world):
-    return await started(own_platform, world)
+    return await world.started(own_platform)
 
 
 @pytest.mark.parametrize(

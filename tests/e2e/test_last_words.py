@@ -9,11 +9,10 @@ from collections.abc import AsyncIterator
 import pytest
 
 from libs.common.bus import subjects
-from tests.e2e.test_on_kubernetes import pods, spec_of, stopping_takes
 from tests.support.fault_proxy import before
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.nats_users import connected_as
-from tests.support.on_kubernetes import on_kubernetes
+from tests.support.on_kubernetes import on_kubernetes, pods, spec_of, stopping_takes
 from tests.support.played_kubelets import PlayedKubelets
 from tests.support.polling import eventually
 

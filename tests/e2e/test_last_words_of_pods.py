@@ -4,19 +4,17 @@ import asyncio
 import os
 import signal
 import subprocess
-from contextlib import suppress
-from pathlib import Path
 
 import pytest
 
 from libs.common.cluster.kubernetes import names
-from libs.common.cluster.local.shim import proc
 from libs.common.log.jetstream.tails import JetStreamTails
 from libs.common.tails.tail import BYTES_OF_A_TIME, MOST_BYTES
 from tests.e2e.test_last_words import lines_of
-from tests.e2e.test_on_kubernetes import pods
 from tests.support.kubelab.fixtures import KubernetesCluster
+from tests.support.kubelab.real_node import kubelet_of
 from tests.support.nats_users import connected_as
+from tests.support.on_kubernetes import pods
 from tests.support.pod_platform import PodPlatform
 from tests.support.polling import PATIENCE_S, eventually
 from tests.support.speaker import SIZE, crash, said, say, speaker
@@ -236,15 +234,3 @@ async def test_of_a_replica_whose_kubelet_stands_still_it_is_said_and_it_is_hear
     await eventually(is_heard, every_s=0.5)
     await platform.settled(deployment_id)
     assert set(await pods(platform)) == {replica_id}
-
-
-def kubelet_of(node: str) -> int:
-    """Its process, which the cluster of the tests has started on this machine."""
-    mark = f"--hostname-override={node}".encode()
-    found = []
-    for pid in proc.pids():
-        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
-            if mark in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
-                found.append(pid)
-    assert len(found) == 1
-    return found[0]

@@ -4,20 +4,15 @@ The cluster is each test's own, since a node that is lost is lost for everybody.
 """
 
 import asyncio
-import subprocess
 
 import pytest
 
 from libs.common.cluster.kubernetes import names
 from libs.common.cluster.kubernetes.manifests import PRE_STOP_S
-from tests.e2e.test_on_kubernetes import pods, shown, spec_of
 from tests.support.kubelab.nodes import simulated_node
 from tests.support.kubelab.simulated import silence, unsilence
-from tests.support.kubernetes_world import prepare
-from tests.support.on_kubernetes import on_kubernetes
+from tests.support.on_kubernetes import pods, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
-
-NAMESPACE = "default"
 
 FULL = {"first-full", "second-full"}
 PRODUCT = "Full"
@@ -27,56 +22,9 @@ MACHINE_TYPES = f"""\
 """
 
 
-class World:
-    """What the helpers of pods need."""
-
-    namespace = NAMESPACE
-
-    def __init__(self, plane):
-        self.plane = plane
-        self.client = plane.client
-
-    async def get(self, path):
-        return await asyncio.to_thread(self.client.get, path)
-
-    async def node_of(self, replica_id):
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{names.pod_name(replica_id)}"
-        return (await self.get(path))["spec"]["nodeName"]
-
-    async def evict(self, replica_id):
-        """The answer to the request that a drain makes for each pod."""
-        pod = {"name": names.pod_name(replica_id), "namespace": NAMESPACE}
-        path = f"/api/v1/namespaces/{NAMESPACE}/pods/{pod['name']}/eviction"
-        eviction = {"apiVersion": "policy/v1", "kind": "Eviction", "metadata": pod}
-        return await asyncio.to_thread(self.client.ask, "POST", path, eviction)
-
-    async def drain(self, node):
-        """As an operator does, without any force."""
-        argv = [self.plane.program, "kubectl", f"--kubeconfig={self.plane.kubeconfig}"]
-        argv += ["drain", node, "--timeout=300s"]
-        return await asyncio.to_thread(
-            subprocess.run, argv, capture_output=True, text=True, check=False, timeout=330
-        )
-
-
-@pytest.fixture
-def world(own_kubernetes):
-    prepare(own_kubernetes.client, NAMESPACE)
-    return World(own_kubernetes)
-
-
-async def started(platform, world, **settings):
-    platform.environment |= {
-        **on_kubernetes(world.plane.kubeconfig, NAMESPACE),
-        **settings,
-    }
-    await platform.start_and_wait()
-    return platform
-
-
 @pytest.fixture
 async def platform(own_platform, world):
-    return await started(own_platform, world, SPECSTREAM_NODE_LOST_SECONDS="10")
+    return await world.started(own_platform, SPECSTREAM_NODE_LOST_SECONDS="10")
 
 
 async def test_a_drain_waits_until_its_lone_replica_has_moved_and_goes_through(platform, world):
@@ -172,7 +120,7 @@ async def test_replicas_stay_while_all_nodes_are_silent_and_move_from_one_that_i
 async def test_an_anchor_that_was_deleted_is_made_anew_with_its_replicas(platform, world):
     deployment_id = await platform.deploy(spec_of("pruned", replicas=2))
     before = await pods(world)
-    path = f"/api/v1/namespaces/{NAMESPACE}/configmaps/{names.anchor_name(deployment_id)}"
+    path = f"/api/v1/namespaces/{world.namespace}/configmaps/{names.anchor_name(deployment_id)}"
     await asyncio.to_thread(world.client.delete, path)
 
     async def is_whole_again():
@@ -182,7 +130,7 @@ async def test_an_anchor_that_was_deleted_is_made_anew_with_its_replicas(platfor
 
     await eventually(is_whole_again, every_s=0.2)
     await platform.settled(deployment_id)
-    assert len((await world.get(f"/api/v1/namespaces/{NAMESPACE}/pods"))["items"]) == 2
+    assert len((await world.get(f"/api/v1/namespaces/{world.namespace}/pods"))["items"]) == 2
 
 
 @pytest.fixture
@@ -193,8 +141,8 @@ async def full_platform(own_platform, world, tmp_path):
         await asyncio.to_thread(world.client.create, "/api/v1/nodes", node)
     types = tmp_path / "machine-types.yaml"
     types.write_text(MACHINE_TYPES)
-    return await started(
-        own_platform, world, SPECSTREAM_NODE_LOST_SECONDS="10", SPECSTREAM_MACHINE_TYPES=str(types)
+    return await world.started(
+        own_platform, SPECSTREAM_NODE_LOST_SECONDS="10", SPECSTREAM_MACHINE_TYPES=str(types)
     )
 
 
@@ -235,7 +183,7 @@ async def test_what_a_silent_node_keeps_makes_no_room_and_holds_nothing_up(full_
     await platform.gone(deployment_id)
 
     # Told to end with all its time, and never by force: it may be running.
-    (left,) = (await world.get(f"/api/v1/namespaces/{NAMESPACE}/pods"))["items"]
+    (left,) = (await world.get(f"/api/v1/namespaces/{world.namespace}/pods"))["items"]
     assert left["metadata"]["labels"][names.REPLICA] == kept
     assert left["metadata"]["deletionGracePeriodSeconds"] == PRE_STOP_S + int(
         platform.environment["SPECSTREAM_GRACE_SECONDS"]
@@ -243,6 +191,6 @@ async def test_what_a_silent_node_keeps_makes_no_room_and_holds_nothing_up(full_
     await asyncio.to_thread(unsilence, world.client, silent)
 
     async def is_over():
-        return (await world.get(f"/api/v1/namespaces/{NAMESPACE}/pods"))["items"] == []
+        return (await world.get(f"/api/v1/namespaces/{world.namespace}/pods"))["items"] == []
 
     await eventually(is_over, every_s=0.2)

@@ -6,9 +6,7 @@ import json
 import pytest
 
 from libs.common.cluster.kubernetes import names
-from tests.support.kubelab.states import STOP_DELAY
-from tests.support.live_platform import hello
-from tests.support.on_kubernetes import on_kubernetes
+from tests.support.on_kubernetes import on_kubernetes, pods, shown, spec_of, stopping_takes
 from tests.support.polling import eventually
 
 
@@ -17,32 +15,6 @@ async def platform(own_platform, kubernetes_world):
     own_platform.environment |= on_kubernetes(kubernetes_world.kubeconfig, kubernetes_world.namespace)
     await own_platform.start_and_wait()
     return own_platform
-
-
-def spec_of(name, *, replicas=2, **env):
-    """The nodes play a container that has no command of its own."""
-    spec = hello(name, replicas=replicas, **env)
-    del spec["command"]
-    return spec
-
-
-async def pods(world):
-    path = f"/api/v1/namespaces/{world.namespace}/pods"
-    listed = await asyncio.to_thread(world.client.get, path)
-    return {
-        pod["metadata"]["labels"][names.REPLICA]: pod["metadata"]["uid"]
-        for pod in listed["items"]
-        if "deletionTimestamp" not in pod["metadata"]
-    }
-
-
-def stopping_takes(delay):
-    """What a pod is told whose container takes so long to end; None for no longer than it needs."""
-    return {"metadata": {"annotations": {STOP_DELAY: delay}}}
-
-
-async def shown(platform, deployment_id):
-    return {one["id"] for one in await platform.instances(deployment_id)}
 
 
 async def test_a_deployment_lives_changes_is_repaired_and_goes(platform, kubernetes_world):

@@ -10,18 +10,21 @@ import struct
 from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 from aiohttp import web
 
+from libs.common.clock import monotonic
 from tests.e2e.test_copies import Copies, is_stopped
-from tests.e2e.test_on_kubernetes import pods, shown, spec_of
 from tests.support.fault_proxy import FaultProxy, Forward, before
-from tests.support.on_kubernetes import on_kubernetes
+from tests.support.on_kubernetes import on_kubernetes, pods, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
 
 WRITES = ("PUT configmaps", "POST pods", "DELETE pods")
+LONG_S = 30.0
+"""Several times as long as another copy needs to do its work in its place."""
 
 
 @pytest.fixture
@@ -47,6 +50,8 @@ class Pause:
 
     def __init__(self, proxy: FaultProxy, write: str, pids: Collection[int], *, is_heard: bool) -> None:
         self.pid: int | None = None
+        self.since = 0.0
+        """By the monotonic clock."""
         self._pids = pids
         self._is_heard = is_heard
         proxy.on(*write.split(), self._stop)
@@ -57,7 +62,7 @@ class Pause:
         pid = asker(request.transport.get_extra_info("peername"), self._pids)
         os.kill(pid, signal.SIGSTOP)
         await eventually(lambda: is_stopped(pid))
-        self.pid = pid
+        self.pid, self.since = pid, monotonic()
         if answer is None:
             await eventually(lambda: not is_stopped(pid))
         return answer or await forward()
@@ -83,14 +88,32 @@ def asker(address: tuple[str, int], pids: Collection[int]) -> int:
     raise AssertionError(f"none of {pids} is at {address}")
 
 
-@pytest.mark.parametrize("is_heard", [False, True], ids=["unheard", "heard"])
-@pytest.mark.parametrize("write", WRITES)
-async def test_what_it_does_late_comes_to_nothing(platform, proxy, kubernetes_world, write, is_heard):
+@dataclass(frozen=True, slots=True)
+class Stop:
+    """At which write of a plan, and for how long at least; always until the other copy has done its work."""
+
+    write: str
+    is_heard: bool
+    at_least_s: float = 0.0
+
+    def __str__(self) -> str:
+        return f"{self.write} {'heard' if self.is_heard else 'unheard'}, {self.at_least_s:g} s"
+
+
+STOPS = (
+    *(Stop(write, is_heard) for write in WRITES for is_heard in (False, True)),
+    Stop("PUT configmaps", is_heard=False, at_least_s=LONG_S),
+    Stop("POST pods", is_heard=False, at_least_s=LONG_S),
+)
+
+
+@pytest.mark.parametrize("stop", STOPS, ids=str)
+async def test_what_it_does_late_comes_to_nothing(platform, proxy, kubernetes_world, stop):
     copies = Copies(platform)
     both = set((await copies.both())["reconciler"])
     deployment_id = await platform.deploy(spec_of("paused", VERSION="1"))
     await platform.at_rest(deployment_id)
-    pause = Pause(proxy, write, both, is_heard=is_heard)
+    pause = Pause(proxy, stop.write, both, is_heard=stop.is_heard)
 
     async def only_shown():
         present = await pods(kubernetes_world)
@@ -98,13 +121,14 @@ async def test_what_it_does_late_comes_to_nothing(platform, proxy, kubernetes_wo
 
     try:
         await platform.submit(spec_of("paused", VERSION="2"))
-        await eventually(lambda: pause.pid, every_s=0.05, because=f"there is no {write}")
+        await eventually(lambda: pause.pid, every_s=0.05, because=f"there is no {stop.write}")
         await platform.submit(spec_of("paused", replicas=3, VERSION="3"))
         await platform.settled(deployment_id)
         await platform.at_rest(deployment_id)
         # What no anchor lists any more may be there for a moment.
         after = await eventually(only_shown, every_s=0.1)
         assert len(after) == 3
+        await let_time_pass(pause.since + stop.at_least_s - monotonic())
         assert is_stopped(pause.pid)
         last = (await platform.events(deployment_id))[-1]["sequence"]
     finally:

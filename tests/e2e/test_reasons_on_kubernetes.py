@@ -15,12 +15,11 @@ import pytest
 
 from libs.common.clock import monotonic, utc_now
 from libs.common.cluster.kubernetes import names
-from tests.e2e.test_on_kubernetes import pods, spec_of
 from tests.integration.kubernetes.test_refused_writes import POLICIES, QUOTA, made
 from tests.integration.kubernetes.test_rights import PATHS, kubeconfig_of
 from tests.support.kubelab.client import Client
 from tests.support.kubelab.nodes import simulated_node
-from tests.support.on_kubernetes import on_kubernetes
+from tests.support.on_kubernetes import on_kubernetes, pods, spec_of
 from tests.support.polling import eventually
 
 __all__ = ["kubeconfig_of"]

@@ -7,10 +7,9 @@ import asyncio
 
 import pytest
 
-from tests.e2e.test_on_kubernetes import pods, shown, spec_of
 from tests.support.fault_proxy import answer, before
 from tests.support.hasty_watcher import HASTY, SILENT_S
-from tests.support.on_kubernetes import on_kubernetes
+from tests.support.on_kubernetes import on_kubernetes, pods, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
 
 ALL = 1_000_000

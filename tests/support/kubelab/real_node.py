@@ -5,11 +5,13 @@ import shutil
 import socket
 import subprocess
 from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import yaml
 
+from libs.common.cluster.local.shim import proc
 from tests.support.free_ports import free_port
 from tests.support.kubelab import machine
 from tests.support.kubelab.control_plane import ControlPlane, is_ready
@@ -62,6 +64,12 @@ class RealCluster:
             node.start()
             node.import_image(archive)
         archive.unlink()
+
+    def tend(self) -> None:
+        """Start what was killed again, as the machine of a kubelet does."""
+        for node in self.nodes:
+            if not node.kubelet.is_alive:
+                node.kubelet.start()
 
     def stop(self) -> None:
         """Safe after a start that failed. Leaves the logs."""
@@ -249,3 +257,15 @@ runtime_type = "io.containerd.runc.v2"
 [plugins."io.containerd.grpc.v1.cri".containerd.runtimes.runc.options]
 SystemdCgroup = false
 """
+
+
+def kubelet_of(node: str) -> int:
+    """Its process, which the cluster of the tests has started on this machine."""
+    mark = f"--hostname-override={node}".encode()
+    found = []
+    for pid in proc.pids():
+        with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
+            if mark in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
+                found.append(pid)
+    assert len(found) == 1
+    return found[0]

@@ -147,6 +147,8 @@ def _serve(directory: Path, kind: str) -> None:
         written.replace(directory / "cluster.json")
         # Kept to the very end: who comes now waits until this process is gone, and starts another.
         while is_wanted():
+            if isinstance(cluster, RealCluster):
+                cluster.tend()
             told_to_end.wait(0.25)
     except CannotUse as error:
         (directory / "refused").write_text(str(error))
