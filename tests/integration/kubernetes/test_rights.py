@@ -230,22 +230,3 @@ async def test_an_account_without_rights_is_told_what_it_lacks(as_account):
     async with as_account("specstream-replica") as cluster:
         with pytest.raises(ClusterUnavailable, match=r"not allow us to get namespaces: .*infra/kubernetes"):
             await cluster.observe()
-
-
-@pytest.mark.parametrize(
-    "name", sorted({path.name for path in FOLDER.iterdir()} - {"kustomization.yaml", "cidrs.yaml"})
-)
-async def test_a_server_takes_every_object(kubernetes_world, name):
-    for document in documents(name):
-        placed(document, kubernetes_world.namespace)
-        await asyncio.to_thread(make, kubernetes_world, document, dryRun="All", fieldValidation="Strict")
-
-
-def test_the_policies_say_what_the_kustomization_puts_in():
-    (cidrs,) = documents("cidrs.yaml")
-    edge, world = documents("network-policies.yaml")
-    (allowed,) = edge["spec"]["ingress"]
-    assert allowed["from"] == [{"ipBlock": {"cidr": cidrs["data"]["edge"]}}]
-    inner = [cidrs["data"][name] for name in ("pods", "services", "nodes")]
-    (block,) = world["spec"]["egress"][1]["to"]
-    assert block == {"ipBlock": {"cidr": "0.0.0.0/0", "except": [*inner, "169.254.0.0/16"]}}
