@@ -15,11 +15,11 @@ from datetime import datetime
 import httpx
 import pytest
 
-from libs.common.autoscaling.again import decided_again
 from libs.common.bus import subjects
 from libs.common.clock import utc_now
 from libs.common.events.scaling import ReplicasDecided
 from tests.e2e.test_autoscaling import MACHINE_TYPES, QUICK
+from tests.support.decided_again import decided_again
 from tests.support.live_platform import LivePlatform, load
 from tests.support.nats_users import connected_as
 from tests.support.polling import PATIENCE_S, eventually, let_time_pass

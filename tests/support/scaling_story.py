@@ -5,7 +5,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
-from libs.common.autoscaling.again import decided_again
 from libs.common.autoscaling.present import Present
 from libs.common.events.deployment import DeploymentCreated, SpecRegistered
 from libs.common.events.envelope import Aggregate, Cause, Recorded
@@ -21,6 +20,7 @@ from libs.common.state.replica import Roster
 from libs.common.state.view import Views
 from services.autoscaler.decide import Outcome
 from services.autoscaler.knowledge import Knowledge
+from tests.support.decided_again import decided_again
 
 BORN = datetime(2026, 1, 31, 12, 0, tzinfo=UTC)
 CAUSE = Cause(actor="test", correlation_id="test")

@@ -1,1 +1,1 @@
-"""What the autoscaler and those who explain its decisions share: how reasoning is told, and made again."""
+"""What the autoscaler and those who explain its decisions share: how reasoning is told, and kept."""

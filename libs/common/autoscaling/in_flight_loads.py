@@ -79,6 +79,8 @@ class Seconds:
         if len(self.sums) > 2 * window_s / GRANULARITY_S + 60:
             oldest = second - int(window_s / GRANULARITY_S) - 1
             self.sums = {one: total for one, total in self.sums.items() if one > oldest}
+            # A window that becomes longer must not take what is forgotten for seconds without a request.
+            self.first = max(self.first, oldest + 1)
 
     def heard_at(self, source: str) -> float | None:
         """When the source was recorded last; None: not at all, or it was silent for a window."""

@@ -9,12 +9,12 @@ What is recorded within one `granularity_s` is added up in one bucket; the avera
 | after the newest                        | not there: nothing came, which is not 0            |
 | none within the window                  | no data                                            |
 
-After a whole window without anything it begins anew, as if nothing had ever been recorded.
+Recording is left to whoever knows the sources: it begins anew after a silence.
 """
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 PRECISION = 1_000_000
 """The average is rounded down to whole millionths."""
@@ -44,19 +44,6 @@ class AverageBuckets:
         return (later - earlier) * self.granularity_s < self.window_s
 
 
-def record(buckets: AverageBuckets, *, at: float, value: float) -> AverageBuckets:
-    """With the value added to its bucket. One that is older than the window changes nothing."""
-    index = buckets.index(at)
-    if buckets.first is None or buckets.last is None or not buckets.spans(buckets.last, index):
-        return replace(buckets, sums={index: value}, first=index, last=index)
-    if not buckets.spans(index, buckets.last):
-        return buckets
-    last = max(index, buckets.last)
-    sums = {one: total for one, total in buckets.sums.items() if one > last - buckets.count}
-    sums[index] = sums.get(index, 0.0) + value
-    return replace(buckets, sums=sums, first=min(index, buckets.first), last=last)
-
-
 def window_average(buckets: AverageBuckets, *, now: float) -> float | None:
     """None: there is no data. A `now` before the newest bucket is as one within it."""
     if buckets.first is None or buckets.last is None:
@@ -68,21 +55,3 @@ def window_average(buckets: AverageBuckets, *, now: float) -> float | None:
     covered = min(recorded, buckets.count - (present - buckets.last))
     total = math.fsum(total for one, total in buckets.sums.items() if one > present - buckets.count)
     return math.floor(total / covered * PRECISION) / PRECISION
-
-
-def resized(buckets: AverageBuckets, *, window_s: float, now: float) -> AverageBuckets:
-    """For a window of another length, with what of the present one fits into it."""
-    if window_s == buckets.window_s:
-        return buckets
-    empty = AverageBuckets(window_s, buckets.granularity_s)
-    if buckets.first is None or buckets.last is None:
-        return empty
-    if (buckets.index(now) - buckets.last) * buckets.granularity_s > buckets.window_s:
-        return empty
-    last, fitting = buckets.last, min(buckets.count, empty.count)
-    return replace(
-        empty,
-        sums={one: total for one, total in buckets.sums.items() if one > last - fitting},
-        first=max(buckets.first, last - buckets.count + 1),
-        last=last,
-    )

@@ -10,7 +10,6 @@ from pathlib import Path
 import pytest
 from nats.aio.client import Client
 
-from libs.common.autoscaling.again import decided_again
 from libs.common.autoscaling.kept import KeptReasoning
 from libs.common.bus import subjects
 from libs.common.bus.jetstream_entries import JetStreamEntries
@@ -21,6 +20,7 @@ from libs.common.events.scaling import ReplicasDecided
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.jetstream.samples import JetStreamSamplePublisher
 from tests.support.autoscaler_process import Copy
+from tests.support.decided_again import decided_again
 from tests.support.deployments import Storyteller
 from tests.support.dying_service import order_of
 from tests.support.nats_server import NatsEndpoint, provisioned

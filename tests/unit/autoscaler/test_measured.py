@@ -154,6 +154,16 @@ def test_the_windows_end_with_the_newest_report_while_its_source_is_not_silent()
     assert loads.averages("d", window_s=10, panic_window_s=1, now=23.1) == Averages()
 
 
+def test_a_window_that_becomes_longer_knows_no_more_than_what_was_kept():
+    """What a shorter one had no use for is gone, which is not a time without requests."""
+    loads = InFlightLoads()
+    for number in range(1, 301):
+        loads.take(flying(number, 6.0), at=float(number), windows={"d": 10.0})
+        for window_s in (10, 600):
+            found = loads.averages("d", window_s=window_s, panic_window_s=window_s / 10, now=float(number))
+            assert found == Averages(6.0, 6.0), (number, window_s)
+
+
 def test_a_report_that_comes_late_leaves_no_hole_and_a_slow_source_none_either():
     loads = InFlightLoads()
     for number, at in enumerate((1.0, 2.9, 3.1, 4.9, 5.2), start=1):

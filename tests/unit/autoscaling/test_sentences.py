@@ -4,7 +4,6 @@ import re
 
 import pytest
 
-from libs.common.autoscaling.again import decided_again
 from libs.common.autoscaling.sentence import sentence_of
 from libs.common.autoscaling.told import Told
 from libs.common.events.scaling import InFlightOutcome, LimitedTo, MetricName, MetricOutcome, StabilisedTo
@@ -20,6 +19,7 @@ from libs.common.spec.model import (
     ScalingMetric,
     ScalingRate,
 )
+from tests.support.decided_again import decided_again
 from tests.unit.autoscaling.told import cpu, fact
 
 CPU = ScalingMetric(metric="cpu", value=50)

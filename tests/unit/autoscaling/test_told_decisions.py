@@ -3,7 +3,6 @@
 from hypothesis import assume, given
 from hypothesis import strategies as st
 
-from libs.common.autoscaling.again import decided_again
 from libs.common.autoscaling.sentence import sentence_of
 from libs.common.autoscaling.told import Told, tell_hpa, tell_in_flight
 from libs.common.events.catalogue import encode
@@ -22,6 +21,7 @@ from libs.common.spec.model import (
     ScalingRate,
 )
 from libs.common.spec.scaling_policy import policy_of
+from tests.support.decided_again import decided_again
 from tests.support.strategies import autoscalings
 from tests.unit.autoscaling.told import cpu, fact
 from tests.unit.scaling.test_properties import NOW, decided, numbers, situations

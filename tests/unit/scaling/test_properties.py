@@ -20,11 +20,11 @@ from libs.common.scaling.hpa_policy import DurationMetric, HpaPolicy, Measured, 
 from libs.common.scaling.in_flight import InFlightMemory, InFlightPolicy, decide_in_flight
 from libs.common.scaling.limiting import Change, limit
 from libs.common.scaling.proposals import Proposal
-from libs.common.scaling.recomputing import proposed, recomputed
 from libs.common.scaling.replicas import Bounds, Phase, Replica, Resource, Sample
 from libs.common.scaling.request_duration import RequestDuration
 from libs.common.scaling.stabilising import Recommendation, stabilise
 from libs.common.scaling.stepping import step_down
+from tests.support.recomputing import proposed, recomputed
 
 NOW = 1_000_000.0
 REQUESTS = {Resource.CPU: 1000, Resource.MEMORY: 4000}

@@ -22,10 +22,10 @@ from libs.common.scaling.hpa_policy import HpaPolicy
 from libs.common.scaling.in_flight import InFlightMemory, InFlightPolicy, decide_in_flight
 from libs.common.scaling.limiting import Allowed, Limited
 from libs.common.scaling.proposals import Proposal, Unknown
-from libs.common.scaling.recomputing import recomputed
 from libs.common.scaling.replicas import Bounds
 from libs.common.scaling.stabilising import Recommendation, Stabilised
 from libs.common.spec.scaling_policy import policy_of
+from tests.support.recomputing import recomputed
 
 NOW = 0.0
 """A fact has ages only, so any moment will do."""
