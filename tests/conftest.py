@@ -11,6 +11,7 @@ pytest_plugins = [
     "tests.support.event_logs",
     "tests.support.nats_server",
     "tests.support.nats_cluster",
+    "tests.support.kubelab.tiers",
     "tests.support.kubelab.fixtures",
     "tests.support.prometheus",
 ]

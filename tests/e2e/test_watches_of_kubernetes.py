@@ -1,9 +1,10 @@
-"""The whole platform while its watches of a real Kubernetes API are silent, or cannot be had.
+"""The whole platform while its watches of a real Kubernetes API are silent, late, or cannot be had.
 
-Lists and single objects are answered all the time, so all that is wrong is that nobody hears of changes.
+Lists and single objects are answered all the time, so all that is wrong is when changes are heard of.
 """
 
 import asyncio
+from collections import Counter
 
 import pytest
 
@@ -13,6 +14,7 @@ from tests.support.on_kubernetes import on_kubernetes, pods, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
 
 ALL = 1_000_000
+LATE_S = 3.0
 WATCHERS = ("health", "reconciler")
 
 
@@ -90,3 +92,37 @@ async def test_everything_holds_while_no_watch_tells_anything(
     assert not first.keys() & second.keys()
     stopped = await platform.events(deployment_id, type="ReplicaStopped", after=last)
     assert [one["data"]["replica_id"] for one in stopped].count(lost) == 1
+
+
+async def test_what_every_watch_tells_late_is_carried_out_once(platform, proxy, kubernetes_world):
+    world = kubernetes_world
+    deployment_id = await platform.deploy(spec_of("late"))
+    last = (await platform.at_rest(deployment_id))[-1]["sequence"]
+    first = await pods(world)
+    proxy.watches_are_late_by_s = LATE_S
+    lost = min(first)
+    await asyncio.to_thread(world.client.delete, world.pod_path(lost))
+    await platform.submit(spec_of("late", VERSION="2"))
+    await platform.submit(spec_of("late", replicas=3, VERSION="3"))
+    await platform.at_rest(deployment_id)
+    second = await pods(world)
+    assert len(second) == 3
+    assert await shown(platform, deployment_id) == second.keys()
+    assert not first.keys() & second.keys()
+
+    told = await platform.events(deployment_id, after=last)
+    # The second version may have had replicas too, each of which has left again.
+    started = {one["data"]["replica_id"] for one in told if one["type"] == "ReplicaStarted"}
+    stopped = Counter(one["data"]["replica_id"] for one in told if one["type"] == "ReplicaStopped")
+    assert stopped == dict.fromkeys(first.keys() | started - second.keys(), 1)
+    applied = Counter(
+        (one["data"]["spec_id"], str(one["data"]["runs"])) for one in told if one["type"] == "SpecApplied"
+    )
+    assert set(applied.values()) == {1}
+    assert not [one for one in told if one["type"] in {"ReplicaRestarted", "SpecFailed"}]
+    assert await problems(platform) == {}
+
+    await platform.delete(deployment_id)
+    await platform.gone(deployment_id)
+    assert await pods(world) == {}
+    await platform.verified()

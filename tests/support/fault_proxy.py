@@ -13,6 +13,7 @@ import aiohttp
 import yaml
 from aiohttp import web
 
+from libs.common.clock import monotonic
 from tests.support.api_server import status, write_kubeconfig
 from tests.support.polling import let_time_pass
 
@@ -25,7 +26,8 @@ _HOP_BY_HOP = {"host", "content-length", "transfer-encoding", "connection", "con
 @dataclass
 class FaultProxy:
     """kubeconfig: leads through it. writes: `METHOD kind` of each write that came, in order. reminds_every_s:
-    how often each watch gets a bookmark besides those that the server sends every minute."""
+    how often each watch gets a bookmark besides those that the server sends every minute.
+    watches_are_late_by_s: what comes from now on is told so much later, in order."""
 
     upstream: str
     trusted: ssl.SSLContext
@@ -33,6 +35,7 @@ class FaultProxy:
     writes: list[str] = field(default_factory=list)
     reads: list[str] = field(default_factory=list)
     reminds_every_s: float | None = None
+    watches_are_late_by_s: float = 0
     _faults: list[tuple[str, str, int, Fault]] = field(default_factory=list)
     _watches: set[asyncio.Transport] = field(default_factory=set)
     _speaking: asyncio.Event = field(default_factory=asyncio.Event)
@@ -46,6 +49,7 @@ class FaultProxy:
 
     def mend(self) -> None:
         self._faults.clear()
+        self.watches_are_late_by_s = 0
         self._speaking.set()
 
     def cut_watches(self) -> None:
@@ -112,15 +116,28 @@ class FaultProxy:
                 await response.prepare(request)
                 async with asyncio.TaskGroup() as group:
                     reminding = group.create_task(self._remind(request, response))
+                    said: asyncio.Queue[tuple[float, bytes] | None] = asyncio.Queue()
+                    telling = group.create_task(self._tell(said, response))
                     async for lines in _whole_lines(answer.content):
-                        await self._speaking.wait()
-                        await response.write(lines)
+                        said.put_nowait((monotonic() + self.watches_are_late_by_s, lines))
+                    said.put_nowait(None)
+                    await telling
                     reminding.cancel()
         except* ConnectionError:
             pass  # it was cut
         finally:
             self._watches.discard(transport)
         return response
+
+    async def _tell(
+        self, said: asyncio.Queue[tuple[float, bytes] | None], response: web.StreamResponse
+    ) -> None:
+        """Each when it is due, and after those that were said before it; until None."""
+        while (one := await said.get()) is not None:
+            due, lines = one
+            await let_time_pass(max(0, due - monotonic()))
+            await self._speaking.wait()
+            await response.write(lines)
 
     async def _remind(self, request: web.Request, response: web.StreamResponse) -> None:
         """Of what is known to whoever watches: nothing is skipped by it."""

@@ -28,7 +28,7 @@ SEED_VARIABLE = "SPECSTREAM_SEED"
 
 
 def choose_seed() -> int:
-    """From the environment, to do a failed run again; else a new one."""
+    """From the environment, to do a failed run again; else a new one, which whoever uses it prints."""
     given = os.environ.get(SEED_VARIABLE)
     return int(given) if given else random.SystemRandom().randrange(1_000_000)
 

@@ -18,7 +18,7 @@ from libs.common.bus.heartbeat import Heartbeat
 from tests.support.api_process import ApiProcess, api_process
 from tests.support.dying_service import order_of
 from tests.support.event_logs import registered
-from tests.support.killing import choose_seed
+from tests.support.killing import SEED_VARIABLE, choose_seed
 from tests.support.nats_server import NatsEndpoint, provisioned
 from tests.support.polling import PATIENCE_S, eventually, let_time_pass
 from tests.support.requester import Requester
@@ -286,7 +286,7 @@ async def test_commands_take_effect_in_their_order_whatever_dies(
     apis: Apis, requester: Requester, log_client: Client
 ):
     seed = choose_seed()
-    print(f"SPECSTREAM_SEED={seed}")
+    print(f"{SEED_VARIABLE}={seed}")
     rng = random.Random(seed)
     await apis.start()
     # Neighbours differ, so that each is a change.

@@ -23,15 +23,15 @@ from tests.support.clusters import (
     workload,
 )
 from tests.support.kubelab.control_plane import ControlPlane
-from tests.support.kubelab.fixtures import fresh_namespace, kubelab_program
+from tests.support.kubelab.fixtures import fresh_namespace
 from tests.support.kubelab.simulated import cordon, steer, uncordon
 from tests.support.kubernetes_world import GROUP
 from tests.support.polling import eventually
 
 
 @pytest.fixture(scope="module")
-def plane(tmp_path_factory):
-    made = ControlPlane(tmp_path_factory.mktemp("kubelab"), kubelab_program())
+def plane(kubernetes_program, tmp_path_factory):
+    made = ControlPlane(tmp_path_factory.mktemp("kubelab"), kubernetes_program)
     try:
         made.start()
         yield made

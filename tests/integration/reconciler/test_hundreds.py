@@ -29,7 +29,7 @@ from services.reconciler.converge import Reconciler, Trigger
 from services.reconciler.handlers import handle
 from services.reconciler.loop import Resync
 from tests.support.endless import running
-from tests.support.killing import choose_seed
+from tests.support.killing import SEED_VARIABLE, choose_seed
 from tests.support.players import Players
 from tests.support.polling import PATIENCE_S, eventually, let_time_pass
 from tests.unit.reconciler.scene import spec
@@ -140,7 +140,9 @@ class Platform:
 
 @pytest.mark.timeout(900)  # each of two waits may take long on a busy machine
 async def test_hundreds_of_deployments_become_what_their_specs_say(jetstream_log: JetStreamLog):
-    chance = random.Random(choose_seed())
+    seed = choose_seed()
+    print(f"{SEED_VARIABLE}={seed}")
+    chance = random.Random(seed)
     platform = Platform(jetstream_log)
     all_ = platform.players
     first, second = spec("a", REPLICAS), spec("b", REPLICAS)

@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import NoReturn
 
 import pytest
 
@@ -25,15 +25,13 @@ from tests.support.kubelab.control_plane import ControlPlane, wait_for_account
 from tests.support.kubelab.metrics_server import metrics_server
 from tests.support.kubelab.real_node import NODES
 from tests.support.kubelab.shared import shared_cluster
+from tests.support.kubelab.tiers import GIVEN, KUBECONFIG, NOT_ASKED_FOR, REAL, SIMULATED, note_lack, note_use
 from tests.support.scheduling import needs_kubernetes
 
-KUBECONFIG = "SPECSTREAM_TEST_KUBECONFIG"
 REQUIRED = "SPECSTREAM_TEST_KUBERNETES"
 
 PATIENCE_S = binary.BUILD_PATIENCE_S + 900
 """For a test that may have to wait until the program is built."""
-
-_ran = pytest.StashKey[set[str]]()
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,9 +44,9 @@ class KubernetesCluster:
 
 
 @pytest.fixture(scope="session")
-def kubernetes_program() -> Path:
+def kubernetes_program(request: pytest.FixtureRequest) -> Path:
     """What our own cluster is started from, for a test that starts it itself."""
-    return kubelab_program()
+    return _program(request, SIMULATED)
 
 
 @pytest.fixture(scope="session")
@@ -61,7 +59,7 @@ def kubernetes_cluster(request: pytest.FixtureRequest) -> Iterator[KubernetesClu
     if not Path(given).is_file():
         pytest.fail(f"{KUBECONFIG}={given} is not a file: name a kubeconfig, or unset it")
     with _connected("kubeconfig", Path(given)) as cluster:
-        request.config.stash[_ran].add("a given cluster")
+        note_use(request.config, GIVEN)
         yield cluster
 
 
@@ -70,10 +68,10 @@ def simulated_cluster(
     request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KubernetesCluster]:
     """One whose nodes and pods do as they are told: tests/support/kubelab/states.py."""
-    kubelab_program()
+    _program(request, SIMULATED)
     directory = _run_directory(tmp_path_factory) / "simulated"
     with shared_cluster(directory) as kubeconfig, _connected("kubelab", kubeconfig) as cluster:
-        request.config.stash[_ran].add("simulated nodes")
+        note_use(request.config, SIMULATED)
         yield cluster
 
 
@@ -84,26 +82,24 @@ def real_node(
     """One with real nodes beside tainted simulated ones; it changes the machine, and puts it back."""
     asked = os.environ.get(binary.REAL_NODE)
     if asked not in ("1", "required"):
-        pytest.skip(f"no real node: {binary.REAL_NODE}=1 asks for it, as root on Debian")
-    kubelab_program()
+        note_lack(request.config, REAL, NOT_ASKED_FOR)
+        pytest.skip(f"no real node: {NOT_ASKED_FOR}")
+    _program(request, REAL)
     directory = _run_directory(tmp_path_factory) / "real"
     try:
         with shared_cluster(directory, "real") as kubeconfig, _connected("real", kubeconfig) as cluster:
-            request.config.stash[_ran].add("real nodes")
+            note_use(request.config, REAL)
             yield cluster
     except machine.CannotUse as error:
-        request.config.stash[_ran].add(f"no real node, because of this machine: {error}")
-        if asked == "required":
-            pytest.fail(f"no real node: {error}")
-        pytest.skip(f"no real node: {error}")
+        _give_up(request, REAL, f"no real node: {error}")
 
 
 @pytest.fixture(scope="session")
 def measured_real_node(
-    real_node: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory
+    request: pytest.FixtureRequest, real_node: KubernetesCluster, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[KubernetesCluster]:
     """The one with real nodes, which says what their pods use, as metrics.k8s.io."""
-    program = kubelab_program(binary.METRICS_SERVER)
+    program = _program(request, REAL, binary.METRICS_SERVER)
     directory = tmp_path_factory.mktemp("metrics-server")
     with metrics_server(real_node.client, real_node.kubeconfig, program, directory, node=NODES[0]):
         yield real_node
@@ -131,10 +127,10 @@ def simulated_namespace(simulated_cluster: KubernetesCluster) -> Iterator[str]:
 @pytest.fixture
 def own_kubernetes(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[ControlPlane]:
     """A cluster for this test alone, to be hurt at will."""
-    plane = ControlPlane(tmp_path / "kubelab", kubelab_program())
+    plane = ControlPlane(tmp_path / "kubelab", _program(request, SIMULATED))
     try:
         plane.start()
-        request.config.stash[_ran].add("simulated nodes")
+        note_use(request.config, SIMULATED)
         yield plane
     finally:
         plane.stop()
@@ -151,37 +147,19 @@ def fresh_namespace(client: Client) -> Iterator[str]:
         client.delete(f"/api/v1/namespaces/{name}")
 
 
-def kubelab_program(of: binary.Program = binary.KUBELAB) -> Path:
-    """Our own program, built now or waited for; the test is skipped where that cannot be."""
+def _program(request: pytest.FixtureRequest, tier: str, of: binary.Program = binary.KUBELAB) -> Path:
+    """Our own program, built now or waited for."""
     try:
         return binary.ensure(of)
     except binary.CannotBuild as error:
-        reason = f"no Kubernetes: {error}"
-    if os.environ.get(REQUIRED) == "required":
+        _give_up(request, tier, f"no Kubernetes: {error}")
+
+
+def _give_up(request: pytest.FixtureRequest, tier: str, reason: str) -> NoReturn:
+    note_lack(request.config, tier, reason)
+    if os.environ.get(binary.REAL_NODE if tier == REAL else REQUIRED) == "required":
         pytest.fail(reason)
     pytest.skip(reason)
-
-
-# What pytest asks
-
-
-def pytest_configure(config: pytest.Config) -> None:
-    config.stash[_ran] = set()
-
-
-def pytest_report_header() -> list[str]:
-    asked = os.environ.get(binary.REAL_NODE)
-    real = "asked for" if asked else f"none ({binary.REAL_NODE}=1 asks for some, as root on Debian)"
-    return [f"kubernetes: {_simulated()}", f"kubernetes, real nodes: {real}"]
-
-
-def _simulated() -> str:
-    if given := os.environ.get(KUBECONFIG):
-        return f"kubeconfig ({given})"
-    if lacking := binary.missing():
-        return f"none ({lacking})"
-    built = binary.path() if binary.path().exists() else "to be built first"
-    return f"simulated nodes (Kubernetes {binary.VERSION}, {built})"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -189,22 +167,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     for item in items:
         if needs_kubernetes(item):
             item.add_marker(pytest.mark.timeout(PATIENCE_S))
-
-
-def pytest_sessionfinish(session: pytest.Session) -> None:
-    if (output := getattr(session.config, "workeroutput", None)) is not None:
-        output["kubernetes"] = sorted(session.config.stash[_ran])
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_testnodedown(node: Any) -> None:
-    """A worker of a run in parallel has ended."""
-    node.config.stash[_ran].update(getattr(node, "workeroutput", {}).get("kubernetes", ()))
-
-
-def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    if ran := config.stash[_ran]:
-        terminalreporter.write_line(f"kubernetes: ran with {', '.join(sorted(ran))}")
 
 
 @contextmanager
