@@ -28,7 +28,7 @@ def until_led(endpoint: str, *, give_up: float) -> None:
     give_up: by the monotonic clock. Raises CommandFailed when that has passed.
     """
     host, _, port = endpoint.rpartition(":")
-    # A name below localhost is not known to every resolver.
+    # No resolver needs to know the name.
     url, headers = f"http://127.0.0.1:{port}/", {"host": f"{host}:{port}"}
     with httpx.Client(trust_env=False, verify=False, timeout=SILENCE_S) as client:  # noqa: S501 - no TLS here
         while (refusal := _refusal(client, url, headers)) is not None:

@@ -15,8 +15,3 @@ def name_key(parent: str, name: str) -> str:
     A hash, so that a name may hold anything printable; the NUL keeps ("a", "bc") and ("ab", "c") apart.
     """
     return hashlib.sha256(f"{parent}\0{name}".encode()).hexdigest()[:32]
-
-
-def endpoint_host(deployment_id: str) -> str:
-    """The host label of a deployment's endpoint; it never changes."""
-    return f"d{deployment_id}"

@@ -117,6 +117,7 @@ def service(
             environment["SPECSTREAM_MOVE_SECONDS"] = str(settings.move_seconds)
         case "api":
             environment["SPECSTREAM_API_PORT"] = str(ports.api)
+            environment["SPECSTREAM_DOMAIN"] = settings.domain
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edge)
             environment["SPECSTREAM_API_KEY"] = api_key
             environment["SPECSTREAM_COPIES"] = str(settings.copies)
@@ -130,6 +131,7 @@ def service(
             environment["SPECSTREAM_USAGE_SECONDS"] = str(settings.usage_seconds)
         case _ if name == ROUTER:
             environment["SPECSTREAM_ENVOY_FOLDER"] = str(home.envoy(number))
+            environment["SPECSTREAM_DOMAIN"] = settings.domain
             environment["SPECSTREAM_EDGE_PORT"] = str(ports.edges[number - 1])
             environment |= _routers(ports)
             environment["SPECSTREAM_INNER_PORTS"] = _inner_ports(ports)

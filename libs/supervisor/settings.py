@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TypeVar
 
+from libs.common.domain import ALLOWED, USUAL, parse_domain
 from libs.common.services import MOST_COPIES, MOST_ROUTERS, SERVICES
 from libs.common.spec import regions
 from libs.supervisor.errors import CannotStart
@@ -35,6 +36,8 @@ class SupervisorSettings:
     """The directory that holds all state; absolute."""
     api_port: int = 8080
     edge_port: int = 8081
+    domain: str = USUAL
+    """That of the host names of endpoints."""
     more_edge_ports: tuple[int, ...] = ()
     """Of further edges: for each there is a router with an Envoy of its own."""
     api_key: str | None = field(default=None, repr=False)
@@ -110,6 +113,7 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         home=read("SPECSTREAM_HOME", _path(DEFAULT_HOME), _path, "a path"),
         api_port=read("SPECSTREAM_API_PORT", 8080, _port, "a port from 1 to 65535"),
         edge_port=read("SPECSTREAM_EDGE_PORT", 8081, _port, "a port from 1 to 65535"),
+        domain=read("SPECSTREAM_DOMAIN", USUAL, parse_domain, ALLOWED),
         more_edge_ports=read(
             "SPECSTREAM_MORE_EDGE_PORTS",
             (),

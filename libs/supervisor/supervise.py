@@ -11,6 +11,7 @@ from libs.common.clock import Ticks, monotonic
 from libs.common.cluster.local.shim import limits
 from libs.common.cluster.local.shim.confine import notices
 from libs.common.disk import MIB
+from libs.common.domain import endpoint_host
 from libs.supervisor import adoption, mirror_watch, nats_store, priority, processes, readiness, shutdown
 from libs.supervisor.console import Console
 from libs.supervisor.disk_watch import DiskWatch
@@ -123,8 +124,9 @@ class Supervisor:
         key = "SPECSTREAM_API_KEY" if self._settings.api_key else self._home.api_key
         self._console.say(f"home       {self._home.path}")
         self._console.say(f"api        http://127.0.0.1:{ports.api}  (key: {key})")
+        host = endpoint_host("<deployment_id>", self._settings.domain)
         for port in ports.edges:
-            self._console.say(f"endpoints  http://d<deployment_id>.localhost:{port}")
+            self._console.say(f"endpoints  http://{host}:{port}")
         self._console.say(f"events     nats://127.0.0.1:{ports.nats}  (seed: {self._home.seed('commands')})")
         if self._settings.cluster == "local":
             for notice in (*notices(), *limits.notices()):

@@ -120,6 +120,7 @@ async def run(
                 edges=edges,
                 heartbeats=Heartbeats(settings.copies, routers_of(settings.routers)),
                 clock=utc_now,
+                domain=settings.domain,
                 edge_port=settings.edge_port,
                 signal=CheckSignals(connection.client).get,
                 request_window_s=settings.request_window_seconds,

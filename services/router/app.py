@@ -49,7 +49,7 @@ async def run(settings: Settings, *, adapt_log: Callable[[EventLog], EventLog] =
                 hosts=loopback.hosts(),
                 upload_deadline_s=settings.upload_deadline_seconds,
             )
-            cache = Cache(Packed.of(listener))
+            cache = Cache(Packed.of(listener), domain=settings.domain)
             follower = Follower(
                 log,
                 cache,

@@ -1,18 +1,21 @@
 """What the router is told."""
 
 from pathlib import Path
-from typing import Self
+from typing import Annotated, Self
 
-from pydantic import Field, model_validator
+from pydantic import AfterValidator, Field, model_validator
 
 from libs.common.bus.settings import ServiceSettings
 from libs.common.cluster.addresses import Addresses
+from libs.common.domain import USUAL, parse_domain
 from libs.common.services import MOST_ROUTERS, ROUTER, copy_name
 
 
 class Settings(ServiceSettings):
     envoy_folder: Path
     """Where the router and its Envoy meet (`meeting_place.py`)."""
+    domain: Annotated[str, AfterValidator(parse_domain)] = USUAL
+    """That of the host names which Envoy serves."""
     edge_port: int = Field(default=8081, ge=1, le=65535)
     """Where Envoy listens for requests, on the loopback."""
     routers: int = Field(default=1, ge=1, le=MOST_ROUTERS)

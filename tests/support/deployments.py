@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+from libs.common.domain import USUAL, endpoint_host
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
 from libs.common.events.fact import Fact
@@ -26,7 +27,7 @@ from libs.common.events.rollout import (
     SpecHealthy,
     WorkloadRemoved,
 )
-from libs.common.ids import endpoint_host, new_id
+from libs.common.ids import new_id
 from libs.common.log.port import EventLog
 from libs.common.services import ROUTER
 from libs.common.spec.model import Autoscaling, Resources, ScalingMetric, Spec
@@ -83,7 +84,7 @@ class Storyteller:
 
     @property
     def host(self) -> str:
-        return f"{endpoint_host(self.deployment_id)}.localhost"
+        return endpoint_host(self.deployment_id, USUAL)
 
     async def tell(self, *facts: Fact) -> None:
         drafts = [Draft(Aggregate(self.project_id, f.aggregate, self.deployment_id), f) for f in facts]

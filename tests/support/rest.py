@@ -14,6 +14,7 @@ from fastapi import FastAPI
 from libs.common.autoscaling.kept import PresentReasoning
 from libs.common.clock import utc_now
 from libs.common.cluster.local.cluster import LocalCluster
+from libs.common.domain import USUAL
 from libs.common.log.memory import MemoryLog
 from libs.common.machine_types.reading import bundled
 from libs.common.metrics.port import SampleReader
@@ -110,6 +111,7 @@ async def running_api(home: Path, log: Any = None) -> AsyncIterator[RunningApi]:
         points=points,
         heartbeats=Heartbeats(),
         clock=utc_now,
+        domain=USUAL,
         edge_port=EDGE_PORT,
     )
     rest = make_rest(api, api_key=KEY)

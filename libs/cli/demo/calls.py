@@ -31,8 +31,8 @@ class Tally:
 class Caller:
     """Calls `GET /predict/` of an endpoint from a thread of its own, from `with` to its end.
 
-    An endpoint's host is any name under `localhost`, so the connection goes to the edge port and the
-    host into the header: no resolver needs to know it.
+    The connection goes to the edge port of this machine and the endpoint's host into the header: no resolver
+    needs to know it.
     """
 
     def __init__(self, endpoint: str, *, path: str = "/predict/") -> None:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Mapping
 from types import MappingProxyType
 
+from libs.common.domain import USUAL
 from services.router.routing import Routing
 from services.router.xds.resources import Resources, make_resources, refusing_resources
 from services.router.xds.session import Session
@@ -14,8 +15,10 @@ class Cache:
     the one that changed is built, compared and offered.
     """
 
-    def __init__(self, listener: Packed) -> None:
+    def __init__(self, listener: Packed, *, domain: str = USUAL) -> None:
+        """domain: that of every deployment's host name."""
         self._listener = listener
+        self._domain = domain
         self._routings: dict[str, Routing] = {}
         self._resources: dict[str, Resources] = refusing_resources()
         self._sessions: dict[Session, None] = {}
@@ -30,7 +33,7 @@ class Cache:
             del self._routings[name], self._resources[name]
         else:
             self._routings[name] = routing
-            self._resources[name] = make_resources(routing)
+            self._resources[name] = make_resources(routing, self._domain)
         for session in self._sessions:
             session.mark(name)
         return True

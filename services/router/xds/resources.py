@@ -22,7 +22,7 @@ from envoy.extensions.upstreams.http.v3 import http_protocol_options_pb2  # noqa
 from google.protobuf import json_format
 from xds.type.v3.typed_struct_pb2 import TypedStruct
 
-from libs.common.ids import endpoint_host
+from libs.common.domain import endpoint_host
 from services.router.routing import Endpoint, Health, Refusal, Route, Routing
 from services.router.xds.types import Packed
 
@@ -33,7 +33,6 @@ SPEC_ID: Final = "spec_id"
 """Of an endpoint: what its replica carries out. Of a virtual host: the newest registered one."""
 HOST_FILTER: Final = "specstream.host"
 """The listener's filter for hosts that no replica answers for; see `listener.py`."""
-DOMAIN: Final = "localhost"
 
 RETRIES: Final = 4
 REPLAYABLE_BODY_BYTES: Final = 1024 * 1024
@@ -204,13 +203,13 @@ class Resources:
     """Whether the scope leads to the cluster."""
 
 
-def make_resources(routing: Routing) -> Resources:
+def make_resources(routing: Routing, domain: str) -> Resources:
     """All resources of a deployment are named by its id."""
     name, route = routing.deployment_id, routing.route
     return Resources(
         cluster=Packed.of(make_cluster(name), make_fresh_cluster(name)) if routing.endpoints else None,
         endpoints=Packed.of(make_load_assignment(name, routing.endpoints)) if routing.endpoints else None,
-        scope=Packed.of(make_scope(name, route)) if route else None,
+        scope=Packed.of(make_scope(name, route, domain)) if route else None,
         is_served=route is not None and route.refusal is None,
     )
 
@@ -292,13 +291,13 @@ def _lb_endpoint(endpoint: Endpoint) -> LbEndpoint:
     return target
 
 
-def make_scope(name: str, route: Route) -> ScopedRouteConfiguration:
+def make_scope(name: str, route: Route, domain: str) -> ScopedRouteConfiguration:
     """What the host of a deployment answers.
 
     A route to replicas lies within the scope: subscribed to by name it would cost Envoy 6 KiB more, and
     a round trip at each change.
     """
-    key = f"{endpoint_host(name)}.{DOMAIN}"
+    key = endpoint_host(name, domain)
     if route.refusal is not None:
         return _scope(name, key, refusing_route(route.refusal))
     scope = _scope(name, key)

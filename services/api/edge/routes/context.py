@@ -73,6 +73,7 @@ class Api:
     """What was measured."""
     heartbeats: Heartbeats
     clock: Clock
+    domain: str
     edge_port: int
     signal: Callable[[str], Awaitable[DeploymentSignal | None]] = _no_signal
     """How the checks of a deployment stand; None when that is not known."""

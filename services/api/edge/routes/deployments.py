@@ -83,7 +83,7 @@ async def get_deployment(
         return await _then(api, id, query.at)
     deployment = await existing(api, id)
     ready = await api.queries.ready_counts([deployment])
-    return DeploymentAnswer.of(deployment, ready=ready.get(id, 0), edge_port=api.edge_port)
+    return DeploymentAnswer.of(deployment, ready=ready.get(id, 0), domain=api.domain, edge_port=api.edge_port)
 
 
 @router.delete("/{id}")
@@ -141,7 +141,10 @@ async def page_of_deployments(
     api: Api, found: tuple[DeploymentRecord, ...], next_page: str | None
 ) -> PageOf[DeploymentAnswer]:
     ready = await api.queries.ready_counts(found)
-    items = [DeploymentAnswer.of(d, ready=ready.get(d.id, 0), edge_port=api.edge_port) for d in found]
+    items = [
+        DeploymentAnswer.of(d, ready=ready.get(d.id, 0), domain=api.domain, edge_port=api.edge_port)
+        for d in found
+    ]
     return PageOf[DeploymentAnswer](items=items, has_more=next_page is not None, next_page=next_page)
 
 
@@ -154,4 +157,4 @@ async def _then(api: Api, deployment_id: str, at: str) -> DeploymentAnswer:
         raise not_there_then(await known(api, deployment_id), at)
     moment = None if at.isdecimal() else parse_time(at)
     place = PlaceAnswer(sequence=sequence, time=to_rfc3339(moment) if moment else None)
-    return DeploymentAnswer.of(deployment, ready=ready, edge_port=api.edge_port, at=place)
+    return DeploymentAnswer.of(deployment, ready=ready, domain=api.domain, edge_port=api.edge_port, at=place)

@@ -11,8 +11,8 @@ from pydantic import ConfigDict, Field
 from libs.common.bus.checks import CheckSignal, ExitSignal, ReplicaSignal
 from libs.common.clock import to_rfc3339
 from libs.common.cluster.port import LogLine, LogPage
+from libs.common.domain import endpoint_host
 from libs.common.events.envelope import TEAM
-from libs.common.ids import endpoint_host
 from services.api.edge.schemas.base import Answer, PageOf
 from services.api.readmodels.records import (
     DeploymentRecord,
@@ -110,6 +110,7 @@ class DeploymentAnswer(Answer):
         deployment: DeploymentRecord,
         *,
         ready: int,
+        domain: str,
         edge_port: int,
         at: PlaceAnswer | None = None,
     ) -> "DeploymentAnswer":
@@ -119,7 +120,7 @@ class DeploymentAnswer(Answer):
             name=deployment.name,
             project_id=deployment.project_id,
             team_id=TEAM,
-            endpoint=f"{endpoint_host(deployment.id)}.localhost:{edge_port}",
+            endpoint=f"{endpoint_host(deployment.id, domain)}:{edge_port}",
             dt_created=deployment.created_at,
             status=status(spec, ready) if spec else None,
             latest_spec_hash=spec_hash(spec.data) if spec else None,
