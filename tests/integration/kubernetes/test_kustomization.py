@@ -18,6 +18,8 @@ _FILE = re.compile(r"^ *```yaml\n *# (?P<name>\S+\.yaml)\n(?P<text>.*?)^ *```$",
 
 METADATA = "169.254.0.0/16"
 """Of the machines of a cloud."""
+FOR_DOCUMENTATION = "192.0.2.0/24"
+"""Nobody has one of these addresses."""
 
 
 @pytest.fixture
@@ -75,7 +77,7 @@ def test_what_the_operator_says_is_in_the_policies(documented, kustomize):
 
 def test_nothing_else_is_lost_or_added(documented, kustomize):
     made = [one for path in FOLDER.glob("*.yaml") for one in yaml.safe_load_all(path.read_text())]
-    expected = {(one["kind"], one["metadata"]["name"]) for one in made if one["kind"] != "Component"}
+    expected = {(one["kind"], one["metadata"]["name"]) for one in made if one["kind"] != "Kustomization"}
     objects = built(kustomize(documented))
     assert {(one["kind"], one["metadata"]["name"]) for one in objects} == expected
     places = {one["metadata"].get("namespace") for one in objects}
@@ -114,10 +116,12 @@ def test_addresses_that_would_have_no_effect_are_refused(documented, kustomize, 
     assert "Addresses" in done.stderr
 
 
-def test_without_addresses_there_is_nothing_to_apply(documented, kustomize):
-    done = kustomize(documented.parent / "specstream" / "infra/kubernetes/replicas")
-    assert (done.returncode, done.stdout) == (1, "")
-    assert "nothing selected by Addresses" in done.stderr
+def test_without_a_folder_nobody_reaches_a_replica(documented, kustomize):
+    objects = built(kustomize(documented.parent / "specstream" / "infra/kubernetes/replicas"))
+    (heard,) = named(objects, "NetworkPolicy", "replicas-hear-the-edge")["spec"]["ingress"]
+    assert heard == {"from": [{"ipBlock": {"cidr": FOR_DOCUMENTATION}}]}
+    _, reached = named(objects, "NetworkPolicy", "replicas-reach-the-world")["spec"]["egress"]
+    assert METADATA in reached["to"][0]["ipBlock"]["except"]
 
 
 def test_a_patch_of_the_addresses_comes_too_late_and_is_refused(documented, kustomize):
