@@ -8,6 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
+from libs.common.cluster.kubernetes import names
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, SpecstreamError
 from libs.common.ids import new_id
 from tests.integration.kubernetes.test_rights import PATHS, as_account, kubeconfig_of
@@ -76,6 +77,18 @@ async def test_a_quota_is_waited_for(kubernetes_world):
         assert isinstance(error, DeploymentUnavailable)
         assert str(error).startswith("quota: create pods r-")
     await goes_on(world, world.cluster, 3)
+
+
+async def test_an_account_of_the_replicas_that_is_missing_is_waited_for(kubernetes_world):
+    world = kubernetes_world
+    accounts = f"/api/v1/namespaces/{world.namespace}/serviceaccounts"
+    await asyncio.to_thread(world.client.delete, f"{accounts}/{names.SERVICE_ACCOUNT}")
+    error = await refusal(world.cluster, 1)
+    assert isinstance(error, DeploymentUnavailable)
+    assert str(error).startswith("cannot_start: create pods r-")
+    assert f'serviceaccount "{names.SERVICE_ACCOUNT}" not found' in str(error)
+    await asyncio.to_thread(world.client.create, accounts, {"metadata": {"name": names.SERVICE_ACCOUNT}})
+    await goes_on(world, world.cluster, 1)
 
 
 async def test_a_limit_range_says_what_is_too_much(kubernetes_world):
