@@ -72,6 +72,8 @@ UNKNOWN = {
 }
 """Why a metric proposes nothing, in words."""
 
+ROLLING_OUT = "a new run comes up, so it does not fall"
+
 
 def sentence_of(fact: ReplicasDecided) -> str:
     bounds = Bounds(fact.floor, max(fact.floor, fact.policy.max_replicas))
@@ -80,7 +82,9 @@ def sentence_of(fact: ReplicasDecided) -> str:
 
 def sentence(told: Arithmetic, frame: Frame) -> str:
     if told.in_flight is not None and frame.policy.concurrency is not None:
-        steps = _by_requests_in_flight(told.in_flight, frame.policy.concurrency, frame)
+        steps = _by_requests_in_flight(
+            told.in_flight, frame.policy.concurrency, frame, is_rolling_out=told.is_rolling_out
+        )
     elif told.metrics:
         steps = _by_metrics(told, frame)
     else:
@@ -117,7 +121,7 @@ def _by_metrics(told: Arithmetic, frame: Frame) -> Iterator[str]:
     if told.limited.reason is not Reason.DESIRED_WITHIN_RANGE:
         yield _cut(told.limited, frame)
     if told.is_rolling_out and told.limited.replicas < frame.current:
-        yield "a new run comes up, so it does not fall"
+        yield ROLLING_OUT
 
 
 def _metric(told: MetricOutcome, frame: Frame) -> str:
@@ -195,7 +199,9 @@ def _cut(told: LimitedTo, frame: Frame) -> str:
     return f"at {'most' if is_up else 'least'} {told.replicas} ({amount})"
 
 
-def _by_requests_in_flight(told: InFlightOutcome, policy: ScalingConcurrency, frame: Frame) -> Iterator[str]:
+def _by_requests_in_flight(
+    told: InFlightOutcome, policy: ScalingConcurrency, frame: Frame, *, is_rolling_out: bool
+) -> Iterator[str]:
     share = policy.target_utilization_percentage
     target = policy.target * share / 100
     each = f"{policy.target} × {share} % = {exact(target)}"
@@ -209,21 +215,25 @@ def _by_requests_in_flight(told: InFlightOutcome, policy: ScalingConcurrency, fr
         past = f", and {told.most_in_panic} were needed since" if told.most_in_panic else ""
         panic = enough(told.panic, lambda shown: math.ceil(shown / target))
         yield f"a burst: {panic} in the last {window} s → {by_panic}{past}: {wanted}"
-    if told.needed < frame.current and frame.replicas < frame.current:
-        if wanted < frame.bounds.minimum:
-            yield f"floor {frame.bounds.minimum}"
-        excess = frame.current - told.needed
-        rate = policy.max_scale_down_rate_percent
-        step = frame.current - frame.replicas
+    if wanted != told.needed:
+        yield f"{'ceiling' if wanted > told.needed else 'floor'} {told.needed}"
+    if told.needed >= frame.current:
+        return
+    delay_s = policy.scale_down_delay_seconds
+    if is_rolling_out:
+        yield f"needed {told.needed}"
+        yield ROLLING_OUT
+    elif frame.replicas == frame.current:
         yield (
-            f"{excess} too many for {policy.scale_down_delay_seconds} s: {rate} % of them, at least 1: "
+            f"needed {told.needed}, and a step down waits {delay_s} s from when the load fell, "
+            "or from the last step"
+        )
+    else:
+        excess, step = frame.current - told.needed, frame.current - frame.replicas
+        yield (
+            f"{excess} too many for {delay_s} s: {policy.max_scale_down_rate_percent} % of them, at least 1: "
             f"{frame.current} - {step}"
         )
-    elif told.needed < frame.current:
-        yield f"needed {told.needed}, and it falls {policy.scale_down_delay_seconds} s after the load did"
-    elif wanted != told.needed:
-        bound = "ceiling" if wanted > told.needed else "floor"
-        yield f"{bound} {told.needed}"
 
 
 def _wanted(told: InFlightOutcome, policy: Autoscaling) -> int:

@@ -207,12 +207,32 @@ FREE = StabilisedTo(replicas=6, reason=Reason.READY_FOR_NEW_SCALE)
             "2 in flight, 1 × 70 % = 0.7 for each → 2.857 → 3",
             id="a burst that is over",
         ),
+        pytest.param(
+            Autoscaling(max_replicas=20, concurrency=ScalingConcurrency()),
+            Told(in_flight=InFlightOutcome(stable=0.5, panic=0, ready=5, needed=1)),
+            5,
+            5,
+            {"reason": Cause.ROLLING_OUT, "is_rolling_out": True},
+            "0.5 in flight, 1 × 70 % = 0.7 for each → 0.714 → 1; needed 1; "
+            "a new run comes up, so it does not fall → 5",
+            id="a rollout with few requests in flight",
+        ),
+        pytest.param(
+            Autoscaling(max_replicas=20, concurrency=ScalingConcurrency()),
+            Told(in_flight=InFlightOutcome(stable=0.5, panic=0, ready=5, needed=3, step_age_s=100)),
+            5,
+            5,
+            {"floor": 3},
+            "0.5 in flight, 1 × 70 % = 0.7 for each → 0.714 → 1; floor 3; needed 3, "
+            "and a step down waits 900 s from when the load fell, or from the last step → 5",
+            id="a delay, above the floor",
+        ),
     ],
 )
 def test_the_sentence(policy, told, before, after, more, sentence):  # noqa: PLR0917 - a column for each
-    made = fact(policy, told, before=before, after=after, floor=1, **more)
+    made = fact(policy, told, before=before, after=after, **{"floor": 1, **more})
     assert sentence_of(made) == sentence
-    check_by_hand(sentence, Bounds(1, policy.max_replicas))
+    check_by_hand(sentence, Bounds(made.floor, policy.max_replicas))
     assert decided_again(made) == after
 
 
