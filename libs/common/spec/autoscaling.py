@@ -109,11 +109,13 @@ def autoscaling_is_consistent(raw: Mapping[str, Any]) -> Iterator[Issue]:
     replicas, most = whole(resources.get("replicas", 1)), whole(autoscaling.get("maxReplicas"))
     if replicas is not None and most is not None and most < replicas:
         message = f"must be at least replicas ({shown((), replicas)})"
-        yield Issue((*path, "maxReplicas"), message, shown((), most))
+        allowed = f"a whole number from {min(max(1, replicas), MAX_REPLICAS)} to {MAX_REPLICAS}"
+        yield Issue((*path, "maxReplicas"), message, shown((), most), allowed)
     if "concurrency" in autoscaling:
         yield from _without_metrics(path, autoscaling)
     elif "metrics" not in autoscaling:
-        yield Issue((*path, "metrics"), "is required (or concurrency, to scale by requests in flight)")
+        message = "is required (or concurrency, to scale by requests in flight)"
+        yield Issue((*path, "metrics"), message, None, ["metrics", "concurrency"])
     yield from _metrics((*path, "metrics"), listing(autoscaling.get("metrics")))
 
 
