@@ -14,65 +14,87 @@ from libs.cli import show
 from libs.cli.connection import connect
 from libs.cli.errors import reported_errors
 from libs.cli.metrics import newest
-from libs.client import ApiError, Client
+from libs.client import ApiError, Client, Json
 
-COLUMNS = ("NAME", "STATUS", "READY", "CPU", "MEMORY", "REQUESTS", "DURATION", "ID")
+COLUMNS = ("NAME", "STATUS", "READY", "MOST", "CPU", "MEMORY", "REQUESTS", "DURATION", "ID")
+METRICS = ("cpu", "memory", "requests_per_second", "requests_duration_seconds_1m")
+
+MOST = 10_000
+"""Each takes five requests, so a look at so many takes minutes."""
 
 
 def top(
-    limit: Annotated[int, typer.Option(min=1, max=120, help="How many, the newest first.")] = 20,
+    limit: Annotated[int, typer.Option(min=1, max=MOST, help="How many, the newest first.")] = 20,
     every: Annotated[float, typer.Option(min=1, max=3600, help="Seconds between two looks.")] = 5.0,
     once: Annotated[
         bool, typer.Option("--once", help="Look once; so it is where there is no terminal.")
     ] = False,
+    json: Annotated[bool, typer.Option("--json", help="Look once, JSON on stdout, for scripts.")] = False,
 ) -> None:
-    """Watch what all deployments did in the last minute: replicas, CPU, memory, requests, durations."""
+    """Watch what all deployments did in the last minute: replicas, CPU, memory, requests, durations.
+
+    MOST is the number that load raises it to at most. A screen shows as many as it has lines.
+    """
     with reported_errors(), connect() as client:
+        if json:
+            show.as_json(list(look(client, limit)))
+            return
         if once or not show.console.is_terminal:
-            show.table(COLUMNS, _rows(client, limit), empty="no deployments")
+            show.table(COLUMNS, map(_row, look(client, limit)), empty="no deployments", optional={"MOST"})
             return
         with Live(console=show.console, auto_refresh=False, screen=True) as live:
             while True:
-                live.update(Group(*_lines(list(_rows(client, limit)))), refresh=True)
+                lines = max(1, show.console.height - 1)
+                found = list(look(client, min(limit, lines)))
+                live.update(Group(*_lines(found)[:lines]), refresh=True)
                 time.sleep(every)
 
 
-def _lines(rows: list[tuple[Any, ...]]) -> list[Text]:
-    """As many as the screen has."""
-    if not rows:
+def _lines(found: list[Json]) -> list[Text]:
+    if not found:
         return [Text("no deployments", "dim")]
-    filled = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
-    lines = show.layout(filled, optional={"ID", "DURATION"}, width=show.console.width)
-    return lines[: max(1, show.console.height - 1)]
+    filled = [dict(zip(COLUMNS, _row(one), strict=True)) for one in found]
+    return show.layout(filled, optional={"ID", "DURATION", "MOST"}, width=show.console.width)
 
 
-def _rows(client: Client, limit: int) -> Iterator[tuple[Any, ...]]:
+def look(client: Client, limit: int) -> Iterator[Json]:
+    """What each of so many deployments has, wants and may have, and what was measured of it last."""
     for deployment in islice(client.deployments(), limit):
         try:
-            yield _row(client, deployment)
+            yield _seen(client, deployment)
         except ApiError as error:
             if error.status != 404:  # it was deleted meanwhile
                 raise
 
 
-def _row(client: Client, deployment: dict[str, Any]) -> tuple[Any, ...]:
-    deployment_id = deployment["id"]
-    runs = client.runs(deployment_id)
-    ready = sum(run["readyReplicas"] for run in runs)
-    wanted = sum(run["replicas"] for run in runs)
-    measured = {
-        metric: newest(client, deployment_id, metric)
-        for metric in ("cpu", "memory", "requests_per_second", "requests_duration_seconds_1m")
+def _seen(client: Client, deployment: Json) -> Json:
+    runs = client.runs(deployment["id"])
+    spec = (deployment.get("latestSpec") or {}).get("data") or {}
+    autoscaling = spec.get("resources", {}).get("autoscaling") or {}
+    return {
+        "id": deployment["id"],
+        "name": deployment["name"],
+        "status": deployment.get("status"),
+        "projectId": deployment["projectId"],
+        "readyReplicas": sum(run["readyReplicas"] for run in runs),
+        "replicas": sum(run["replicas"] for run in runs),
+        "maxReplicas": autoscaling.get("maxReplicas") if autoscaling.get("enabled", True) else None,
+        "metrics": {metric: newest(client, deployment["id"], metric) for metric in METRICS},
     }
+
+
+def _row(seen: Json) -> tuple[Any, ...]:
+    cpu, memory, requests, duration = (seen["metrics"][metric] for metric in METRICS)
     return (
-        deployment["name"],
-        show.status(deployment),
-        f"{ready}/{wanted}",
-        _of(measured["cpu"], "{:.0f} %"),
-        _of(measured["memory"], "{:.0f} %"),
-        _of(measured["requests_per_second"], "{:.3g}/s"),
-        _of(measured["requests_duration_seconds_1m"], "{:.3g} s"),
-        deployment_id,
+        seen["name"],
+        show.status(seen),
+        f"{seen['readyReplicas']}/{seen['replicas']}",
+        seen["maxReplicas"],
+        _of(cpu, "{:.0f} %"),
+        _of(memory, "{:.0f} %"),
+        _of(requests, "{:.3g}/s"),
+        _of(duration, "{:.3g} s"),
+        seen["id"],
     )
 
 

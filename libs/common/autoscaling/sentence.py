@@ -9,8 +9,10 @@ It ends with the number that came out. A step that held nothing back and cut not
 import math
 from collections.abc import Iterator
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Protocol
 
+from libs.common.autoscaling.shown_numbers import before_rounding, enough, exact, number, seconds
 from libs.common.events.scaling import (
     InFlightOutcome,
     LimitedTo,
@@ -19,14 +21,16 @@ from libs.common.events.scaling import (
     ReplicasDecided,
     StabilisedTo,
 )
-from libs.common.scaling.behavior import RateType
+from libs.common.scaling.behavior import Rate, RateType
 from libs.common.scaling.cause import Cause
+from libs.common.scaling.concurrency import ConcurrencyMemory, decide_concurrency
 from libs.common.scaling.conditions import Reason
-from libs.common.scaling.in_flight import PANIC_WINDOW_PART
-from libs.common.scaling.limiting import GROWTH_AT_LEAST, GROWTH_FACTOR
+from libs.common.scaling.in_flight import PANIC_WINDOW_PART, InFlightPolicy
+from libs.common.scaling.limiting import GROWTH_AT_LEAST, GROWTH_FACTOR, grown, shrunk
 from libs.common.scaling.proposals import Tolerance, Unknown, rounded_up
 from libs.common.scaling.replicas import Bounds
 from libs.common.spec.model import Autoscaling, ScalingConcurrency
+from libs.common.spec.scaling_policy import policy_of
 
 
 class Arithmetic(Protocol):
@@ -68,6 +72,8 @@ UNKNOWN = {
 }
 """Why a metric proposes nothing, in words."""
 
+ROLLING_OUT = "a new run comes up, so it does not fall"
+
 
 def sentence_of(fact: ReplicasDecided) -> str:
     bounds = Bounds(fact.floor, max(fact.floor, fact.policy.max_replicas))
@@ -76,7 +82,9 @@ def sentence_of(fact: ReplicasDecided) -> str:
 
 def sentence(told: Arithmetic, frame: Frame) -> str:
     if told.in_flight is not None and frame.policy.concurrency is not None:
-        steps = _by_requests_in_flight(told.in_flight, frame.policy.concurrency, frame)
+        steps = _by_requests_in_flight(
+            told.in_flight, frame.policy.concurrency, frame, is_rolling_out=told.is_rolling_out
+        )
     elif told.metrics:
         steps = _by_metrics(told, frame)
     else:
@@ -113,23 +121,26 @@ def _by_metrics(told: Arithmetic, frame: Frame) -> Iterator[str]:
     if told.limited.reason is not Reason.DESIRED_WITHIN_RANGE:
         yield _cut(told.limited, frame)
     if told.is_rolling_out and told.limited.replicas < frame.current:
-        yield "a new run comes up, so it does not fall"
+        yield ROLLING_OUT
 
 
 def _metric(told: MetricOutcome, frame: Frame) -> str:
     unit = "s" if told.metric is MetricName.REQUEST_DURATION else "%"
+    target = exact(told.target)
     if told.value is None or told.proposal is None or told.counted is None or told.counted_ratio is None:
         why = UNKNOWN[told.unknown or Unknown.NO_SAMPLES]
-        return f"{told.metric}, target {number(told.target)} {unit}, is unknown: {why}"
-    measured = f"{told.metric} {number(told.value)} {unit} of {number(told.target)}"
+        return f"{told.metric}, target {target} {unit}, is unknown: {why}"
+    counted, product = told.counted, told.counted_ratio * told.counted
+    value = enough(told.value, lambda shown: before_rounding(counted * shown / told.target))
+    measured = f"{told.metric} {value} {unit} of {target}"
     is_plain = told.counted_ratio == told.ratio
     if is_plain:
-        times = f"{told.counted} × {number(told.value)}/{number(told.target)}"
+        times = f"{counted} × {value}/{target}"
     else:
-        measured += f", with {_filled(told)} {number(told.counted_ratio)}"
-        times = f"{told.counted} × {number(told.counted_ratio)}"
-    product = told.counted_ratio * told.counted
-    found = f"{measured} → {times} = {_before_rounding(product)} → {rounded_up(product)}"
+        ratio = enough(told.counted_ratio, lambda shown: before_rounding(counted * shown))
+        measured += f", with {_filled(told)} {ratio}"
+        times = f"{counted} × {ratio}"
+    found = f"{measured} → {times} = {before_rounding(product)} → {rounded_up(product)}"
     return f"{found}, {_why_kept(told, frame)}: {told.proposal}" if told.is_held else found
 
 
@@ -145,7 +156,8 @@ def _why_kept(told: MetricOutcome, frame: Frame) -> str:
     ratio = told.counted_ratio or 0.0
     tolerance = tolerance_of(frame.policy)
     if tolerance.covers(ratio):
-        return f"but {number(ratio)} is within {number(1 - tolerance.down)} to {number(1 + tolerance.up)}"
+        lowest, highest = 1 - Decimal(repr(tolerance.down)), 1 + Decimal(repr(tolerance.up))
+        return f"but {enough(ratio, tolerance.covers)} is within {lowest:f} to {highest:f}"
     if told.metric is MetricName.REQUEST_DURATION and ratio > 1.0 and told.proposal == frame.current:
         return f"but not measured for a whole window with {frame.current} ready"
     return "but that is the other way than what was measured"
@@ -179,50 +191,62 @@ def _cut(told: LimitedTo, frame: Frame) -> str:
             return f"at most {GROWTH_FACTOR} × {frame.current}, or {GROWTH_AT_LEAST}: {told.replicas}"
         return f"no change {'up' if is_up else 'down'} is allowed: {told.replicas}"
     by = f"{told.rate_value}{'' if told.rate_type is RateType.PODS else ' %'}"
-    amount = f"{told.began_with} {'+' if is_up else '-'} {by} in {told.rate_period_s} s"
+    began_with, rate = told.began_with or 0, Rate(told.rate_type, told.rate_value, told.rate_period_s)
+    allowed = grown(began_with, rate) if is_up else shrunk(began_with, rate)
+    amount = f"{began_with} {'+' if is_up else '-'} {by} in {told.rate_period_s} s"
+    if allowed != told.replicas:
+        amount += f" is {allowed}, passed already"
     return f"at {'most' if is_up else 'least'} {told.replicas} ({amount})"
 
 
-def _by_requests_in_flight(told: InFlightOutcome, policy: ScalingConcurrency, frame: Frame) -> Iterator[str]:
+def _by_requests_in_flight(
+    told: InFlightOutcome, policy: ScalingConcurrency, frame: Frame, *, is_rolling_out: bool
+) -> Iterator[str]:
     share = policy.target_utilization_percentage
     target = policy.target * share / 100
-    each = f"{policy.target} × {share} % = {number(target)}"
+    each = f"{policy.target} × {share} % = {exact(target)}"
     by_window = math.ceil(told.stable / target)
-    yield f"{number(told.stable)} in flight, {each} for each → {number(told.stable / target)} → {by_window}"
+    stable = enough(told.stable, lambda shown: before_rounding(shown / target))
+    yield f"{stable} in flight, {each} for each → {before_rounding(told.stable / target)} → {by_window}"
     by_panic = math.ceil(told.panic / target)
-    is_panic = by_panic >= 2 * max(1, told.ready) or told.panicking_for_s is not None
-    wanted = max(by_window, by_panic, told.most_in_panic) if is_panic else by_window
-    if is_panic and wanted > by_window:
+    wanted = _wanted(told, frame.policy)
+    if wanted > by_window:
         window = number(policy.window_seconds * PANIC_WINDOW_PART)
         past = f", and {told.most_in_panic} were needed since" if told.most_in_panic else ""
-        yield f"a burst: {number(told.panic)} in the last {window} s → {by_panic}{past}: {wanted}"
-    if told.needed < frame.current and frame.replicas < frame.current:
-        if wanted < frame.bounds.minimum:
-            yield f"floor {frame.bounds.minimum}"
-        excess = frame.current - told.needed
-        rate = policy.max_scale_down_rate_percent
-        step = frame.current - frame.replicas
+        panic = enough(told.panic, lambda shown: math.ceil(shown / target))
+        yield f"a burst: {panic} in the last {window} s → {by_panic}{past}: {wanted}"
+    if wanted != told.needed:
+        yield f"{'ceiling' if wanted > told.needed else 'floor'} {told.needed}"
+    if told.needed >= frame.current:
+        return
+    delay_s = policy.scale_down_delay_seconds
+    if is_rolling_out:
+        yield f"needed {told.needed}"
+        yield ROLLING_OUT
+    elif frame.replicas == frame.current:
         yield (
-            f"{excess} too many for {policy.scale_down_delay_seconds} s: {rate} % of them, at least 1: "
+            f"needed {told.needed}, and a step down waits {delay_s} s from when the load fell, "
+            "or from the last step"
+        )
+    else:
+        excess, step = frame.current - told.needed, frame.current - frame.replicas
+        yield (
+            f"{excess} too many for {delay_s} s: {policy.max_scale_down_rate_percent} % of them, at least 1: "
             f"{frame.current} - {step}"
         )
-    elif told.needed < frame.current:
-        yield f"needed {told.needed}, and it falls {policy.scale_down_delay_seconds} s after the load did"
-    elif wanted != told.needed:
-        bound = "ceiling" if wanted > told.needed else "floor"
-        yield f"{bound} {told.needed}"
 
 
-def number(value: float) -> str:
-    """As short as it is right to a thousandth."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
-
-
-def seconds(value: float) -> str:
-    return f"{number(round(value, 1))} s"
-
-
-def _before_rounding(product: float) -> str:
-    """A hair above a whole number is told as that, since it is rounded up."""
-    short = number(product)
-    return short if math.ceil(float(short)) == math.ceil(product) else repr(product)
+def _wanted(told: InFlightOutcome, policy: Autoscaling) -> int:
+    """Of the published algorithm, before the bounds: by the window, or by a burst that is not over."""
+    rules = policy_of(policy)
+    assert isinstance(rules, InFlightPolicy)
+    began = None if told.panicking_for_s is None else -told.panicking_for_s
+    decided = decide_concurrency(
+        rules.published,
+        stable=told.stable,
+        panic=told.panic,
+        ready=told.ready,
+        memory=ConcurrencyMemory(began, told.most_in_panic),
+        now=0.0,
+    )
+    return told.needed if decided.replicas is None else decided.replicas

@@ -94,7 +94,8 @@ class Autoscaling(Input):
     enabled: bool = Field(default=True, description="false keeps the block and runs `replicas`.")
     max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)]
     metrics: list[Metric] = Field(
-        default=ABSENT, min_length=1, description="Each at most once; the highest proposal counts."
+        default=ABSENT,
+        description="Each at most once; the highest proposal counts. Empty or left out beside `concurrency`.",
     )
     behavior: Behavior = Field(default=ABSENT, description="With `metrics` only.")
     concurrency: Concurrency = Field(default=ABSENT, description="Instead of `metrics`.")
@@ -109,17 +110,21 @@ def autoscaling_is_consistent(raw: Mapping[str, Any]) -> Iterator[Issue]:
     replicas, most = whole(resources.get("replicas", 1)), whole(autoscaling.get("maxReplicas"))
     if replicas is not None and most is not None and most < replicas:
         message = f"must be at least replicas ({shown((), replicas)})"
-        yield Issue((*path, "maxReplicas"), message, shown((), most))
+        allowed = f"a whole number from {min(max(1, replicas), MAX_REPLICAS)} to {MAX_REPLICAS}"
+        yield Issue((*path, "maxReplicas"), message, shown((), most), allowed)
     if "concurrency" in autoscaling:
         yield from _without_metrics(path, autoscaling)
     elif "metrics" not in autoscaling:
-        yield Issue((*path, "metrics"), "is required (or concurrency, to scale by requests in flight)")
+        message = "is required (or concurrency, to scale by requests in flight)"
+        yield Issue((*path, "metrics"), message, None, ["metrics", "concurrency"])
+    elif autoscaling["metrics"] == []:
+        yield Issue((*path, "metrics"), "must not be empty", [], ["metrics", "concurrency"])
     yield from _metrics((*path, "metrics"), listing(autoscaling.get("metrics")))
 
 
 def _without_metrics(path: tuple[str, ...], autoscaling: Mapping[str, Any]) -> Iterator[Issue]:
     for name in ("metrics", "behavior"):
-        if name in autoscaling:
+        if name in autoscaling and (name, autoscaling[name]) != ("metrics", []):
             message = f"cannot be beside concurrency, which does not go by {name}: give one of them"
             yield Issue((*path, name), message, shown((), autoscaling[name]), [name, "concurrency"])
 

@@ -129,11 +129,12 @@ class ScalingConcurrency(SpecPart):
 
 
 class Autoscaling(SpecPart):
-    """Between `replicas` and `max_replicas`, by `metrics` or by `concurrency`: one of them is there."""
+    """Between `replicas` and `max_replicas`, by `metrics` or by `concurrency`: one of them is there. On the
+    wire `metrics` is in any case, as in the reference API."""
 
     enabled: bool = True
     max_replicas: int
-    metrics: tuple[ScalingMetric, ...] | None = None
+    metrics: tuple[ScalingMetric, ...] = ()
     behavior: ScalingBehavior | None = None
     concurrency: ScalingConcurrency | None = None
 

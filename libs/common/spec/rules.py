@@ -24,6 +24,8 @@ MAX_SPEC_BYTES = 768 * 1024
 
 MAX_REPOSITORY_LENGTH = 255
 
+A_PROGRAM = "the name or the path of a program"
+
 _RESERVED = re.compile(r"PORT(_[0-9]+)?|SPECSTREAM_.*", re.DOTALL)
 _HTTP_FIELDS = ("path", "port", "host", "headers")
 
@@ -85,14 +87,14 @@ def env_names_are_unique_and_free(raw: Raw) -> Iterator[Issue]:
 def arguments_can_start_a_process(raw: Raw) -> Iterator[Issue]:
     for index, argument in arguments(raw.get("command")):
         if index == 0 and not argument:
-            yield Issue(("command", 0), "must not be empty: it is the program to start", "")
+            yield Issue(("command", 0), "must not be empty: it is the program to start", "", A_PROGRAM)
         if _bytes(argument) > MAX_ARGUMENT_BYTES:
             yield _too_long(("command", index), argument)
     for path, check in checks(raw):
         for index, argument in arguments(mapping(check.get("exec")).get("command")):
             place = (*path, "exec", "command", index)
             if index == 0 and not argument:
-                yield Issue(place, "must not be empty: it is the program to start", "")
+                yield Issue(place, "must not be empty: it is the program to start", "", A_PROGRAM)
             if _bytes(argument) > MAX_ARGUMENT_BYTES:
                 yield _too_long(place, argument)
     for index, entry in enumerate(listing(raw.get("env"))):
@@ -158,9 +160,10 @@ def checks_have_one_form(raw: Raw) -> Iterator[Issue]:
             for name in _HTTP_FIELDS:
                 if name in check:
                     message = "belongs to an HTTP check, and this one is exec: give one of them"
-                    yield Issue((*path, name), message, shown((*path, name), check[name]))
+                    yield Issue((*path, name), message, shown((*path, name), check[name]), [name, "exec"])
         elif "path" not in check:
-            yield Issue((*path, "path"), "is required (or exec, for a check that runs a command)")
+            message = "is required (or exec, for a check that runs a command)"
+            yield Issue((*path, "path"), message, None, ["path", "exec"])
 
 
 def checks_use_the_ports(raw: Raw) -> Iterator[Issue]:
@@ -186,7 +189,8 @@ def integrations_are_consistent(raw: Raw) -> Iterator[Issue]:
         for one, other in (("accessKeyId", "secretAccessKey"), ("username", "password")):
             for given, lacking in ((one, other), (other, one)):
                 if given in integration and lacking not in integration:
-                    yield Issue(("integrations", index, lacking), f"is required together with {given}")
+                    message = f"is required together with {given}"
+                    yield Issue(("integrations", index, lacking), message, None, "both of them, or neither")
 
 
 def _bytes(argument: str) -> int:

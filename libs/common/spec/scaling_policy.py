@@ -31,7 +31,7 @@ def policy_of(
         return _in_flight(autoscaling.concurrency)
     behavior = autoscaling.behavior
     return HpaPolicy(
-        tuple(_metric(metric) for metric in autoscaling.metrics or ()),
+        tuple(_metric(metric) for metric in autoscaling.metrics),
         behavior=None
         if behavior is None
         else Behavior(_rules(behavior.scale_up, SCALE_UP), _rules(behavior.scale_down, SCALE_DOWN)),

@@ -25,6 +25,7 @@ def unsupported(raw: Mapping[str, Any]) -> Iterator[Issue]:
             ("repositories",),
             "repositories is not supported: it belongs to v0alpha0 alone; put the files into the image",
             shown(("repositories",), raw["repositories"]),
+            "leave it out",
         )
     yield from _secret_references(raw)
 
@@ -35,7 +36,7 @@ def _secret_references(raw: Mapping[str, Any]) -> Iterator[Issue]:
         if not is_secret_reference(value):
             continue
         if not re.fullmatch(REFERENCE, value):
-            yield Issue(path, f"must be {IN_WORDS[REFERENCE]}", shown(path, value))
+            yield Issue(path, f"must be {IN_WORDS[REFERENCE]}", shown(path, value), IN_WORDS[REFERENCE])
         yield Issue(path, f"a secret reference {_NOT_YET}", shown(path, value), "a plain value")
 
 

@@ -8,6 +8,8 @@ from services.api.commands.project import project_not_found
 
 _ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
 
+AN_ID = "32 hexadecimal digits in lower case"
+
 
 def is_id(text: str) -> bool:
     return _ID.fullmatch(text) is not None

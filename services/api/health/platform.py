@@ -93,6 +93,17 @@ def notices(heard: Mapping[str, Heard]) -> list[str]:
     return [notice for name in _names(heard) for notice in heard[name].beat.detail.get("notices", ())]
 
 
+def scaling(heard: Mapping[str, Heard], *, now: datetime) -> dict[str, int] | None:
+    """How many deployments scale by load, and of how many of them something is unknown, so that their number
+    is held; None where the autoscaler does not say. That makes nobody unready."""
+    last = heard.get("autoscaler")
+    if last is None or now - last.received_at >= PATIENCE:
+        return None
+    told = {name: last.beat.detail.get(name) for name in ("autoscaled", "unknown")}
+    found = {name: count for name, count in told.items() if isinstance(count, int)}
+    return found if len(found) == len(told) else None
+
+
 def set_aside(heard: Mapping[str, Heard]) -> dict[str, list[dict[str, Any]]]:
     """What each service works without, with the reason; services without any are left out."""
     return {

@@ -70,6 +70,19 @@ async def test_wrong_queries_are_refused_by_name(api: RunningApi, path: str, par
     assert [issue["path"] for issue in answer.json()["issues"]] == [[name] for name in names]
 
 
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [("/v1/deployments/{id}/logs", "instanceId"), ("/v1/events", "deploymentId")],
+)
+async def test_what_cannot_be_an_id_is_refused_with_what_can(api: RunningApi, path: str, name: str):
+    deployment_id = await api.submit(a_config())
+    answer = await api.http.get(path.replace("{id}", deployment_id), params={name: "events.*"})
+    assert answer.status_code == 400
+    (issue,) = answer.json()["issues"]
+    assert (issue["path"], issue["value"]) == ([name], "events.*")
+    assert issue["allowed"] == "32 hexadecimal digits in lower case"
+
+
 async def test_a_missing_side_of_a_diff_is_named(api: RunningApi):
     deployment_id = await api.submit(a_config())
     answer = await api.http.get(f"/v1/deployments/{deployment_id}/diff")

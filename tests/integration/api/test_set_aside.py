@@ -87,7 +87,7 @@ async def beat(api: RunningApi, *, is_ready: bool = True) -> None:
             applied_sequence=0,
             sent_at=now,
             set_aside=(aside,) if service == "health" else (),
-            detail={"envoy_acknowledged": True},
+            detail={"envoy_acknowledged": True, "autoscaled": 3, "unknown": 1},
         )
         api.api.heartbeats.take(found, now)
 
@@ -102,6 +102,7 @@ async def test_the_health_check_names_it_and_stays_healthy(tmp_path: Path) -> No
         answer = await api.http.get("/v1/health", params={"detail": "true"})
         assert answer.status_code == 200
         assert (answer.json()["status"], answer.json()["notReady"]) == ("HEALTHY", [])
+        assert answer.json()["scaling"] == {"autoscaled": 3, "unknown": 1}
         (shown,) = answer.json()["setAside"]["health"]
         assert (shown["subject"], shown["reason"], shown["attempts"]) == (ONE, "watch: OSError: no", 2)
 

@@ -49,7 +49,10 @@ async def test_bad_input_is_named(api: RunningApi, body: dict, path: list, messa
 async def test_where_load_changes_nothing_or_nothing_is(api: RunningApi):
     body = {"autoscaling": BY_CPU, "from": HOUR_AGO}
     stopped = await api.submit(a_config(replicas=0))
-    assert await api.status("POST", f"/v1/deployments/{stopped}/whatif", json=body) == (400, "BAD_REQUEST")
+    refused = await api.http.post(f"/v1/deployments/{stopped}/whatif", json=body)
+    (issue,) = refused.json()["issues"]
+    assert (refused.status_code, issue["path"], issue["value"]) == (400, ["replicas"], 0)
+    assert issue["allowed"] == "a spec of the deployment with 1 to 1000"
     await api.http.delete(f"/v1/deployments/{stopped}")
     for gone in (stopped, "f" * 32):
         assert await api.status("POST", f"/v1/deployments/{gone}/whatif", json=body) == (404, "NOT_FOUND")

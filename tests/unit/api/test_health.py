@@ -13,6 +13,7 @@ from services.api.health.platform import (
     not_ready,
     notices,
     problems,
+    scaling,
     set_aside,
     set_aside_header,
 )
@@ -82,6 +83,28 @@ def test_what_services_want_known_is_listed_and_makes_nobody_unready():
     beats = everybody(reconciler=heard("reconciler", detail={"notices": ["replicas are not confined"]}))
     assert notices(beats) == ["replicas are not confined"]
     assert not_ready(beats, FINE, now=NOW) == []
+
+
+def test_how_many_have_something_unknown_is_told_and_makes_nobody_unready():
+    detail = {"autoscaled": 3, "unknown": 1, "samples_dropped": 0}
+    beats = everybody(autoscaler=heard("autoscaler", detail=detail))
+    assert scaling(beats, now=NOW) == {"autoscaled": 3, "unknown": 1}
+    assert not_ready(beats, FINE, now=NOW) == []
+
+
+@pytest.mark.parametrize(
+    "beats",
+    [
+        pytest.param({}, id="it was not heard"),
+        pytest.param(everybody(), id="one that stands by"),
+        pytest.param(
+            everybody(autoscaler=heard("autoscaler", age_s=15, detail={"autoscaled": 3, "unknown": 1})),
+            id="silent for 15 s",
+        ),
+    ],
+)
+def test_how_many_have_something_unknown_is_absent_where_nobody_knows(beats):
+    assert scaling(beats, now=NOW) is None
 
 
 def aside(*subjects: str) -> tuple[SetAside, ...]:

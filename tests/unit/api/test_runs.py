@@ -143,15 +143,13 @@ def test_an_instance_shows_what_health_told_of_this_process():
     told = ReplicaSignal(replica_id="a", attempt=2, last_exit=ended, checks=(READY_CHECK,))
     answer = shown(2, told)
     assert answer["restarts"] == 2
-    assert answer["lastExit"] == {"status": 3, "signal": None, "at": "2026-01-31T00:00:00.000000Z"}
+    assert answer["lastExit"] == {"status": 3, "at": "2026-01-31T00:00:00.000000Z"}
     assert answer["checks"] == [
         {
             "check": "readiness",
             "standing": "passing",
             "failures": 0,
             "outcome": "success",
-            "message": None,
-            "output": None,
             "dtChecked": "2026-01-31T00:00:00.000000Z",
             "latencySeconds": 0.5,
         }
@@ -171,3 +169,15 @@ def test_what_is_not_known_is_absent(told):
     answer = shown(2, told)
     assert answer["restarts"] == 2
     assert not {"lastExit", "checks"} & answer.keys()
+
+
+def test_what_is_not_known_of_a_check_or_an_end_is_absent():
+    told = ReplicaSignal(
+        replica_id="a",
+        attempt=2,
+        last_exit=ExitSignal(),
+        checks=(CheckSignal(check="liveness", standing="unknown"),),
+    )
+    answer = shown(2, told)
+    assert answer["lastExit"] == {}
+    assert answer["checks"] == [{"check": "liveness", "standing": "unknown", "failures": 0}]

@@ -16,6 +16,7 @@ from libs.common.scaling.replicas import Bounds
 from libs.common.spec.model import (
     Autoscaling,
     ScalingBehavior,
+    ScalingConcurrency,
     ScalingDirection,
     ScalingMetric,
     ScalingRate,
@@ -23,6 +24,7 @@ from libs.common.spec.model import (
 from libs.common.spec.scaling_policy import policy_of
 from tests.support.decided_again import decided_again
 from tests.support.strategies import autoscalings
+from tests.unit.autoscaling.by_hand import check_by_hand
 from tests.unit.autoscaling.told import cpu, fact
 from tests.unit.scaling.test_properties import NOW, decided, numbers, situations
 
@@ -31,7 +33,9 @@ MOST_BYTES = 4096
 
 def check(told: ReplicasDecided) -> None:
     assert decided_again(told) == told.to_replicas
-    assert sentence_of(told).endswith(f" → {told.to_replicas}")
+    said = sentence_of(told)
+    assert said.endswith(f" → {told.to_replicas}")
+    check_by_hand(said, Bounds(told.floor, max(told.floor, told.policy.max_replicas)))
     assert len(encode(told)) <= MOST_BYTES
     stored = ReplicasDecided.model_validate_json(encode(told))
     assert decided_again(stored) == stored.to_replicas
@@ -63,8 +67,21 @@ loads = st.floats(0, 500)
 ages = st.none() | st.floats(0, 2000)
 
 
+small_policies = st.builds(
+    Autoscaling,
+    max_replicas=st.integers(1, 20),
+    concurrency=st.builds(
+        ScalingConcurrency,
+        target=st.integers(1, 20),
+        target_utilization_percentage=st.integers(1, 100),
+        scale_down_delay_seconds=st.integers(0, 900),
+    ),
+)
+"""Under which every step is taken at times: a burst, a bound, a step down."""
+
+
 @given(
-    policy=autoscalings(),
+    policy=autoscalings() | small_policies,
     loads=st.tuples(loads, loads),
     floor=st.integers(1, 5),
     current=st.integers(1, 20),

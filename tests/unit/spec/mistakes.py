@@ -38,6 +38,9 @@ def issues(raw: object) -> list[Issue]:
     with pytest.raises(BadRequest) as refused:
         parse_spec(raw)
     json.dumps([issue.to_wire() for issue in refused.value.issues], allow_nan=False).encode()
+    assert [issue for issue in refused.value.issues if not issue.allowed] == [], (
+        "says not what would be right"
+    )
     return list(refused.value.issues)
 
 

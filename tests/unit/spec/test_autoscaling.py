@@ -100,7 +100,14 @@ def test_the_block_is_no_part_of_what_a_replica_is():
 
 def test_what_is_left_out_is_not_shown():
     assert stored(BY_METRICS).to_wire() == {**BY_METRICS, "enabled": True}
-    assert set(stored(BY_CONCURRENCY).to_wire()) == {"enabled", "maxReplicas", "concurrency"}
+    assert set(stored(BY_CONCURRENCY).to_wire()) == {"enabled", "maxReplicas", "metrics", "concurrency"}
+
+
+def test_no_metrics_are_shown_beside_concurrency_and_what_is_shown_is_accepted():
+    """The reference API always has `metrics`."""
+    shown = stored(BY_CONCURRENCY).to_wire()
+    assert shown["metrics"] == []
+    assert stored(shown) == stored(BY_CONCURRENCY)
 
 
 METRIC = f"{PATH}.metrics.0"

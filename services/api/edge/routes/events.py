@@ -17,7 +17,7 @@ from libs.common.events.envelope import Recorded, select
 from libs.common.log.consumer_names import MOST_EVENT_STREAMS
 from libs.common.log.port import EventLog
 from libs.common.log.timeline import BEGINNING
-from services.api.commands.known_ids import is_id
+from services.api.commands.known_ids import AN_ID, is_id
 from services.api.edge.routes.context import Api, ApiContext, ApiRoute, Query, refuse
 from services.api.edge.schemas.event import EventAnswer, EventPage
 from services.api.readmodels.projector import Projector
@@ -95,7 +95,7 @@ def _filter(query: EventsQuery) -> str:
     if query.type is not None and query.type not in CATALOGUE:
         raise refuse("type", "is not a type of event", query.type[:100], sorted(CATALOGUE))
     if query.deployment_id is not None and not is_id(query.deployment_id):
-        raise refuse("deploymentId", "is not the id of a deployment", query.deployment_id[:100])
+        raise refuse("deploymentId", "is not the id of a deployment", query.deployment_id[:100], AN_ID)
     kind, event_type = "*", query.type or "*"
     if query.type is not None and CATALOGUE[query.type].is_paged:
         kind, event_type = CATALOGUE[query.type].aggregate, "*"  # its subjects end with their pages

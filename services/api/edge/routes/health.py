@@ -18,6 +18,7 @@ from services.api.health.platform import (
     not_ready,
     notices,
     problems,
+    scaling,
     set_aside,
     set_aside_header,
 )
@@ -67,6 +68,8 @@ async def health(
         status = "NOT_READY" if names else "HEALTHY"
         content = {"status": status, **facts, "processes": api.heartbeats.processes}
         content["copies"] = api.heartbeats.copies(now)
+        if (told := scaling(heard, now=now)) is not None:
+            content["scaling"] = told
         return JSONResponse(content, 503 if names else 200, headers=headers)
     if names:
         message = f"Not ready: {', '.join(names)}"

@@ -10,7 +10,7 @@ from pydantic import Field
 from libs.common.errors import Issue, NotFound
 from libs.common.spec.diff import diff
 from libs.common.spec.model import Spec
-from services.api.commands.known_ids import is_id
+from services.api.commands.known_ids import AN_ID, is_id
 from services.api.edge.log_pages import read_log_page
 from services.api.edge.routes.context import (
     Api,
@@ -102,7 +102,7 @@ async def list_logs(
     `notices` says whose lines may be missing.
     """
     if query.instance_id is not None and not is_id(query.instance_id):
-        raise refuse("instanceId", "is not the id of an instance", query.instance_id[:100])
+        raise refuse("instanceId", "is not the id of an instance", query.instance_id[:100], AN_ID)
     await existing(api, id)
     page = await read_log_page(
         api.cluster,

@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from libs.common.autoscaling.replay import ASSUMPTIONS, MINUTE_S, Capacity
 from libs.common.clock import to_rfc3339
 from libs.common.errors import BadRequest, Issue
+from libs.common.spec.autoscaling import MAX_REPLICAS
 from services.api.commands.known_ids import check_deployment_id
 from services.api.edge import bodies
 from services.api.edge.routes.context import Api, ApiRoute, IdPath, OneFreshContext, refuse
@@ -40,7 +41,8 @@ async def try_policy(
         raise BadRequest("The deployment has no spec")
     policy = bodies.parse_policy(body.autoscaling, spec.data, api.machine_types)
     if spec.scale.replicas == 0:
-        raise refuse("autoscaling", "changes nothing of a deployment with replicas 0", None)
+        message = "is 0, which stops the deployment whatever its autoscaling says"
+        raise refuse("replicas", message, 0, f"a spec of the deployment with 1 to {MAX_REPLICAS}")
     begin, end = _times(api, body)
     capacity = _capacity(api, spec)
     since = lead_begin(begin, policy, request_window_s=api.request_window_s)

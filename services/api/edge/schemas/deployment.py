@@ -150,12 +150,16 @@ class HistoryEntry(Answer):
     timestamp: str
 
 
-class LastExitAnswer(Answer):
-    """How the process before ended: `status` or `signal`; null where nobody saw it."""
+ABSENT: Any = Field(default=None, exclude_if=lambda value: value is None)
+"""A field that is left out where its value is not known."""
 
-    status: int | None
-    signal: int | None
-    at: str | None
+
+class LastExitAnswer(Answer):
+    """How the process before ended: `status` or `signal`, and when; absent where nobody saw it."""
+
+    status: int | None = ABSENT
+    signal: int | None = ABSENT
+    at: str | None = ABSENT
 
     @classmethod
     def of(cls, ended: ExitSignal) -> "LastExitAnswer":
@@ -166,17 +170,17 @@ class LastExitAnswer(Answer):
 class CheckAnswer(Answer):
     """check: startup, readiness, liveness, or port, which stands in for readiness. standing: unknown, passing
     or failing. failures: in a row. outcome: of the last attempt: success, failure, or error where it could
-    not be made; null before the first. message: why. output: what a command wrote, its beginning. dtChecked:
-    when it ended. latencySeconds: how long it took."""
+    not be made. message: why. output: what a command wrote, its beginning. dtChecked: when it ended.
+    latencySeconds: how long it took. What is not known is absent, before the first attempt all of these."""
 
     check: str
     standing: str
     failures: int
-    outcome: str | None
-    message: str | None
-    output: str | None
-    dt_checked: str | None
-    latency_seconds: float | None
+    outcome: str | None = ABSENT
+    message: str | None = ABSENT
+    output: str | None = ABSENT
+    dt_checked: str | None = ABSENT
+    latency_seconds: float | None = ABSENT
 
     @classmethod
     def of(cls, told: CheckSignal) -> "CheckAnswer":

@@ -3,6 +3,8 @@
 from datetime import datetime
 from typing import Literal
 
+from pydantic import Field
+
 from services.api.edge.schemas.base import Answer
 
 
@@ -24,11 +26,20 @@ class CopyAnswer(Answer):
     is_ready: bool
 
 
+class ScalingAnswer(Answer):
+    """autoscaled: how many deployments scale by load. unknown: of how many of them something is not known,
+    so that their number does not fall."""
+
+    autoscaled: int
+    unknown: int
+
+
 class HealthDetail(Answer):
     """notReady: what the platform waits for. problems: why, by service. setAside: what each service works
     without and tries again. notices: what an operator has to know, such as a protection that is missing.
     processes: the pid of each process that was heard; a second copy is called as `reconciler-2`. copies: of
-    each service of which one copy leads, its copies; a `warm` one stands by.
+    each service of which one copy leads, its copies; a `warm` one stands by. scaling: absent while the
+    autoscaler does not say.
     """
 
     status: Literal["HEALTHY", "NOT_READY"]
@@ -38,3 +49,4 @@ class HealthDetail(Answer):
     notices: list[str]
     processes: dict[str, int]
     copies: dict[str, list[CopyAnswer]]
+    scaling: ScalingAnswer | None = Field(default=None, exclude_if=lambda scaling: scaling is None)
