@@ -9,7 +9,9 @@ from uuid import UUID
 import pytest
 import schemathesis
 
+from libs.common.cluster.local.home import Home
 from services.api.edge.rest import ROUTERS
+from services.api.points.minutes import DeploymentPoint, GpuPoint, Minute, ReplicaPoint
 from tests.support.deployments import Storyteller
 from tests.support.rest import RunningApi, a_config, running_api
 
@@ -25,6 +27,12 @@ GIT = {
     "x-git-sha": "abc",
 }
 REPLICA = "1" * 32
+LINES = ("starting", "ready, at last", "")
+METRICS = {
+    parameter["name"]: parameter["schema"]["enum"]
+    for parameter in PUBLISHED["paths"]["/deployments/{id}/metrics"]["get"]["parameters"]
+    if parameter["name"] == "metric"
+}["metric"]
 
 OURS = {
     (method, route.path.removeprefix("/v1"))
@@ -47,20 +55,46 @@ async def api(tmp_path: Path) -> AsyncIterator[RunningApi]:
 
 
 @pytest.fixture
-async def ids(api: RunningApi) -> dict[str, str]:
-    """Of a deployment with a history and a replica that has written lines, and of an empty project."""
+async def ids(api: RunningApi, tmp_path: Path) -> dict[str, str]:
+    """Of a deployment that scaled by metrics, scales by requests in flight, and has a replica that was
+    measured and has written lines; and of an empty project."""
+    by_metrics = {"maxReplicas": 3, "metrics": [{"metric": "cpu", "summary": "average", "value": 50}]}
     submitted = await api.http.post(
-        "/v1/deployments", json={"config": a_config(), "projectId": "default"}, headers=GIT
+        "/v1/deployments",
+        json={"config": a_config(autoscaling=by_metrics), "projectId": "default"},
+        headers=GIT,
     )
     deployment_id = submitted.json()["deploymentId"]
-    await api.submit(a_config(replicas=2))
+    await api.submit(a_config(replicas=2, autoscaling={"maxReplicas": 3, "concurrency": {}}))
     spec = (await api.get(f"/v1/deployments/{deployment_id}"))["latestSpec"]
     named = {"spec_id": spec["id"], "run_id": spec["runId"]}
     story = Storyteller(api.api.log, deployment_id)
     await story.apply(**named)
     await story.ready(REPLICA, "127.0.0.1:1", **named)
+    write_lines(Home(tmp_path / "replicas"), deployment_id)
+    put_points(api, deployment_id)
     project = await api.http.post("/v1/projects", json={"name": "empty"})
     return {"deployments": deployment_id, "projects": project.json()["id"]}
+
+
+def write_lines(home: Home, deployment_id: str) -> None:
+    """As the local cluster keeps what a replica wrote."""
+    replica = home.deployment(deployment_id) / REPLICA
+    replica.mkdir(parents=True)
+    (replica / "record.json").write_text(json.dumps({"order": 0}))
+    (replica / "log").write_text("".join(f"{message}\n" for message in LINES))
+
+
+def put_points(api: RunningApi, deployment_id: str) -> None:
+    """Of one minute that is over, everything that is measured."""
+    minute = Minute(
+        int(api.api.clock().timestamp()) // 60 - 2,
+        True,
+        {deployment_id: DeploymentPoint(60.0, 0.0, 0.0, 15e6, 0.5, 2**29, 1.0)},
+        {(deployment_id, REPLICA): ReplicaPoint(0.5, 2**29, 2.0, 1.0)},
+        {(deployment_id, REPLICA, 0): GpuPoint(40.0, None)},
+    )
+    api.api.points.put(minute)
 
 
 def test_the_operations_of_the_reference_that_deployments_need_are_here():
@@ -100,9 +134,50 @@ async def test_an_operation_answers_as_published(
     )
     if path != "/health":  # nobody else runs here, so it is refused: the error has its published shape too
         assert response.status_code == 200, response.text
-    if response.status_code == 200 and isinstance(response.json(), dict) and "items" in response.json():
-        assert response.json()["items"] or path.endswith("/logs"), "nothing in the page proves nothing"
+    if response.status_code == 200:
+        said = response.json()
+        shown = said["items"] if isinstance(said, dict) and "items" in said else said
+        assert shown, "nothing in the answer proves nothing"
     DESCRIPTION[path][method].validate_response(response)
+
+
+@pytest.mark.parametrize("metric", METRICS)
+async def test_each_metric_answers_as_published(api: RunningApi, ids: dict[str, str], metric: str):
+    path = "/deployments/{id}/metrics"
+    response = await api.http.get("/v1" + path.replace("{id}", ids["deployments"]), params={"metric": metric})
+    assert response.status_code == 200, response.text
+    assert response.json(), "nothing in the answer proves nothing"
+    DESCRIPTION[path]["GET"].validate_response(response)
+
+
+@pytest.mark.parametrize("order", ["asc", "desc"])
+async def test_a_page_of_lines_goes_on_behind_the_id_of_any_of_them(
+    api: RunningApi, ids: dict[str, str], order: str
+):
+    path = "/deployments/{id}/logs"
+    found, after = [], {}
+    for number in range(1, len(LINES) + 1):
+        response = await api.http.get(
+            "/v1" + path.replace("{id}", ids["deployments"]), params={"limit": 1, "order": order, **after}
+        )
+        DESCRIPTION[path]["GET"].validate_response(response)
+        page = response.json()
+        assert page["hasMore"] is (number < len(LINES))
+        (item,) = page["items"]
+        found.append(item)
+        after = {"after": item["id"]}
+    messages = [item["message"] for item in found]
+    assert messages == list(LINES if order == "asc" else reversed(LINES))
+    assert {(item["jobId"], item["instanceId"]) for item in found} == {(ids["deployments"], REPLICA)}
+    assert len({item["id"] for item in found}) == len({UUID(item["uuid"]) for item in found}) == len(LINES)
+
+
+async def test_scaling_by_requests_in_flight_is_shown_with_the_field_that_is_published(
+    api: RunningApi, ids: dict[str, str]
+):
+    newer, older = (await api.get(f"/v1/deployments/{ids['deployments']}/history"))["items"]
+    shown = [item["data"]["resources"]["autoscaling"] for item in (newer, older)]
+    assert [(len(block["metrics"]), "concurrency" in block) for block in shown] == [(0, True), (1, False)]
 
 
 def _body(method: str, path: str) -> Any:
