@@ -8,6 +8,7 @@ from libs.supervisor.log_rotation import LIMIT
 from tests.support.open_to_others import open_to_others
 from tests.support.platform_process import PROGRAMS
 from tests.support.polling import eventually
+from tests.support.security_page import table
 
 
 def umask_of(pid: int) -> int:
@@ -38,6 +39,19 @@ async def test_an_open_home_is_closed_but_what_replicas_work_with_is_left_alone(
     await platform.start_and_wait()
     assert open_to_others(platform.home) == {working / "serve": "0o755"}
     assert {umask_of(platform.pid(program)) for program in (*PROGRAMS, "supervisor")} == {0o077}
+
+
+async def test_the_reference_says_who_reads_and_writes_each_file(platform):
+    told = table("Every file")
+
+    def is_told(path: Path) -> bool:
+        name = str(path.relative_to(platform.home))
+        is_on_the_way = path.is_dir() and any(other.startswith(f"{name}/") for other in told)
+        return is_on_the_way or any(name == other or name.startswith(f"{other}/") for other in told)
+
+    found = [path for pattern in ("*", "*/*") for path in platform.home.glob(pattern)]
+    assert platform.home / "nats" / "monitor.nk" in found
+    assert [path for path in found if not is_told(path)] == []
 
 
 async def test_the_log_of_each_program_is_bounded_also_after_adoption(platform):
