@@ -20,7 +20,6 @@ Manifest = dict[str, Any]
 
 PRE_STOP_S: Final = 3
 """A pod that ends goes on serving for so long first: whoever routes to it has seen by then that it ends."""
-_ZONE: Final = "topology.kubernetes.io/zone"
 _HOST: Final = "kubernetes.io/hostname"
 
 
@@ -45,10 +44,14 @@ def make_pod(
     namespace: str,
     grace_s: float,
     drain_s: float,
+    has_zones: bool,
     traceparent: str | None = None,
 ) -> Manifest:
     """grace_s: between SIGTERM and SIGKILL when we end it. drain_s: how long its requests may take when
-    somebody else does. Raises CannotApply for a machine type that this cluster cannot provide."""
+    somebody else does. has_zones: whether each node says in which zone it is; the scheduler spreads nothing
+    over those that lack a label which it is to spread by, not even by the others.
+
+    Raises CannotApply for a machine type that this cluster cannot provide."""
     template = anchor.templates[replica.run_id]
     labels = names.pod_labels(anchor.project_id, anchor.deployment_id, replica.run_id, replica.replica_id)
     annotations = {names.SPEC: replica.spec_id, names.MAY_BE_EVICTED: "true"}
@@ -82,7 +85,9 @@ def make_pod(
             **make_placement(machine_type, template.region),
             "terminationGracePeriodSeconds": PRE_STOP_S + math.ceil(max(drain_s, grace_s)),
             "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "topologySpreadConstraints": [_spread(key, replica.run_id) for key in (_HOST, _ZONE)],
+            "topologySpreadConstraints": [
+                _spread(key, replica.run_id) for key in ((_HOST, names.ZONE) if has_zones else (_HOST,))
+            ],
             "containers": [
                 {
                     "name": names.CONTAINER,

@@ -14,6 +14,7 @@ REPLICA: Final = "specstream/replica"
 """Labels of a pod. An anchor has the first two."""
 
 REGION: Final = "topology.kubernetes.io/region"
+ZONE: Final = "topology.kubernetes.io/zone"
 """Label of a node, as cloud providers set it."""
 
 POD_LABELS: Final = (MANAGED_BY, COMPONENT, PROJECT, DEPLOYMENT, RUN, REPLICA)

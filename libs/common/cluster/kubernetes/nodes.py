@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final
 
+from libs.common.cluster.kubernetes import names
 from libs.common.events.rollout import MoveReason
 
 JSON = Mapping[str, Any]
@@ -38,6 +39,7 @@ class Node:
     """Why replicas have to leave it, where it says so itself."""
     is_silent: bool = False
     """Whether Kubernetes has heard nothing of its kubelet for as long as it waits for that."""
+    has_zone: bool = False
 
 
 def parse(raw: JSON) -> Node:
@@ -49,6 +51,7 @@ def parse(raw: JSON) -> Node:
         version=int(metadata["resourceVersion"]),
         mark=_mark(spec),
         is_silent=ready.get("status") == "Unknown",
+        has_zone=names.ZONE in (metadata.get("labels") or _NOTHING),
     )
 
 

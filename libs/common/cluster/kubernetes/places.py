@@ -65,6 +65,11 @@ class Places:
             return silence.is_general(len(self._silent_since), len(self.nodes.items))
         return self._by_pods.is_general
 
+    @property
+    def has_zones(self) -> bool:
+        """Whether each node says in which zone it is, as in a cloud; supposed where nodes cannot be read."""
+        return not self.nodes.is_current or all(node.has_zone for node in self.nodes.items.values())
+
     def is_lost(self, pod: Pod) -> bool:
         """Whether its node does not answer. What it has said last counts no more."""
         return pod.is_lost or pod.node in self._silent_since

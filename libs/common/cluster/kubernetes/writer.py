@@ -237,6 +237,7 @@ class Writer:
             namespace=self._client.namespace,
             grace_s=self._timing.grace_s,
             drain_s=self._timing.drain_s,
+            has_zones=self._knowledge.places.has_zones,
             traceparent=traceparent,
         )
 

@@ -62,7 +62,7 @@ def anchor_of(template=PLAIN, **kwargs):
     return Anchor("default", "d" * 32, Position(7, "log", "hash"), (REPLICA,), templates, **kwargs)
 
 
-def pod_of(template):
+def pod_of(template, *, has_zones=True):
     return make_pod(
         anchor_of(template),
         REPLICA,
@@ -71,6 +71,7 @@ def pod_of(template):
         namespace="replicas",
         grace_s=10.0,
         drain_s=30.0,
+        has_zones=has_zones,
         traceparent="00-ab-cd-01" if template is WHOLE else None,
     )
 
@@ -95,6 +96,11 @@ def test_no_golden_file_is_left_over():
 
 def test_a_new_anchor_replaces_nothing():
     assert "resourceVersion" not in make_anchor(anchor_of(), namespace="replicas")["metadata"]
+
+
+def test_replicas_are_spread_over_nodes_alone_where_not_each_node_has_a_zone():
+    spread = pod_of(PLAIN, has_zones=False)["spec"]["topologySpreadConstraints"]
+    assert [one["topologyKey"] for one in spread] == ["kubernetes.io/hostname"]
 
 
 @pytest.mark.parametrize("name", [name for name, each in bundled().items() if each.gpus])

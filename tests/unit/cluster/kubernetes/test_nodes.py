@@ -59,3 +59,10 @@ def test_a_heartbeat_is_no_news():
     later["metadata"]["resourceVersion"] = "8"
     later["status"]["conditions"][0]["lastHeartbeatTime"] = "2026-01-01T00:00:00Z"
     assert parse(later) == parse(node())
+
+
+def test_it_may_have_a_zone():
+    raw = node()
+    assert not parse(raw).has_zone
+    raw["metadata"]["labels"] = {"topology.kubernetes.io/zone": "a"}
+    assert parse(raw).has_zone
