@@ -106,8 +106,11 @@ def burn(seconds):
 
 
 def hold(mib):
-    # Written to, or it would take no memory.
-    Held.data = bytearray(os.urandom(4096) * (mib * 256))
+    Held.data = bytearray()
+    # Written to, or it would take no memory; and in place, or it would take twice as much at first.
+    data = bytearray(os.urandom(4096))
+    data *= mib * 256
+    Held.data = data
 
 
 def whoami():

@@ -19,6 +19,7 @@ from libs.common.events.envelope import select
 from libs.common.events.scaling import ReplicasDecided
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.jetstream.samples import JetStreamSamplePublisher
+from services.autoscaler.decide import GAP_S
 from tests.support.autoscaler_process import Copy
 from tests.support.decided_again import decided_again
 from tests.support.deployments import Storyteller
@@ -26,6 +27,7 @@ from tests.support.dying_service import order_of
 from tests.support.nats_server import NatsEndpoint, provisioned
 from tests.support.polling import eventually, let_time_pass
 from tests.support.scaling_story import by_cpu
+from tests.support.tcp_proxy import proxied
 from tests.unit.autoscaler.test_loop import Source
 
 EVERY_S = 0.5
@@ -36,11 +38,11 @@ QUICK = {"scaleDown": {"stabilizationWindowSeconds": 0}}
 
 
 @pytest.fixture
-async def copies(tmp_path: Path, nats_endpoint: NatsEndpoint) -> AsyncIterator[Callable[[str], Copy]]:
+async def copies(tmp_path: Path, nats_endpoint: NatsEndpoint) -> AsyncIterator[Callable[..., Copy]]:
     made: list[Copy] = []
 
-    def make(name: str = "first") -> Copy:
-        made.append(Copy(tmp_path, nats_endpoint.url, name, len(made) + 1))
+    def make(name: str = "first", url: str = nats_endpoint.url) -> Copy:
+        made.append(Copy(tmp_path, url, name, len(made) + 1))
         return made[-1]
 
     (tmp_path / "run").mkdir()
@@ -212,14 +214,22 @@ async def test_a_copy_that_is_stopped_in_order_hands_over_at_once(copies):
     await quickly(3, one_is_stopped)
 
 
-async def test_a_copy_that_is_paused_beside_another_writes_nothing_late(copies, log_client, jetstream_log):
+@pytest.mark.parametrize("paused_s", [0, GAP_S + 15], ids=["until another leads", "for a minute"])
+async def test_a_copy_that_is_paused_beside_another_writes_nothing_late(
+    copies, nats_endpoint, log_client, jetstream_log, paused_s
+):
+    """After a minute nobody knows what it would have decided, and the broker has hung up. It leads again when
+    the other one has gone."""
     story = await deployed(jetstream_log)
-    first, second = copies("first"), copies("second")
-    first.start()
-    await eventually(first.leads)
-    second.start()
-    await eventually(lambda: second.said("caught up"))
-    async with Load(log_client, story.deployment_id, "r1").running() as load:
+    async with (
+        proxied(int(nats_endpoint.url.rpartition(":")[2])) as line,
+        Load(log_client, story.deployment_id, "r1").running() as load,
+    ):
+        first, second = copies("first", line.url), copies("second")
+        first.start()
+        await eventually(first.leads)
+        second.start()
+        await eventually(lambda: second.said("caught up"))
         load.percent = 100
         await eventually(decided(jetstream_log, 2))
         first.send(signal.SIGSTOP)
@@ -228,11 +238,21 @@ async def test_a_copy_that_is_paused_beside_another_writes_nothing_late(copies, 
         await eventually(second.leads)
         await eventually(decided(jetstream_log, 4))
         load.percent = 50
+        await let_time_pass(paused_s)
+        if paused_s:
+            line.cut()
         first.send(signal.SIGCONT)
         await eventually(lambda: first.said("lease given up"))
         await let_time_pass(2)
         await one_leads(first, second)
-    assert [one.to_replicas for one in await decisions(jetstream_log)] == [2, 4]
+        assert [one.to_replicas for one in await decisions(jetstream_log)] == [2, 4]
+
+        second.send(signal.SIGTERM)
+        await eventually(second.has_ended)
+        await eventually(first.leads)
+        load.percent = 200
+        await eventually(decided(jetstream_log, 8))
+    assert [one.to_replicas for one in await decisions(jetstream_log)] == [2, 4, 8]
     await is_one_history(jetstream_log)
 
 
