@@ -36,14 +36,6 @@ class Gone(SpecstreamError):
     """The resource version is too old to go on from (410)."""
 
 
-class Throttled(SpecstreamError):
-    """The server wants to be asked later (429). after_s: by what it says."""
-
-    def __init__(self, message: str, after_s: float) -> None:
-        super().__init__(message)
-        self.after_s = after_s
-
-
 class Unauthorized(ClusterUnavailable):
     """The credentials are not taken (401)."""
 
