@@ -11,14 +11,12 @@ from libs.common.scaling.in_force import Decided
 class ScalingState:
     decided: Decided | None = None
     """None: nothing was ever decided."""
-    decided_sequence: int = 0
-    """Where in the log the decision is."""
 
 
 def evolve(state: ScalingState, event: Recorded) -> ScalingState:
     """Never fails; what it does not know changes nothing."""
     match event.fact:
         case ReplicasDecided() as fact:
-            return ScalingState(Decided(fact.to_replicas, fact.stretch_id), event.sequence)
+            return ScalingState(Decided(fact.to_replicas, fact.stretch_id))
         case _:
             return state
