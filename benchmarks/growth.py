@@ -34,19 +34,26 @@ async def measure(*, quick: bool = False) -> list[Figure]:
     with tempfile.TemporaryDirectory() as directory:
         running = LivePlatform(Path(directory) / "home")
         try:
+            await running.start_and_wait()
+            await asyncio.sleep(SETTLED_S)
+            empty_mib = _memory_of_envoy(running)
+            await running.run("down")
             await fill(running, disabled=disabled, deleted=deleted)
             # The read models are made, which is no part of a usual start.
             await running.start_and_wait(within_s=600)
             await asyncio.sleep(SETTLED_S)
             await running.run("down")
-            return await _measure(
-                running, f"{disabled} disabled, {deleted} deleted", rounds=1 if quick else ROUNDS
-            )
+            bearing = f"{disabled} disabled, {deleted} deleted"
+            rounds = 1 if quick else ROUNDS
+            return await _measure(running, bearing, disabled=disabled, empty_mib=empty_mib, rounds=rounds)
         finally:
             await running.close()
 
 
-async def _measure(running: LivePlatform, bearing: str, *, rounds: int) -> list[Figure]:
+async def _measure(
+    running: LivePlatform, bearing: str, *, disabled: int, empty_mib: float, rounds: int
+) -> list[Figure]:
+    """empty_mib: the memory of an Envoy that knew no deployment."""
     start = perf_counter()
     running.start()
     await running.healthy(within_s=120)
@@ -57,6 +64,7 @@ async def _measure(running: LivePlatform, bearing: str, *, rounds: int) -> list[
     await asyncio.sleep(IDLE_S)
     idle = {name: (used - before[name]) / IDLE_S * 100 for name, used in _used(running).items()}
     memory = {name: pss_mib(running.pid(name) or 0) for name in SERVICES}
+    envoy_kib = (_memory_of_envoy(running) - empty_mib) * 1024 / disabled
     deployment_id = await running.deploy(hello("changing", VERSION="first"))
     undisturbed = [await _changed(running, deployment_id, f"none-{n}") for n in range(rounds)]
     killed = {
@@ -71,6 +79,7 @@ async def _measure(running: LivePlatform, bearing: str, *, rounds: int) -> list[
         ),
         *(Figure(f"memory of {name}, {bearing}", mib, "MiB PSS") for name, mib in memory.items()),
         Figure(f"memory of the five services, {bearing}", sum(memory.values()), "MiB PSS", aim=AtMost(450)),
+        Figure(f"Envoy's memory for each of them, {bearing}", envoy_kib, "KiB PSS", aim=AtMost(8)),
         Figure(f"change until served, {bearing}", statistics.median(undisturbed), "s"),
         *(
             Figure(
@@ -79,6 +88,10 @@ async def _measure(running: LivePlatform, bearing: str, *, rounds: int) -> list[
             for name, times in killed.items()
         ),
     ]
+
+
+def _memory_of_envoy(running: LivePlatform) -> float:
+    return pss_mib(running.pid("envoy") or 0)
 
 
 async def _changed(

@@ -1,5 +1,6 @@
 """Replayed events per second, decoded and folded into facts, beside a bare fetch of the same messages."""
 
+import functools
 import statistics
 from collections.abc import Awaitable, Callable
 from time import perf_counter
@@ -8,16 +9,20 @@ from nats.aio.client import Client
 from nats.js import api
 
 from benchmarks.brokers import broker
-from benchmarks.figure import AtLeastOfLimit, Figure
+from benchmarks.figure import AtLeastOfLimit, AtMost, Figure
 from libs.common.events.envelope import Aggregate, Cause, Draft
+from libs.common.events.replica import RosterRecorded
 from libs.common.events.rollout import RolloutPhase, RolloutProgressed
 from libs.common.ids import new_id
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.port import CaughtUp
+from libs.common.state.replica import Roster, evolve
+from tests.support.deployments import a_replica
 
 EVENTS = 50_000
 AT_ONCE = 500
 AGGREGATES = 1_000
+REPLICAS = 1_000
 ROUNDS = 5
 QUICK_ROUNDS = 2
 AIM = AtLeastOfLimit(0.5)
@@ -75,6 +80,22 @@ async def rate(work: Callable[[], Awaitable[int]]) -> float:
     return EVENTS / (perf_counter() - start)
 
 
+async def load_roster(log: JetStreamLog, rounds: int) -> float:
+    """Seconds from the question for the roster of one deployment until it is folded."""
+    aggregate = Aggregate("default", "replica", new_id())
+    pages = Roster.of(a_replica(new_id(), f"127.0.0.1:{10_000 + n}") for n in range(REPLICAS)).pages
+    facts = [RosterRecorded(page=n, pages=len(pages), replicas=page) for n, page in pages.items()]
+    cause = Cause("service:health", new_id(), new_id(), f"00-{new_id()}-b7ad6b7169203331-01")
+    await log.append([Draft(aggregate, fact) for fact in facts], heads={}, cause=cause)
+    took = []
+    for _ in range(rounds):
+        start = perf_counter()
+        loaded = await log.load(aggregate.filter)
+        assert len(functools.reduce(evolve, loaded.events, Roster()).replicas) == REPLICAS
+        took.append(perf_counter() - start)
+    return statistics.median(took)
+
+
 async def measure(*, quick: bool = False) -> list[Figure]:
     async with broker() as client:
         log = JetStreamLog(client, source="specstream/benchmark")
@@ -94,8 +115,10 @@ async def measure(*, quick: bool = False) -> list[Figure]:
         loaded = await log.load("events.>")
         assert len(loaded.events) == AGGREGATES
         loading_s = perf_counter() - start
+        roster_s = await load_roster(log, QUICK_ROUNDS if quick else ROUNDS)
         return [
             Figure("replay by reading", reading, "events/s", bare, "bare fetch", AIM),
             Figure("replay by following", following, "events/s", bare, "bare fetch", AIM),
             Figure(f"load of {AGGREGATES} subjects", loading_s * 1e3, "ms"),
+            Figure(f"load of a roster of {REPLICAS}", roster_s * 1e3, "ms", aim=AtMost(50)),
         ]

@@ -112,7 +112,7 @@ def permissions_of(user: str) -> Permissions:
             return Permissions((server_health.REQUEST,), (f"{server_health.INBOX}.>",))
         case "api":
             outcomes = permissions.keeper(subjects.OUTCOMES_STREAM, subjects.OUTCOMES_ROOT)
-            reasoning = permissions.looker(subjects.SCALING_STREAM)
+            reasoning = permissions.entry_reader(subjects.SCALING_STREAM)
             asks = (f"$JS.API.STREAM.MSG.GET.{subjects.CHECKS_STREAM}",)
             says = (*subjects.ANSWERS, subjects.WRITE_PROBE, *asks)
             reads = reasoning + permissions.tail_reader()

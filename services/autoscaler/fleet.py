@@ -77,7 +77,7 @@ class Fleet:
         for number, name in enumerate(touched):
             if number % AT_ONCE == AT_ONCE - 1:
                 yield
-            self._look(name, self.knowledge.views.by_id.get(name), now)
+            self._count(name, self.knowledge.views.by_id.get(name), now)
         since = self._short_since
         wanted, ready = dict(self._wanted), dict(self._ready)
         short_for = {name: now - since[name] if name in since else 0.0 for name in wanted}
@@ -104,7 +104,7 @@ class Fleet:
         self._known_since = known_since
         return Shown(wanted, ready, short_for, at_ceiling_for, unknown_for, direction_changes, oldest_s)
 
-    def _look(self, name: str, view: DeploymentView | None, now: float) -> None:
+    def _count(self, name: str, view: DeploymentView | None, now: float) -> None:
         if view is None or view.deployment is None or not view.deployment.exists:
             for known in (self._wanted, self._ready, self._short_since):
                 known.pop(name, None)

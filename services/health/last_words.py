@@ -82,7 +82,7 @@ class LastWordsKeeper:
         self._is_deleted = asyncio.Event()
         """Whether one of them is."""
 
-    def look(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
+    def take(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
         """The cluster shows this of a deployment. Returns at once."""
         before = self._seen.pop(deployment_id, {})
         if not self._exists(deployment_id):

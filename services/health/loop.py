@@ -219,7 +219,7 @@ class Watch:
     async def _take_in(self, deployment_id: str, workload: ObservedWorkload | None) -> None:
         workload = known(workload)
         if self._last_words:
-            self._last_words.look(deployment_id, workload)
+            self._last_words.take(deployment_id, workload)
         if self._teller:
             self._teller.show(deployment_id, workload)
         if deployment_id not in self._records.rosters and not (workload and workload.replicas):

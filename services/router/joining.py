@@ -12,10 +12,10 @@ from libs.common.log.port import EventLog
 from libs.common.runtime import Progress
 from libs.common.state.router import RouterState, aggregate_of, state_of, states_by
 from services.router.follower import Follower
+from services.router.withdrawal import ACTOR
 
 logger = structlog.get_logger()
 
-ACTOR: Final = "service:router"
 RETRY_S: Final = 0.25
 
 

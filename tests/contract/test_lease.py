@@ -72,13 +72,13 @@ async def pass_time(clock, seconds, *leases):
     while clock.now < until:
         clock.now = min(until, clock.now + LOOKED_S)
         for lease in leases:
-            await lease.look()
+            await lease.claim()
             assert sum(one.is_held for one in leases) <= 1
 
 
 async def test_the_first_gets_it_and_keeps_it(entries, clock):
     first, second = (Lease(entries, "a", ticks=clock) for _ in range(2))
-    await first.look()
+    await first.claim()
     assert first.is_held
     await pass_time(clock, 30, first, second)
     assert first.is_held
@@ -104,8 +104,8 @@ async def test_a_holder_that_cannot_write_gives_it_up_before_another_takes_it(en
     while first.is_held:
         clock.now += LOOKED_S
         with pytest.raises(LogUnavailable):
-            await first.look()
-        await second.look()
+            await first.claim()
+        await second.claim()
         assert not second.is_held
     assert clock.now - began <= LENGTH_S - GIVEN_UP_S
     await pass_time(clock, LENGTH_S, second)
@@ -121,7 +121,7 @@ async def test_a_holder_that_was_paused_finds_that_it_holds_nothing(entries, clo
     await pass_time(clock, 10, second)
     assert second.is_held
     assert not first.is_held
-    await first.look()
+    await first.claim()
     assert not first.is_held
 
 
@@ -132,9 +132,9 @@ async def test_an_answer_that_is_lost_costs_no_lease(entries, clock):
     deaf.loses_answers = True
     clock.now += RENEWED_S
     with pytest.raises(LogUnavailable):
-        await first.look()
+        await first.claim()
     deaf.loses_answers = False
-    await first.look()
+    await first.claim()
     await pass_time(clock, 10, first, second)
     assert first.is_held
 
@@ -144,14 +144,14 @@ async def test_one_that_is_let_go_is_free_at_once(entries, clock):
     await pass_time(clock, 2, first, second)
     await first.release()
     assert not first.is_held
-    await second.look()
+    await second.claim()
     assert second.is_held
 
 
 async def test_each_name_is_a_lease_of_its_own(entries, clock):
     first, other = Lease(entries, "a", ticks=clock), Lease(entries, "b", ticks=clock)
-    await first.look()
-    await other.look()
+    await first.claim()
+    await other.claim()
     assert first.is_held
     assert other.is_held
 
@@ -167,13 +167,13 @@ async def test_an_entry_that_is_not_understood_is_held_by_somebody_and_runs_out(
 
 async def test_an_entry_that_is_gone_is_free(entries, clock):
     lease = Lease(entries, "a", ticks=clock)
-    await lease.look()
+    await lease.claim()
     assert json.loads((await entries.get("a")).data) == {"holder": lease.holder}
 
 
 async def test_many_at_once_have_one_holder(entries, clock):
     copies = [Lease(entries, "a", ticks=clock) for _ in range(10)]
-    await asyncio.gather(*(copy.look() for copy in copies))
+    await asyncio.gather(*(copy.claim() for copy in copies))
     assert sum(copy.is_held for copy in copies) == 1
 
 
@@ -192,7 +192,7 @@ async def test_whoever_relies_on_a_lease_ends_with_what_keeps_it(entries, clock)
     """Else it would believe for ever what nobody looks after: that it leads, or that another one does."""
     broken = Unheard(entries)
     lease = Lease(broken, "a", ticks=clock)
-    await lease.look()
+    await lease.claim()
     clock.now += LENGTH_S
     broken.is_broken = True
     with pytest.raises(NobodyExpects):
@@ -231,7 +231,7 @@ async def test_who_watches_the_platform_sees_whether_this_copy_leads(entries, cl
 
     lease = Lease(entries, "autoscaler", ticks=clock)
     assert leads() == 0
-    await lease.look()
+    await lease.claim()
     assert leads() == 1
     clock.now += LENGTH_S
     assert leads() == 0

@@ -77,7 +77,7 @@ class RouterUnderTest:
         self.admin = EnvoyAdmin(place)
         self.outbox = Outbox(samples)
         self.counts = RequestCounts(
-            look=self.admin.counters,
+            read_counters=self.admin.counters,
             exists=lambda deployment_id: deployment_id in self.follower.views.by_id,
             file=CountsFile(place.descriptor),
             outbox=self.outbox,

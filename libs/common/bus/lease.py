@@ -106,7 +106,7 @@ class Lease:
         """Never returns. Raises what nobody expects of `entries` or of who is told of a change."""
         while True:
             try:
-                await self.look()
+                await self.claim()
             except LogUnavailable as error:
                 logger.info("the lease has to wait for the broker", lease=self._name, error=str(error))
             self._tell()
@@ -117,7 +117,7 @@ class Lease:
                 await asyncio.sleep(max(0.0, min(RENEWED_S, self._until - self._ticks())))
                 self._tell()
 
-    async def look(self) -> None:
+    async def claim(self) -> None:
         """Write again what we hold; take what nobody holds. Raises LogUnavailable."""
         if self._sequence is not None and not self.is_held:
             self._sequence = self._seen = None

@@ -66,10 +66,10 @@ def worker(stream: str, durable: str) -> Permissions:
 
 def keeper(stream: str, root: str, key: str = "*") -> Permissions:
     """Read the entries of a stream that keeps one for each key, and replace those of some keys."""
-    return Permissions((f"{root}.{key}",)) + looker(stream)
+    return Permissions((f"{root}.{key}",)) + entry_reader(stream)
 
 
-def looker(stream: str) -> Permissions:
+def entry_reader(stream: str) -> Permissions:
     """Read the entries of a stream that keeps one for each key."""
     return Permissions((f"$JS.API.STREAM.MSG.GET.{stream}",))
 

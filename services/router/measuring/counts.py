@@ -78,7 +78,7 @@ class Counts:
             for deployment_id, by_place in self._pushed.items()
         )
 
-    def look(self, values: Values, *, exists: Callable[[str], bool]) -> set[str]:
+    def resync(self, values: Values, *, exists: Callable[[str], bool]) -> set[str]:
         """Take over all that Envoy has; the deployments that had requests. One that does not exist any more
         goes with its counters.
 

@@ -48,7 +48,7 @@ class RequestCounts:
     def __init__(
         self,
         *,
-        look: Callable[[], Awaitable[Values | None]],
+        read_counters: Callable[[], Awaitable[Values | None]],
         exists: Callable[[str], bool],
         file: CountsFile,
         outbox: Outbox,
@@ -56,10 +56,10 @@ class RequestCounts:
         rhythm: Rhythm = RHYTHM,
         source: str = SOURCE,
     ) -> None:
-        """look: at all counters of Envoy. exists: whether there is a deployment with this id. source: under
+        """read_counters: all of Envoy's. exists: whether there is a deployment with this id. source: under
         which name what it counts is published."""
         self._source = source
-        self._look = look
+        self._read_counters = read_counters
         self._exists = exists
         self._file = file
         self._outbox = outbox
@@ -94,7 +94,7 @@ class RequestCounts:
             self._looking.cancel()
         counts, now = await self._counts_of(push.counter_id), self._ticks()
         if self._seen is not None:
-            self._note_calls(counts.look(self._seen, exists=self._exists), now)
+            self._note_calls(counts.resync(self._seen, exists=self._exists), now)
             self._seen, self._is_complete = None, True
         if self._is_complete and (self._written_at is None or now - self._written_at >= self._rhythm.look_s):
             self._written_at = now
@@ -104,7 +104,7 @@ class RequestCounts:
         if self._is_complete:
             self._publish(counts, push, now)
         if self._is_look_due(now):
-            self._looking = asyncio.ensure_future(self._look_at_all())
+            self._looking = asyncio.ensure_future(self._read_all())
 
     def _note_sweeps(self, counts: Counts, push: Push, now: float) -> None:
         if self._pushed_at is None or now - self._pushed_at > 1.5 * self._rhythm.push_s:
@@ -154,9 +154,9 @@ class RequestCounts:
         logger.info("counting requests", counter_id=counter_id, is_remembered=self._is_complete)
         return self._counts
 
-    async def _look_at_all(self) -> None:
+    async def _read_all(self) -> None:
         now, slack = self._ticks(), self._rhythm.push_s / 2
-        seen = await self._look()
+        seen = await self._read_counters()
         if seen is not None:
             self._seen, self._looked_at = seen, now
             while self._hidden_at and now >= self._hidden_at[0] + self._rhythm.sweep_s - slack:

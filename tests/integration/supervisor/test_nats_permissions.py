@@ -12,6 +12,7 @@ from nats.js.api import ConsumerConfig
 from libs.common.bus import subjects
 from libs.common.events.envelope import append_subject
 from libs.common.ids import new_id
+from libs.common.services import COPIED, SERVICES
 from tests.support.nats_users import connected_as
 from tests.support.polling import PATIENCE_S
 
@@ -30,8 +31,6 @@ WRITER = {
     "router": "router",
     "scaling": "autoscaler",
 }
-SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
-LED = ("reconciler", "health", "autoscaler")
 
 
 LATE = b"-ERR 'Authentication Timeout'"
@@ -131,10 +130,10 @@ async def test_a_service_speaks_for_itself_alone(lasting_platform, user):
         for subject in ("outcomes.a", "$JS.API.STREAM.MSG.GET.OUTCOMES"):
             assert await client.may_publish(subject) == (user == "api")
         assert await client.may_publish("$KV.SCALING.a") == (user == "autoscaler")
-        assert await client.may_publish("$JS.API.STREAM.MSG.GET.KV_LEASES") == (user in LED)
+        assert await client.may_publish("$JS.API.STREAM.MSG.GET.KV_LEASES") == (user in COPIED)
         for other in SERVICES:
             lease = f"$KV.LEASES.{other}"
-            assert await client.may_publish(lease) == (user in LED and other == user)
+            assert await client.may_publish(lease) == (user in COPIED and other == user)
         assert await client.may_publish("$JS.API.STREAM.MSG.GET.KV_SCALING") == (
             user in {"api", "autoscaler"}
         )

@@ -1,4 +1,5 @@
 import inspect
+import re
 from pathlib import Path
 
 import pytest
@@ -7,6 +8,7 @@ import benchmarks
 from benchmarks.registry import BENCHMARKS, LONG, find
 
 FOLDER = Path(benchmarks.__file__).parent
+REFERENCE = FOLDER.parent / "docs" / "reference" / "benchmarks.md"
 
 
 def test_every_module_that_measures_is_registered():
@@ -16,6 +18,13 @@ def test_every_module_that_measures_is_registered():
         if "\nasync def measure(" in path.read_text()
     }
     assert measuring == {*BENCHMARKS.values(), *LONG.values()}
+
+
+def test_the_reference_says_of_each_what_it_measures():
+    _, _, after = REFERENCE.read_text().partition("\n## What is measured\n")
+    table, _, _ = after.partition("\n## ")
+    rows = re.findall(r"^\| `([a-z_]+)` \| \S", table, re.MULTILINE)
+    assert sorted(rows) == sorted([*BENCHMARKS, *LONG])
 
 
 @pytest.mark.parametrize("name", [*BENCHMARKS, *LONG])

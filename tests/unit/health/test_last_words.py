@@ -87,7 +87,7 @@ class Scene:
 
     async def look(self) -> None:
         observed = await self.cluster.observe(DEPLOYMENT)
-        self.keeper.look(DEPLOYMENT, observed.get(DEPLOYMENT))
+        self.keeper.take(DEPLOYMENT, observed.get(DEPLOYMENT))
 
     async def messages(self) -> dict[str, list[str]]:
         return {
@@ -176,7 +176,7 @@ async def test_of_a_lost_node_it_says_so(scene: Scene):
     scene.cluster.make_unreadable(replica.replica_id, "its node gpu-3 does not answer")
     shown = replace((await replicas(scene.cluster))[0], reason=ReplicaReason.NODE_LOST)
     observed = (await scene.cluster.observe(DEPLOYMENT))[DEPLOYMENT]
-    scene.keeper.look(DEPLOYMENT, replace(observed, replicas=(shown,)))
+    scene.keeper.take(DEPLOYMENT, replace(observed, replicas=(shown,)))
 
     async def is_said() -> bool:
         return [tail.problem for tail in await scene.tails.read(DEPLOYMENT)] == [
@@ -214,7 +214,7 @@ async def test_what_cannot_be_done_is_tried_again_and_nobody_waits(scene: Scene,
     scene.cluster.exit(replica.replica_id, status=1)
     observed = (await scene.cluster.observe(DEPLOYMENT))[DEPLOYMENT]
     scene.cluster.is_available, scene.tails.is_away = not is_the_cluster, not is_the_cluster
-    scene.keeper.look(DEPLOYMENT, observed)
+    scene.keeper.take(DEPLOYMENT, observed)
     if is_the_cluster:
         await eventually(lambda: scene.cluster.refused)
     else:
@@ -254,7 +254,7 @@ async def test_no_more_than_128_are_followed_at_once_and_the_others_have_their_t
             scene.cluster.write(replica_id, "goodbye")
         stopped = workload(run_of(0), retiring=shown, stopping=shown, deployment_id=deployment_id)
         await scene.cluster.apply(stopped, fence=2)
-        scene.keeper.look(deployment_id, (await scene.cluster.observe(deployment_id))[deployment_id])
+        scene.keeper.take(deployment_id, (await scene.cluster.observe(deployment_id))[deployment_id])
         ending += shown
     await eventually(lambda: scene.tails.kept >= AT_ONCE)
     followed = scene.cluster.heard.copy()

@@ -43,7 +43,7 @@ def test_what_is_not_among_all_was_dropped():
     counts = Counts("start-1")
     counts.push(pushed(5))
     counts.push({})
-    counts.look({}, exists=lambda _: True)
+    counts.resync({}, exists=lambda _: True)
     counts.push(pushed(9))
     assert totals(counts) == {"d1": 14}
 
@@ -52,7 +52,7 @@ def test_what_is_hidden_and_among_all_was_not_dropped():
     counts = Counts("start-1")
     counts.push(pushed(5))
     counts.push({})
-    counts.look(pushed(5), exists=lambda _: True)
+    counts.resync(pushed(5), exists=lambda _: True)
     assert counts.push({}) == set()
     assert counts.push(pushed(6)) == {"d1"}
     assert totals(counts) == {"d1": 6}
@@ -62,7 +62,7 @@ def test_what_was_touched_before_a_look_is_counted_once():
     counts = Counts("start-1")
     counts.push(pushed(2))
     counts.push({})
-    assert counts.look(pushed(1), exists=lambda _: True) == {"d1"}
+    assert counts.resync(pushed(1), exists=lambda _: True) == {"d1"}
     counts.push(pushed(1))
     assert totals(counts) == {"d1": 3}
 
@@ -70,9 +70,9 @@ def test_what_was_touched_before_a_look_is_counted_once():
 def test_a_deployment_goes_with_its_counters():
     counts = Counts("start-1")
     counts.push(pushed(5) | pushed(1, "d2"))
-    counts.look(pushed(5), exists=lambda _: False)
+    counts.resync(pushed(5), exists=lambda _: False)
     assert totals(counts) == {"d1": 5}
-    counts.look({}, exists=lambda _: False)
+    counts.resync({}, exists=lambda _: False)
     assert totals(counts) == {}
 
 
@@ -138,7 +138,7 @@ def test_totals_are_what_was_counted_whatever_is_swept_missed_and_restarted(seed
                 del envoy[id_]
             used.clear()
         # After lost pushes, and after each sweep, all is looked at.
-        counts.look({id_: {ANSWERED: value} for id_, value in envoy.items()}, exists=lambda _: True)
+        counts.resync({id_: {ANSWERED: value} for id_, value in envoy.items()}, exists=lambda _: True)
         if chance.random() < 0.05:
             counts = Counts.remembered(json.loads(json.dumps(counts.remember())), "start-1")
         assert totals(counts) == truth
@@ -159,7 +159,7 @@ requests.ended.of.abc,0,evil: 3
 requests.ended.of.def,0: P0(nan,0)
 """
     counts = Counts("start-1")
-    counts.look(read_all(text), exists=lambda _: True)
+    counts.resync(read_all(text), exists=lambda _: True)
     (one,) = counts.totals
     assert one.deployment_id == "abc"
     assert (one.answered, one.unanswered, one.server_errors, one.duration_us) == (12, 3, 1, 4567 + 5000)

@@ -65,7 +65,7 @@ async def reports(folder, published) -> AsyncIterator[asyncio.Queue[LoadStatsReq
     """What Envoy says is put in."""
     outbox = Outbox(published)
     counts = RequestCounts(
-        look=nothing, exists=lambda _: True, file=CountsFile(folder), outbox=outbox, ticks=monotonic
+        read_counters=nothing, exists=lambda _: True, file=CountsFile(folder), outbox=outbox, ticks=monotonic
     )
     receiver = Receiver(counts, outbox, needed=tuple, clock=utc_now, ticks=monotonic)
     queue: asyncio.Queue[LoadStatsRequest] = asyncio.Queue()

@@ -91,7 +91,7 @@ VIEW_FACTS = [fact.event_type() for kind in view.OF_DEPLOYMENTS for fact in kind
 
 
 @given(events=histories(*VIEW_FACTS, aggregate_ids=(DEPLOYMENT, OTHER), max_size=30).map(legal))
-def test_all_worlds_are_the_same_from_the_newest_of_each_subject(events):
+def test_all_views_are_the_same_from_the_newest_of_each_subject(events):
     every, newest = view.Views(), view.Views()
     for event in events:
         every.apply(event)

@@ -86,8 +86,8 @@ class Meter:
 
     async def measure(self, running: Iterable[Running]) -> list[Used]:
         replicas = list(running)
-        await self._look_at_gpus()
-        table = await _look(self._ticks)
+        await self._read_gpus()
+        table = await _read_processes(self._ticks)
         trees = self._trees(replicas, table)
         found = []
         for number, replica in enumerate(replicas):
@@ -100,7 +100,7 @@ class Meter:
         self._shims = {each: shim for each, shim in self._shims.items() if each in measured}
         return found
 
-    async def _look_at_gpus(self) -> None:
+    async def _read_gpus(self) -> None:
         """Not so soon again that nobody has used them since: then what is known stays."""
         now = self._ticks()
         is_new = self._gpus_seen_at is None or now - self._gpus_seen_at >= SHORTEST_S
@@ -179,7 +179,7 @@ class Meter:
         return {pid: carried for (pid, _), carried in self._ids.items() if carried is not None}
 
 
-async def _look(ticks: Ticks) -> _Table:
+async def _read_processes(ticks: Ticks) -> _Table:
     table = _Table()
     for number, pid in enumerate(proc.pids()):
         if number % _READ_AT_ONCE == _READ_AT_ONCE - 1:

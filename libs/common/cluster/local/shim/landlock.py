@@ -39,6 +39,7 @@ _RESTRICT_SELF = 446
 _CREATE_RULESET_VERSION = 1
 _RULE_PATH_BENEATH = 1
 
+# `REFER - 1`: all that stand before it, MAKE_CHAR and MAKE_BLOCK too, which no rule allows.
 _RIGHTS_SINCE = ((1, REFER - 1), (2, REFER), (3, TRUNCATE), (5, IOCTL_DEV))
 _SCOPES_SINCE = 6
 
