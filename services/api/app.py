@@ -91,7 +91,9 @@ async def run(
                 deadline_s=LOG_DEADLINE_S,
             )
             log = adapt_log(archive)
-            points = PointStore(home / "api" / "points.db", most_bytes=settings.metrics_max_bytes)
+            points = PointStore(
+                home / "api" / "points.db", most_bytes=settings.metrics_max_bytes, clock=utc_now
+            )
             leaving.callback(points.close)
             samples = open_sample_reader(connection.client, SERVICE)
             queries = Queries(engine)

@@ -9,7 +9,7 @@ from libs.common.bus import subjects
 from libs.common.errors import MetricsUnavailable
 from libs.common.log.jetstream.samples import JetStreamSamplePublisher, JetStreamSampleReader
 from libs.common.metrics.parts import MOST_BYTES
-from libs.common.metrics.port import KEPT_S, CaughtUp, MemorySamples, Received
+from libs.common.metrics.port import KEPT_S, CaughtUp, MemorySamples, Place, Received
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
 from tests.support.nats_process import NatsProcess
 from tests.support.nats_server import connected, make_fresh, provisioned
@@ -54,12 +54,12 @@ class Ends:
         for batch in batches:
             await self.publisher.publish(batch)
 
-    async def stored(self, *kinds: Kind, since: float = 0.0) -> list[Received]:
+    async def stored(self, *kinds: Kind, since: float = 0.0, after: Place | None = None) -> list[Received]:
         """What there is now."""
         found = []
         async with (
             asyncio.timeout(PATIENCE_S),
-            aclosing(self.reader.follow(*kinds, since=since)) as following,
+            aclosing(self.reader.follow(*kinds, since=since, after=after)) as following,
         ):
             async for one in following:
                 if isinstance(one, CaughtUp):
@@ -104,6 +104,24 @@ async def test_reading_begins_with_a_time(ends):
     found = await ends.stored(Kind.REQUESTS, since=second.stored_at)
     assert [one.batch.number for one in found] == [2, 3]
     assert await ends.stored(Kind.REQUESTS, since=second.stored_at + 60) == []
+
+
+async def test_reading_begins_behind_a_place_whatever_the_time(ends):
+    await ends.publish(requests(1), requests(2), requests(3))
+    first, second, _ = await ends.stored(Kind.REQUESTS)
+    after = Place(first.stream, first.sequence)
+    late = second.stored_at + 60
+    assert [one.batch.number for one in await ends.stored(Kind.REQUESTS, since=late, after=after)] == [2, 3]
+    last = Place(first.stream, second.sequence + 1)
+    assert await ends.stored(Kind.REQUESTS, after=last) == []
+
+
+async def test_a_place_in_another_stream_says_nothing_of_this_one(ends):
+    await ends.publish(requests(1), requests(2))
+    _, second = await ends.stored(Kind.REQUESTS)
+    after = Place(f"not {second.stream}", second.sequence)
+    found = await ends.stored(Kind.REQUESTS, since=second.stored_at, after=after)
+    assert [one.batch.number for one in found] == [2]
 
 
 async def test_of_one_deployment_every_batch_comes_without_the_samples_of_others(ends):

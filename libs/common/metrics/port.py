@@ -21,12 +21,21 @@ KEPT_S = 65 * 60.0
 class Received:
     """A batch, or a part of one, as the stream has it.
 
-    stored_at: seconds since 1970, by the stream's clock. sequence: its place in the stream, which begins at 1
-    again in a stream that was made anew.
+    stored_at: seconds since 1970, by the stream's clock, which may be set back. sequence: its place in the
+    stream, which begins at 1 again in a stream that was made anew. stream: tells one from the other.
     """
 
     batch: Batch
     stored_at: float
+    sequence: int
+    stream: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """In one stream: that of a sample, or where there was one."""
+
+    stream: str
     sequence: int
 
 
@@ -55,10 +64,12 @@ class SamplePublisher(Protocol):
 
 class SampleReader(Protocol):
     def follow(
-        self, *kinds: Kind, since: float, only: str | None = None
+        self, *kinds: Kind, since: float, after: Place | None = None, only: str | None = None
     ) -> AsyncIterator[Received | CaughtUp]:
-        """What is stored of these kinds from `since` on (seconds since 1970), and then what comes.
+        """What is stored of these kinds from the first one on that was stored at `since` (seconds since 1970)
+        or later, in the order of the stream, and then what comes.
 
+        after: what is behind this place instead, whatever its time, if that is the stream which there is.
         only: a deployment; every batch comes, without the samples of others.
 
         Never ends and never raises. While the stream is away, nothing comes; when it is back it goes on
@@ -77,6 +88,7 @@ class MemorySamples:
 
     def __init__(self, *, clock: Clock = utc_now) -> None:
         self._clock = clock
+        self._stream = "memory"
         self._messages: list[tuple[int, float, Kind, str, bytes]] = []
         self._last = 0
         self._news = asyncio.Event()
@@ -90,22 +102,28 @@ class MemorySamples:
         self._news.set()
 
     async def follow(
-        self, *kinds: Kind, since: float, only: str | None = None
+        self, *kinds: Kind, since: float, after: Place | None = None, only: str | None = None
     ) -> AsyncIterator[Received | CaughtUp]:
-        given, is_caught_up = 0, False
+        given, is_caught_up = self._behind(since, after), False
         while True:
             for sequence, stored_at, kind, source, message in list(self._messages):
                 if sequence > given:
                     given = sequence
                     batch = read_part(kind, source, message, only=only)
-                    if kind in kinds and stored_at >= since and batch is not None:
-                        yield Received(batch, stored_at, sequence)
+                    if kind in kinds and batch is not None:
+                        yield Received(batch, stored_at, sequence, self._stream)
             if not is_caught_up:
                 is_caught_up = True
                 yield CaughtUp()
             if given >= self._last:
                 self._news.clear()
                 await self._news.wait()
+
+    def _behind(self, since: float, after: Place | None) -> int:
+        if after is not None and after.stream == self._stream:
+            return after.sequence
+        later = (sequence for sequence, stored_at, *_ in self._messages if stored_at >= since)
+        return next(later, self._last + 1) - 1
 
     async def holding(self) -> Holding:
         self._forget()

@@ -13,10 +13,11 @@ from libs.common.metrics.port import Received
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
 from libs.common.metrics.wholes import Wholes
 from services.api.points.carried import Carried
+from services.api.points.places import Taken, Trail
 
 MINUTE_S: Final = 60
 LOOK_BACK_S: Final = 90.0
-"""So long before its first minute samples are read. By then every source has told all its totals once."""
+"""After so long every source has told all its totals once."""
 STEP_BACK: Final = 2
 """Minutes that the stream's clock may step back by, and what comes counts in the present minute."""
 
@@ -64,7 +65,8 @@ class GpuPoint:
 class Minute:
     """number: since 1970. has_requests: whether requests were counted in it, at every edge: a deployment of
     which there is no point had none then; otherwise nothing is known. counted: what was counted in it of each
-    deployment, also where others could not be."""
+    deployment, also where others could not be. taken: up to where METRICS is in this minute and those before;
+    None where it does not come from there."""
 
     number: int
     has_requests: bool
@@ -72,6 +74,7 @@ class Minute:
     replicas: Mapping[tuple[str, str], ReplicaPoint]
     gpus: Mapping[tuple[str, str, int], GpuPoint] = field(default_factory=dict)
     counted: Mapping[str, Totals] = field(default_factory=dict)
+    taken: Taken | None = None
 
 
 @dataclass(slots=True)
@@ -120,22 +123,25 @@ class _Used:
 
 
 class Gathering:
-    """Takes the samples in the order of the stream, from `LOOK_BACK_S` before `since` on.
+    """Takes the samples in the order of the stream.
 
-    since: seconds since 1970; what was stored before only tells how far the totals were then. edges: by whose
-    counts the requests of a minute are known; without any, by those of whoever counted.
+    taken: how far it is in minutes already; up to there samples only tell how far the totals were then.
+    minute: the one that was finished last. edges: by whose counts the requests of a minute are known; without
+    any, by those of whoever counted.
     """
 
-    def __init__(self, *, since: float, edges: Collection[str] = ()) -> None:
-        self._since = since
+    def __init__(
+        self, *, taken: Taken | None = None, minute: int | None = None, edges: Collection[str] = ()
+    ) -> None:
+        self._taken = taken
         self._edges = frozenset(edges)
-        self._began: float | None = None
-        """When the first of all samples was stored: a source that shows itself long after that is new."""
+        self._trail = Trail()
         self._counters: dict[str, _Counter] = {}
         self._last_usage: dict[tuple[str, str], tuple[int, float]] = {}
         self._wholes_of_usage: dict[str, Wholes[tuple[str, str]]] = {}
         self._carried = Carried()
-        self._number: int | None = None
+        # What comes late for a minute that is over counts in the next one, also after a restart.
+        self._number = None if minute is None else minute + 1
         self._clear()
 
     def _clear(self) -> None:
@@ -150,9 +156,9 @@ class Gathering:
 
     def take(self, received: Received) -> Minute | None:
         """The minute before, where this is the first sample of another one."""
-        self._began = received.stored_at if self._began is None else self._began
-        counts = received.stored_at >= self._since
+        counts = self._taken is None or not self._taken.has(received.stream, received.sequence)
         finished = self._turn(int(received.stored_at // MINUTE_S)) if counts else None
+        self._trail.take(received)
         self._is_empty = self._is_empty and not counts
         self._take_usage(received.batch, counts)
         if received.batch.requests or received.batch.kind == "requests":
@@ -208,8 +214,8 @@ class Gathering:
         counter = self._counters.get(batch.source)
         if counter is None or counter.counter_id != batch.counter_id:
             # One that we have followed and that begins anew began at 0, and so did one that is new itself.
-            watched_s = received.stored_at - (self._began or 0.0)
-            began_at_0 = counter is not None or watched_s >= LOOK_BACK_S
+            # A source that shows itself long after the first of all samples is new.
+            began_at_0 = counter is not None or self._trail.passed_s >= LOOK_BACK_S
             counter = self._counters[batch.source] = _Counter(batch.counter_id, began_at_0)
         if counts:
             self._counted_by.add(batch.source)
@@ -276,7 +282,7 @@ class Gathering:
                 point, sums = points[deployment_id], self._requests.get(deployment_id, [0, 0, 0, 0])
                 point.answered, point.unanswered, point.server_errors, point.duration_us = map(float, sums)
         counted = {name: (sums[0], sums[1], sums[2], sums[3]) for name, sums in self._requests.items()}
-        return Minute(number, has_requests, dict(points), replicas, gpus, counted)
+        return Minute(number, has_requests, dict(points), replicas, gpus, counted, self._trail.taken)
 
     def _add_in_flight(self, points: dict[str, DeploymentPoint]) -> None:
         known, unknown = self._carried.known(), self._carried.unknown(self._counted_by, self._called)

@@ -6,11 +6,14 @@ of one, or the edge itself, which has a point for each minute in which requests 
 
 from sqlalchemy import BigInteger, Column, Float, Index, LargeBinary, MetaData, String, Table
 
-VERSION = 1
+VERSION = 2
 """Kept as SQLite's `user_version`. A later version adds to what is there."""
 
 EDGE, DEPLOYMENT, REPLICA, GPU = range(4)
 """What a series is of."""
+
+SUMS = 4
+"""Of the values of a deployment's point, the first ones: they count requests and their time."""
 
 metadata = MetaData()
 
@@ -20,7 +23,17 @@ position = Table(
     Column("id", BigInteger, primary_key=True),
     Column("minute", BigInteger, nullable=False),
 )
-"""One row, as soon as there is a minute: the last one that was taken in."""
+"""One row, as soon as there is a minute: the one that was taken in last."""
+
+taken = Table(
+    "taken",
+    metadata,
+    Column("id", BigInteger, primary_key=True),
+    Column("stream", String(64), nullable=False),
+    Column("sequence", BigInteger, nullable=False),
+    Column("behind", BigInteger, nullable=False),
+)
+"""One row, as `places.Taken` has it. Version 1 has none."""
 
 series = Table(
     "series",
@@ -68,4 +81,5 @@ days = Table(
     Column("server_errors", Float, nullable=False),
     Column("duration_us", Float, nullable=False),
 )
-"""The requests of each day in UTC, for as long as there is room for them."""
+"""The requests of each day in UTC, such as `2026-11-23`; of a month, such as `2026-11`, where there is no
+room for its days."""

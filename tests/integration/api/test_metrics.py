@@ -192,9 +192,9 @@ class Held(MemorySamples):
         super().__init__(clock=clock)
         self.is_held, self.may_go_on = asyncio.Event(), asyncio.Event()
 
-    async def follow(self, *kinds, since, only=None):
+    async def follow(self, *kinds, since, after=None, only=None):
         read = 0
-        async for item in super().follow(*kinds, since=since, only=only):
+        async for item in super().follow(*kinds, since=since, after=after, only=only):
             if read == self.before:
                 self.is_held.set()
                 await self.may_go_on.wait()

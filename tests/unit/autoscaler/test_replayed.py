@@ -12,9 +12,11 @@ import pytest
 
 from libs.common.autoscaling.recorded import LOOK_BACK_S, lead_s, loads, replayed, step_s
 from libs.common.autoscaling.replay import MINUTE_S, Capacity, replay
+from libs.common.metrics.port import Place
 from libs.common.spec.model import Autoscaling
 from services.api.edge.trying import load_of
 from services.api.points.minutes import Gathering
+from services.api.points.places import Taken
 from tests.support.scaling_story import CPUS, MEMORY_GIB, Story, by_concurrency, by_cpu, by_duration
 
 CAPACITY = Capacity(CPUS, MEMORY_GIB * 2**30)
@@ -162,12 +164,16 @@ def test_the_policy_in_force_on_recorded_samples_gives_what_happened(name, start
     both_ways(numbers, list(zip(times, found, strict=True)), first)
 
 
+def taken_before(measured, began: float) -> Taken:
+    return Taken(Place("", sum(one.stored_at < began for one in measured)), 0)
+
+
 @pytest.mark.parametrize("start_s", [0.0, 20.0])
 @pytest.mark.parametrize("name", DAYS)
 def test_the_policy_in_force_on_minutes_gives_what_happened(name, start_s):
     day = DAYS[name]
     story, numbers, began = lived(day, start_s=start_s)
-    gathering = Gathering(since=began)
+    gathering = Gathering(taken=taken_before(story.measured, began))
     finished = [minute for one in story.measured if (minute := gathering.take(one)) is not None]
     minutes = [
         load_of(minute.number, minute.deployments.get(story.name), is_counted=minute.has_requests)
@@ -190,7 +196,7 @@ def test_by_durations_another_policy_is_shown_too_far_from_what_happened(target_
     """As its assumptions say: durations do not follow the number that is tried."""
     day = DAYS["durations"]
     story, _, began = lived(day, start_s=0)
-    gathering = Gathering(since=began)
+    gathering = Gathering(taken=taken_before(story.measured, began))
     finished = [minute for one in story.measured if (minute := gathering.take(one)) is not None]
     minutes = [
         load_of(minute.number, minute.deployments.get(story.name), is_counted=True) for minute in finished

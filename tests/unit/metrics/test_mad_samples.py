@@ -62,7 +62,7 @@ def test_with_the_most_that_can_be_said_a_minute_is_kept(tmp_path):
         read("usage", use),
         read("in_flight", {"in_flight": MOST}, interval_s=LONGEST_S),
     ]
-    gathering = Gathering(since=0.0)
+    gathering = Gathering()
     for number, batch in enumerate(said):
         assert batch is not None
         assert gathering.take(Received(batch, LOOK_BACK_S, number)) is None

@@ -21,7 +21,7 @@ from libs.common.log.jetstream.link import Link, status
 from libs.common.log.jetstream.name_pool import ConsumerNames
 from libs.common.log.jetstream.tail import ConsumerLost, Tail
 from libs.common.metrics.parts import in_parts, read_part
-from libs.common.metrics.port import CaughtUp, Holding, Received
+from libs.common.metrics.port import CaughtUp, Holding, Place, Received
 from libs.common.metrics.samples import Batch, Kind
 
 logger = structlog.get_logger()
@@ -100,19 +100,20 @@ class JetStreamSampleReader:
         )
 
     async def follow(
-        self, *kinds: Kind, since: float, only: str | None = None
+        self, *kinds: Kind, since: float, after: Place | None = None, only: str | None = None
     ) -> AsyncIterator[Received | CaughtUp]:
         filters = tuple(subjects.samples(kind) for kind in kinds)
-        stream, after, is_caught_up, is_away = "", None, False, False
+        stream, behind = ("", None) if after is None else (after.stream, after.sequence)
+        is_caught_up, is_away = False, False
         while True:
             try:
                 present = await self._ask()
                 if present.created != stream:
                     # What was read of an earlier one of that name had sequences of its own.
-                    stream, after = present.created, None
+                    stream, behind = present.created, None
                 from_time = _moment(since)
                 async with Tail(
-                    self._link, STREAM, filters, after=after, since=from_time, names=self._names
+                    self._link, STREAM, filters, after=behind, since=from_time, names=self._names
                 ) as tail:
                     if is_away:
                         logger.info("samples are read again")
@@ -122,8 +123,8 @@ class JetStreamSampleReader:
                         yield CaughtUp()
                     while True:
                         for found, _, pending in await tail.next():
-                            after, since = found.sequence, found.time.timestamp()
-                            if (received := self._received(found, only)) is not None:
+                            behind, since = found.sequence, found.time.timestamp()
+                            if (received := self._received(found, stream, only)) is not None:
                                 yield received
                             if not is_caught_up and pending == 0:
                                 is_caught_up = True
@@ -138,13 +139,13 @@ class JetStreamSampleReader:
         present = await self._ask()
         return Holding(present.keeps_s, present.first_at)
 
-    def _received(self, found: Found, only: str | None) -> Received | None:
+    def _received(self, found: Found, stream: str, only: str | None) -> Received | None:
         _, kind, source = found.subject.split(".")
         batch = read_part(kind, source, found.data, only=only)
         if batch is None:
             self._rejected.add(1)
             return None
-        return Received(batch, found.time.timestamp(), found.sequence)
+        return Received(batch, found.time.timestamp(), found.sequence, stream)
 
     async def _ask(self) -> _Stream:
         try:

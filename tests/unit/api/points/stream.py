@@ -1,15 +1,17 @@
 """METRICS as the points are gathered from it."""
 
-from libs.common.metrics.port import Received
+from libs.common.metrics.port import Place, Received
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestTotals
 from services.api.points.minutes import Gathering, Minute
+from services.api.points.places import Taken
 
 
 class Stream:
-    """What a test has the stream hold. since: when what counts begins. edges: who has to have counted."""
+    """What a test has the stream hold. taken: so many samples are in minutes already. edges: who has to have
+    counted."""
 
-    def __init__(self, *, since: float = 0.0, edges: tuple[str, ...] = ()):
-        self.gathering = Gathering(since=since, edges=edges)
+    def __init__(self, *, taken: int = 0, edges: tuple[str, ...] = ()):
+        self.gathering = Gathering(taken=Taken(Place("", taken), 0), edges=edges)
         self.minutes: list[Minute] = []
         self.number = 0
 

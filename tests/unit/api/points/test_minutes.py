@@ -87,7 +87,7 @@ def test_a_source_that_appears_long_after_reading_began_has_counted_since_then()
 
 
 def test_what_was_before_only_tells_the_totals():
-    stream = Stream(since=120)
+    stream = Stream(taken=3)
     stream.requests(60, whole=True, a=100, b=1)
     stream.requests(100, a=150)
     stream.usage(110, r=1.0)

@@ -1,14 +1,18 @@
 """The database of points: what it keeps, for how long and in how much room."""
 
-from dataclasses import astuple
+from dataclasses import astuple, replace
+from datetime import UTC, datetime
 from time import process_time
 
 import pytest
 
+from libs.common.metrics.port import Place
 from services.api.points.minutes import DeploymentPoint, GpuPoint, Minute, ReplicaPoint
 from services.api.points.packing import average_by, pack, unpack
-from services.api.points.store import COARSE, FINE, HOUR, KEPT, PointStore
+from services.api.points.places import Taken
+from services.api.points.store import PointStore
 from services.api.points.tables import DEPLOYMENT, GPU, REPLICA
+from services.api.points.upkeep import COARSE, FINE, HOUR, KEPT
 
 NOON = 29_000_000 - 29_000_000 % (24 * HOUR) + 12 * HOUR
 """A minute at the beginning of an hour, in the middle of a day."""
@@ -27,12 +31,27 @@ def minute(
     )
 
 
+class Timely(PointStore):
+    """What is put is of the present, unless a test says what time it is."""
+
+    def __init__(self, path, *, most_bytes):
+        self.now: int | None = None
+        super().__init__(path, most_bytes=most_bytes, clock=self.time)
+
+    def time(self):
+        return datetime.fromtimestamp(60 * (self.now or self.newest), UTC)
+
+    def put(self, minute):
+        self.newest = minute.number
+        super().put(minute)
+
+
 @pytest.fixture
 def make(tmp_path):
     made = []
 
     def opened(most_bytes=ROOM):
-        made.append(PointStore(tmp_path / "api" / "points.db", most_bytes=most_bytes))
+        made.append(Timely(tmp_path / "api" / "points.db", most_bytes=most_bytes))
         return made[-1]
 
     yield opened
@@ -64,11 +83,95 @@ def test_what_was_put_is_there_also_after_a_restart(make):
         assert again.counted(first=NOON, last=NOON + 1) == [NOON, NOON + 1]
 
 
-def test_a_minute_that_comes_twice_counts_once(make):
+def test_what_was_taken_in_before_counts_once(make):
+    """As where the answer of the disk never came."""
     store = make()
-    store.put(minute(NOON, answered=3))
-    store.put(minute(NOON, answered=9))
-    assert store.requests_by_day("d")[0][1] == 3
+    first = replace(minute(NOON, answered=3), taken=Taken(Place("s", 7), 2))
+    store.put(first)
+    for again in (store, make()):
+        again.put(first)
+        assert again.taken() == first.taken
+        assert again.requests_by_day("d")[0][1] == 3
+        assert again.points(DEPLOYMENT, "d", first=0, last=2**40)[0].points[0][2][0] == 3
+    # The places of a stream that was made anew are others.
+    store.put(replace(minute(NOON + 1, answered=4), taken=Taken(Place("anew", 1), 0)))
+    assert store.requests_by_day("d")[0][1] == 7
+
+
+@pytest.mark.parametrize("until", [NOON + 5, NOON + HOUR + 5, NOON + 3 * HOUR])
+def test_a_clock_that_is_set_back_loses_no_minute_and_no_request(make, until):
+    """In the same hour, behind one that is packed, and far behind that."""
+    store = make()
+    for number in range(NOON, until):
+        store.put(minute(number, answered=2))
+    for number in range(NOON + 3, NOON + 8):
+        store.put(minute(number, answered=5))
+    for number in range(until, until + 2 * HOUR):
+        store.put(minute(number, answered=2))
+    wanted = dict.fromkeys(range(NOON, until + 2 * HOUR), 2.0)
+    for number in range(NOON + 3, NOON + 8):
+        wanted[number] = 5.0 if number >= until else 7.0
+    if until == NOON + 5:
+        wanted |= dict.fromkeys(range(NOON + 5, NOON + 8), 7.0)
+    for again in (store, make()):
+        (found,) = again.points(DEPLOYMENT, "d", first=0, last=2**40)
+        assert {at: values[0] for at, _, values in found.points} == wanted
+        assert len(found.points) == len(wanted)
+        assert sum(day[1] for day in again.requests_by_day("d")) == sum(wanted.values())
+        assert numbers(again, REPLICA) == [sorted(wanted)]
+
+
+def test_of_two_accounts_of_a_minute_levels_are_those_of_the_newer_one(make):
+    store = make()
+    old = DeploymentPoint(10.0, 1.0, None, 100.0, cpu_cores=0.5, memory_bytes=1e6, replicas=1.0)
+    new = DeploymentPoint(5.0, None, 2.0, 50.0, cpu_cores=2.0, memory_bytes=None, replicas=3.0)
+    store.put(Minute(NOON, True, {"d": old}, {}))
+    store.put(Minute(NOON, False, {"d": new}, {}))
+    (found,) = store.points(DEPLOYMENT, "d", first=0, last=2**40)
+    assert found.points[0][2] == (15.0, 1.0, 2.0, 150.0, 2.0, 1e6, 3.0, None, None)
+
+
+def test_what_comes_late_for_coarse_points_counts_in_them(make):
+    store = make()
+    store.put(minute(NOON))
+    store.put(minute(NOON + (FINE + 1) * HOUR))
+    later = replace(minute(NOON + 20), replicas={("d", "r"): ReplicaPoint(2.0, 2e6, 2.0, None)})
+    store.put(later)
+    (replica,) = store.points(REPLICA, "d", first=NOON, last=NOON + HOUR)
+    assert replica.points == (
+        (NOON, COARSE, (0.5, 1e6, 2.0, None)),
+        (NOON + COARSE, COARSE, (2.0, 2e6, 2.0, None)),
+    )
+
+
+def test_a_minute_of_the_far_future_takes_nothing_away(make):
+    """Points age by the clock of who keeps them."""
+    store = make()
+    for number in range(NOON, NOON + 3 * HOUR):
+        store.now = number
+        store.put(minute(number))
+    store.put(minute(NOON + 16 * 24 * HOUR))
+    assert numbers(store, last=NOON + 3 * HOUR) == [list(range(NOON, NOON + 3 * HOUR))]
+    assert numbers(store, REPLICA, last=NOON + 3 * HOUR) == [list(range(NOON, NOON + 3 * HOUR))]
+
+
+def test_a_clock_that_is_weeks_ahead_for_a_moment_takes_no_more_than_some_hours(make):
+    store = make()
+    for hour in range(15 * 24):
+        store.put(minute(NOON + hour * HOUR))
+    later = NOON + 30 * 24 * HOUR
+    store.put(minute(later))
+    (left,) = numbers(store, last=later - 1)
+    assert left == list(range(NOON + 2 * HOUR, NOON + 15 * 24 * HOUR, HOUR))
+
+
+def test_fifteen_days_are_kept_by_a_clock_that_is_an_hour_ahead(make):
+    store = make()
+    for hour in range(15 * 24 + 1):
+        store.put(minute(NOON + hour * HOUR))
+    now = NOON + 15 * 24 * HOUR
+    store.put(minute(now + HOUR))
+    assert store.recorded_from() == NOON
 
 
 def test_only_what_was_asked_for_is_given(make):
