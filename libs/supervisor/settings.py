@@ -26,7 +26,7 @@ DEFAULT_HOME = "~/.specstream"
 ROOT = Path(__file__).resolve().parents[2]
 """The checkout that this file belongs to."""
 
-LEAST_METRICS_BYTES = 1024 * 1024
+LEAST_METRICS_BYTES = 64 * 1024 * 1024
 MOST_METRICS_BYTES = 1024**4
 
 

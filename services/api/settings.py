@@ -21,7 +21,7 @@ class Settings(ServiceSettings):
     copies: how many there are to be of each service that may have several. routers: how many routers.
     disk_reserve_mib: of the reserve that the supervisor keeps beside the log, in this home; None where there
     is no supervisor, and so no disk of this machine to look at.
-    metrics_max_bytes: the room of what was measured, on the disk.
+    metrics_max_bytes: the room of what was measured, on the disk; of less the write-ahead log would be much.
     request_window_seconds: what request durations are averaged over, as the autoscaler is told.
     visible_timeout_s: how long a write waits until reads show it, after it is durable.
     """
@@ -34,6 +34,6 @@ class Settings(ServiceSettings):
     copies: int = Field(default=1, ge=1, le=MOST_COPIES)
     routers: int = Field(default=1, ge=1, le=MOST_ROUTERS)
     disk_reserve_mib: int | None = Field(default=None, ge=0)
-    metrics_max_bytes: int = Field(default=1024**3, ge=1024**2, le=1024**4)
+    metrics_max_bytes: int = Field(default=1024**3, ge=64 * 1024**2, le=1024**4)
     request_window_seconds: float = Field(default=REQUEST_WINDOW_S, ge=1, le=3600)
     visible_timeout_s: float = Field(default=10.0, gt=0)

@@ -38,7 +38,7 @@ class Found:
 
 
 class PointStore:
-    """Blocking: call it in threads. At most `most_bytes` on the disk; the oldest hour goes whole.
+    """Blocking: call it in threads. Its file is at most 90 % of `most_bytes`; the oldest hour goes whole.
 
     clock: by which points age. The minutes that are put may come in any order.
     """

@@ -73,7 +73,7 @@ def _packed(hour: int, number: int, kind: int, rows: list[Row], there: Any) -> d
 
 
 class Upkeep:
-    """At most `most_bytes` for the file of the database and what is written beside it; the oldest goes."""
+    """The file of the database is at most `_FULL` of `most_bytes` after each minute; the oldest goes."""
 
     def __init__(self, engine: Engine, *, most_bytes: int) -> None:
         self._engine = engine
@@ -92,6 +92,8 @@ class Upkeep:
             self._forget(present - KEPT)
             self._bound_days()
         self._bound()
+        if is_over:
+            self._shorten_log()
         return is_over
 
     def _pack(self, before: int) -> None:
@@ -153,6 +155,11 @@ class Upkeep:
         with self._engine.connect() as connection:
             # Each page that it frees is a step of the statement.
             connection.connection.cursor().execute("PRAGMA incremental_vacuum").fetchall()
+
+    def _shorten_log(self) -> None:
+        """The write-ahead log has grown with what was packed. One that is being read is left as it is."""
+        with self._engine.connect() as connection:
+            connection.connection.cursor().execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchall()
 
     def _bytes(self) -> int:
         """Of the file."""

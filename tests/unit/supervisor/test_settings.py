@@ -35,7 +35,7 @@ def test_what_is_set_is_taken():
             "SPECSTREAM_ENVOY_HEAP_MIB": "256",
             "SPECSTREAM_USAGE_SECONDS": "0.5",
             "SPECSTREAM_REQUEST_WINDOW_SECONDS": "10",
-            "SPECSTREAM_METRICS_MAX_BYTES": "1048576",
+            "SPECSTREAM_METRICS_MAX_BYTES": "67108864",
             "SPECSTREAM_LOG_LEVEL": "debug",
             "SPECSTREAM_MODULE_HEALTH": "somewhere.health",
         }
@@ -46,7 +46,7 @@ def test_what_is_set_is_taken():
     assert (settings.grace_seconds, settings.drain_deadline_seconds) == (0.5, 3600)
     assert (settings.upload_deadline_seconds, settings.envoy_heap_mib) == (60.5, 256)
     assert (settings.node_lost_seconds, settings.move_seconds) == (90, 120.5)
-    assert (settings.usage_seconds, settings.metrics_max_bytes) == (0.5, 2**20)
+    assert (settings.usage_seconds, settings.metrics_max_bytes) == (0.5, 2**26)
     assert settings.request_window_seconds == 10
     assert settings.log_level == "DEBUG"
     assert settings.module("health") == "somewhere.health"
@@ -72,7 +72,7 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_USAGE_SECONDS", "0.4", id="measured too often"),
         pytest.param("SPECSTREAM_USAGE_SECONDS", "nan", id="no number of seconds to measure after"),
         pytest.param("SPECSTREAM_REQUEST_WINDOW_SECONDS", "0.9", id="a window that is too short"),
-        pytest.param("SPECSTREAM_METRICS_MAX_BYTES", "1048575", id="less than an hour takes"),
+        pytest.param("SPECSTREAM_METRICS_MAX_BYTES", "67108863", id="less than what is written takes"),
         pytest.param("SPECSTREAM_METRICS_MAX_BYTES", "1e9", id="no whole number of bytes"),
         pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "-1", id="less than nothing"),
         pytest.param("SPECSTREAM_DISK_RESERVE_MIB", "0.5", id="a part of a MiB"),

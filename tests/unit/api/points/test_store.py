@@ -1,7 +1,6 @@
 """The database of points: what it keeps, for how long and in how much room."""
 
 from dataclasses import astuple, replace
-from datetime import UTC, datetime
 from time import process_time
 
 import pytest
@@ -10,59 +9,9 @@ from libs.common.metrics.port import Place
 from services.api.points.minutes import DeploymentPoint, GpuPoint, Minute, ReplicaPoint
 from services.api.points.packing import average_by, pack, unpack
 from services.api.points.places import Taken
-from services.api.points.store import PointStore
 from services.api.points.tables import DEPLOYMENT, GPU, REPLICA
 from services.api.points.upkeep import COARSE, FINE, HOUR, KEPT
-
-NOON = 29_000_000 - 29_000_000 % (24 * HOUR) + 12 * HOUR
-"""A minute at the beginning of an hour, in the middle of a day."""
-ROOM = 100 * 1024 * 1024
-
-
-def minute(
-    number: int, *, answered: float = 1.0, deployments=("d",), replicas=("r",), has_requests=True
-) -> Minute:
-    return Minute(
-        number,
-        has_requests,
-        {each: DeploymentPoint(answered, 0.0, 0.0, 1000.0 * answered, 0.5, 1e6, 1.0) for each in deployments},
-        {(each, replica): ReplicaPoint(0.5, 1e6, 2.0, None) for each in deployments for replica in replicas},
-        counted={each: (int(answered), 0, 0, int(1000 * answered)) for each in deployments},
-    )
-
-
-class Timely(PointStore):
-    """What is put is of the present, unless a test says what time it is."""
-
-    def __init__(self, path, *, most_bytes):
-        self.now: int | None = None
-        super().__init__(path, most_bytes=most_bytes, clock=self.time)
-
-    def time(self):
-        return datetime.fromtimestamp(60 * (self.now or self.newest), UTC)
-
-    def put(self, minute):
-        self.newest = minute.number
-        super().put(minute)
-
-
-@pytest.fixture
-def make(tmp_path):
-    made = []
-
-    def opened(most_bytes=ROOM):
-        made.append(Timely(tmp_path / "api" / "points.db", most_bytes=most_bytes))
-        return made[-1]
-
-    yield opened
-    for store in made:
-        store.close()
-
-
-def numbers(store, kind=DEPLOYMENT, deployment="d", first=0, last=2**40):
-    return [
-        [at for at, _, _ in found.points] for found in store.points(kind, deployment, first=first, last=last)
-    ]
+from tests.unit.api.points.kept import NOON, minute, numbers
 
 
 def test_what_was_put_is_there_also_after_a_restart(make):
@@ -222,42 +171,6 @@ def test_after_fifteen_days_they_are_forgotten_and_the_requests_of_days_stay(mak
     # Its series is gone too, and can begin again.
     store.put(minute(later + 1, deployments=("old",)))
     assert numbers(make(), deployment="old") == [[later + 1]]
-
-
-def test_the_oldest_hour_goes_whole_where_there_is_no_more_room(make, tmp_path):
-    room = 1024 * 1024
-    store = make(room)
-    names = [f"deployment-{number}" for number in range(300)]
-    for hour in range(24):
-        store.put(minute(NOON + hour * HOUR, deployments=names, replicas=("one", "other")))
-    first = store.recorded_from()
-    assert first is not None
-    assert NOON < first < NOON + 23 * HOUR
-    assert first % HOUR == 0
-    assert numbers(store, deployment=names[0])[0][0] == first
-    assert numbers(store, deployment=names[-1])[0][0] == first
-    assert numbers(store, REPLICA, deployment=names[-1])[0][0] == first
-    assert sum(path.stat().st_size for path in (tmp_path / "api").iterdir()) < room * 1.5 + 4 * 1024 * 1024
-
-
-def test_the_oldest_days_of_requests_go_where_they_take_too_much_of_the_room(make):
-    room = 1024 * 1024
-    store = make(room)
-    a_day = 24 * HOUR
-    for day in range(20):
-        names = [f"deployment-{day}-{number}" for number in range(300)]
-        store.put(minute(NOON + day * a_day, deployments=names, replicas=()))
-    assert store.requests_by_day("deployment-0-0") == []
-    assert store.requests_by_day("deployment-19-299")[0][1] == 1
-    kept = [day for day in range(20) if store.requests_by_day(f"deployment-{day}-0")]
-    assert kept == list(range(kept[0], 20)), "the newest ones, and each of them whole"
-    assert 3 <= len(kept) <= 5, (
-        "a quarter of the room, which is 4 days, and what came since the last full hour"
-    )
-    assert store.recorded_from() is not None
-    assert numbers(store, deployment="deployment-15-0") == [[NOON + 15 * a_day]], (
-        "hours have room beside them"
-    )
 
 
 def test_series_that_there_were_are_found_again_and_not_kept_in_memory(make):
