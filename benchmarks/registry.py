@@ -27,6 +27,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "rising": "benchmarks.rising",
         "footprint": "benchmarks.footprint",
         "bulk": "benchmarks.bulk",
+        "demos": "benchmarks.demos",
     }
 )
 """Name to module."""
