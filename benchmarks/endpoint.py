@@ -1,13 +1,10 @@
 """Requests per second and latency through a deployment's endpoint, beside a bare Envoy of the same run, and
 beside an Envoy that does not count requests."""
 
-import asyncio
-import json
 import statistics
-import sys
 from dataclasses import dataclass
 
-from benchmarks.envoys import bare_envoy, cpu_seconds, load_server, platform_envoy, pss_mib
+from benchmarks.envoys import bare_envoy, call, cpu_seconds, load_server, platform_envoy, pss_mib
 from benchmarks.figure import AtLeastOfLimit, AtMost, Figure
 from tests.support.polling import eventually
 from tests.support.routed import Routed
@@ -32,18 +29,11 @@ class Run:
     cpu_us: float
 
 
-async def call(host: str, port: int, envoy_pid: int) -> Run:
+async def run(host: str, port: int, envoy_pid: int) -> Run:
     before = cpu_seconds(envoy_pid)
-    arguments = ("call", host, str(port), str(SECONDS), str(CONNECTIONS))
-    process = await asyncio.create_subprocess_exec(
-        sys.executable, "-m", "benchmarks.load", *arguments, stdout=asyncio.subprocess.PIPE
-    )
-    out, _ = await process.communicate()
-    if process.returncode:
-        raise RuntimeError(f"the load generator ended with status {process.returncode}")
-    result = json.loads(out)
+    said = await call([host], port, seconds=SECONDS, connections=CONNECTIONS)
     used = cpu_seconds(envoy_pid) - before
-    return Run(result["per_second"], result["p50_ms"], result["p99_ms"], used / result["requests"] * 1e6)
+    return Run(said["per_second"], said["p50_ms"], said["p99_ms"], used / said["requests"] * 1e6)
 
 
 async def measure(*, quick: bool = False) -> list[Figure]:
@@ -58,9 +48,9 @@ async def measure(*, quick: bool = False) -> list[Figure]:
         uncounted = await an_endpoint(silent, upstream)
         bare, endpoint, without = [], [], []
         for _ in range(QUICK_ROUNDS if quick else ROUNDS):
-            bare.append(await call("bare", port, pid))
-            endpoint.append(await call(*served))
-            without.append(await call(*uncounted))
+            bare.append(await run("bare", port, pid))
+            endpoint.append(await run(*served))
+            without.append(await run(*uncounted))
         memory = pss_mib(served[2])
 
     def median(runs: list[Run], field: str) -> float:

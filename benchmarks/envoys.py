@@ -4,12 +4,13 @@ import asyncio
 import json
 import os
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from libs.common.log.memory import MemoryLog
+from libs.common.metrics.port import MemorySamples, SamplePublisher
 from tests.support.envoy import OPTIONS, EnvoyProcess, find_envoy
 from tests.support.free_ports import free_port
 from tests.support.polling import eventually
@@ -26,14 +27,18 @@ def require_envoy() -> str:
 
 
 @asynccontextmanager
-async def platform_envoy(*, counts_requests: bool = True) -> AsyncIterator[Routed]:
-    """A router over a log in memory, with a running Envoy."""
+async def platform_envoy(
+    *, counts_requests: bool = True, samples: SamplePublisher | None = None
+) -> AsyncIterator[Routed]:
+    """A router over a log in memory, with a running Envoy. samples: where what is counted goes; None for the
+    memory too."""
     with TemporaryDirectory() as folder:
         setup = Routed(
             MemoryLog(),
             EnvoyProcess(require_envoy(), Path(folder)),
             free_port(),
             counts_requests=counts_requests,
+            samples=samples or MemorySamples(),
         )
         try:
             await setup.start_router()
@@ -76,6 +81,28 @@ async def load_server() -> AsyncIterator[int]:
     finally:
         process.kill()
         await process.wait()
+
+
+async def call(
+    hosts: Iterable[str], port: int, *, seconds: float, connections: int, per_second: float | None = None
+) -> Mapping[str, float]:
+    """What `benchmarks.load call` says, in a process of its own."""
+    arguments = [
+        str(port),
+        str(seconds),
+        str(connections),
+        *([] if per_second is None else [str(per_second)]),
+    ]
+    process = await asyncio.create_subprocess_exec(
+        *(sys.executable, "-m", "benchmarks.load", "call", *arguments),
+        stdin=asyncio.subprocess.PIPE,
+        stdout=asyncio.subprocess.PIPE,
+    )
+    out, _ = await process.communicate("\n".join(hosts).encode())
+    if process.returncode:
+        raise RuntimeError(f"the load generator ended with status {process.returncode}")
+    said: Mapping[str, float] = json.loads(out)
+    return said
 
 
 async def is_open(port: int) -> bool:

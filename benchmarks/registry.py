@@ -18,6 +18,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "replay": "benchmarks.replay",
         "endpoint": "benchmarks.endpoint",
         "change": "benchmarks.change",
+        "counting": "benchmarks.counting",
         "route_change": "benchmarks.route_change",
         "probes": "benchmarks.probes",
         "measurements": "benchmarks.measurements",
@@ -26,6 +27,7 @@ BENCHMARKS: Mapping[str, str] = MappingProxyType(
         "rising": "benchmarks.rising",
         "footprint": "benchmarks.footprint",
         "bulk": "benchmarks.bulk",
+        "demos": "benchmarks.demos",
     }
 )
 """Name to module."""

@@ -74,12 +74,12 @@ async def endpoint_changes(
     return took
 
 
-def fill(platform: Routed, deployments: int) -> None:
+def fill(platform: Routed, deployments: int, *, address: str = "127.0.0.1:9") -> None:
     """Further deployments, each with one replica; they stand straight in the router's cache."""
     assert platform.router is not None
     for number in range(deployments):
         name = f"{number:032x}"
-        endpoint = Endpoint("127.0.0.1:9", "r0", "spec-0", Health.HEALTHY)
+        endpoint = Endpoint(address, "r0", "spec-0", Health.HEALTHY)
         platform.router.cache.put(Routing(name, Route("spec-0"), (endpoint,)))
 
 
