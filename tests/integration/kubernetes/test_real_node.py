@@ -5,6 +5,8 @@ from typing import Any
 
 import pytest
 
+from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.containers import parse_container
 from tests.support.kubelab.client import Json
 from tests.support.kubelab.control_plane import is_ready
 from tests.support.kubelab.fixtures import KubernetesCluster
@@ -94,6 +96,14 @@ def test_a_crash_loop(run):
     one.until(lambda: one.waiting == "CrashLoopBackOff", "in a crash loop")
     assert one.container["restartCount"] >= 1
     assert (one.ended["reason"], one.ended["exitCode"]) == ("Error", 3)
+
+
+def test_a_program_that_is_not_in_its_image(run):
+    one = run("", name=names.CONTAINER, command=["/no/such/program"])
+    one.until(lambda: one.waiting == "CrashLoopBackOff", "in a crash loop")
+    container = parse_container(one.body["status"])
+    assert (container.never_started, container.started_at) == (True, None)
+    assert 'exec: "/no/such/program": ' in container.ended_message
 
 
 def test_memory_that_runs_out(run):

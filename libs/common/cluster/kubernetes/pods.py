@@ -8,12 +8,22 @@ each would be news again and again.
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from types import MappingProxyType
 from typing import Any, Final
 
 from libs.common.cluster.kubernetes import names, sayings
 from libs.common.cluster.kubernetes.anchor import Listed
+from libs.common.cluster.kubernetes.containers import (
+    CRASHED,
+    NEVER_STARTED,
+    PULL_FAILED,
+    START_FAILED,
+    Container,
+    moment,
+    parse_container,
+    restart_at,
+)
 from libs.common.cluster.kubernetes.quantities import quantity
 from libs.common.cluster.kubernetes.sayings import Saying
 from libs.common.cluster.port import Exit, ObservedReplica, ReplicaPhase
@@ -24,54 +34,11 @@ from libs.common.spec.template import Template
 JSON = Mapping[str, Any]
 _NOTHING: Final[JSON] = MappingProxyType({})
 
-PULL_FAILED: Final = frozenset(
-    {
-        "ErrImagePull",
-        "ImagePullBackOff",
-        "InvalidImageName",
-        "ErrImageNeverPull",
-        "RegistryUnavailable",
-        "SignatureValidationFailed",
-    }
-)
-START_FAILED: Final = frozenset(
-    {
-        "CreateContainerConfigError",
-        "CreateContainerError",
-        "RunContainerError",
-        "PreCreateHookError",
-        "PreStartHookError",
-        "PostStartHookError",
-    }
-)
-CRASHED: Final = "CrashLoopBackOff"
-
 _EVICTIONS: Final = frozenset(
     {"EvictionByEvictionAPI", "DeletionByTaintManager", "DeletionByPodGC", "TerminationByKubelet"}
 )
 _PREEMPTIONS: Final = frozenset({"PreemptionByScheduler", "Preempting"})
-_BACK_OFF: Final = re.compile(r"back-off (?P<time>(?:\d+h)?(?:\d+m)?(?:[\d.]+s)?) restarting")
-_UNIT_S: Final = {"h": 3600.0, "m": 60.0, "s": 1.0}
 _PULL_BACK_OFF: Final = re.compile(r'^Back-off pulling image "[^"]*"(?:: \w+)?(?:: )?')
-
-
-@dataclass(frozen=True, slots=True)
-class Container:
-    """The state of the one container."""
-
-    is_ready: bool = False
-    restarts: int = 0
-    state: str = "waiting"
-    """`waiting`, `running` or `terminated`."""
-    reason: str = ""
-    message: str = ""
-    started_at: datetime | None = None
-    ended: Exit | None = None
-    """How the present process ended, where it has, else how the one before did."""
-    ended_started_at: datetime | None = None
-    """When that one had started."""
-    ended_because: str = ""
-    """What the kubelet calls that, such as `OOMKilled`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,7 +123,7 @@ def parse(raw: JSON) -> Pod:
         spec_id=annotations.get(names.SPEC, ""),
         owner_uid=owner.get("uid", ""),
         traceparent=annotations.get(names.TRACEPARENT),
-        created_at=_moment(metadata["creationTimestamp"]),
+        created_at=moment(metadata["creationTimestamp"]),
         is_deleted=metadata.get("deletionTimestamp") is not None,
         phase=status.get("phase", "Pending"),
         reason=status.get("reason", ""),
@@ -168,7 +135,7 @@ def parse(raw: JSON) -> Pod:
             for one in status.get("conditions") or ()
             if one["type"] in ("PodScheduled", "Ready", "DisruptionTarget")
         },
-        container=_container(status),
+        container=parse_container(status),
         cpus=_limit(spec, "cpu"),
         memory_gib=None if (memory := _limit(spec, "memory")) is None else memory / 1024**3,
     )
@@ -204,8 +171,9 @@ def show(
     | cannot be scheduled                      | pending  | `unschedulable`                                  |
     | its image is fetched, by its events      | pending  | `pulling`                                        |
     | its image cannot be had                  | pending  | `image_pull`                                     |
-    | its container cannot be made, or, by its | pending  | `cannot_start`                                   |
-    | events, what it needs cannot be had      |          |                                                  |
+    | its container cannot be made or started, | pending  | `cannot_start`                                   |
+    | or, by its events, what it needs cannot  |          |                                                  |
+    | be had                                   |          |                                                  |
     | its container has ended                  | exited   | of the exit: `out_of_memory`, `condemned` by its |
     |                                          |          | events, or none: the exit says it                |
     | its container runs                       | running  | none; `ready` says what the kubelet's probes say |
@@ -228,7 +196,7 @@ def show(
         attempt=container.restarts,
         started_at=container.started_at,
         last_exit=_why_it_ended(container, said),
-        restart_at=_restart_at(container) if phase is ReplicaPhase.EXITED else None,
+        restart_at=restart_at(container) if phase is ReplicaPhase.EXITED else None,
         message=message or None,
         reason=reason,
         ready=pod.is_ready and not is_lost if has_process and not (is_lost and is_held) else None,
@@ -253,12 +221,18 @@ def _situation(
         return ReplicaPhase.RUNNING, None, _not_ready(pod, said)
     if container.state == "terminated" or container.reason == CRASHED:
         ended = _why_it_ended(container, said) or Exit()
+        if container.never_started:
+            return ReplicaPhase.PENDING, ended.reason, ended.said
         return ReplicaPhase.EXITED, ended.reason, ended.said
     if container.reason in PULL_FAILED:
         answer = _PULL_BACK_OFF.sub("", container.message) or container.reason
         return ReplicaPhase.PENDING, ReplicaReason.IMAGE_PULL, answer
     if container.reason in START_FAILED:
-        return ReplicaPhase.PENDING, ReplicaReason.CANNOT_START, container.message or container.reason
+        return (
+            ReplicaPhase.PENDING,
+            ReplicaReason.CANNOT_START,
+            sayings.steady(container.message) or container.reason,
+        )
     if (waits := sayings.why_it_waits(said, template.image)) is not None:
         return ReplicaPhase.PENDING, *waits
     return ReplicaPhase.PENDING, None, ""
@@ -271,6 +245,9 @@ def _why_it_ended(container: Container, said: Sequence[Saying]) -> Exit | None:
         return None
     if container.ended_because == "OOMKilled":
         return replace(ended, reason=ReplicaReason.OUT_OF_MEMORY, said="ran out of its memory")
+    if container.ended_because in NEVER_STARTED:
+        message = sayings.steady(container.ended_message) or container.ended_because
+        return replace(ended, reason=ReplicaReason.CANNOT_START, said=message)
     check = sayings.condemned(said, container.ended_started_at, ended.at)
     return ended if check is None else replace(ended, reason=ReplicaReason.CONDEMNED, said=check)
 
@@ -304,46 +281,3 @@ def _not_ready(pod: Pod, said: Sequence[Saying]) -> str:
     if pod.container.is_ready or ready is None or ready.status == "True":
         return ""
     return sayings.failed_check(said, pod.container.started_at) or "the readiness check does not succeed"
-
-
-def _container(status: JSON) -> Container:
-    of_ours = (one for one in status.get("containerStatuses") or () if one.get("name") == names.CONTAINER)
-    given = next(of_ours, _NOTHING)
-    state = given.get("state") or _NOTHING
-    before = (given.get("lastState") or _NOTHING).get("terminated")
-    kind = next((kind for kind in ("running", "terminated", "waiting") if kind in state), "waiting")
-    present = state.get(kind) or _NOTHING
-    ended = present if kind == "terminated" else before
-    started = present.get("startedAt") if kind == "running" else (ended or _NOTHING).get("startedAt")
-    return Container(
-        is_ready=bool(given.get("ready", False)),
-        restarts=int(given.get("restartCount", 0)),
-        state=kind,
-        reason=present.get("reason") or "",
-        message=present.get("message") or "",
-        started_at=_moment(started) if started else None,
-        ended=_exit(ended) if ended else None,
-        ended_started_at=_moment(ended["startedAt"]) if ended and ended.get("startedAt") else None,
-        ended_because=(ended or _NOTHING).get("reason") or "",
-    )
-
-
-def _exit(terminated: JSON) -> Exit:
-    """A process that a signal ended has 128 and the signal as its exit code."""
-    at = _moment(terminated["finishedAt"]) if terminated.get("finishedAt") else None
-    code = int(terminated.get("exitCode", 0))
-    signal = terminated.get("signal") or (code - 128 if 128 < code < 160 else None)
-    return Exit(status=None if signal else code, signal=signal, at=at)
-
-
-def _restart_at(container: Container) -> datetime | None:
-    """When the kubelet tries again, where it says so."""
-    said = _BACK_OFF.search(container.message)
-    if said is None or container.ended is None or container.ended.at is None:
-        return None
-    parts = re.findall(r"([\d.]+)([hms])", said["time"])
-    return container.ended.at + timedelta(seconds=sum(float(n) * _UNIT_S[unit] for n, unit in parts))
-
-
-def _moment(text: str) -> datetime:
-    return datetime.fromisoformat(text)

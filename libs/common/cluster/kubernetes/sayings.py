@@ -113,7 +113,7 @@ def why_it_waits(said: Iterable[Saying], image: str) -> tuple[ReplicaReason, str
         one for one in about if one.reason == newest.reason and newest.last_at - one.last_at <= TOGETHER
     ]
     first = min(going_on, key=lambda one: (one.first_at, one.name))
-    return ReplicaReason.CANNOT_START, _steady(first.message) or first.reason
+    return ReplicaReason.CANNOT_START, steady(first.message) or first.reason
 
 
 def failed_check(
@@ -154,9 +154,9 @@ def condemned(said: Sequence[Saying], started: datetime | None, ended: datetime 
 def _outcome(said: str) -> str:
     if (status := _STATUS.search(said)) is not None:
         return f"status {status['status']}"
-    return next((word for sign, word in _SAID if sign in said), _steady(said) or "failed")
+    return next((word for sign, word in _SAID if sign in said), steady(said) or "failed")
 
 
-def _steady(message: str) -> str:
+def steady(message: str) -> str:
     """Without what is made up for each try."""
     return " ".join(_MADE_UP.sub("…", message).split())[:_LONGEST]
