@@ -69,7 +69,7 @@ def find_serving(wanted: Wanted, staying: Sequence[Staying]) -> Serving | None:
     (what a person asks for is for the wanted run alone), and where nothing surges (what room there is, is for
     the wanted run).
 
-    staying: without those that are to be replaced elsewhere.
+    staying: with those that are to be replaced elsewhere only where nobody else serves.
     """
     if not (wanted.is_autoscaled and wanted.surges):
         return None

@@ -63,8 +63,9 @@ class Situation:
 
     @property
     def serving(self) -> Serving | None:
-        """An older run in which load is met, while the wanted one has too few that are ready."""
-        return find_serving(self.wanted, self.lasting)
+        """An older run in which load is met, while the wanted one has too few that are ready. One that serves
+        with none but replicas that are to be replaced elsewhere serves too: they are replaced in it."""
+        return find_serving(self.wanted, self.lasting) or find_serving(self.wanted, self.staying)
 
     @property
     def goals(self) -> Mapping[str, int]:

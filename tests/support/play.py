@@ -1,14 +1,19 @@
 """Health and the router, played for as long as it takes until something is true."""
 
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 
+from libs.common.clock import utc_now
 from libs.common.events.rollout import RolloutPhase
 from tests.support.players import Players
 from tests.support.polling import eventually
 
 
 class Play(Players):
-    """Health and the router speak until something is true."""
+    """Health and the router speak until something is true, on a cluster whose time is that of the day."""
+
+    def time(self) -> datetime:
+        return utc_now()
 
     async def until(self, condition: Callable[[], Awaitable[object]]) -> None:
         async def holds() -> object:

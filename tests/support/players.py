@@ -1,25 +1,16 @@
-"""The services around the reconciler, played by hand: what api, health and the router would say next."""
+"""The services around the reconciler, played by hand: what api, health and the router would say next.
 
-from collections.abc import Callable
+What health says is what the real one decides; only what the checks conclude is played.
+"""
+
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Any
 
 from libs.common.cluster.port import Cluster, ObservedReplica, ReplicaPhase
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
 from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, select
 from libs.common.events.fact import Fact
-from libs.common.events.replica import (
-    ProbeKind,
-    Replica,
-    ReplicaBecameReady,
-    ReplicaCondemned,
-    ReplicaFact,
-    ReplicaReason,
-    ReplicaRestarted,
-    ReplicaStarted,
-    ReplicaState,
-    ReplicaStopped,
-)
+from libs.common.events.replica import ProbeKind, ReplicaFact, ReplicaReason
 from libs.common.events.scaling import ReplicasDecided
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
 from libs.common.log.port import EventLog
@@ -28,8 +19,10 @@ from libs.common.scaling.in_force import stretch_of
 from libs.common.services import ROUTER
 from libs.common.spec.model import Autoscaling, ScalingMetric, Spec
 from libs.common.spec.template import make_template, run_id
-from libs.common.state.replica import Roster, free_slots, record
+from libs.common.state.replica import record
 from libs.common.state.view import DeploymentView, fold
+from services.health import damping, verdicts
+from services.health.examination import Conclusion, Condemned, NotReady, Ready
 from services.router.routing import make_leaving
 
 PROJECT = "default"
@@ -38,7 +31,8 @@ START = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Players:
-    """They speak of one deployment. is_fit: whether a running replica would pass its probes."""
+    """They speak of one deployment. is_fit: whether a running replica would pass its probes, as long as it is
+    not among the `sick`, by id."""
 
     def __init__(
         self,
@@ -54,6 +48,9 @@ class Players:
         self.is_fit = is_fit
         self.now = START
         self.said = 0
+        self.sick: set[str] = set()
+        self._fit_since: dict[tuple[str, int], datetime] = {}
+        self._condemned: set[tuple[str, int]] = set()
 
     async def events(self) -> list[Recorded]:
         return [event async for event in self.log.read(select())]
@@ -111,55 +108,67 @@ class Players:
         if view and view.deployment and not view.deployment.is_deleted:
             await self.say(DeploymentDeleted(name="demo"))
 
-    async def change(self, roster: Roster, change: ReplicaFact) -> None:
-        pages, _ = record(roster, [change])
-        await self.say(*pages, change)
+    def time(self) -> datetime:
+        """By which health judges."""
+        return self.now
 
     async def health(self) -> bool:
-        """One look of health at the cluster: the first difference to the roster becomes a fact."""
-        view = await self.view()
+        """One look of health at the cluster: what is new of the first replica of which anything is."""
+        view, seen = await self.view(), await self.observed()
+        facts = self._verdicts(view, seen, limit=1) if view else []
+        if view and facts:
+            pages, _ = record(view.roster, facts)
+            await self.say(*pages, *facts)
+        return bool(facts)
+
+    async def unsaid_for_s(self) -> float:
+        """How long it takes until health says what it keeps to itself of a replica that changes too often;
+        0 where there is nothing."""
+        view, seen = await self.view(), await self.observed()
         if view is None:
-            return False
-        seen = {replica.replica_id: replica for replica in await self.observed()}
-        for line in view.roster.replicas:
-            fact = self._difference(line, seen.get(line.replica_id))
-            if fact:
-                await self.change(view.roster, fact)
-                return True
-        for id_, replica in seen.items():
-            if view.roster.get(id_) is None:
-                line = Replica(
-                    replica_id=id_,
-                    slot=next(free_slots(view.roster.replicas)),
-                    run_id=replica.run_id,
-                    spec_id=replica.spec_id,
-                    state=ReplicaState.STARTING,
-                    address=replica.address,
-                    attempt=replica.attempt,
-                    created_at=replica.created_at,
-                )
-                await self.change(view.roster, ReplicaStarted(replica_id=id_, replica=line))
-                return True
-        return False
+            return 0.0
+        waits = damping.held(view.roster, self._conclusions(seen), self.time())
+        return max((waits.get((one.replica_id, one.attempt), 0.0) for one in seen), default=0.0)
 
     async def condemn(self, number: int) -> None:
+        """The liveness check of one that is ready fails, and health says so."""
         view = await self.view()
         ready = view.roster.ready() if view else ()
-        if view and ready:
-            line = ready[number % len(ready)]
-            sentenced = line.model_copy(
-                update={"state": ReplicaState.UNREADY, "condemned_attempt": line.attempt}
-            )
-            await self.change(
-                view.roster,
-                ReplicaCondemned(
-                    replica_id=line.replica_id,
-                    replica=sentenced,
-                    probe=ProbeKind.LIVENESS,
-                    reason=ReplicaReason.PROBE_FAILED,
-                    message="status 500",
-                ),
-            )
+        if view is None or not ready:
+            return
+        line = ready[number % len(ready)]
+        self._condemned.add((line.replica_id, line.attempt))
+        seen = [one for one in await self.observed() if one.replica_id == line.replica_id]
+        facts = [one for one in self._verdicts(view, seen) if one.replica_id == line.replica_id]
+        if facts:
+            pages, _ = record(view.roster, facts)
+            await self.say(*pages, *facts)
+
+    def _verdicts(
+        self, view: DeploymentView, seen: Sequence[ObservedReplica], **how: int
+    ) -> list[ReplicaFact]:
+        return verdicts.decide(
+            view.roster,
+            seen,
+            self._conclusions(seen),
+            leaving=view.rollout.retiring,
+            now=self.time(),
+            **how,
+        )
+
+    def _conclusions(self, seen: Sequence[ObservedReplica]) -> verdicts.Conclusions:
+        running = [one for one in seen if one.phase is ReplicaPhase.RUNNING]
+        return {(one.replica_id, one.attempt): self._conclude(one) for one in running}
+
+    def _conclude(self, one: ObservedReplica) -> Conclusion:
+        process = (one.replica_id, one.attempt)
+        if process in self._condemned:
+            return Condemned(ProbeKind.LIVENESS, "status 500")
+        if one.replica_id in self.sick or not self.is_fit(one):
+            self._fit_since.pop(process, None)
+            return NotReady(ReplicaReason.PROBE_FAILED, "status 503")
+        since = self._fit_since.setdefault(process, self.time())
+        return Ready(ReplicaReason.PROBE_SUCCEEDED, (self.time() - since).total_seconds())
 
     async def router(self, name: str = ROUTER) -> bool:
         """The router of this name has drained all that are to leave."""
@@ -170,35 +179,3 @@ class Players:
         withdrawn = tuple(sorted(leaving | view.rollout.retiring & view.traffic.withdrawn_by(name)))
         await self.say(EndpointsWithdrawn(replica_ids=withdrawn, reason=WithdrawReason.IDLE, router=name))
         return True
-
-    def _difference(self, line: Replica, replica: ObservedReplica | None) -> ReplicaFact | None:
-        def with_line(**changes: Any) -> Replica:
-            return line.model_copy(update=changes)
-
-        id_ = line.replica_id
-        if replica is None:
-            return ReplicaStopped(replica_id=id_, reason=ReplicaReason.STOPPED, message="ended")
-        if replica.attempt > line.attempt:
-            return ReplicaRestarted(
-                replica_id=id_,
-                replica=with_line(
-                    state=ReplicaState.STARTING, attempt=replica.attempt, condemned_attempt=None
-                ),
-                reason=ReplicaReason.EXITED,
-                message="started again",
-            )
-        if replica.phase is ReplicaPhase.EXITED and line.state is not ReplicaState.FAILED:
-            return ReplicaStopped(
-                replica_id=id_,
-                replica=with_line(state=ReplicaState.FAILED),
-                reason=ReplicaReason.EXITED,
-                message="exited",
-            )
-        is_fit = replica.phase is ReplicaPhase.RUNNING and self.is_fit(replica)
-        if line.state is ReplicaState.STARTING and is_fit:
-            return ReplicaBecameReady(
-                replica_id=id_,
-                replica=with_line(state=ReplicaState.RUNNING, ready_at=line.ready_at or START),
-                reason=ReplicaReason.PROBE_SUCCEEDED,
-            )
-        return None

@@ -6,6 +6,7 @@ Real: the reconciler, the log. Played: health and the router, as far as the reco
 import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from datetime import timedelta
 from typing import Any
 
 from libs.common.cluster.memory import MemoryCluster
@@ -267,6 +268,18 @@ class Stage(Players):
         if running:
             self.cluster.exit(running[number % len(running)].replica_id, status=1)
 
+    async def sicken(self, number: int) -> None:
+        """The readiness check of one that runs fails; it goes on running."""
+        running = await self.in_phase(ReplicaPhase.RUNNING)
+        if running:
+            self.sick.add(running[number % len(running)].replica_id)
+
+    async def lose(self, number: int) -> None:
+        """One that runs is gone, and nobody has told it to."""
+        running = await self.in_phase(ReplicaPhase.RUNNING)
+        if running:
+            self.cluster.end(running[number % len(running)].replica_id)
+
     async def mark(self, number: int, reason: MoveReason | None) -> None:
         """Something is the matter with the node of one of the replicas."""
         shown = await self.observed()
@@ -297,21 +310,28 @@ class Stage(Players):
         await let_others_run()
 
     async def settle(self) -> None:
-        """Everybody goes on until nothing moves; then what the resync would do; until that moves nothing."""
+        """Everybody goes on until nothing moves; then what the resync would do; until that moves nothing.
+
+        Whoever was sick is well, and time passes only where health waits for it."""
+        self.sick.clear()
         for process in self.processes:
             await process.finish()
         alive = self.processes[-1]
         delivered = 0
         for _ in range(200):
+            has_moved = await self.health()
             await self.start_all()
             await self.end_all()
-            has_moved = await self.health() or await self.any_router()
+            has_moved = has_moved or await self.any_router()
             events = await self.events()
             has_moved = has_moved or len(events) > delivered
             for event in events[delivered:]:
                 alive.wake(event)
             delivered = len(events)
             await alive.finish()
+            if not has_moved and (wait_s := await self.unsaid_for_s()) > 0:
+                self.now += timedelta(seconds=wait_s)
+                continue
             if not has_moved:
                 await alive.reconciler.resync(DEPLOYMENT)
                 if len(await self.events()) == delivered and not await self.health():

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from libs.common.cluster.port import ReplicaPhase
 from libs.common.events.envelope import Recorded
-from libs.common.events.replica import ReplicaState
+from libs.common.events.replica import ReplicaFact, ReplicaState
 from libs.common.events.rollout import (
     MoveReason,
     ReplicasRetiring,
@@ -20,6 +20,7 @@ from libs.common.events.rollout import (
     RolloutProgressed,
 )
 from libs.common.state.view import DeploymentView, evolve
+from services.reconciler.stalling import ROLLOUT_S, is_overdue
 from tests.support.deployments import by_load
 from tests.support.polling import let_others_run
 from tests.support.strategies import ROUTERS
@@ -51,6 +52,7 @@ actions = st.one_of(
     st.tuples(st.sampled_from(["router joins", "router leaves"]), st.just(0), numbers),
     acts("health goes on", "process goes on"),
     acts("wake old", "kill", "second process", "crash", "start the dead", "condemn"),
+    acts("sicken", "recover", "health", "lose"),
     acts("cordon", "cordon", "node ends", "node lost", "unmark", "time goes by"),
     st.tuples(st.sampled_from(["spec", "scaled spec"]), images, numbers),
     acts("load", "load"),
@@ -109,6 +111,12 @@ async def act(stage: Stage, name: str, what: int | str, number: int) -> None:  #
             stage.now += timedelta(seconds=200)
         case "condemn", int():
             await stage.condemn(what)
+        case "lose", int():
+            await stage.lose(what)
+        case "sicken", int():
+            await stage.sicken(what)
+        case "recover", _:
+            stage.sick.clear()
         case "start the dead", _:
             await stage.start_all()
         case "end the stopping", _:
@@ -131,7 +139,7 @@ async def play(script: Sequence[tuple[str, int | str, int]], *, from_rest: bool)
         await check_end(stage)
         events = await stage.events()
         check_history(events)
-        if not any(name in {"crash", "condemn"} for name, _, _ in script):
+        if not any(name in {"crash", "condemn", "sicken", "lose"} for name, _, _ in script):
             check_capacity(events)
     finally:
         for process in stage.processes:
@@ -163,7 +171,8 @@ async def check_end(stage: Stage) -> None:
     assert len(of_run) == in_force
     assert rollout.progress is not None
     if wanted.image == NEVER_READY_IMAGE and in_force:
-        assert rollout.progress.phase is RolloutPhase.WAITING_FOR_READY
+        is_late = is_overdue(rollout.progress.since or stage.now, stage.now, ROLLOUT_S)
+        assert rollout.progress.phase is (RolloutPhase.STALLED if is_late else RolloutPhase.WAITING_FOR_READY)
         assert all(
             line.ready_at is not None
             for line in view.roster.replicas
@@ -235,6 +244,34 @@ def test_any_interleaving_converges(script, from_rest) -> None:
     asyncio.run(play(script, from_rest=from_rest))
 
 
-@pytest.mark.parametrize("script", [[], [("spec", "b", 2)], [("delete", "a", 0)], [("disable", "a", 1)]])
+@pytest.mark.parametrize(
+    "script",
+    [
+        [],
+        [("spec", "b", 2)],
+        [("delete", "a", 0)],
+        [("disable", "a", 1)],
+        [("lose", 0, 0), ("cordon", 0, 0), ("scaled spec", NEVER_READY_IMAGE, 2)],
+    ],
+)
 def test_the_plain_course(script) -> None:
     asyncio.run(play(script, from_rest=True))
+
+
+async def test_a_replica_is_told_of_in_every_state() -> None:
+    """What the plays above converge from: all that health can say of a replica."""
+    stage = Stage()
+    await stage.run("a", 1)
+    process = stage.processes[0]
+    await stage.register(spec("b", 1))
+    process.wake(await stage.newest())
+    await process.finish()
+    await stage.health()
+    await stage.start_all()
+    await stage.sicken(0)
+    await stage.health_goes_on()
+    await stage.crash(1)
+    await stage.health_goes_on()
+    await stage.settle()
+    said = [event.fact for event in await stage.events() if isinstance(event.fact, ReplicaFact)]
+    assert {fact.replica.state for fact in said if fact.replica} == set(ReplicaState)

@@ -6,7 +6,14 @@ import pytest
 
 from libs.common.cluster.port import RunWorkload
 from libs.common.events.replica import ReplicaState
-from libs.common.events.rollout import ReplicasRetiring, RetireReason, SpecHealthy
+from libs.common.events.rollout import (
+    Move,
+    MoveReason,
+    ReplicasMoving,
+    ReplicasRetiring,
+    RetireReason,
+    SpecHealthy,
+)
 from libs.common.state.rollout import RolloutState
 from services.reconciler.plan import Because, Plan
 from tests.support.deployments import by_load
@@ -29,6 +36,10 @@ def numbers(step: Plan) -> dict[str, int]:
     """How many replicas of each run the cluster is asked for."""
     asked: tuple[RunWorkload, ...] = () if step.workload is None else step.workload.runs
     return {run.template.image: run.replicas for run in asked}
+
+
+def moves_of(step: Plan) -> tuple[Move, ...]:
+    return next(fact.moves for fact in step.facts if isinstance(fact, ReplicasMoving))
 
 
 def rolling_out(new: str = "b") -> RolloutState:
@@ -113,6 +124,17 @@ class TestWhileANewRunDoesNotComeUp:
         roster = [listed(one, state=STARTING, was_ready=one == "a1") for one in here]
         step = plan(view(by_load(spec("b")), decided=4, rollout=rolling_out(), roster=roster), observed(here))
         assert step.workload is None
+
+    def test_who_has_to_move_is_replaced_there_also_where_nobody_else_serves(self):
+        here = ["a1", "b3", "b4"]
+        broken = [listed(one, state=STARTING) for one in here[1:]]
+        moving = shown("a1", must_move=MoveReason.NODE_ENDS)
+        step = plan(
+            view(by_load(spec("b")), decided=2, rollout=rolling_out(), roster=["a1", *broken]),
+            observed([moving, *here[1:]]),
+        )
+        assert [move.replica_id for move in moves_of(step)] == ["a1"]
+        assert numbers(step) == {"b": 2, "a": 3}
 
     def test_a_number_that_a_person_raises_is_for_the_new_run_alone(self):
         step = plan(view(spec("b", 4), rollout=settled("a", 2), roster=["a1", "a2"]), observed(["a1", "a2"]))
