@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from benchmarks.envoys import cpu_seconds, pss_mib
 from benchmarks.figure import AtMost, Figure
 from benchmarks.platforms import own_processes, platform
+from libs.common.services import SERVICES
 from tests.support.live_platform import LivePlatform, hello
-from tests.support.platform_process import SERVICES
 
 REPLICAS = 3
 IDLE_S = 30.0

@@ -13,9 +13,9 @@ from time import perf_counter
 
 from benchmarks.envoys import cpu_seconds, pss_mib
 from benchmarks.figure import AtMost, Figure
+from libs.common.services import SERVICES
 from tests.support.grown_home import fill
 from tests.support.live_platform import LivePlatform, hello
-from tests.support.platform_process import SERVICES
 from tests.support.polling import eventually
 
 DISABLED = 10_000

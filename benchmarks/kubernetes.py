@@ -16,8 +16,8 @@ from benchmarks.footprint import idle_cpu, memory
 from benchmarks.kubernetes_world import LOOK_EVERY_S, NAMESPACE, Lab, Request, lab, spec_of
 from libs.common.clock import utc_now
 from libs.common.cluster.kubernetes import names
+from libs.common.services import SERVICES
 from tests.support.kubernetes_world import prepare
-from tests.support.platform_process import SERVICES
 from tests.support.polling import eventually
 
 DEPLOYMENTS = 1_000

@@ -2,10 +2,9 @@
 
 import json
 
-from libs.common.services import COPIED
+from libs.common.services import COPIED, SERVICES
 from tests.support.free_ports import free_port
 from tests.support.live_platform import LivePlatform
-from tests.support.platform_process import SERVICES
 
 
 def processes(platform: LivePlatform) -> dict[str, str]:

@@ -4,8 +4,9 @@ import signal
 
 import pytest
 
+from libs.common.services import SERVICES
 from tests.support.live_platform import LivePlatform, hello
-from tests.support.platform_process import PROGRAMS, SERVICES
+from tests.support.platform_process import PROGRAMS
 from tests.support.polling import eventually
 
 

@@ -13,9 +13,9 @@ import httpx
 import pytest
 import yaml
 
+from libs.common.services import SERVICES
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.plain_http import plain_client
-from tests.support.platform_process import SERVICES
 from tests.support.polling import eventually
 from tests.support.processes import is_alive
 from tests.support.prometheus import ALERTS, Prometheus, a_prometheus, all_are_up, asked

@@ -9,12 +9,13 @@ from typing import Any
 
 import httpx
 
+from libs.common.services import SERVICES
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.polling import eventually, let_time_pass
 from tests.support.recorded_calls import Call, Caller
 from tests.support.slow_calls import SlowCall, slow_calls
 
-PARTS = ("api", "reconciler", "health", "autoscaler", "router", "supervisor", "nats", "envoy")
+PARTS = (*SERVICES, "supervisor", "nats", "envoy")
 OPERATIONS = ("create", "update", "rollback", "delete")
 MATRIX = tuple(product(PARTS, OPERATIONS))
 

@@ -12,8 +12,9 @@ from nats.errors import TimeoutError as NoAnswer
 
 from libs.common.bus import server_health
 from libs.common.bus.server_health import ServerHealth
+from libs.common.services import SERVICES
 from tests.support.nats_server import patient
-from tests.support.platform_process import SERVICES, PlatformProcess
+from tests.support.platform_process import PlatformProcess
 from tests.support.polling import PATIENCE_S, eventually
 
 

@@ -8,12 +8,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+from libs.common.services import SERVICES
 from tests.support.free_ports import free_port
 from tests.support.polling import PATIENCE_S, eventually
 
 ROOT = Path(__file__).resolve().parents[2]
 
-SERVICES = ("api", "reconciler", "health", "autoscaler", "router")
 PROGRAMS = (*SERVICES, "nats", "envoy")
 
 STANDINS = {f"SPECSTREAM_MODULE_{name.upper()}": "tests.support.standin_service" for name in SERVICES}

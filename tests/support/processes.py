@@ -64,12 +64,6 @@ def parent(pid: int) -> int | None:
         return None
 
 
-def pss_kib(pid: int) -> int:
-    """Its proportional share of the machine's memory."""
-    rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
-    return next(int(line.split()[1]) for line in rollup.splitlines() if line.startswith("Pss:"))
-
-
 def kill(pid: int, number: int = signal.SIGKILL) -> None:
     os.kill(pid, number)
 

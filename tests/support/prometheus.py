@@ -12,9 +12,10 @@ import httpx
 import pytest
 import yaml
 
+from libs.common.services import SERVICES
 from tests.support.free_ports import free_port
 from tests.support.plain_http import plain_client
-from tests.support.platform_process import ROOT, SERVICES
+from tests.support.platform_process import ROOT
 
 ALERTS = ROOT / "infra/prometheus/alerts.yaml"
 PROGRAMS = ("prometheus", "promtool")

@@ -11,8 +11,9 @@ from libs.common.clock import utc_now
 from libs.common.errors import LogUnavailable
 from libs.common.ids import new_id
 from libs.common.log.jetstream.entries import JetStreamManyEntries
+from libs.common.services import SERVICES
 from tests.support.nats_users import connected_as
-from tests.support.platform_process import SERVICES, PlatformProcess
+from tests.support.platform_process import PlatformProcess
 from tests.support.polling import PATIENCE_S, eventually
 
 USERS = (*SERVICES, "commands")

@@ -19,9 +19,10 @@ from libs.common.ids import new_id
 from libs.common.log.consumer_names import USUAL, names_of
 from libs.common.log.filters import matches_any
 from libs.common.log.mirror_subjects import MOST_CONSUMERS
+from libs.common.services import SERVICES
 from libs.supervisor.nats_config import permissions_of
 from tests.support.nats_users import answer, connected_as
-from tests.support.platform_process import SERVICES, PlatformProcess
+from tests.support.platform_process import PlatformProcess
 from tests.support.polling import PATIENCE_S, eventually
 
 USERS = (*SERVICES, "commands")

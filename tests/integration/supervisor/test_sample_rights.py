@@ -14,8 +14,9 @@ from libs.common.log.jetstream.samples import (
 )
 from libs.common.metrics.port import CaughtUp, Received
 from libs.common.metrics.samples import Batch, Kind
+from libs.common.services import SERVICES
 from tests.support.nats_users import SILENT_FOR_S, answer, connected_as
-from tests.support.platform_process import SERVICES, PlatformProcess
+from tests.support.platform_process import PlatformProcess
 from tests.support.polling import PATIENCE_S
 
 MAY = {("health", Kind.USAGE), ("router", Kind.REQUESTS), ("router", Kind.IN_FLIGHT)}

@@ -12,8 +12,6 @@ import yaml
 Json = dict[str, Any]
 
 MERGE = "application/merge-patch+json"
-STRATEGIC = "application/strategic-merge-patch+json"
-APPLY = "application/apply-patch+yaml"
 
 
 class Client:
