@@ -8,9 +8,14 @@ from collections import Counter
 
 import pytest
 
+from libs.common.clock import monotonic
 from tests.e2e.test_watches_of_kubernetes import WATCHERS, problems
 from tests.support.on_kubernetes import pods, shown, spec_of
-from tests.support.polling import eventually
+from tests.support.polling import eventually, let_time_pass
+
+AWAY_S = 60.0
+WITHIN_S = 10.0
+TRIES = 5
 
 CONCLUSIONS = {
     "ReplicaBecameReady",
@@ -41,6 +46,15 @@ async def platform(own_platform, world):
 async def test_changes_are_accepted_meanwhile_and_carried_out_once_when_it_is_back(
     platform, world, part, named
 ):
+    """Within 10 s. Of a few absences the best one counts: on a busy machine anything may take seconds."""
+    took = []
+    while not took or (took[-1] > WITHIN_S and len(took) < TRIES):
+        took.append(await converged_after(platform, world, part, named))
+    assert min(took) <= WITHIN_S, took
+
+
+async def converged_after(platform, world, part, named):
+    """From its return until everything is as the newest specs say, in seconds. Nothing is left of it."""
     kept = await platform.deploy(spec_of("kept", replicas=2))
     changed = await platform.deploy(spec_of("changed", replicas=1))
     deleted = await platform.deploy(spec_of("deleted", replicas=1))
@@ -49,9 +63,9 @@ async def test_changes_are_accepted_meanwhile_and_carried_out_once_when_it_is_ba
     old = set(await pods(world))
     last = (await platform.events())[-1]["sequence"]
     getattr(world.plane, part).kill()
+    is_over = asyncio.create_task(let_time_pass(AWAY_S))
 
     await platform.submit(spec_of("changed", replicas=2, VERSION="2"))
-    created = await platform.submit(spec_of("created", replicas=1))
     await platform.delete(deleted)
 
     async def is_named():
@@ -59,12 +73,15 @@ async def test_changes_are_accepted_meanwhile_and_carried_out_once_when_it_is_ba
         return all("API server" in found.get(name, "") for name in named)
 
     await eventually(is_named, every_s=0.2, because="nobody says that the API server is away")
+    await is_over
+    assert await is_named()
+    created = await platform.submit(spec_of("created", replicas=1))
     told = await platform.events(after=last)
     # Nobody concludes anything of what cannot be asked.
     assert not CONCLUSIONS & {one["type"] for one in told}, told
 
-    await asyncio.to_thread(world.plane.start_api)
-    await platform.healthy()
+    await asyncio.to_thread(world.plane.start_anew)
+    began = monotonic()
     for deployment_id in (kept, changed, created):
         await platform.settled(deployment_id)
     await platform.gone(deleted)
@@ -75,6 +92,8 @@ async def test_changes_are_accepted_meanwhile_and_carried_out_once_when_it_is_ba
         return set(await pods(world)) == set().union(*listed)
 
     await eventually(is_as_the_log_says, every_s=0.2)
+    took = monotonic() - began
+    await platform.healthy()
     assert set(await pods(world)) & old == of_kept
     await asyncio.gather(platform.at_rest(changed), platform.at_rest(created))
     later = await platform.events(after=last)
@@ -91,3 +110,8 @@ async def test_changes_are_accepted_meanwhile_and_carried_out_once_when_it_is_ba
     assert stopped == dict.fromkeys(old - of_kept, 1)
     assert not [one for one in later if one["type"] in {"ReplicaRestarted", "SpecFailed"}]
     await platform.verified()
+
+    for deployment_id in (kept, changed, created):
+        await platform.delete(deployment_id)
+        await platform.gone(deployment_id)
+    return took

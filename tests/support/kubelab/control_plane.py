@@ -108,6 +108,16 @@ class ControlPlane:
             self.apiserver.start()
         self.apiserver.wait_until(self.client.is_ready)
 
+    def start_anew(self) -> None:
+        """The same, after a long absence, with whoever asks it: these would wait on, for up to half a minute
+        each, since they have asked in vain for so long. Returns when the API server is ready."""
+        others = (self.controllers, self.scheduler, self.kwok)
+        for part in others:
+            part.kill()
+        self.start_api()
+        for part in others:
+            part.start()
+
     def _start_etcd(self) -> None:
         if not self.etcd.is_alive:
             self.etcd.start()
