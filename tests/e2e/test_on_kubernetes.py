@@ -108,7 +108,7 @@ async def test_what_is_changed_by_hand_is_put_back_and_what_is_not_ours_left_alo
 @pytest.mark.parametrize(
     ("state", "reason", "message"),
     [
-        ("ImagePullBackOff", "image_pull", "ImagePullBackOff"),
+        ("ImagePullBackOff", "image_pull", "specstream/hello: ImagePullBackOff"),
         ("CreateContainerConfigError", "cannot_start", "CreateContainerConfigError"),
         ("Pulling", "pulling", "pulling specstream/hello"),
         (

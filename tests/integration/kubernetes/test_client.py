@@ -9,11 +9,12 @@ from datetime import timedelta
 import aiohttp
 import pytest
 from aiohttp import web
+from kubernetes.aio.config import incluster_config
 
 from libs.common.clock import monotonic, to_rfc3339, utc_now
 from libs.common.cluster.kubernetes import client as client_module
 from libs.common.cluster.kubernetes.client import WRITES_AT_ONCE, Client, Unanswered
-from libs.common.cluster.kubernetes.credentials import BEFORE_END_S, REREAD_S, BadKubeconfig
+from libs.common.cluster.kubernetes.credentials import BEFORE_END_S, REREAD_S, BadKubeconfig, load
 from libs.common.cluster.kubernetes.refusals import Gone, Unauthorized
 from libs.common.errors import CannotApply, ClusterUnavailable
 from tests.support.api_server import serving, status, watched, write_kubeconfig
@@ -170,6 +171,28 @@ async def test_outside_of_a_cluster_the_kubeconfig_has_to_be_named(monkeypatch):
     client = Client(None, "replicas", clock=utc_now, ticks=monotonic)
     with pytest.raises(BadKubeconfig, match="SPECSTREAM_KUBECONFIG is not set, and this is no pod"):
         await client.get("pods", "r-1")
+
+
+async def test_inside_of_a_cluster_it_is_the_account_of_the_pod_and_its_newest_token(tmp_path, monkeypatch):
+    token, authority, ticks = tmp_path / "token", tmp_path / "ca.crt", Ticks()
+    for file, text in ((token, "first"), (authority, "an authority"), (tmp_path / "namespace", "theirs")):
+        file.write_text(text)
+    monkeypatch.setattr(incluster_config, "SERVICE_TOKEN_FILENAME", str(token))
+    monkeypatch.setattr(incluster_config, "SERVICE_CERT_FILENAME", str(authority))
+    monkeypatch.setenv("KUBERNETES_SERVICE_HOST", "fd00::1")
+    monkeypatch.setenv("KUBERNETES_SERVICE_PORT", "6443")
+    before = await load(None, clock=utc_now, ticks=ticks)
+    assert before.configuration.host == "https://[fd00::1]:6443"
+    assert before.configuration.ssl_ca_cert == str(authority)
+    assert await before.headers() == {"authorization": "bearer first"}
+    assert before.due_at == ticks.now + REREAD_S
+    token.write_text("second")
+    after = await load(None, clock=utc_now, ticks=ticks)
+    assert await after.headers() == {"authorization": "bearer second"}
+    # The token alone is another one, so connections stay; with another authority they would not.
+    assert after.fingerprint == before.fingerprint
+    authority.write_text("another authority")
+    assert (await load(None, clock=utc_now, ticks=ticks)).fingerprint != before.fingerprint
 
 
 async def test_429_waits_as_long_as_it_says(server, tmp_path):

@@ -226,7 +226,8 @@ def _situation(
         return ReplicaPhase.EXITED, ended.reason, ended.said
     if container.reason in PULL_FAILED:
         answer = _PULL_BACK_OFF.sub("", container.message) or container.reason
-        return ReplicaPhase.PENDING, ReplicaReason.IMAGE_PULL, answer
+        named = answer if pod.image in answer else f"{pod.image}: {answer}"
+        return ReplicaPhase.PENDING, ReplicaReason.IMAGE_PULL, named
     if container.reason in START_FAILED:
         return (
             ReplicaPhase.PENDING,

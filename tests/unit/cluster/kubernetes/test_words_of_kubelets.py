@@ -98,3 +98,25 @@ def test_however_often_it_is_tried_it_is_told_once_that_it_cannot_start():
         ("spawned", None),
         ("cannot_start", NO_PROGRAM),
     ]
+
+
+def of_model(reason, message):
+    raw = pod(status=waiting(reason, message))
+    raw["spec"]["containers"] = [{"name": "replica", "image": "registry.example/model:1"}]
+    return seen(raw)
+
+
+@pytest.mark.parametrize(
+    "answer", ["pull QPS exceeded", "rpc error: code = Unknown desc = unauthorized: authentication required"]
+)
+def test_an_answer_that_does_not_name_the_image_has_it_before_it(answer):
+    told = f"registry.example/model:1: {answer}"
+    assert of_model("ErrImagePull", answer).message == told
+    backs_off = f'Back-off pulling image "registry.example/model:1": ErrImagePull: {answer}'
+    assert of_model("ImagePullBackOff", backs_off).message == told
+
+
+def test_the_image_is_named_where_there_is_no_answer_and_once_where_it_names_it():
+    assert of_model("ImagePullBackOff", "").message == "registry.example/model:1: ImagePullBackOff"
+    answer = 'failed to pull and unpack image "registry.example/model:1": not found'
+    assert of_model("ErrImagePull", answer).message == answer
