@@ -9,11 +9,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes.sweeper import EVERY_S, PATIENCE_S
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, SpecstreamError
 from libs.common.ids import new_id
 from tests.integration.kubernetes.test_rights import PATHS, as_account, kubeconfig_of
-from tests.support.clusters import all_run, run_of, workload
-from tests.support.polling import eventually
+from tests.support.clusters import DEPLOYMENT, all_run, run_of, workload
+from tests.support.polling import eventually, let_time_pass
 
 __all__ = ["as_account", "kubeconfig_of"]
 
@@ -100,11 +101,12 @@ async def test_a_limit_range_says_what_is_too_much(kubernetes_world):
     await goes_on(world, world.cluster, 1)
 
 
-async def test_a_policy_says_what_it_does_not_allow(kubernetes_world):
-    world = kubernetes_world
+@asynccontextmanager
+async def a_policy_against(world, operation):
+    """Nobody may do this to the pods of the namespace, for as long as the block runs."""
     metadata = {"name": f"none-{world.namespace}"}
     here = {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": [operation], "resources": ["pods"]}
     policy = {
         "metadata": metadata,
         "spec": {
@@ -125,11 +127,40 @@ async def test_a_policy_says_what_it_does_not_allow(kubernetes_world):
         made(world, f"{POLICIES}/validatingadmissionpolicies", policy),
         made(world, f"{POLICIES}/validatingadmissionpolicybindings", binding),
     ):
+        yield
+
+
+async def test_a_policy_says_what_it_does_not_allow(kubernetes_world):
+    world = kubernetes_world
+    async with a_policy_against(world, "CREATE"):
         error = await refusal(world.cluster, 1)
         assert isinstance(error, CannotApply)
         assert str(error).startswith("a policy of the cluster refuses it: ")
         assert "no pods on Sundays" in str(error)
     await goes_on(world, world.cluster, 1)
+
+
+async def test_a_pod_that_a_policy_keeps_is_deleted_when_it_may_be(kubernetes_world):
+    world = kubernetes_world
+    await world.cluster.apply(workload(run_of(2)), fence=1)
+    shown = await world.until(all_run(2))
+    leaving = shown[0].replica_id
+    stopped = workload(run_of(1), retiring=[leaving], stopping=[leaving])
+    async with a_policy_against(world, "DELETE"):
+
+        async def is_kept():
+            answer = await asyncio.to_thread(
+                world.client.ask, "DELETE", world.pod_path(leaving), dryRun="All"
+            )
+            return "no pods on Sundays" in answer.text
+
+        await eventually(is_kept, every_s=0.2)
+        with pytest.raises(CannotApply, match="no pods on Sundays"):
+            await world.cluster.apply(stopped, fence=2)
+        # Long enough for whoever deletes what is left over to have tried, too.
+        await let_time_pass(2 * (PATIENCE_S + EVERY_S))
+        assert leaving in {one.replica_id for one in (await world.cluster.observe())[DEPLOYMENT].replicas}
+    await world.until(all_run(1))
 
 
 async def test_a_webhook_that_does_not_answer_is_waited_for(kubernetes_world):

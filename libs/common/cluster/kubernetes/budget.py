@@ -9,7 +9,7 @@ from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.manifests import make_budget
 from libs.common.cluster.kubernetes.places import Places
 from libs.common.cluster.kubernetes.refusals import Conflicting, Forbidden, NotThere
-from libs.common.errors import CannotApply
+from libs.common.errors import CannotApply, DeploymentUnavailable
 
 logger = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class Budget:
                 await self._apply()
             elif self._places.nodes.refusal:
                 await self._delete()
-        except (Forbidden, CannotApply) as error:
+        except (Forbidden, CannotApply, DeploymentUnavailable) as error:
             if not self.problem:
                 logger.info("the disruption budget is not ours to keep", error=str(error))
             self.problem = str(error)

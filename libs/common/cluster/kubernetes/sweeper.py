@@ -5,6 +5,7 @@ does not matter how many do.
 """
 
 import asyncio
+from collections.abc import Awaitable
 from typing import Final
 
 import structlog
@@ -16,7 +17,7 @@ from libs.common.cluster.kubernetes.budget import Budget
 from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.pods import Pod
 from libs.common.cluster.kubernetes.writer import Writer
-from libs.common.errors import ClusterUnavailable
+from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 
 logger = structlog.get_logger()
 
@@ -68,17 +69,25 @@ class Sweeper:
                         pod=pod.name,
                         deployment_id=pod.deployment_id,
                     )
-                    await self._writer.delete_pod(pod)
+                    await _try(self._writer.delete_pod(pod), pod.name)
         if is_whole:
             for held in list(self._knowledge.anchors.items.values()):
                 is_bare = not self._knowledge.pods_of(held.deployment_id)
                 if is_bare and held.anchor is not None and is_expired(held.anchor, self._clock()):
-                    await self._writer.delete_anchor(held)
+                    await _try(self._writer.delete_anchor(held), held.name)
 
     def _is_suspect(self, pod: Pod) -> bool:
         if pod.is_deleted:
             return False
         return not _may_stay(pod, self._knowledge.anchor(pod.deployment_id))
+
+
+async def _try(deletion: Awaitable[object], name: str) -> None:
+    """What a policy, a quota or a webhook keeps is tried again later, and holds up nothing else."""
+    try:
+        await deletion
+    except (CannotApply, DeploymentUnavailable) as error:
+        logger.warning("cannot delete what has to go", name=name, error=str(error))
 
 
 def _may_stay(pod: Pod, held: AnchorObject | None) -> bool:
