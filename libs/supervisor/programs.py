@@ -170,6 +170,7 @@ def _cluster(settings: SupervisorSettings, home: Home) -> dict[str, str]:
         "SPECSTREAM_CLUSTER": None if settings.cluster == "local" else settings.cluster,
         "SPECSTREAM_KUBECONFIG": None if settings.kubeconfig is None else str(settings.kubeconfig),
         "SPECSTREAM_KUBE_NAMESPACE": settings.kube_namespace,
+        "SPECSTREAM_KUBE_POD_SECURITY": None if settings.cluster == "local" else settings.kube_pod_security,
         "SPECSTREAM_REGIONS": ",".join(settings.regions) or None,
         "SPECSTREAM_NODE_LOST_SECONDS": (
             None if settings.cluster == "local" else str(settings.node_lost_seconds)

@@ -18,6 +18,7 @@ from libs.supervisor.errors import CannotStart
 T = TypeVar("T")
 
 CLUSTERS = ("local", "kubernetes")
+POD_SECURITY = ("restricted", "baseline")
 METRICS = ("otlp", "prometheus")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 
@@ -73,6 +74,8 @@ class SupervisorSettings:
     """Of the Kubernetes cluster; absolute."""
     kube_namespace: str | None = None
     """Where the replicas are there, if not where the services have it."""
+    kube_pod_security: str = "restricted"
+    """The level of the Pod Security Standards that they keep to there."""
     regions: tuple[str, ...] = ()
     """Those that a spec may name."""
     copies: int = 1
@@ -165,6 +168,12 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
             _namespace,
             "the name of a namespace: at most 63 of a-z, 0-9 and -, a letter or digit first and last",
         ),
+        kube_pod_security=read(
+            "SPECSTREAM_KUBE_POD_SECURITY",
+            "restricted",
+            _pod_security,
+            "one of " + ", ".join(POD_SECURITY),
+        ),
         copies=read("SPECSTREAM_COPIES", 1, _copies, f"a whole number from 1 to {MOST_COPIES}"),
         regions=read("SPECSTREAM_REGIONS", (), regions.parse_regions, regions.ALLOWED),
         node_lost_seconds=read(
@@ -204,6 +213,12 @@ def _path(text: str) -> Path:
 
 def _cluster(text: str) -> str:
     if text not in CLUSTERS:
+        raise ValueError(text)
+    return text
+
+
+def _pod_security(text: str) -> str:
+    if text not in POD_SECURITY:
         raise ValueError(text)
     return text
 

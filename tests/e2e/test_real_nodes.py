@@ -9,7 +9,7 @@ import pytest
 
 from libs.common.clock import utc_now
 from libs.common.cluster.kubernetes import names
-from tests.support.kubelab.real_node import kubelet_of
+from tests.support.kubelab.real_node import BUSYBOX, kubelet_of
 from tests.support.live_platform import hello, load
 from tests.support.on_kubernetes import pods
 from tests.support.pod_platform import PodPlatform
@@ -64,6 +64,17 @@ async def test_one_whose_memory_runs_out_says_so_and_is_ready_again(platform: Po
     (shown,) = await platform.instances(deployment_id)
     assert shown["restarts"] == 1
     assert shown["lastExit"]["signal"] == signal.SIGKILL
+
+
+async def test_an_image_that_would_run_as_root_says_so(platform: PodPlatform):
+    as_root = {**hello("root"), "image": BUSYBOX, "command": ["/bin/busybox", "sleep", "3600"]}
+    deployment_id = await platform.submit(as_root)
+
+    async def is_said() -> bool:
+        shown = await platform.instances(deployment_id)
+        return [one["state"] for one in shown if "run as root" in (one["stateMessage"] or "")] == ["pending"]
+
+    await eventually(is_said, every_s=0.2)
 
 
 async def test_a_kubelet_that_is_killed_and_started_again_is_not_noticed_by_callers(platform: PodPlatform):

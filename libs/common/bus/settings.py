@@ -49,6 +49,8 @@ class ServiceSettings(BaseSettings):
         default="specstream-replicas", pattern=r"^[a-z0-9]([-a-z0-9]*[a-z0-9])?$", max_length=63
     )
     """Where the replicas are there."""
+    kube_pod_security: Literal["restricted", "baseline"] = "restricted"
+    """The level of the Pod Security Standards that they keep to there."""
     regions: Annotated[tuple[str, ...], NoDecode, BeforeValidator(_regions)] = ()
     """Those that a spec may name: values of the label `topology.kubernetes.io/region` of its nodes."""
     node_lost_seconds: float = Field(default=60.0, ge=10, le=3600)

@@ -55,6 +55,7 @@ async def _open_kubernetes(settings: ServiceSettings) -> AsyncIterator[Cluster]:
         namespace=settings.kube_namespace,
         machine_types=machine_types(settings.machine_types),
         timing=Timing(settings.grace_seconds, settings.drain_deadline_seconds, settings.node_lost_seconds),
+        security=settings.kube_pod_security,
         abilities=abilities(settings),
     ) as cluster:
         yield cluster

@@ -86,6 +86,7 @@ def test_what_is_set_is_taken():
         pytest.param("SPECSTREAM_COPIES", "4", id="more copies than there may be"),
         pytest.param("SPECSTREAM_KUBECONFIG", "/no/such/file", id="no file"),
         pytest.param("SPECSTREAM_KUBE_NAMESPACE", "Replicas", id="no name of a namespace"),
+        pytest.param("SPECSTREAM_KUBE_POD_SECURITY", "privileged", id="a level that is not offered"),
         pytest.param("SPECSTREAM_HOME", "a\nb", id="a path of two lines"),
     ],
 )

@@ -9,7 +9,7 @@ from typing import Self
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.cluster.abilities import KUBERNETES, Abilities
 from libs.common.cluster.fencing import Fence
-from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes import names, pod_security
 from libs.common.cluster.kubernetes.budget import Budget
 from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.knowledge import Knowledge
@@ -33,6 +33,7 @@ class KubernetesCluster:
         *,
         machine_types: MachineTypes,
         timing: Timing,
+        security: pod_security.Level,
         abilities: Abilities,
         clock: Clock,
         ticks: Ticks,
@@ -41,7 +42,12 @@ class KubernetesCluster:
         self._abilities = abilities
         self._knowledge = Knowledge(client, ticks=ticks, node_lost_s=timing.node_lost_s)
         self._writer = Writer(
-            client, self._knowledge, machine_types=machine_types, timing=timing, clock=clock
+            client,
+            self._knowledge,
+            machine_types=machine_types,
+            timing=timing,
+            security=security,
+            clock=clock,
         )
         self._budget = Budget(client, self._knowledge.places)
         self._sweeper = Sweeper(self._knowledge, self._writer, self._budget, clock=clock, ticks=ticks)
@@ -57,6 +63,7 @@ class KubernetesCluster:
         namespace: str,
         machine_types: MachineTypes,
         timing: Timing,
+        security: pod_security.Level = "restricted",
         abilities: Abilities = KUBERNETES,
         clock: Clock = utc_now,
         ticks: Ticks = monotonic,
@@ -70,6 +77,7 @@ class KubernetesCluster:
             client,
             machine_types=machine_types,
             timing=timing,
+            security=security,
             abilities=abilities,
             clock=clock,
             ticks=ticks,

@@ -4,7 +4,7 @@ import math
 from typing import Any, Final
 
 from libs.common.cluster.kubernetes import anchor as anchors
-from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes import names, pod_security
 from libs.common.cluster.kubernetes.anchor import Anchor, Listed
 from libs.common.cluster.kubernetes.placement import (
     machine_type_of,
@@ -45,11 +45,13 @@ def make_pod(
     grace_s: float,
     drain_s: float,
     has_zones: bool,
+    security: pod_security.Level,
     traceparent: str | None = None,
 ) -> Manifest:
     """grace_s: between SIGTERM and SIGKILL when we end it. drain_s: how long its requests may take when
     somebody else does. has_zones: whether each node says in which zone it is; the scheduler spreads nothing
-    over those that lack a label which it is to spread by, not even by the others.
+    over those that lack a label which it is to spread by, not even by the others. security: how much the
+    namespace allows.
 
     Raises CannotApply for a machine type that this cluster cannot provide."""
     template = anchor.templates[replica.run_id]
@@ -84,7 +86,7 @@ def make_pod(
             "enableServiceLinks": False,
             **make_placement(machine_type, template.region),
             "terminationGracePeriodSeconds": PRE_STOP_S + math.ceil(max(drain_s, grace_s)),
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
+            "securityContext": pod_security.of_pod(security),
             "topologySpreadConstraints": [
                 _spread(key, replica.run_id) for key in ((_HOST, names.ZONE) if has_zones else (_HOST,))
             ],
@@ -97,10 +99,7 @@ def make_pod(
                     "ports": [{"containerPort": port, "protocol": "TCP"} for port in template.ports],
                     "resources": make_resources(machine_type),
                     **make_mounts(machine_type),
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
+                    "securityContext": pod_security.of_container(security),
                     "lifecycle": {"preStop": {"sleep": {"seconds": PRE_STOP_S}}},
                     **make_probes(template, condemned_s=PRE_STOP_S + math.ceil(grace_s)),
                 }

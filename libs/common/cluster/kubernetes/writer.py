@@ -19,7 +19,7 @@ from libs.common.back_off import BackOff
 from libs.common.clock import Clock
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.kubernetes import anchor as anchors
-from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes import names, pod_security
 from libs.common.cluster.kubernetes.altered import is_labelled
 from libs.common.cluster.kubernetes.anchor import NOWHERE, Anchor, Listed, Whereabouts
 from libs.common.cluster.kubernetes.anchor_object import AnchorObject, parse_anchor
@@ -71,12 +71,14 @@ class Writer:
         *,
         machine_types: MachineTypes,
         timing: Timing,
+        security: pod_security.Level,
         clock: Clock,
     ) -> None:
         self._client = client
         self._knowledge = knowledge
         self._machine_types = machine_types
         self._timing = timing
+        self._security = security
         self._clock = clock
         self._locks: WeakValueDictionary[str, asyncio.Lock] = WeakValueDictionary()
 
@@ -238,6 +240,7 @@ class Writer:
             grace_s=self._timing.grace_s,
             drain_s=self._timing.drain_s,
             has_zones=self._knowledge.places.has_zones,
+            security=self._security,
             traceparent=traceparent,
         )
 

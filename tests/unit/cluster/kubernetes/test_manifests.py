@@ -62,7 +62,7 @@ def anchor_of(template=PLAIN, **kwargs):
     return Anchor("default", "d" * 32, Position(7, "log", "hash"), (REPLICA,), templates, **kwargs)
 
 
-def pod_of(template, *, has_zones=True):
+def pod_of(template, *, has_zones=True, security="restricted"):
     return make_pod(
         anchor_of(template),
         REPLICA,
@@ -72,6 +72,7 @@ def pod_of(template, *, has_zones=True):
         grace_s=10.0,
         drain_s=30.0,
         has_zones=has_zones,
+        security=security,
         traceparent="00-ab-cd-01" if template is WHOLE else None,
     )
 
@@ -80,6 +81,7 @@ MANIFESTS = {
     "anchor": make_anchor(anchor_of(WHOLE), namespace="replicas", version="42"),
     "budget": make_budget(namespace="replicas"),
     "pod-plain": pod_of(PLAIN),
+    "pod-baseline": pod_of(PLAIN, security="baseline"),
     "pod-whole": pod_of(WHOLE),
     "pod-gpu": pod_of(GPU),
 }
