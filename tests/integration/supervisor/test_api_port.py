@@ -43,7 +43,8 @@ async def ask(port: int) -> bytes:
 
 async def kill_the_api_and_try(platform) -> set[str]:
     """What came of trying to listen from the api's death until another one answers."""
-    old = platform.pid("api")
+    # It may answer a moment before its pid is written.
+    old = await eventually(lambda: platform.pid("api"))
     platform.send("api")
     await eventually(lambda: platform.pid("api") != old, every_s=0.001)
     outcomes = {try_to_listen(platform.api_port)}
