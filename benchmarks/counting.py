@@ -9,7 +9,7 @@ from benchmarks.brokers import broker
 from benchmarks.envoys import call, cpu_seconds, load_server, platform_envoy, pss_mib
 from benchmarks.figure import AtMost, Figure
 from benchmarks.route_change import fill
-from libs.common.ids import endpoint_host
+from libs.common.domain import USUAL, endpoint_host
 from libs.common.log.jetstream.samples import JetStreamSamplePublisher
 from services.router.measuring.requests import RHYTHM
 from tests.support.polling import eventually
@@ -80,7 +80,7 @@ async def calling(
     """
     router = platform.router
     assert router is not None
-    hosts = [f"{endpoint_host(f'{number:032x}')}.localhost" for number in range(deployments)]
+    hosts = [endpoint_host(f"{number:032x}", USUAL) for number in range(deployments)]
     router.counts.called_at.clear()
     task = asyncio.ensure_future(
         call(hosts, platform.edge_port, seconds=seconds, connections=CONNECTIONS, per_second=per_second)

@@ -1,13 +1,16 @@
+import asyncio
 from collections.abc import AsyncIterator
 
 import pytest
 
 from tests.support.kubelab.control_plane import ControlPlane
 from tests.support.kubelab.fixtures import KubernetesCluster
+from tests.support.kubelab.real_node import take_pods
 from tests.support.kubernetes_world import prepare
 from tests.support.live_platform import LivePlatform
 from tests.support.on_kubernetes import OwnCluster
 from tests.support.pod_platform import PodPlatform, pod_platform
+from tests.support.polling import eventually
 from tests.support.scheduling import PODS
 
 
@@ -38,7 +41,8 @@ async def _pods_of_all(
 
 @pytest.fixture
 async def pods_platform(_pods_of_all: PodPlatform) -> AsyncIterator[PodPlatform]:
-    """The same where replicas are pods on real nodes."""
+    """The same where replicas are pods on real nodes, and each node takes some."""
+    await eventually(lambda: asyncio.to_thread(take_pods, _pods_of_all.client), every_s=0.2)
     yield _pods_of_all
     await _pods_of_all.delete_all()
 

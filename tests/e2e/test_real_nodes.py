@@ -77,12 +77,13 @@ async def test_an_image_that_would_run_as_root_says_so(platform: PodPlatform):
     await eventually(is_said, every_s=0.2)
 
 
-async def test_a_kubelet_that_is_killed_and_started_again_is_not_noticed_by_callers(platform: PodPlatform):
-    deployment_id = await platform.deploy(hello("kept"))
-    (replica_id,) = await pods(platform)
-    pod = await pod_of(platform, replica_id)
-    node = pod["spec"]["nodeName"]
-    (before,) = pod["status"]["containerStatuses"]
+async def test_a_kubelet_that_is_killed_and_started_again_costs_no_call_and_no_replica(
+    platform: PodPlatform,
+):
+    """Kubernetes may take its pods for unready meanwhile; those of the other node serve."""
+    deployment_id = await platform.deploy(hello("kept", replicas=2))
+    before = {one: await container_of(platform, one) for one in await pods(platform)}
+    node = (await pod_of(platform, min(before)))["spec"]["nodeName"]
     kubelet = kubelet_of(node)
 
     async def has_begun_again() -> bool:
@@ -98,7 +99,11 @@ async def test_a_kubelet_that_is_killed_and_started_again_is_not_noticed_by_call
         # What it carries out now, it does beside what it found.
         await platform.deploy(hello("beside", replicas=2))
     assert not caller.failures()
-    assert {call.replica_id for call in caller.served} == {replica_id}
-    after = await container_of(platform, replica_id)
-    assert (after["containerID"], after["restartCount"]) == (before["containerID"], before["restartCount"])
     await platform.settled(deployment_id)
+    assert (await pods(platform)).keys() >= before.keys()
+    for replica_id, status in before.items():
+        after = await container_of(platform, replica_id)
+        assert (after["containerID"], after["restartCount"]) == (
+            status["containerID"],
+            status["restartCount"],
+        )

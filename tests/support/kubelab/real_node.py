@@ -259,6 +259,12 @@ SystemdCgroup = false
 """
 
 
+def take_pods(client: Any) -> bool:
+    """Whether each of NODES does: one that was silent or drained is avoided for a moment afterwards."""
+    found = [client.get(f"/api/v1/nodes/{name}") for name in NODES]
+    return all(is_ready(node) and not node["spec"].get("taints") for node in found)
+
+
 def kubelet_of(node: str) -> int:
     """Its process, which the cluster of the tests has started on this machine."""
     mark = f"--hostname-override={node}".encode()
