@@ -14,6 +14,7 @@ from libs.common.domain import ALLOWED, USUAL, parse_domain
 from libs.common.services import MOST_COPIES, MOST_ROUTERS, SERVICES
 from libs.common.spec import regions
 from libs.supervisor.errors import CannotStart
+from libs.supervisor.misspelt import misspelt
 
 T = TypeVar("T")
 
@@ -97,11 +98,14 @@ class SupervisorSettings:
 def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
     """Settings from `SPECSTREAM_*`; a variable that is empty counts as not set.
 
-    Raises CannotStart naming every variable that is wrong, its value and what is allowed.
+    Raises CannotStart naming every variable that is wrong, its value and what is allowed, and each whose name
+    is nearly that of a setting.
     """
     problems: list[str] = []
+    known: set[str] = {"SPECSTREAM_URL", *(f"SPECSTREAM_MODULE_{service.upper()}" for service in SERVICES)}
 
     def read(name: str, default: T, parse: Callable[[str], T], allowed: str) -> T:
+        known.add(name)
         text = environment.get(name, "")
         if not text:
             return default
@@ -197,6 +201,10 @@ def from_environment(environment: Mapping[str, str]) -> SupervisorSettings:
         if port in taken:
             problems.append(f"SPECSTREAM_MORE_EDGE_PORTS: {port} is taken already; each port must be another")
         taken.add(port)
+    problems += (
+        f"{name}: there is no such setting; did you mean {meant}?"
+        for name, meant in misspelt(filter(environment.get, environment), known)
+    )
     if problems:
         raise CannotStart("\n".join(problems))
     return settings

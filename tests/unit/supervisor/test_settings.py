@@ -95,6 +95,36 @@ def test_a_wrong_value_is_named(name, value):
         from_environment({name: value})
 
 
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("SPECSTREAM_APIPORT", "SPECSTREAM_API_PORT"),
+        ("SPECSTREAM_MACHINETYPES", "SPECSTREAM_MACHINE_TYPES"),
+        ("SPECSTREAM_COPPIES", "SPECSTREAM_COPIES"),
+        ("SPECSTREAM_MORE_EDGE_PORT", "SPECSTREAM_MORE_EDGE_PORTS"),
+        ("SPECSTREAM_MODULE_HELATH", "SPECSTREAM_MODULE_HEALTH"),
+    ],
+)
+def test_a_name_that_is_nearly_that_of_a_setting_is_refused(name, meant):
+    with pytest.raises(CannotStart, match=f"{name}: there is no such setting; did you mean {meant}?"):
+        from_environment({name: "9"})
+    assert from_environment({name: ""}) == from_environment({})
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "SPECSTREAM_TEST_KUBECONFIG",
+        "SPECSTREAM_SEED",
+        "SPECSTREAM_BENCH_DEPLOYMENTS",
+        "SPECSTREAM_NATS_URL",
+        "API_PORTS",
+    ],
+)
+def test_what_is_somebody_else_s_is_left_alone(name):
+    assert from_environment({name: "9"}) == from_environment({})
+
+
 def test_every_mistake_is_said_at_once_and_no_secret_with_it():
     with pytest.raises(CannotStart) as refusal:
         from_environment({"SPECSTREAM_API_KEY": "two words", "SPECSTREAM_API_PORT": "x"})
