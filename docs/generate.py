@@ -67,6 +67,7 @@ earlier versions, which have no such header, the source of the command is the ac
 
 Other systems read a copy of that name, with the same sequences, by consumers whose names are theirs alone. A
 consumer names the stream, `EVENTS`: the server does not find it by the subjects that it stores.
+[examples/events/follow.py](../../examples/events/follow.py) reads so, and goes on where it left off.
 
 A plain subscription to `events.>`, without a consumer, hears what is stored, once it is, in that order, and
 nothing else; `Nats-Sequence` says its place. What is stored while it is away it misses: a consumer does not.

@@ -131,6 +131,31 @@ async def _publish(bus, verb: str, command_id: str, data: dict, **more: str) -> 
     )
 
 
+async def test_the_example_of_another_system_follows_the_events(shared_platform):
+    deployment_id = await shared_platform.deploy(hello("followed"))
+    stored = await shared_platform.events()
+    after = stored[-10]["sequence"]
+    following = await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT / "examples" / "events" / "follow.py")),
+        *(str(shared_platform.home), str(after)),
+        stdout=asyncio.subprocess.PIPE,
+    )
+    assert following.stdout is not None
+    try:
+        read = [json.loads(await following.stdout.readline()) for _ in range(9)]
+        assert [(one["sequence"], one["type"]) for one in read] == [
+            (one["sequence"], one["type"]) for one in stored[-9:]
+        ]
+        await shared_platform.delete(deployment_id)
+        while (event := json.loads(await following.stdout.readline()))["type"] != "DeploymentDeleted":
+            pass
+        assert event["actor"] == "key:default"
+        assert event["data"] is not None
+    finally:
+        following.terminate()
+        await following.wait()
+
+
 async def _example(platform: LivePlatform, tmp_path, config: dict, *command_id: str, status: int = 0) -> dict:
     spec = tmp_path / "spec.json"
     spec.write_text(json.dumps(config))
