@@ -41,7 +41,10 @@ _DESCRIPTION = (
     "`ce-causationsource`. Commands take effect in the order in which the stream has them."
 )
 
-_SERVER = "The broker of a platform. Other systems are its user `commands`, whose nkey its home holds."
+_SERVER = (
+    "The broker of a platform; at which port is in `run/ports.json` of its home. Other systems are its user "
+    "`commands`, whose nkey the home holds."
+)
 
 _EVENTS = (
     "Every fact, kept for ever. The last token of a fact that is one page of something larger is its type, a "
