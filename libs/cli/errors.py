@@ -70,6 +70,8 @@ def describe(error: ClientError) -> Iterator[str]:
         yield from looked_for.of_the_key()
     if error.status == 404 and not error.issues:
         yield from looked_for.of_the_address()
+    if any(issue.get("path") == ["projectId"] for issue in error.issues):
+        yield "  a project is named by its id, which `projects list` shows"
     for name in error.details.get("notReady", []):
         yield f"  not ready: {name}"
 

@@ -137,6 +137,15 @@ def test_says_of_an_address_with_a_path_that_it_may_be_one_too_much(monkeypatch,
     assert len(hints) == is_told
 
 
+def test_says_that_a_project_is_named_by_its_id():
+    told = [issue("projectId", message="no such project", value="team")]
+    error = ApiError(404, {"code": "NOT_FOUND", "message": "There is no such project", "issues": told})
+    assert list(describe(error)) == [
+        'projectId: no such project; got "team"',
+        "  a project is named by its id, which `projects list` shows",
+    ]
+
+
 def test_says_how_to_start_the_platform():
     first, hint = describe(Unreachable("http://x", "refused"))
     assert first == "cannot reach the api at http://x: refused"
