@@ -4,11 +4,10 @@ import os
 from pathlib import Path
 
 from libs.cli.errors import CommandFailed
+from libs.cli.looked_for import ELSEWHERE, KEY_FILE
 from libs.client import Client
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.settings import SupervisorSettings, from_environment
-
-_ELSEWHERE = "SPECSTREAM_URL"
 
 
 def platform_settings() -> SupervisorSettings:
@@ -21,20 +20,20 @@ def platform_settings() -> SupervisorSettings:
 
 def is_here() -> bool:
     """Whether `connect` gives a client of the home's own api."""
-    return not os.environ.get(_ELSEWHERE)
+    return not os.environ.get(ELSEWHERE)
 
 
 def connect() -> Client:
     """A client of the home's api. `SPECSTREAM_URL` points it at one elsewhere."""
     settings = platform_settings()
-    url = os.environ.get(_ELSEWHERE) or f"http://127.0.0.1:{settings.api_port}"
+    url = os.environ.get(ELSEWHERE) or f"http://127.0.0.1:{settings.api_port}"
     return Client(url, settings.api_key or _stored_key(settings.home))
 
 
 def _stored_key(home: Path) -> str | None:
     try:
-        return (home / "api-key").read_text().strip()
+        return (home / KEY_FILE).read_text().strip()
     except FileNotFoundError:
         return None  # the platform may be another one's, or not up yet: asking tells
     except OSError as error:
-        raise CommandFailed(f"cannot read {home / 'api-key'}: {error.strerror}") from error
+        raise CommandFailed(f"cannot read {home / KEY_FILE}: {error.strerror}") from error

@@ -1,5 +1,6 @@
 """Commands about one deployment or all: each takes its name or its id."""
 
+import shlex
 from collections.abc import Callable
 from typing import Annotated
 
@@ -135,9 +136,16 @@ def enable(
     json: AsJson = False,
 ) -> None:
     """Start a disabled deployment again."""
-    _change(
-        deployment, project, lambda spec: spec.update(enabled=True), wait=wait, timeout=timeout, json=json
-    )
+
+    def said_of_none(spec: Json) -> str | None:
+        if spec["resources"]["replicas"]:
+            return None
+        return f"it wants 0 replicas: `specstream scale {shlex.quote(deployment)} N` starts it"
+
+    def edit(spec: Json) -> None:
+        spec["enabled"] = True
+
+    _change(deployment, project, edit, wait=wait, timeout=timeout, json=json, said=said_of_none)
 
 
 def disable(

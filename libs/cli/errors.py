@@ -8,7 +8,7 @@ from typing import Any
 
 import typer
 
-from libs.cli import show
+from libs.cli import looked_for, show
 from libs.client import ApiError, ClientError, Unreachable
 
 GENERIC, USAGE, AUTH, NOT_FOUND, VALIDATION, SERVER, INTERRUPTED = 1, 2, 3, 4, 5, 6, 130
@@ -49,6 +49,7 @@ def describe(error: ClientError) -> Iterator[str]:
     """Every issue with where it is, what is wrong and what is allowed; without issues, the message."""
     if isinstance(error, Unreachable):
         yield str(error)
+        yield from looked_for.of_the_address()
         yield "  is the platform up? `make up` starts it (where: SPECSTREAM_API_PORT, SPECSTREAM_URL)"
         return
     if not isinstance(error, ApiError):
@@ -66,8 +67,11 @@ def describe(error: ClientError) -> Iterator[str]:
                 yield f"  {first}"
                 yield from (f"  {line}" for line in rest)
     if error.status == 401:
-        yield "  the key is SPECSTREAM_API_KEY, or the `api-key` in SPECSTREAM_HOME (~/.specstream):"
-        yield "  is it the one that this platform was started with?"
+        yield from looked_for.of_the_key()
+    if error.status == 404 and not error.issues:
+        yield from looked_for.of_the_address()
+    if any(issue.get("path") == ["projectId"] for issue in error.issues):
+        yield "  a project is named by its id, which `projects list` shows"
     for name in error.details.get("notReady", []):
         yield f"  not ready: {name}"
 

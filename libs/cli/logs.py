@@ -11,7 +11,7 @@ from libs.cli import naming, show
 from libs.cli.connection import connect
 from libs.cli.deploy import AsJson, Project
 from libs.cli.deployments import Deployment
-from libs.cli.errors import reported_errors
+from libs.cli.errors import NOT_FOUND, USAGE, CommandFailed, reported_errors
 from libs.client import Client, Json, Unreachable
 from libs.common.clock import monotonic
 
@@ -36,7 +36,7 @@ def logs(
     """Show what the replicas wrote, the gone ones' last words too; stderr says of whom it cannot be read."""
     with reported_errors(), connect() as client:
         deployment_id = naming.deployment_id(client, deployment, project=project)
-        instance_id = _whole(client, deployment_id, replica)
+        instance_id = whole_id(client, deployment_id, replica)
         last: str | None = None
         noticed = Notices().say
         if tail is not None:
@@ -90,14 +90,29 @@ def _print(lines: Iterable[Json], last: str | None, *, json: bool) -> str | None
     return last
 
 
-def _whole(client: Client, deployment_id: str, replica: str | None) -> str | None:
-    """The id that begins so, of a replica that is there; what is none may be the id of a gone one."""
-    if replica is None or len(replica) == naming.ID_DIGITS:
+def whole_id(client: Client, deployment_id: str, replica: str | None) -> str | None:
+    """The id that begins so, of a replica that is there, else of a gone one that wrote a line."""
+    if replica is None or naming.ID.fullmatch(replica):
         return replica
-    begun = [
-        instance["id"]
-        for run in client.runs(deployment_id)
-        for instance in run["instances"]
-        if instance["id"].startswith(replica)
-    ]
-    return str(begun[0]) if len(begun) == 1 else replica
+    there = {instance["id"] for run in client.runs(deployment_id) for instance in run["instances"]}
+    begun = _beginning(replica, there) or _beginning(
+        replica, {line["instanceId"] for line in client.logs(deployment_id)}
+    )
+    match begun:
+        case [found]:
+            return found
+        case []:
+            raise CommandFailed(
+                f"--replica: no replica begins with {replica!r}",
+                "  `get` shows those that are there, `logs` those that wrote something",
+                status=NOT_FOUND,
+            )
+    raise CommandFailed(
+        f"--replica: {len(begun)} replicas begin with {replica!r}:",
+        *(f"  {found}" for found in begun),
+        status=USAGE,
+    )
+
+
+def _beginning(begin: str, ids: Iterable[str]) -> list[str]:
+    return sorted(found for found in ids if found.startswith(begin))

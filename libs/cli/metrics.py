@@ -34,6 +34,9 @@ Metric = Literal[
 ]
 Timeframe = Literal["hour", "12_hours", "day", "1_week", "2_weeks"]
 
+DURATIONS = {"requests_duration_seconds_1m", "requests_duration_seconds_5m"}
+"""They are 0 in a step without a request, which took no time because there was none."""
+
 BARS = "▁▂▃▄▅▆▇█"
 WIDTH = 40
 """Cells of a picture, for the newest values."""
@@ -46,7 +49,10 @@ def metrics(
     timeframe: Annotated[Timeframe, typer.Option(help="How far back, and in which steps.")] = "hour",
     json: AsJson = False,
 ) -> None:
-    """Show what was measured: requests, durations, CPU, memory and GPUs."""
+    """Show what was measured: requests, durations, CPU, memory and GPUs.
+
+    LAST, AVERAGE and HIGHEST of a duration are of the steps in which there was a request.
+    """
     with reported_errors(), connect() as client:
         deployment_id = naming.deployment_id(client, deployment, project=project)
         found = {
@@ -70,12 +76,17 @@ def metrics(
 
 
 def rows(found: dict[str, list[Json]]) -> Iterator[tuple[Any, ...]]:
-    """A line for each series: what it is of, its newest value, their average and highest, and a picture."""
+    """A line for each series: what it is of, its newest value, their average and highest, and a picture.
+
+    Of durations without any request all three are None.
+    """
     for metric, answer in found.items():
         for replica, values in _series(answer):
             unit = METRICS[metric]
-            numbers = (values[-1], sum(values) / len(values), max(values))
-            yield metric, replica, *(f"{number:.4g} {unit}".rstrip() for number in numbers), picture(values)
+            told = [value for value in values if value] if metric in DURATIONS else values
+            numbers = (told[-1], sum(told) / len(told), max(told)) if told else ()
+            shown: list[str | None] = [f"{number:.4g} {unit}".rstrip() for number in numbers] or [None] * 3
+            yield metric, replica, *shown, picture(values)
 
 
 def _series(answer: list[Json]) -> Iterator[tuple[str | None, list[float]]]:

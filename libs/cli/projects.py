@@ -1,5 +1,6 @@
 """`specstream projects`: the folders that deployments are kept in."""
 
+from datetime import datetime
 from typing import Annotated
 
 import typer
@@ -28,7 +29,7 @@ def list_(json: AsJson = False) -> None:
         now = utc_now()
         show.table(
             ("ID", "NAME", "AGE"),
-            ((p["id"], p["name"], show.age(p["dtCreated"], now=now)) for p in found),
+            ((p["id"], p["name"], _age(p, now=now)) for p in found),
             empty="no projects",
         )
 
@@ -77,6 +78,12 @@ def activity(project: ProjectId, json: AsJson = False) -> None:
             ),
             empty="nothing was done yet",
         )
+
+
+def _age(project: Json, *, now: datetime) -> str | None:
+    """None of the one that nobody made: it is always there, and says that it began with 1970."""
+    made = datetime.fromisoformat(project["dtCreated"])
+    return show.age(project["dtCreated"], now=now) if made.timestamp() > 0 else None
 
 
 def _told(project: Json, outcome: str, *, json: bool) -> None:

@@ -59,33 +59,65 @@ def table(
     """A plain table; `empty` is said where there are no rows.
 
     An optional column is left out where no row has a value for it, and, the last one first, where the
-    terminal is too narrow. Nothing is folded within a cell, so what is copied is whole.
+    terminal is too narrow; stderr names those then. Nothing is folded within a cell, so what is copied is
+    whole.
     """
     filled = [dict(zip(columns, row, strict=True)) for row in rows]
     if not filled:
         say(Text(empty, "dim"))
         return
-    for line in layout(filled, optional=optional, width=console.width if console.is_terminal else None):
+    width = console.width if console.is_terminal else None
+    for line in layout(filled, optional=optional, width=width):
         say(line)
+    if left_out := without_room(filled, optional=optional, width=width):
+        print(f"left out, the terminal is too narrow: {', '.join(left_out)} (--json has it)", file=sys.stderr)
 
 
 def layout(rows: Sequence[dict[str, Any]], *, optional: Collection[str], width: int | None) -> list[Text]:
     """The lines of a table, heading first. width: of the terminal in cells; None has room for all."""
-    shown = [
-        column for column in rows[0] if column not in optional or any(row[column] is not None for row in rows)
-    ]
-    cells = {column: [_cell(row[column]) for row in rows] for column in shown}
-    if width is not None and "NAME" in cells:
-        cells["NAME"] = [shortened(cell, NAME_CELLS) for cell in cells["NAME"]]
-    sizes = {column: max(map(cell_len, (column, *cells[column]))) for column in shown}
-    for column in reversed(shown[:]):
-        if width is None or sum(sizes[name] + GAP for name in shown) - GAP <= width:
-            break
-        if column in optional:
-            shown.remove(column)
+    cells = _cells(rows, optional, width)
+    sizes = {column: _size(column, shown) for column, shown in cells.items()}
+    shown = [column for column in cells if column not in _without_room(cells, optional, width)]
     heading = _row([(column, sizes[column]) for column in shown])
     body = [_row([(cells[column][at], sizes[column]) for column in shown]) for at in range(len(rows))]
     return [Text(heading, "bold"), *map(Text, body)]
+
+
+def without_room(
+    rows: Sequence[dict[str, Any]], *, optional: Collection[str], width: int | None
+) -> list[str]:
+    """The optional columns that have values, and for which the terminal is too narrow."""
+    return _without_room(_cells(rows, optional, width), optional, width)
+
+
+def _cells(
+    rows: Sequence[dict[str, Any]], optional: Collection[str], width: int | None
+) -> dict[str, list[str]]:
+    """What each column shows where there is room for it; none of an optional one without values."""
+    cells = {
+        column: [_cell(row[column]) for row in rows]
+        for column in rows[0]
+        if column not in optional or any(row[column] is not None for row in rows)
+    }
+    if width is not None and "NAME" in cells:
+        cells["NAME"] = [shortened(cell, NAME_CELLS) for cell in cells["NAME"]]
+    return cells
+
+
+def _without_room(cells: dict[str, list[str]], optional: Collection[str], width: int | None) -> list[str]:
+    left_out: list[str] = []
+    taken = sum(_size(column, shown) + GAP for column, shown in cells.items()) - GAP
+    for column in reversed(cells):
+        if width is None or taken <= width:
+            break
+        if column in optional:
+            taken -= _size(column, cells[column]) + GAP
+            left_out.insert(0, column)
+    return left_out
+
+
+def _size(column: str, cells: Iterable[str]) -> int:
+    return max(map(cell_len, (column, *cells)))
 
 
 def _row(cells: Iterable[tuple[str, int]]) -> str:

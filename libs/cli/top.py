@@ -33,7 +33,8 @@ def top(
 ) -> None:
     """Watch what all deployments did in the last minute: replicas, CPU, memory, requests, durations.
 
-    MOST is the number that load raises it to at most. A screen shows as many as it has lines.
+    READY is how many of the newest version are ready, and how many are wanted. MOST is the number that load
+    raises it to at most. A screen shows as many as it has lines.
     """
     with reported_errors(), connect() as client:
         if json:
@@ -58,7 +59,10 @@ def _lines(found: list[Json]) -> list[Text]:
 
 
 def look(client: Client, limit: int) -> Iterator[Json]:
-    """What each of so many deployments has, wants and may have, and what was measured of it last."""
+    """What each of so many deployments has, wants and may have, and what was measured of it last.
+
+    What it has is counted as what it wants is: of the newest version, while one before may serve.
+    """
     for deployment in islice(client.deployments(), limit):
         try:
             yield _seen(client, deployment)
@@ -68,16 +72,17 @@ def look(client: Client, limit: int) -> Iterator[Json]:
 
 
 def _seen(client: Client, deployment: Json) -> Json:
-    runs = client.runs(deployment["id"])
-    spec = (deployment.get("latestSpec") or {}).get("data") or {}
+    latest = deployment.get("latestSpec") or {}
+    spec = latest.get("data") or {}
+    wanted = next((run for run in client.runs(deployment["id"]) if run["id"] == latest.get("runId")), {})
     autoscaling = spec.get("resources", {}).get("autoscaling") or {}
     return {
         "id": deployment["id"],
         "name": deployment["name"],
         "status": deployment.get("status"),
         "projectId": deployment["projectId"],
-        "readyReplicas": sum(run["readyReplicas"] for run in runs),
-        "replicas": sum(run["replicas"] for run in runs),
+        "readyReplicas": wanted.get("readyReplicas", 0),
+        "replicas": wanted.get("replicas", 0),
         "maxReplicas": autoscaling.get("maxReplicas") if autoscaling.get("enabled", True) else None,
         "metrics": {metric: newest(client, deployment["id"], metric) for metric in METRICS},
     }

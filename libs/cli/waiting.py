@@ -117,15 +117,24 @@ def of_the_platform(client: Client) -> Sequence[str]:
 def reasons(seen: Seen, deadline_s: float, platform: Sequence[str] = ()) -> Iterator[str]:
     """Why it is not done after so long, replica by replica, and what to look at. platform: lines about what
     all deployments wait for."""
-    ready = sum(line.state == "running" for line in seen.lines)
+    ready = sum(line.state == "running" for line in seen.lines if line.run_id == seen.spec.get("runId"))
     wanted = seen.spec.get("data", {}).get("resources", {}).get("replicas", 1) if seen.is_wanted else 0
-    yield f"not done after {deadline_s:g} s: {ready} of {wanted} replicas are ready"
+    first = f"not done after {deadline_s:g} s: {ready} of {wanted} replicas are ready"
+    yield first + (_who_serves_instead(seen) if seen.is_wanted else "")
     yield from _still_trying(seen, platform)
 
 
+def _who_serves_instead(seen: Seen) -> str:
+    """An update takes nothing away before it is ready."""
+    before = sum(line.state == "running" for line in seen.lines if line.run_id != seen.spec.get("runId"))
+    return f"; {before} of the version before {'goes' if before == 1 else 'go'} on serving" if before else ""
+
+
 def _still_trying(seen: Seen, platform: Sequence[str]) -> Iterator[str]:
+    has_several_runs = len({line.run_id for line in seen.lines}) > 1
     for line in seen.lines:
-        yield f"  {line.replica_id}: {line.state}{f': {line.message}' if line.message else ''}"
+        of_run = f" of run {line.run_id[:8]}" if has_several_runs else ""
+        yield f"  {line.replica_id}{of_run}: {line.state}{f': {line.message}' if line.message else ''}"
     if any(line.message and line.message.endswith(REFUSED) for line in seen.lines):
         yield "  nothing listens there: a replica has to listen on the port that its variable PORT names"
     yield from platform

@@ -91,10 +91,59 @@ def test_describes_issues(issues, lines):
     assert list(describe(error)) == lines
 
 
-def test_says_where_the_key_is_from():
+@pytest.mark.parametrize(
+    ("is_set", "is_there", "told"),
+    [
+        (True, True, ["the key is SPECSTREAM_API_KEY:", "started with?"]),
+        (True, False, ["the key is SPECSTREAM_API_KEY:", "started with?"]),
+        (False, True, ["the key is that in {file} (SPECSTREAM_HOME):", "started with?"]),
+        (False, False, ["there is no {file}", "SPECSTREAM_HOME says where"]),
+    ],
+)
+def test_says_where_the_key_is_from_and_whether_it_is_there(monkeypatch, tmp_path, is_set, is_there, told):
+    monkeypatch.setenv("SPECSTREAM_HOME", str(tmp_path))
+    monkeypatch.setenv("SPECSTREAM_API_KEY", "k" if is_set else "")
+    if is_there:
+        (tmp_path / "api-key").write_text("the-key")
     lines = list(describe(ApiError(401, {"code": "UNAUTHORIZED", "message": "A valid key is needed"})))
     assert lines[0] == "A valid key is needed"
-    assert "SPECSTREAM_API_KEY" in lines[1]
+    assert len(lines) == 1 + len(told)
+    for line, part in zip(lines[1:], told, strict=True):
+        assert part.format(file=tmp_path / "api-key") in line
+
+
+ANOTHER = Unreachable("http://x/v1", "something else answers there (HTTP 404)")
+NOTHING = ApiError(404, {"code": "NOT_FOUND", "message": "There is nothing at this address"})
+NO_PROJECT = ApiError(
+    404, {"code": "NOT_FOUND", "message": "", "issues": [issue("projectId", message="no such project")]}
+)
+
+
+@pytest.mark.parametrize(
+    ("url", "error", "is_told"),
+    [
+        ("http://x/v1", NOTHING, True),
+        ("http://x/v1/", ANOTHER, True),
+        ("http://x/v1", NO_PROJECT, False),
+        ("http://x/", NOTHING, False),
+        ("http://x", ANOTHER, False),
+        ("http://[x", ANOTHER, False),
+        ("", NOTHING, False),
+    ],
+)
+def test_says_of_an_address_with_a_path_that_it_may_be_one_too_much(monkeypatch, url, error, is_told):
+    monkeypatch.setenv("SPECSTREAM_URL", url)
+    hints = [line for line in describe(error) if "without a path, is /v1 one too much?" in line]
+    assert len(hints) == is_told
+
+
+def test_says_that_a_project_is_named_by_its_id():
+    told = [issue("projectId", message="no such project", value="team")]
+    error = ApiError(404, {"code": "NOT_FOUND", "message": "There is no such project", "issues": told})
+    assert list(describe(error)) == [
+        'projectId: no such project; got "team"',
+        "  a project is named by its id, which `projects list` shows",
+    ]
 
 
 def test_says_how_to_start_the_platform():

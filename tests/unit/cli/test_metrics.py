@@ -6,7 +6,7 @@ import pytest
 
 from libs.cli.errors import CommandFailed
 from libs.cli.instants import since
-from libs.cli.metrics import BARS, METRICS, WIDTH, picture, rows
+from libs.cli.metrics import BARS, DURATIONS, METRICS, WIDTH, picture, rows
 
 
 def points(*values):
@@ -16,6 +16,25 @@ def points(*values):
 def test_a_series_has_its_newest_its_average_and_its_highest_value():
     (row,) = rows({"requests_per_second": points(1, 3, 2)})
     assert row == ("requests_per_second", None, "2 /s", "2 /s", "3 /s", picture([1, 3, 2]))
+
+
+@pytest.mark.parametrize("metric", sorted(DURATIONS))
+@pytest.mark.parametrize(
+    ("values", "shown"),
+    [
+        pytest.param((0, 1, 0, 2, 0), ("2 s", "1.5 s", "2 s"), id="idle steps between, before and after"),
+        pytest.param((0, 0), (None, None, None), id="no request at all"),
+    ],
+)
+def test_of_durations_only_the_steps_with_a_request_count(metric, values, shown):
+    """The picture keeps all steps: it is drawn along time."""
+    (row,) = rows({metric: points(*values)})
+    assert row == (metric, None, *shown, picture(values))
+
+
+def test_idle_steps_count_for_what_is_no_duration():
+    ((_, _, *shown, _),) = rows({"requests_per_second": points(0, 4, 0, 0)})
+    assert shown == ["0 /s", "1 /s", "4 /s"]
 
 
 def test_each_replica_and_each_gpu_has_its_line():

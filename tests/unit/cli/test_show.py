@@ -1,9 +1,11 @@
 """Tables fit the terminal, are whole in a pipe, and never break a cell."""
 
 from datetime import UTC, datetime
+from io import StringIO
 
 import pytest
 from rich.cells import cell_len
+from rich.console import Console
 
 from libs.cli import show
 
@@ -47,6 +49,36 @@ def test_an_optional_column_without_values_is_left_out():
 def test_optional_columns_go_where_it_is_narrow(width, columns):
     row = {"A": "a" * 10, "B": "b" * 10, "C": "c" * 10}
     assert lines([row], optional={"B", "C"}, width=width)[0].split() == columns.split()
+
+
+class Stream(StringIO):
+    def __init__(self, *, is_terminal):
+        super().__init__()
+        self.is_terminal = is_terminal
+
+    def isatty(self):
+        return self.is_terminal
+
+
+@pytest.mark.parametrize(
+    ("is_terminal", "width", "told"),
+    [
+        pytest.param(True, 34, "", id="a terminal with room"),
+        pytest.param(True, 33, "left out, the terminal is too narrow: C (--json has it)\n", id="one"),
+        pytest.param(True, 20, "left out, the terminal is too narrow: B, C (--json has it)\n", id="two"),
+        pytest.param(False, 20, "", id="a pipe has room for all"),
+    ],
+)
+def test_what_a_terminal_is_too_narrow_for_is_named_beside_the_table(
+    monkeypatch, capsys, is_terminal, width, told
+):
+    """The column E has no value in any row: it is not missed."""
+    out = Stream(is_terminal=is_terminal)
+    monkeypatch.setattr(show, "console", Console(file=out, width=width, highlight=False))
+    rows = [["a" * 10, "b" * 10, "c" * 10, None]] * 2
+    show.table(("A", "B", "C", "E"), rows, empty="none", optional={"B", "C", "E"})
+    assert capsys.readouterr().err == told
+    assert "left out" not in out.getvalue()
 
 
 def test_a_list_of_deployments_fits_80_columns():

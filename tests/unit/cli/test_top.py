@@ -1,19 +1,18 @@
 """All deployments at a glance."""
 
 import json
-import threading
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import httpx
 import pytest
-from typer.testing import CliRunner
 
-from libs.cli.main import app
 from libs.cli.top import look
 from libs.client import Client
 
 KNOWN = [f"{number:032x}" for number in range(250)]
+STOPPED = KNOWN[2]
+"""Its replicas are on their way out."""
 GONE = KNOWN[3]
+RUN = "b" * 32
 PAGE = 120
 
 
@@ -37,8 +36,9 @@ def answer(request):
     if GONE in path:
         return httpx.Response(404, json={"code": "NOT_FOUND", "message": "deleted"})
     if path.endswith("/runs"):
-        runs = [{"replicas": 2, "readyReplicas": 1}, {"replicas": 1, "readyReplicas": 1}]
-        return httpx.Response(200, json=runs)
+        new = {"id": RUN, "replicas": 2, "readyReplicas": 1}
+        old = {"id": "c" * 32, "replicas": 2, "readyReplicas": 2}
+        return httpx.Response(200, json=[old] if STOPPED in path else [new, old])
     if request.url.params["metric"] == "cpu":
         points = [{"timestamp": "t", "value": "7"}]
         return httpx.Response(200, json=[{"instanceId": "a" * 32, "values": points}])
@@ -47,7 +47,7 @@ def answer(request):
 
 def spec(deployment_id):
     resources = {"replicas": 1, **({"autoscaling": {"maxReplicas": 3}} if deployment_id == KNOWN[1] else {})}
-    return {"data": {"resources": resources}}
+    return {"runId": RUN, "data": {"resources": resources}}
 
 
 def client():
@@ -56,14 +56,14 @@ def client():
 
 def test_each_deployment_has_what_it_has_wants_and_may_have():
     with client() as asked:
-        first, second = look(asked, 2)
+        first, second, third = look(asked, 3)
     assert first == {
         "id": KNOWN[0],
         "name": "n-000",
         "status": "ready",
         "projectId": "default",
-        "readyReplicas": 2,
-        "replicas": 3,
+        "readyReplicas": 1,
+        "replicas": 2,
         "maxReplicas": None,
         "metrics": {
             "cpu": 7.0,
@@ -73,6 +73,7 @@ def test_each_deployment_has_what_it_has_wants_and_may_have():
         },
     }
     assert second["maxReplicas"] == 3
+    assert (third["readyReplicas"], third["replicas"]) == (0, 0)
 
 
 @pytest.mark.parametrize(("limit", "shown"), [(10_000, 249), (200, 199)])
@@ -83,37 +84,14 @@ def test_as_many_are_shown_as_are_asked_for_but_for_one_that_is_deleted_meanwhil
     assert len(found) == shown
 
 
-@pytest.fixture
-def command(monkeypatch, tmp_path):
-    """The command line of a platform with that api."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def do_GET(self):
-            said = answer(httpx.Request("GET", f"http://api.test{self.path}"))
-            self.send_response(said.status_code)
-            self.send_header("content-length", str(len(said.content)))
-            self.end_headers()
-            self.wfile.write(said.content)
-
-        def log_message(self, *_):
-            """Nobody reads it."""
-
-    with ThreadingHTTPServer(("127.0.0.1", 0), Handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        monkeypatch.setenv("SPECSTREAM_HOME", str(tmp_path))
-        monkeypatch.setenv("SPECSTREAM_URL", f"http://127.0.0.1:{server.server_port}")
-        yield CliRunner()
-        server.shutdown()
-
-
-def test_a_script_gets_json_of_one_look(command):
-    said = command.invoke(app, ["top", "--json", "--limit", "130"])
+def test_a_script_gets_json_of_one_look(command_at):
+    said = command_at(answer)("top", "--json", "--limit", "130")
     assert said.exit_code == 0, said.output
     assert len(json.loads(said.stdout)) == 129
 
 
-def test_people_get_a_line_for_each(command):
-    said = command.invoke(app, ["top", "--once", "--limit", "2"])
+def test_people_get_a_line_for_each(command_at):
+    said = command_at(answer)("top", "--once", "--limit", "2")
     heading, first, second = said.stdout.splitlines()
     assert heading.split() == [
         "NAME",
@@ -126,5 +104,5 @@ def test_people_get_a_line_for_each(command):
         "DURATION",
         "ID",
     ]
-    assert first.split() == ["n-000", "ready", "2/3", "-", "7", "%", "-", "-", "-", KNOWN[0]]
+    assert first.split() == ["n-000", "ready", "1/2", "-", "7", "%", "-", "-", "-", KNOWN[0]]
     assert second.split()[3] == "3"
