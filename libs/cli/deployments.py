@@ -65,7 +65,7 @@ def get(
         if json:
             show.as_json(found if at else {**found, "runs": runs})
             return
-        _show_deployment(found, runs)
+        show_deployment(found, runs)
         if at is None:
             _show_runs(runs)
 
@@ -230,13 +230,17 @@ def _change(
         finish(client, found["id"], wait=wait, timeout=timeout, json=json)
 
 
-def _show_deployment(found: Json, runs: list[Json]) -> None:
+def show_deployment(found: Json, runs: list[Json]) -> None:
     spec = found.get("latestSpec") or {}
+    config = spec.get("data")
     lines = [
+        *_place(found.get("at")),
         ("id", found["id"]),
         ("name", found["name"]),
         ("project", found["projectId"]),
         ("status", show.status(found)),
+        ("replicas", config and _wanted(config)),
+        ("image", config and config["image"]),
         ("endpoint", found["endpoint"]),
         ("created", show.local_time(found["dtCreated"])),
         ("spec", spec.get("id")),
@@ -247,6 +251,25 @@ def _show_deployment(found: Json, runs: list[Json]) -> None:
         lines.append(("error", spec["error"]))
     lines += [("stalled", run["stalled"]) for run in runs if run.get("stalled")]
     show.fields(lines)
+
+
+def _place(at: Json | None) -> list[tuple[str, str]]:
+    """Which instant is shown; nothing where it is the present."""
+    if at is None:
+        return []
+    event = f"event {at['sequence']}"
+    return [("at", event if at["time"] is None else f"{show.local_time(at['time'])}, after {event}")]
+
+
+def _wanted(config: Json) -> str:
+    """How many replicas a spec asks for; `off` as `history` has it."""
+    resources = config["resources"]
+    if not config["enabled"]:
+        return "off"
+    floor, block = resources["replicas"], resources.get("autoscaling")
+    if not floor or block is None or not block["enabled"]:
+        return str(floor)
+    return f"{floor} to {block['maxReplicas']}, as load decides"
 
 
 def _show_runs(runs: list[Json]) -> None:

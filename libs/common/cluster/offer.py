@@ -22,10 +22,13 @@ class Offer:
         """What of the spec this cluster can never carry out; paths begin inside the spec.
 
         before: the deployment's present spec, whose replicas stay until the new ones are ready. A disabled
-        spec asks nothing of a cluster.
+        spec asks nothing of a cluster, and one with 0 replicas only that it is not too long: either way a
+        deployment can be switched off when what it runs on is gone.
         """
         if not spec.enabled:
             return []
+        if spec.resources.replicas == 0:
+            return [*self._of_size(spec, before)]
         return [
             *self._of_command(spec),
             *self._of_machine_type(spec),

@@ -15,7 +15,7 @@ from libs.common.machine_types.pricing import NO_PRICES, Prices
 from libs.common.spec.integrations import ABSENT, Input
 from libs.common.spec.issues import issues_of
 from libs.common.spec.shown import shown
-from libs.common.spec.text import LABEL_VALUE, MACHINE_TYPE, OBJECT_NAME, QUALIFIED_NAME
+from libs.common.spec.text import LABEL_VALUE, MACHINE_TYPE, MAX_MACHINE_TYPE, OBJECT_NAME, QUALIFIED_NAME
 
 MAX_MACHINE_TYPES = 1000
 
@@ -57,7 +57,7 @@ class MachineType(Input):
     price_per_hour: of one replica, whatever it uses; absent where nobody has said it.
     """
 
-    name: Annotated[str, Field(max_length=63, pattern=MACHINE_TYPE)]
+    name: Annotated[str, Field(max_length=MAX_MACHINE_TYPE, pattern=MACHINE_TYPE)]
     cpus: Cores
     memory_gib: Gib
     disk_gib: Gib = Field(default=ABSENT)

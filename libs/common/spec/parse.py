@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Sequence
 from itertools import chain, islice
+from typing import Any
 
 from pydantic import ValidationError
 
@@ -19,7 +20,8 @@ from libs.common.spec.versions import KNOWN_VERSIONS, STORED_VERSION, shape_of, 
 def parse_spec(raw: object, machine_types: Collection[str]) -> Spec:
     """A spec of any known version as the stored one, with every default filled in.
 
-    machine_types: the names of those that there are.
+    machine_types: the names of those that there are. What is to run nowhere may name another one, so that a
+    deployment can be switched off after its machine type is gone.
 
     Raises BadRequest with an issue for each mistake, at most 100, whose paths begin inside the spec; and for
     one that is longer than an event can hold.
@@ -30,7 +32,7 @@ def parse_spec(raw: object, machine_types: Collection[str]) -> Spec:
     parsed = None
     mistakes: list[Issue] = []
     try:
-        parsed = shape.model_validate(raw, context=machine_types)
+        parsed = shape.model_validate(raw, context=machine_types if _is_to_run(raw) else None)
     except ValidationError as error:
         mistakes = [_with_versions(issue) for issue in issues_of(shape, error)]
     known = known_fields(shape, ())
@@ -67,6 +69,14 @@ def refused(issues: Sequence[Issue], whole: str = "the spec") -> BadRequest:
     message = f"{place}: {first.message}" if place else f"{whole} {first.message}"
     more = f" (and {len(issues) - 1} more)" if len(issues) > 1 else ""
     return BadRequest(message + more, issues)
+
+
+def _is_to_run(raw: dict[str, Any]) -> bool:
+    """Whether it asks for a replica; where it is not clear, as in a spec with mistakes, it does."""
+    resources = raw.get("resources")
+    replicas = resources.get("replicas") if isinstance(resources, dict) else None
+    is_stopped = type(replicas) is int and replicas == 0  # False is no number
+    return raw.get("enabled") is not False and not is_stopped
 
 
 def _with_versions(issue: Issue) -> Issue:

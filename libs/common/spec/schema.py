@@ -4,6 +4,7 @@ A constraint that concerns one field stands here; what concerns several is in `r
 understood but not carried out yet in `unsupported.py`. `spec_json_schema` is what OpenAPI shows.
 """
 
+import re
 from collections.abc import Collection
 from typing import Annotated, Any, Literal
 
@@ -19,6 +20,9 @@ from libs.common.spec.text import (
     HEADER_VALUE,
     HOST_NAME,
     IMAGE,
+    IN_WORDS,
+    MACHINE_TYPE,
+    MAX_MACHINE_TYPE,
     PROBE_PATH,
     TEXT,
     Line,
@@ -30,10 +34,14 @@ MAX_PORTS = 128
 
 
 def _known_machine_type(name: str, info: ValidationInfo) -> str:
-    """Which machine types there are is the operator's to say: whoever validates gives their names."""
+    """Which machine types there are is the operator's to say: whoever validates gives their names, or None
+    where any name will do that one could have."""
     known: Collection[str] | None = info.context
     if known is not None and name not in known:
         raise PydanticCustomError("machine_type", "is not a machine type", {"allowed": list(known)})
+    if known is None and (len(name) > MAX_MACHINE_TYPE or not re.fullmatch(MACHINE_TYPE, name)):
+        allowed = f"{IN_WORDS[MACHINE_TYPE]}, 1 to {MAX_MACHINE_TYPE} characters"
+        raise PydanticCustomError("machine_type", "is no name of a machine type", {"allowed": allowed})
     return name
 
 

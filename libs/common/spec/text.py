@@ -31,6 +31,7 @@ HTTP_URL = rf"^https?://[^/\s{_CONTROL}]+(/[^\s{_CONTROL}]*)?$"
 REFERENCE = r"^[sS][eE][cC][rR][eE][tT]:[a-zA-Z][a-zA-Z0-9_]{0,127}$"
 
 MACHINE_TYPE = r"^[A-Za-z0-9]([A-Za-z0-9._-]*[A-Za-z0-9])?$"
+MAX_MACHINE_TYPE = 63
 OBJECT_NAME = r"^[a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*$"
 QUALIFIED_NAME = (
     r"^([a-z0-9]([a-z0-9-]*[a-z0-9])?(\.[a-z0-9]([a-z0-9-]*[a-z0-9])?)*/)?"

@@ -8,9 +8,9 @@ import asyncio
 import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, replace
 from datetime import UTC, datetime, timedelta
-from itertools import groupby
+from itertools import pairwise
 from typing import Final
 
 import structlog
@@ -34,7 +34,7 @@ from libs.common.spec.model import Autoscaling
 from services.api.points.minutes import DeploymentPoint
 from services.api.points.store import PointStore
 from services.api.points.tables import DEPLOYMENT
-from services.api.readmodels.numbers import Said, numbers_at
+from services.api.readmodels.numbers import Said, Step, numbers_at, steps_between
 
 logger = structlog.get_logger()
 
@@ -63,16 +63,17 @@ class Trial:
 
 @dataclass(frozen=True, slots=True)
 class Tried:
-    """recorded_from: the first time that was replayed, in seconds since 1970. numbers: of each `each_s`
-    seconds from there."""
+    """recorded_from: the first time that was replayed, in seconds since 1970; both sides are of the time from
+    there to the end that was asked about. The actual steps are as they are recorded, however far apart the
+    proposed ones are worked out."""
 
     recorded_from: int
     each_s: int
     assumptions: Sequence[str]
     actual: Side
     proposed: Side
-    actual_numbers: Sequence[int]
-    proposed_numbers: Sequence[int]
+    actual_steps: Sequence[Step]
+    proposed_steps: Sequence[Step]
 
 
 Minutes = Mapping[int, DeploymentPoint]
@@ -194,28 +195,54 @@ def _tried(  # noqa: PLR0917 - each is of both ways
     actual: Sequence[int],
     proposed: Sequence[int],
 ) -> Tried:
-    def side(numbers: Sequence[int]) -> Side:
-        return summed_up(numbers, loads, trial.autoscaling, trial.capacity, each_s=each_s)
+    def side(steps: Sequence[Step], numbers: Sequence[int]) -> Side:
+        summed = summed_up(numbers, loads, trial.autoscaling, trial.capacity, each_s=each_s)
+        return _as_it_was(summed, steps, trial.end)
 
-    return Tried(recorded_from, each_s, assumptions, side(actual), side(proposed), actual, proposed)
+    was = steps_between(trial.said, recorded_from, trial.end)
+    would_be = _steps(proposed, recorded_from, each_s)
+    return Tried(
+        recorded_from, each_s, assumptions, side(was, actual), side(would_be, proposed), was, would_be
+    )
 
 
-def cost_of(
-    numbers: Sequence[int], first: int, prices: Sequence[Priced] | None, *, each_s: int = MINUTE_S
-) -> float | None:
-    """Of so many replicas in each `each_s` seconds, from `first` on, in seconds since 1970; None where a part
-    has no price."""
-    total, at = 0.0, first
-    for number, stretch in groupby(numbers):
-        begin, at = at, at + sum(each_s for _ in stretch)
-        each = cost(prices, _moment(begin), _moment(at))
+def _steps(numbers: Sequence[int], first: int, each_s: int) -> list[Step]:
+    found: list[Step] = []
+    for place, number in enumerate(numbers):
+        if not found or number != found[-1].number:
+            found.append(Step(float(first + place * each_s), number))
+    return found
+
+
+def _as_it_was(side: Side, steps: Sequence[Step], end: float) -> Side:
+    """The side, with what its steps came to up to the end. The first spec of all is no change."""
+    lengths = _stretches(steps, end)
+    return replace(
+        side,
+        replica_hours=sum(number * (until - at) for at, until, number in lengths) / 3600,
+        changes=sum(earlier.number is not None for earlier, _ in pairwise(steps)),
+        peak=max((number for _, _, number in lengths), default=0),
+    )
+
+
+def _stretches(steps: Sequence[Step], end: float) -> list[tuple[float, float, int]]:
+    """From when until when there were how many."""
+    untils = [*(one.at for one in steps[1:]), end]
+    return [(one.at, until, one.number or 0) for one, until in zip(steps, untils, strict=True)]
+
+
+def cost_of(steps: Sequence[Step], end: float, prices: Sequence[Priced] | None) -> float | None:
+    """Of so many replicas, up to the end, in seconds since 1970; None where a part has no price."""
+    total = 0.0
+    for at, until, number in _stretches(steps, end):
+        each = cost(prices, _moment(at), _moment(until))
         if each is None:
             return None
         total += number * each
     return total
 
 
-def _moment(at: int) -> datetime:
+def _moment(at: float) -> datetime:
     return datetime.fromtimestamp(at, UTC)
 
 

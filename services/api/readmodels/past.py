@@ -3,7 +3,8 @@
 import asyncio
 import re
 from collections.abc import Sequence
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
+from typing import Final
 
 from libs.common.clock import to_rfc3339
 from libs.common.errors import BadRequest, Issue
@@ -21,10 +22,15 @@ _RFC3339 = re.compile(
 )
 
 
-async def resolve(log: EventLog, at: str, timeline: Timeline) -> int:
+CLOCKS_DIFFER: Final = timedelta(seconds=5)
+"""So far the clock of whoever asks may be ahead of ours, whose present is then meant."""
+
+
+async def resolve(log: EventLog, at: str, timeline: Timeline, *, now: datetime) -> int:
     """The place in the log that `?at=` means: a sequence, or the last one shown with that time or before.
 
-    Raises BadRequest for what is neither, or lies after the end of the log.
+    Raises BadRequest for what is neither, lies after the end of the log, or is in the future: not up to now,
+    nor to the latest time that an event is shown with, which the broker's clock says.
     """
     if at.isascii() and at.isdecimal():
         last = await log.last_sequence()
@@ -34,6 +40,8 @@ async def resolve(log: EventLog, at: str, timeline: Timeline) -> int:
     moment = parse_time(at)
     if moment is None:
         raise _refused(at, "is neither a time nor a sequence", "an RFC 3339 time or a sequence")
+    if moment > max(now, timeline.latest) + CLOCKS_DIFFER:
+        raise _refused(at, "is in the future", f"a time up to {to_rfc3339(now)}")
     return await log.sequence_at(moment, timeline=timeline)
 
 

@@ -1,5 +1,7 @@
 """What clients are answered, address by address."""
 
+from datetime import timedelta
+
 import httpx
 import pytest
 
@@ -136,6 +138,31 @@ async def test_a_past_state_by_sequence_and_by_time(api: RunningApi):
         assert then["at"]["sequence"] == place
     early = {"params": {"at": "2001-01-01T00:00:00Z"}}
     assert await api.status("GET", f"/v1/deployments/{deployment_id}", **early) == (404, "NOT_FOUND")
+
+
+@pytest.mark.parametrize("what", ["", "/explain"])
+async def test_a_time_in_the_future_is_no_past(api: RunningApi, what: str):
+    deployment_id = await api.submit(a_config())
+    now = utc_now() + timedelta(minutes=1)
+    api.at(now)
+    path = f"/v1/deployments/{deployment_id}{what}"
+    at = to_rfc3339(now + timedelta(seconds=6))
+    answer = await api.http.get(path, params={"at": at})
+    allowed = f"a time up to {to_rfc3339(now)}"
+    issue = {"path": ["at"], "message": "is in the future", "value": at, "allowed": allowed}
+    assert (answer.status_code, answer.json()["issues"]) == (400, [issue])
+    clocks_differ = to_rfc3339(now + timedelta(seconds=5))
+    then = await api.get(path, at=clocks_differ)
+    assert then["at"] == {"sequence": await api.api.log.last_sequence(), "time": clocks_differ}
+
+
+async def test_a_time_that_an_event_has_is_never_in_the_future(api: RunningApi):
+    """The broker's clock may be ahead of the api's."""
+    deployment_id = await api.submit(a_config())
+    found = await api.get(f"/v1/deployments/{deployment_id}")
+    api.at(utc_now() - timedelta(hours=1))
+    then = await api.get(f"/v1/deployments/{deployment_id}", at=found["latestSpec"]["dtCreated"])
+    assert then["latestSpec"] == found["latestSpec"]
 
 
 @pytest.mark.parametrize("at", ["", "now", "-1", "1.5", "999999", "9" * 40, "2026-13-01T00:00:00Z", "\x00"])

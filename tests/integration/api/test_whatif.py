@@ -1,6 +1,5 @@
 """Trying a policy on recorded minutes over REST."""
 
-from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -15,17 +14,16 @@ from libs.common.events.scaling import ReplicasDecided
 from libs.common.machine_types.pricing import Priced
 from libs.common.machine_types.reading import bundled
 from libs.common.metrics.port import Holding, MemorySamples
-from libs.common.metrics.samples import Batch, Kind
+from libs.common.metrics.samples import Kind
 from libs.common.scaling.cause import Cause as Why
 from libs.common.spec.model import Autoscaling
 from services.api.points.minutes import DeploymentPoint, Minute
 from services.api.points.store import Found, PointStore
 from tests.support.deployments import Storyteller
+from tests.support.recorded_load import BY_CPU, Recorded, every, tried
 from tests.support.rest import RunningApi, a_config
 
 CPUS = bundled()["C4"].cpus
-CPU = {"metric": "cpu", "summary": "average", "value": 50}
-BY_CPU = {"maxReplicas": 5, "metrics": [CPU]}
 
 
 def minute_of(moment: datetime) -> int:
@@ -36,14 +34,6 @@ def record(api: RunningApi, deployment_id: str, first: int, cores: list[float | 
     for number, used in enumerate(cores, first):
         known = {} if used is None else {deployment_id: DeploymentPoint(cpu_cores=used, replicas=1)}
         api.api.points.put(Minute(number, True, known, {}))
-
-
-async def tried(api: RunningApi, deployment_id: str, **body) -> dict:
-    answer = await api.http.post(
-        f"/v1/deployments/{deployment_id}/whatif", json={"autoscaling": BY_CPU, **body}
-    )
-    assert answer.status_code == 200, answer.text
-    return answer.json()
 
 
 async def test_both_sides_on_the_same_minutes(api: RunningApi):
@@ -96,7 +86,7 @@ async def test_the_actual_numbers_are_those_that_were_in_force(api: RunningApi):
 
 
 async def test_each_side_costs_what_its_replicas_cost_then(api: RunningApi):
-    begin = now() - timedelta(minutes=30)
+    begin = datetime.fromtimestamp(minute_of(now() - timedelta(minutes=30)) * 60, UTC)
     first = minute_of(begin) + 5
     changed_at = datetime.fromtimestamp((first + 10) * 60, UTC)
     prices = [
@@ -141,38 +131,6 @@ async def test_nothing_recorded_is_said(api: RunningApi):
         None,
         [],
     )
-
-
-class Recorded:
-    """METRICS with a deployment's samples, each stored at its own time."""
-
-    def __init__(self, deployment_id: str) -> None:
-        self.at = 0.0
-        self.samples = MemorySamples(clock=lambda: datetime.fromtimestamp(self.at, UTC))
-        self._deployment_id = deployment_id
-        self._number = 0
-
-    async def measure(self, kind: Kind, times: Sequence[float], load: Callable[[float], float]) -> None:
-        for self.at in times:
-            self._number += 1
-            base = {"source": kind.value, "counter_id": "c", "number": self._number, "is_whole": True}
-            one = {"deployment_id": self._deployment_id}
-            if kind is Kind.USAGE:
-                used = {"replica_id": "r", "attempt": 0, "ended_at": self.at, "window_s": 15}
-                content = {"usage": [{**one, **used, "cpu_cores": load(self.at)}]}
-            else:
-                content = {"in_flight": [{**one, "in_flight": load(self.at)}]}
-            every_s = 15 if kind is Kind.USAGE else 1
-            await self.samples.publish(
-                Batch.model_validate(
-                    {"kind": kind, "interval_s": every_s, "ended_at": self.at, **base, **content}
-                )
-            )
-
-
-def every(step_s: int, *, since: datetime, minutes: int) -> list[float]:
-    begin = since.timestamp()
-    return [begin + step_s * number for number in range(minutes * 60 // step_s)]
 
 
 async def test_samples_are_replayed_while_metrics_holds_them(api: RunningApi):

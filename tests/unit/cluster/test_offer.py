@@ -104,6 +104,14 @@ def test_all_mistakes_are_said_at_once():
 
 def test_a_disabled_spec_asks_for_nothing():
     assert LOCAL.issues(spec("h100", command=None, enabled=False)) == []
+    assert KUBERNETES.issues(spec("gone", region="mars", enabled=False)) == []
+
+
+def test_a_spec_without_replicas_asks_only_not_to_be_too_long():
+    assert LOCAL.issues(spec("h100", command=None, replicas=0)) == []
+    assert KUBERNETES.issues(spec("gone", region="mars", replicas=0)) == []
+    (issue,) = KUBERNETES.issues(with_env(930, replicas=0))
+    assert "is too long" in issue.message
 
 
 def with_env(kib: int, sign: str = "x", **more: Any) -> Spec:

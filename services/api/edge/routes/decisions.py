@@ -73,7 +73,7 @@ async def explain_deployment(
     place, until = None, None
     if query.at is not None:
         await api.projector.catch_up()
-        until = await resolve(api.log, query.at, api.projector.timeline)
+        until = await resolve(api.log, query.at, api.projector.timeline, now=api.clock())
         moment = None if query.at.isdecimal() else parse_time(query.at)
         place = PlaceAnswer(sequence=until, time=to_rfc3339(moment) if moment else None)
     view = fold((await api.log.load(select(aggregate_id=id), until=until)).events)

@@ -150,7 +150,7 @@ async def page_of_deployments(
 
 async def _then(api: Api, deployment_id: str, at: str) -> DeploymentAnswer:
     timeline = api.projector.timeline
-    sequence = await resolve(api.log, at, timeline)
+    sequence = await resolve(api.log, at, timeline, now=api.clock())
     check_deployment_id(deployment_id)
     deployment, ready = await deployment_at(api.log, deployment_id, sequence, timeline)
     if deployment is None:

@@ -1,8 +1,7 @@
 """What another policy would have done on the load that was recorded."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from itertools import pairwise
 
 from fastapi import APIRouter, Request
 
@@ -63,8 +62,8 @@ async def try_policy(
     prices = api.machine_types[machine_type].price_per_hour
     costs: list[float | None] = []
     if found is not None:
-        both = (found.actual_numbers, found.proposed_numbers)
-        costs = [cost_of(numbers, found.recorded_from, prices, each_s=found.each_s) for numbers in both]
+        both = (found.actual_steps, found.proposed_steps)
+        costs = [cost_of(steps, end.timestamp(), prices) for steps in both]
     return WhatIfAnswer(
         from_=to_rfc3339(begin),
         to=to_rfc3339(end),
@@ -110,19 +109,17 @@ def _capacity(api: Api, spec: SpecRecord) -> Capacity:
     return Capacity(machine_type.cpus, machine_type.memory_gib * GIB)
 
 
-def _series(found: Tried) -> Sequence[NumbersAnswer]:
-    both = list(zip(found.actual_numbers, found.proposed_numbers, strict=True))
-    changes = [0] if both else []
-    changes += [at for at, (earlier, later) in enumerate(pairwise(both), 1) if earlier != later]
-    return [
-        NumbersAnswer(
-            timestamp=_shown(found.recorded_from + at * found.each_s),
-            actual=both[at][0],
-            proposed=both[at][1],
-        )
-        for at in changes
-    ]
+def _series(found: Tried) -> Iterator[NumbersAnswer]:
+    """The first numbers, and each change of either."""
+    actual = {step.at: step.number or 0 for step in found.actual_steps}
+    proposed = {step.at: step.number or 0 for step in found.proposed_steps}
+    before, now = None, (0, 0)
+    for at in sorted({*actual, *proposed}):
+        now = (actual.get(at, now[0]), proposed.get(at, now[1]))
+        if now != before:
+            yield NumbersAnswer(timestamp=_shown(at), actual=now[0], proposed=now[1])
+        before = now
 
 
-def _shown(at: int) -> str:
+def _shown(at: float) -> str:
     return to_rfc3339(datetime.fromtimestamp(at, UTC))

@@ -9,8 +9,8 @@ from services.api.edge.schemas.base import Answer
 
 
 class SideAnswer(Answer):
-    """cost: null where the machine type has no price for all of the time. minutesAboveTarget: in which some
-    metric was above the target of the policy that is tried."""
+    """Of the time from `recordedFrom` to `to`. cost: null where the machine type has no price for all of it.
+    minutesAboveTarget: in which some metric was above the target of the policy that is tried."""
 
     replica_hours: float
     cost: float | None
