@@ -38,6 +38,10 @@ async def test_a_list_is_taken_over_at_the_next_start_and_restarts_no_replica(tm
         assert listed == [("large", 4.0, 0)]
 
         first = (await platform.spec(deployment_id))["id"]
+        for switching_off in (("scale", "typed", "0"), ("disable", "typed")):
+            assert (await platform.cli(*switching_off)).returncode == 0
+        assert await platform.runs(deployment_id) == []
+        assert (await platform.spec(deployment_id))["data"]["resources"]["machineType"] == "small"
         await platform.deploy(of("large"))
         refused = await platform.ask("POST", f"deployments/{deployment_id}/rollback", json={"specId": first})
         (issue,) = refused.json()["issues"]
