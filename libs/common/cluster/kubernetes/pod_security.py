@@ -1,9 +1,8 @@
 """What a pod may do, by a level of the Pod Security Standards: that of the replicas' namespace. Pure."""
 
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal
 
 Level = Literal["restricted", "baseline"]
-LEVELS: Final[tuple[str, ...]] = get_args(Level)
 
 _SECCOMP: Final = {"seccompProfile": {"type": "RuntimeDefault"}}
 
