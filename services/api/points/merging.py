@@ -23,12 +23,11 @@ def merged(kind: int, older: Iterable[Row], newer: Iterable[Row]) -> list[Row]:
 
 
 def _both(older: Values, newer: Values, sums: int) -> Values:
-    pairs = zip_longest(older, newer)
-    return tuple(
-        before + now
-        if place < sums and before is not None and now is not None
-        else before
-        if now is None
-        else now
-        for place, (before, now) in enumerate(pairs)
-    )
+    pairs = enumerate(zip_longest(older, newer))
+    return tuple(_one(before, now, is_sum=place < sums) for place, (before, now) in pairs)
+
+
+def _one(before: float | None, now: float | None, *, is_sum: bool) -> float | None:
+    if now is None:
+        return before
+    return before + now if is_sum and before is not None else now

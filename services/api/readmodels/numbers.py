@@ -1,6 +1,6 @@
 """The number in force over time, from the specs and decisions of a deployment. Pure."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -30,20 +30,14 @@ def steps_between(said: Sequence[Said], begin: float, end: float) -> list[Step]:
 
     said: in any order.
     """
-    scale: Scale | None = None
-    decided: Decided | None = None
     steps = [Step(begin, None)]
-    for one in sorted(said, key=lambda one: one.sequence):
-        at = one.at.timestamp()
-        if at > end:
+    for one in _told(said):
+        if one.at > end:
             break
-        scale = scale if one.scale is None else one.scale
-        decided = decided if one.decided is None else one.decided
-        number = None if scale is None else in_force(scale, decided)
-        if at <= begin:
-            steps = [Step(begin, number)]
-        elif number != steps[-1].number:
-            steps.append(Step(at, number))
+        if one.at <= begin:
+            steps = [Step(begin, one.number)]
+        elif one.number != steps[-1].number:
+            steps.append(one)
     return steps
 
 
@@ -52,14 +46,21 @@ def numbers_at(said: Sequence[Said], ends: Sequence[float]) -> list[int]:
 
     said: in any order.
     """
-    waiting = sorted(said, key=lambda one: one.sequence, reverse=True)
-    scale: Scale | None = None
-    decided: Decided | None = None
+    waiting = list(_told(said))[::-1]
+    number: int | None = None
     found = []
     for end in ends:
-        while waiting and waiting[-1].at.timestamp() <= end:
-            one = waiting.pop()
-            scale = scale if one.scale is None else one.scale
-            decided = decided if one.decided is None else one.decided
-        found.append(0 if scale is None else in_force(scale, decided))
+        while waiting and waiting[-1].at <= end:
+            number = waiting.pop().number
+        found.append(number or 0)
     return found
+
+
+def _told(said: Sequence[Said]) -> Iterator[Step]:
+    """The number in force after each, in the order of the log."""
+    scale: Scale | None = None
+    decided: Decided | None = None
+    for one in sorted(said, key=lambda one: one.sequence):
+        scale = scale if one.scale is None else one.scale
+        decided = decided if one.decided is None else one.decided
+        yield Step(one.at.timestamp(), None if scale is None else in_force(scale, decided))

@@ -15,7 +15,7 @@ REPLICA: Final = "specstream/replica"
 
 REGION: Final = "topology.kubernetes.io/region"
 ZONE: Final = "topology.kubernetes.io/zone"
-"""Label of a node, as cloud providers set it."""
+"""Labels of a node, as cloud providers set them."""
 
 POD_LABELS: Final = (MANAGED_BY, COMPONENT, PROJECT, DEPLOYMENT, RUN, REPLICA)
 
