@@ -13,6 +13,17 @@ from tests.support.clusters import run_of, workload
 TIMING = Timing(grace_s=5, drain_s=30)
 
 
+def where_c4_asks_for(more, world):
+    """The cluster of a world, opened with that machine type changed."""
+    types = bundled()
+    return KubernetesCluster.opened(
+        world.kubeconfig,
+        namespace=world.namespace,
+        machine_types={**types, "C4": types["C4"].model_copy(update=more)},
+        timing=TIMING,
+    )
+
+
 @pytest.mark.parametrize(
     ("lacking", "said"),
     [
@@ -23,14 +34,7 @@ TIMING = Timing(grace_s=5, drain_s=30)
 async def test_a_class_that_is_missing_is_the_problem_of_its_deployment_alone(
     kubernetes_world, lacking, said
 ):
-    types = bundled()
-    types = {**types, "C4": types["C4"].model_copy(update=lacking)}
-    async with KubernetesCluster.opened(
-        kubernetes_world.kubeconfig,
-        namespace=kubernetes_world.namespace,
-        machine_types=types,
-        timing=TIMING,
-    ) as cluster:
+    async with where_c4_asks_for(lacking, kubernetes_world) as cluster:
         with pytest.raises(DeploymentUnavailable, match=f"cannot_start: create pods .*{said}"):
             await cluster.apply(workload(run_of(1)), fence=1)
 
@@ -42,17 +46,10 @@ async def test_a_class_that_is_for_other_nodes_can_never_be_applied(kubernetes_w
         "handler": "runc",
         "scheduling": {"nodeSelector": {"example.com/kind": "one"}},
     }
-    types = bundled()
     asks = {"runtime_class": name, "node_selector": {"example.com/kind": "another"}}
-    types = {**types, "C4": types["C4"].model_copy(update=asks)}
     await asyncio.to_thread(kubernetes_world.client.create, path, runtime)
     try:
-        async with KubernetesCluster.opened(
-            kubernetes_world.kubeconfig,
-            namespace=kubernetes_world.namespace,
-            machine_types=types,
-            timing=TIMING,
-        ) as cluster:
+        async with where_c4_asks_for(asks, kubernetes_world) as cluster:
             with pytest.raises(CannotApply, match=r"a policy of the cluster refuses it: .*example\.com/kind"):
                 await cluster.apply(workload(run_of(1)), fence=1)
     finally:
