@@ -12,7 +12,7 @@ from libs.supervisor.healing import NEEDED, Healing
 from libs.supervisor.reserve_file import Reserve
 
 INTERVAL_S = 1.0
-_ASK_EVERY = 2
+_ASK_EVERY = 4
 """Looks at the room between two questions to NATS."""
 
 

@@ -18,7 +18,7 @@ from faststream.nats.subscriber.usecases import CoreSubscriber, PullStreamSubscr
 from libs.common.bus.broker import inbox_prefix
 from libs.common.bus.delivered import Delivered
 
-FETCH_TIMEOUT_S = 1.0
+FETCH_TIMEOUT_S = 2.0
 """How long one fetch waits for its first message. A fetch that a dying broker swallowed is noticed only
 when this has passed, so it bounds how long work stands still after the broker is back."""
 

@@ -3,7 +3,7 @@
 The client's own fetch is not used here. A status that belongs to the fetch before makes it collect for its
 whole time, so that a message waits although nothing else comes. Short fetches bound that, and cost an idle
 process more than all its other work. Here each message is handled as it comes, and a request for many stays
-open for a second.
+open for two seconds.
 """
 
 import asyncio
@@ -27,7 +27,7 @@ T = TypeVar("T")
 
 BATCH = 64
 """Messages that are asked for with one request."""
-OPEN_S = 1.0
+OPEN_S = 2.0
 """How long a request stays open. What is delivered to a process that stands still comes to no other one
 before the durable's `ack_wait`: nothing is once its request has ended."""
 LATE_S = 0.2

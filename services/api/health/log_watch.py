@@ -17,7 +17,11 @@ from libs.common.errors import LogUnavailable, Refused
 
 logger = structlog.get_logger()
 
-INTERVAL_S = 2.0
+INTERVAL_S = 4.0
+"""From one look to the next while nothing is wrong. A look costs the broker a dozen files and a few waits for
+the disk."""
+AGAIN_S = 1.0
+"""And while something is, so that two looks that each waited their 2 s for an answer are over within 10 s."""
 
 MISSED = 2
 """So many checks in a row without an answer count: one may be lost with a broker that starts again."""
@@ -55,6 +59,11 @@ class LogCondition:
             return f"the log cannot be written: {self.refused}" + (f"; {short}" if short else "")
         return short or self.unanswered
 
+    @property
+    def look_in_s(self) -> float:
+        """How long the next look may wait."""
+        return AGAIN_S if self.refused or self._missed else INTERVAL_S
+
     def check_room(self) -> None:
         """Before whatever makes the platform run more. Raises NoRoom.
 
@@ -91,4 +100,4 @@ async def watch(condition: LogCondition, checks: tuple[Callable[[], Awaitable[st
             condition.checked(refused="; ".join(reasons))
         else:
             condition.missed(str(silent[0]))
-        await asyncio.sleep(INTERVAL_S)
+        await asyncio.sleep(condition.look_in_s)

@@ -1,6 +1,6 @@
 import pytest
 
-from services.api.health.log_watch import LogCondition, NoRoom
+from services.api.health.log_watch import AGAIN_S, INTERVAL_S, LogCondition, NoRoom
 
 
 def test_a_broker_that_does_not_answer_once_is_no_problem_and_no_reason_to_refuse():
@@ -30,3 +30,14 @@ def test_a_shortage_refuses_while_appends_are_still_taken():
         condition.check_room()
     condition.checked(refused="refused")
     assert condition.problem == "the log cannot be written: refused; the disk is nearly full"
+
+
+def test_the_next_look_comes_sooner_while_something_is_wrong():
+    condition = LogCondition()
+    assert condition.look_in_s == INTERVAL_S
+    condition.missed("no answer")
+    assert condition.look_in_s == AGAIN_S
+    condition.checked(refused="no space left")
+    assert condition.look_in_s == AGAIN_S
+    condition.checked(refused="")
+    assert condition.look_in_s == INTERVAL_S
