@@ -7,15 +7,20 @@ import sys
 from collections.abc import Awaitable, Callable
 from time import perf_counter
 
+from prometheus_client.parser import text_string_to_metric_families
+
 from benchmarks.envoys import is_open
 from benchmarks.figure import AtMost, Figure
 from benchmarks.platforms import platform
 from tests.support.free_ports import free_ports
 from tests.support.live_platform import HELLO, LivePlatform, hello
 from tests.support.polling import eventually
+from tests.support.scraped import read
 
-REPLICAS = 400
+REPLICAS = int(os.environ.get("SPECSTREAM_BENCH_REPLICAS", "400"))
 QUICK_REPLICAS = 40
+TRANSACTION_S = "0.1"
+"""No transaction of the read models may take longer: where one of the histogram's buckets ends."""
 READ_EVERY_S = 0.02
 MOST_BYTES_OF_A_REPLICA = 32 * 1024 * 1024 / 1000
 """1,000 up and down may take 32 MiB. One costs no more among them than among 400: a page has 16 at most."""
@@ -84,16 +89,27 @@ async def written(running: LivePlatform) -> int:
     return sum(len(str(event["data"])) for event in kept)
 
 
+async def long_transactions(running: LivePlatform) -> tuple[float, float]:
+    """Transactions of the read models so far that took longer than `TRANSACTION_S`, and all of them."""
+    name = "specstream_readmodels_transaction_duration_seconds"
+    families = text_string_to_metric_families(await read(running, "api"))
+    samples = [sample for family in families if family.name == name for sample in family.samples]
+    (short,) = (sample.value for sample in samples if sample.labels.get("le") == TRANSACTION_S)
+    (whole,) = (sample.value for sample in samples if sample.name == f"{name}_count")
+    return whole - short, whole
+
+
 async def measure(*, quick: bool = False) -> list[Figure]:
     replicas = QUICK_REPLICAS if quick else REPLICAS
     limit = await bare(replicas)
     waited: list[float] = []
-    async with platform() as running:
+    async with platform(SPECSTREAM_METRICS="prometheus") as running:
         other = await running.deploy(hello("other"))
         await running.submit(hello("scaling", replicas=0))
         up = await while_reading(running, other, waited, lambda: scaled(running, replicas))
         down = await while_reading(running, other, waited, lambda: scaled(running, 0))
         volume = await written(running)
+        too_long, transactions = await long_transactions(running)
     slowest = sorted(waited)[int(len(waited) * 0.99)]
     return [
         Figure(
@@ -101,6 +117,14 @@ async def measure(*, quick: bool = False) -> list[Figure]:
         ),
         Figure(f"{replicas} replicas down", down, "s"),
         Figure("reads of another deployment meanwhile, p99", slowest, "ms", aim=AtMost(100)),
+        Figure(
+            "transactions of the read models longer than 100 ms",
+            too_long,
+            "",
+            transactions,
+            "all of them",
+            AtMost(0),
+        ),
         Figure(
             f"payloads of health for each of {replicas} replicas up and down",
             volume / replicas,

@@ -290,6 +290,21 @@ PLATFORM: Final = Dashboard(
             ),
         ),
         Panel(
+            "Transactions of the read models",
+            "By which an api makes what is listed and read of the log.",
+            "s",
+            (
+                Query(
+                    _quantile(0.5, "specstream_readmodels_transaction_duration_seconds", "process"),
+                    "{{process}}, half of them",
+                ),
+                Query(
+                    _quantile(0.99, "specstream_readmodels_transaction_duration_seconds", "process"),
+                    "{{process}}, 99 of 100",
+                ),
+            ),
+        ),
+        Panel(
             "Age of samples",
             "How long ago the autoscaler received the newest of each kind.",
             "s",

@@ -1,7 +1,6 @@
 """Metrics of a whole platform, as a Prometheus reads them."""
 
 import asyncio
-import json
 import re
 import signal
 import socket
@@ -9,16 +8,15 @@ import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
-import httpx
 import pytest
 import yaml
 
 from libs.common.services import SERVICES
 from tests.support.live_platform import LivePlatform, hello
-from tests.support.plain_http import plain_client
 from tests.support.polling import eventually
 from tests.support.processes import is_alive
 from tests.support.prometheus import ALERTS, Prometheus, a_prometheus, all_are_up, asked
+from tests.support.scraped import answer_of, read, targets
 
 
 @pytest.fixture(scope="module")
@@ -41,34 +39,6 @@ async def scraped_platform(_scraped_platform_of_all: LivePlatform) -> AsyncItera
     await asyncio.gather(*(platform.gone(item["id"]) for item in listed["items"]))
 
 
-def targets(platform: LivePlatform) -> dict[str, str]:
-    listed = json.loads((platform.home / "run/prometheus-targets.json").read_text())
-    return {each["labels"]["process"]: each["targets"][0] for each in listed}
-
-
-async def read(platform: LivePlatform, service: str) -> str:
-    token = (platform.home / "run/metrics-token").read_text()
-    answer = await answer_of(platform, service, Authorization=f"Bearer {token}")
-    return answer.raise_for_status().text
-
-
-async def answer_of(platform: LivePlatform, service: str, **headers: str) -> httpx.Response:
-    given: list[httpx.Response] = []
-
-    async def is_given() -> bool:
-        try:
-            async with plain_client() as client:
-                given.append(
-                    await client.get(f"http://{targets(platform)[service]}/metrics", headers=headers)
-                )
-        except httpx.TransportError:  # a service that stood still closes what waited for it
-            return False
-        return True
-
-    await eventually(is_given, because=f"{service} shows no metrics")
-    return given[-1]
-
-
 async def test_each_service_shows_its_metrics_to_whoever_has_the_token(scraped_platform: LivePlatform):
     await scraped_platform.deploy(hello("measured"))
     assert set(targets(scraped_platform)) == set(SERVICES)
@@ -78,6 +48,8 @@ async def test_each_service_shows_its_metrics_to_whoever_has_the_token(scraped_p
     shown = await read(scraped_platform, "health")
     assert 'specstream_health_probes_total{check="readiness",outcome="success"}' in shown
     assert 'specstream_health_probe_duration_seconds_bucket{form="http",le="0.1"}' in shown
+    shown = await read(scraped_platform, "api")
+    assert 'specstream_readmodels_transaction_duration_seconds_bucket{le="0.1"}' in shown
     for service in ("api", "health", "reconciler"):
         stored = f'specstream_log_append_duration_seconds_count{{outcome="stored",service="{service}"}}'
         assert stored in await read(scraped_platform, service)

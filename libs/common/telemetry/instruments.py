@@ -85,6 +85,12 @@ _ALL = (
         {"service": tuple(SERVICES), "outcome": ("stored", "conflict", "unavailable", "failed")},
     ),
     Instrument(
+        "specstream.readmodels.transaction.duration",
+        Kind.HISTOGRAM,
+        "s",
+        "How long a transaction that writes the read models took, its commit included",
+    ),
+    Instrument(
         "specstream.log.unread_events",
         Kind.COUNTER,
         "{event}",

@@ -9,6 +9,7 @@ from typing import ParamSpec, TypeVar
 from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import OperationalError
 
+from libs.common import telemetry
 from libs.common.clock import Ticks, monotonic, to_rfc3339
 from libs.common.events.envelope import Position, Recorded
 from libs.common.log.timeline import Timeline
@@ -26,6 +27,12 @@ MAX_BATCH = 500
 TRANSACTION_S = 0.05
 """After this long a transaction takes no further event, so that who else has to write waits a moment only."""
 
+_DURATIONS = telemetry.histogram(
+    "specstream.readmodels.transaction.duration",
+    unit="s",
+    description="How long a transaction that writes the read models took, its commit included",
+)
+
 
 async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs) -> T:
     """As `asyncio.to_thread`, but whoever is cancelled waits for its end: nothing goes on behind his back."""
@@ -40,13 +47,16 @@ async def in_thread(work: Callable[P, T], *arguments: P.args, **named: P.kwargs)
 
 
 @contextmanager
-def transaction(engine: Engine) -> Iterator[Connection]:
+def transaction(engine: Engine, ticks: Ticks = monotonic) -> Iterator[Connection]:
     """Raises OperationalError of SQLAlchemy, also for what the driver raises by itself."""
+    began = ticks()
     try:
         with engine.begin() as connection:
             yield connection
     except sqlite3.OperationalError as error:
         raise OperationalError(None, None, error) from error
+    finally:
+        _DURATIONS.record(ticks() - began)
 
 
 def take_in(
