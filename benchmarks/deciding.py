@@ -11,7 +11,7 @@ from statistics import median
 from time import process_time
 
 from benchmarks.figure import AtMost, Figure
-from libs.common.autoscaling.replay import Capacity, LoadMinute, replay, summed_up
+from libs.common.autoscaling.replay import Capacity, LoadMinute, minutes_above_target, replay
 from libs.common.bus.entries import MemoryEntries
 from libs.common.events.deployment import DeploymentCreated, SpecRegistered
 from libs.common.events.fact import Fact
@@ -184,7 +184,7 @@ def trying() -> float:
     start = process_time()
     numbers = replay(BY_THREE, minutes, floor=1, begin=4, capacity=capacity, request_window_s=300)
     for _ in range(2):
-        summed_up(numbers, minutes, BY_THREE, capacity)
+        minutes_above_target(numbers, minutes, BY_THREE, capacity)
     took = process_time() - start
     if max(numbers) < 4:
         raise RuntimeError(f"at most {max(numbers)} replicas came of it")

@@ -9,7 +9,6 @@ import math
 from collections import deque
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from itertools import pairwise
 from typing import Final, Self
 
 from libs.common.scaling.hpa import decide_hpa
@@ -234,35 +233,23 @@ def _by_requests_in_flight(
         yield current
 
 
-@dataclass(frozen=True, slots=True)
-class Side:
-    """What so many replicas came to. minutes_above_target: in which some metric was above its target."""
-
-    replica_hours: float
-    changes: int
-    peak: int
-    minutes_above_target: int
-
-
-def summed_up(
+def minutes_above_target(
     numbers: Sequence[int],
     loads: Sequence[LoadMinute],
     autoscaling: Autoscaling,
     capacity: Capacity,
     *,
     each_s: int = MINUTE_S,
-) -> Side:
-    """loads: of so many seconds each."""
+) -> int:
+    """In which some metric was above its target with so many replicas, each begun one whole.
+
+    loads: of `each_s` seconds each.
+    """
     policy = policy_of(autoscaling)
     above = sum(
         _is_above(policy, load, number, capacity) for load, number in zip(loads, numbers, strict=True)
     )
-    return Side(
-        replica_hours=sum(numbers) * each_s / 3600,
-        changes=sum(later != earlier for earlier, later in pairwise(numbers)),
-        peak=max(numbers, default=0),
-        minutes_above_target=math.ceil(above * each_s / MINUTE_S),
-    )
+    return math.ceil(above * each_s / MINUTE_S)
 
 
 def _is_above(policy: HpaPolicy | InFlightPolicy, load: LoadMinute, number: int, capacity: Capacity) -> bool:

@@ -8,7 +8,7 @@ import asyncio
 import math
 from collections.abc import Collection, Mapping, Sequence
 from contextlib import aclosing
-from dataclasses import astuple, dataclass, replace
+from dataclasses import astuple, dataclass
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Final
@@ -22,9 +22,8 @@ from libs.common.autoscaling.replay import (
     OF_SAMPLES,
     Capacity,
     LoadMinute,
-    Side,
+    minutes_above_target,
     replay,
-    summed_up,
 )
 from libs.common.errors import MetricsUnavailable
 from libs.common.machine_types.pricing import Priced, cost
@@ -59,6 +58,17 @@ class Trial:
     said: Sequence[Said]
     request_window_s: float
     edges: Collection[str] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Side:
+    """What a number of replicas over time came to. minutes_above_target: in which some metric was above its
+    target."""
+
+    replica_hours: float
+    changes: int
+    peak: int
+    minutes_above_target: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -196,8 +206,8 @@ def _tried(  # noqa: PLR0917 - each is of both ways
     proposed: Sequence[int],
 ) -> Tried:
     def side(steps: Sequence[Step], numbers: Sequence[int]) -> Side:
-        summed = summed_up(numbers, loads, trial.autoscaling, trial.capacity, each_s=each_s)
-        return _as_it_was(summed, steps, trial.end)
+        above = minutes_above_target(numbers, loads, trial.autoscaling, trial.capacity, each_s=each_s)
+        return _summed_up(steps, trial.end, minutes_above_target=above)
 
     was = steps_between(trial.said, recorded_from, trial.end)
     would_be = _steps(proposed, recorded_from, each_s)
@@ -214,14 +224,14 @@ def _steps(numbers: Sequence[int], first: int, each_s: int) -> list[Step]:
     return found
 
 
-def _as_it_was(side: Side, steps: Sequence[Step], end: float) -> Side:
-    """The side, with what its steps came to up to the end. The first spec of all is no change."""
+def _summed_up(steps: Sequence[Step], end: float, *, minutes_above_target: int) -> Side:
+    """What the steps came to up to the end. The first spec of all is no change."""
     lengths = _stretches(steps, end)
-    return replace(
-        side,
+    return Side(
         replica_hours=sum(number * (until - at) for at, until, number in lengths) / 3600,
         changes=sum(earlier.number is not None for earlier, _ in pairwise(steps)),
         peak=max((number for _, _, number in lengths), default=0),
+        minutes_above_target=minutes_above_target,
     )
 
 

@@ -6,7 +6,7 @@ from itertools import pairwise
 
 import pytest
 
-from libs.common.autoscaling.replay import Capacity, LoadMinute, Side, replay, summed_up
+from libs.common.autoscaling.replay import Capacity, LoadMinute, minutes_above_target, replay
 from libs.common.spec.model import (
     Autoscaling,
     ScalingBehavior,
@@ -97,12 +97,11 @@ def test_requests_in_flight_and_their_bursts():
     assert all(earlier - later <= max(1, earlier // 2) for earlier, later in pairwise(numbers))
 
 
-def test_a_side_is_hours_changes_peak_and_minutes_above_the_target():
+def test_minutes_above_the_target_are_counted_by_the_number_of_their_time():
     loads = cores(0.4, 1.2, 1.2, None)
-    assert summed_up([1, 1, 3, 3], loads, BY_CPU, ONE_CORE) == Side(
-        replica_hours=pytest.approx(8 / 60), changes=1, peak=3, minutes_above_target=1
-    )
-    assert summed_up([], [], BY_CPU, ONE_CORE) == Side(0, 0, 0, 0)
+    assert minutes_above_target([1, 1, 3, 3], loads, BY_CPU, ONE_CORE) == 1
+    assert minutes_above_target([1, 1, 3, 3], loads, BY_CPU, ONE_CORE, each_s=15) == 1
+    assert minutes_above_target([], [], BY_CPU, ONE_CORE) == 0
 
 
 def test_a_day_and_night_of_7_days_is_replayed_by_the_policy_that_made_it():

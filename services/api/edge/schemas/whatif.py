@@ -4,8 +4,8 @@ from typing import Self
 
 from pydantic import Field
 
-from libs.common.autoscaling.replay import Side
 from services.api.edge.schemas.base import Answer
+from services.api.edge.trying import Side
 
 
 class SideAnswer(Answer):
