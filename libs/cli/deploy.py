@@ -23,7 +23,10 @@ Deadline = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wa
 
 
 def deploy(
-    file: Annotated[Path, typer.Option("--file", "-f", help="The spec: YAML, JSON or TOML.")],
+    file: Annotated[
+        Path,
+        typer.Option("--file", "-f", help="The spec: YAML, JSON or TOML; `-` is YAML from standard input."),
+    ],
     project: Project = "default",
     deployment: Annotated[
         str | None, typer.Option("--id", help="Update this deployment, whatever the spec's name.")

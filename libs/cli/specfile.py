@@ -2,6 +2,7 @@
 
 import json
 import math
+import sys
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
@@ -13,6 +14,8 @@ from libs.cli.errors import VALIDATION, CommandFailed
 from libs.common import strict_yaml
 
 SUFFIXES = (".yaml", ".yml", ".json", ".toml")
+STANDARD_INPUT = Path("-")
+"""Read as YAML, of which JSON is a part."""
 
 BITS = 1024
 LEVELS = 100
@@ -26,11 +29,12 @@ def load(path: Path) -> dict[str, Any]:
     Raises CommandFailed naming the file, and the place in it, where it is not what JSON can hold.
     """
     try:
-        text = path.read_text(encoding="utf-8-sig")
+        written = sys.stdin.buffer.read() if path == STANDARD_INPUT else path.read_bytes()
+        text = written.decode("utf-8-sig")
     except OSError as error:
-        raise CommandFailed(f"cannot read {path}: {error.strerror}") from error
+        raise CommandFailed(f"cannot read {named(path)}: {error.strerror}") from error
     except UnicodeDecodeError as error:
-        raise CommandFailed(f"{path} is not UTF-8 text", status=VALIDATION) from error
+        raise CommandFailed(f"{named(path)} is not UTF-8 text", status=VALIDATION) from error
     try:
         content = _parse(text, path)
         problem = next(_problems(content), None)
@@ -44,12 +48,19 @@ def load(path: Path) -> dict[str, Any]:
     return content
 
 
+def named(path: Path) -> str:
+    """As an error calls it."""
+    return "the standard input" if path == STANDARD_INPUT else str(path)
+
+
 def _refused(path: Path, problem: str) -> CommandFailed:
     lines = (f"  {line}" for line in problem.splitlines())
-    return CommandFailed(f"{path} cannot be read as a spec:", *lines, status=VALIDATION)
+    return CommandFailed(f"{named(path)} cannot be read as a spec:", *lines, status=VALIDATION)
 
 
 def _parse(text: str, path: Path) -> Any:
+    if path == STANDARD_INPUT:
+        return strict_yaml.read(text, named(path))[0]
     match path.suffix.lower():
         case ".yaml" | ".yml":
             return strict_yaml.read(text, path.name)[0]

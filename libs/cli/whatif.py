@@ -57,7 +57,7 @@ def block_of(content: Json, path: Path) -> Json:
     elif "autoscaling" in content:
         found = content["autoscaling"]
     if not isinstance(found, dict):
-        raise CommandFailed(f"{path} has no `autoscaling` block", status=VALIDATION)
+        raise CommandFailed(f"{specfile.named(path)} has no `autoscaling` block", status=VALIDATION)
     return found
 
 

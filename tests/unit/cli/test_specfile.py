@@ -1,5 +1,7 @@
 """A spec file is read as its format says, or refused with its name and the place in it."""
 
+import io
+
 import pytest
 
 from libs.cli import specfile
@@ -44,6 +46,24 @@ READ = [
         id="a merge of a merge is no key that stands twice",
     ),
 ]
+
+
+def from_standard_input(monkeypatch, content):
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(content)))
+    return specfile.load(specfile.STANDARD_INPUT)
+
+
+@pytest.mark.parametrize("content", [b"name: x\nports: [80]\n", b'{"name": "x", "ports": [80]}'])
+def test_reads_standard_input_as_yaml(monkeypatch, content):
+    assert from_standard_input(monkeypatch, content) == {"name": "x", "ports": [80]}
+
+
+@pytest.mark.parametrize(("content", "problem"), [(b"", "not nothing"), (b"\xff", "not UTF-8")])
+def test_standard_input_that_is_no_spec_is_refused_by_that_name(monkeypatch, content, problem):
+    with pytest.raises(CommandFailed) as refused:
+        from_standard_input(monkeypatch, content)
+    assert "the standard input" in str(refused.value)
+    assert problem in str(refused.value)
 
 
 @pytest.mark.parametrize(("name", "content", "expected"), READ)
