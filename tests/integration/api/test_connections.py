@@ -247,3 +247,15 @@ async def test_no_more_connections_than_there_are_files_for(tmp_path: Path, monk
 def test_half_of_the_files_are_for_connections():
     soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     assert connections.most_connections() <= max(soft, 2 * connections.MOST_CONNECTIONS) // 2
+
+
+async def test_a_watcher_may_ask_for_the_health_without_its_body(tmp_path: Path):
+    """Two requests of one connection: what answers the second one is no body of the first."""
+    asked = HEALTH.replace(b"GET", b"HEAD")
+    async with served(tmp_path, Patient) as port:
+        reader, writer = await asyncio.open_connection("127.0.0.1", port)
+        for request in (asked, asked):
+            writer.write(request)
+            head = await reader.readuntil(b"\r\n\r\n")
+            assert head.startswith(b"HTTP/1.1 503 ")
+        writer.close()

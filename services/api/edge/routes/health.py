@@ -31,6 +31,7 @@ SET_ASIDE = "x-specstream-set-aside"
 router = APIRouter(tags=["health"], route_class=ApiRoute)
 
 
+@router.head("/v1/health", include_in_schema=False)  # as many a watcher asks
 @router.get(
     "/v1/health",
     response_model=Literal["HEALTHY"] | HealthDetail,
