@@ -17,6 +17,7 @@ from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.informer import Informer, Kind
 from libs.common.cluster.kubernetes.places import Places
 from libs.common.cluster.kubernetes.pods import Pod
+from libs.common.cluster.kubernetes.pulse import Pulse
 from libs.common.cluster.kubernetes.sayings import Saying
 from libs.common.cluster.port import EVERYTHING, Changed, ObservedReplica, ObservedWorkload
 from libs.common.errors import ClusterUnavailable
@@ -80,6 +81,7 @@ class Knowledge:
             on_set_back=self._tell_of_everything,
             is_optional=True,
         )
+        self._pulse = Pulse(client, ticks=ticks)
         self.places = Places(client, ticks=ticks, node_lost_s=node_lost_s, on_change=self._on_place)
 
     async def close(self) -> None:
@@ -94,11 +96,12 @@ class Knowledge:
                 await self._check_server()
                 self._is_checked = True
         if not self._tasks:
-            informers = (self.pods, self.anchors, self.places.nodes, self.events)
-            self._tasks = [asyncio.create_task(each.run()) for each in informers]
+            lasting = (self.pods, self.anchors, self.places.nodes, self.events, self._pulse)
+            self._tasks = [asyncio.create_task(each.run()) for each in lasting]
         for task in self._tasks:
             if task.done():
                 task.result()
+        self._pulse.check()
         await self.pods.wait_until_known()
         await self.anchors.wait_until_known()
         await self.places.nodes.wait_until_answered()

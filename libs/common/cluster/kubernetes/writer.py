@@ -23,9 +23,10 @@ from libs.common.cluster.kubernetes import names, pod_security
 from libs.common.cluster.kubernetes.altered import is_labelled
 from libs.common.cluster.kubernetes.anchor import NOWHERE, Anchor, Listed, Whereabouts
 from libs.common.cluster.kubernetes.anchor_object import AnchorObject, parse_anchor
-from libs.common.cluster.kubernetes.client import JSON, Client, Unanswered
+from libs.common.cluster.kubernetes.client import JSON, Client
 from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.manifests import PRE_STOP_S, make_anchor, make_pod
+from libs.common.cluster.kubernetes.patience import Unanswered
 from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import Conflicting, NotThere
 from libs.common.cluster.port import Workload
