@@ -132,10 +132,11 @@ class Client:
             ) from error
         return found.get("items") or ()
 
-    async def create(self, resource: str, manifest: JSON) -> JSON:
-        """Raises Conflicting when there is one of this name."""
+    async def create(self, resource: str, manifest: JSON, *, is_trial: bool = False) -> JSON:
+        """Raises Conflicting when there is one of this name. is_trial: nothing is made."""
         asked = Asked("create", resource, manifest["metadata"]["name"])
-        return await self._json(asked, "POST", self._path(resource), body=manifest)
+        query = {"dryRun": "All"} if is_trial else None
+        return await self._json(asked, "POST", self._path(resource), query=query, body=manifest)
 
     async def replace(self, resource: str, manifest: JSON) -> JSON:
         """Raises Conflicting when it has changed since the resource version of the manifest, NotThere."""
