@@ -22,6 +22,7 @@ from tests.e2e.test_reasons_on_kubernetes import (
     started,
     told_soon,
 )
+from tests.e2e.test_watches_of_kubernetes import problems
 from tests.integration.kubernetes.test_refused_writes import POLICIES, QUOTA, made, webhook_away
 from tests.integration.kubernetes.test_rights import PATHS, kubeconfig_of
 from tests.support.kubelab.client import Client
@@ -201,6 +202,40 @@ async def test_that_pod_security_does_not_allow_it(platform, kubernetes_world):
     await goes_on_soon(hurt_and_mended)
 
 
+async def test_that_the_namespace_is_missing(platform, kubernetes_world):
+    """That concerns no deployment alone either. What was in it is gone with it, and made anew."""
+    world = kubernetes_world
+    path = f"/api/v1/namespaces/{world.namespace}"
+    deployment_id = await platform.deploy(spec_of("kept"))
+
+    async def is_named():
+        words = f'SPECSTREAM_KUBE_NAMESPACE: namespaces "{world.namespace}" not found'
+        return words in (await problems(platform)).get("reconciler", "")
+
+    async def hurt_and_mended():
+        await platform.at_rest(deployment_id)
+        before = await pods(world)
+        await asyncio.to_thread(world.client.delete, path)
+        await eventually(is_named, every_s=0.2)
+        await asyncio.to_thread(
+            world.client.create, "/api/v1/namespaces", {"metadata": {"name": world.namespace}}
+        )
+        account = {"metadata": {"name": names.SERVICE_ACCOUNT}}
+        await asyncio.to_thread(world.client.create, f"{path}/serviceaccounts", account)
+        began = monotonic()
+
+        async def is_made_anew():
+            present = await pods(world)
+            return len(present) == len(before) and not before.keys() & present.keys()
+
+        await eventually(is_made_anew, every_s=0.1)
+        await platform.settled(deployment_id)
+        await platform.healthy()
+        return monotonic() - began
+
+    await goes_on_soon(hurt_and_mended)
+
+
 async def test_that_rights_were_taken_away(own_platform, kubernetes_world, node, kubeconfig_of):
     """That concerns no deployment alone, so `/v1/health` tells it."""
     world = kubernetes_world
@@ -214,9 +249,7 @@ async def test_that_rights_were_taken_away(own_platform, kubernetes_world, node,
     del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
 
     async def is_named():
-        answer = await platform.http.get("/health")
-        problems = {} if answer.status_code == 200 else answer.json()["details"]["problems"]
-        return "does not allow us to" in problems.get("reconciler", "")
+        return "does not allow us to" in (await problems(platform)).get("reconciler", "")
 
     named, well = [], []
     while not named or (not is_soon(named[-1], well[-1]) and len(named) < TRIES):
