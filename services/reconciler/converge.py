@@ -1,7 +1,6 @@
 """One pass over a deployment: load, observe, plan, perform, append, until somebody else has to move."""
 
 import asyncio
-import re
 from dataclasses import dataclass, replace
 from typing import Final, Self
 from weakref import WeakValueDictionary
@@ -27,7 +26,7 @@ from libs.common.events.rollout import (
     SpecFailed,
     SpecFailedReason,
 )
-from libs.common.events.text import bounded
+from libs.common.events.text import bounded, without_ids
 from libs.common.log.port import EventLog, Guard, Head, Loaded
 from libs.common.machine_types.catalogue import MachineTypes
 from libs.common.state.router import EVERY_ROUTER, joined_by
@@ -42,7 +41,6 @@ logger = structlog.get_logger()
 
 MAX_STEPS: Final = 20
 """A pass takes two or three; one that is overtaken again and again gives way and is tried again later."""
-_IDS_AND_NUMBERS: Final = re.compile(r"[0-9a-f]*\d[0-9a-f]*")
 
 
 @dataclass(frozen=True, slots=True)
@@ -314,14 +312,9 @@ def _still_waiting(step: Plan, error: DeploymentUnavailable, view: DeploymentVie
         return ()
     message = bounded(f"{progress.message}; {error}" if progress.message else str(error))
     is_known = before is not None and (before.phase, before.spec_id) == (progress.phase, progress.spec_id)
-    if is_known and before is not None and _without_ids(before.message or "") == _without_ids(message):
+    if is_known and before is not None and without_ids(before.message or "") == without_ids(message):
         return ()
     return (progress.model_copy(update={"message": message}),)
-
-
-def _without_ids(message: str) -> str:
-    """And without its numbers."""
-    return _IDS_AND_NUMBERS.sub("", message)
 
 
 def _failed(view: DeploymentView, error: CannotApply) -> SpecFailed:

@@ -47,6 +47,7 @@ class Resync:
     | an event of it that this process has not handled     | 3 s after the event             |
     | something is to be done, or will be some time        | every 10 s                      |
     | any                                                  | every `interval_s`              |
+    | what the cluster has refused, and would take by now  | at once                         |
     | a spec that the cluster has refused: it is tried     | after `interval_s`, then after  |
     | again                                                | longer and longer               |
 
@@ -89,6 +90,8 @@ class Resync:
         self._must_compare_all = True
         self._due = Due()
         self._refused = Refused(interval_s)
+        self._admitted: set[str] = set()
+        """Those of which the cluster would take by now what it has refused."""
         self._heard = Due()
         """Those of which there was an event, and when it has to have been handled."""
         self._strangers: frozenset[str] = frozenset()
@@ -134,7 +137,7 @@ class Resync:
     async def _lead(self) -> None:
         self._must_compare_all = True
         self._right.clear()
-        self._due, self._heard = Due(), Due()
+        self._due, self._heard, self._admitted = Due(), Due(), set()
         self._strangers = frozenset()
         try:
             async with asyncio.TaskGroup() as group:
@@ -150,6 +153,7 @@ class Resync:
                 async for changed in self._cluster.watch():
                     self._must_compare_all = self._must_compare_all or changed.everything
                     self._due.now(changed.deployment_ids)
+                    self._admitted |= changed.admitted
                     self._wake.set()
             except ClusterUnavailable:
                 # The next round finds out what is wrong, and says it.
@@ -172,6 +176,7 @@ class Resync:
                     self._due.now(filter(self._is_unhandled, self._heard.take(loop.time())))
                     for deployment_id in self._due.take(loop.time()):
                         await self.compare(deployment_id)
+                await self._go_on()
                 self._progress.is_ready, self._progress.problem = True, ""
                 waiting = waited_for(self._views, joined(self._views.apart))
                 self._progress.detail["notices"] = [*self._cluster.notices, *waiting]
@@ -229,8 +234,21 @@ class Resync:
         self._strangers = frozenset(strangers)
         await self._retry([found for view in views.values() if (found := _refused(view)) is not None])
 
+    async def _go_on(self) -> None:
+        """With what the cluster would take by now: what was set aside for that, and failed specs."""
+        while self._admitted:
+            deployment_id = self._admitted.pop()
+            view = self._views.by_id.get(deployment_id)
+            if deployment_id in self._aside:
+                self._aside.hurry(deployment_id)
+            elif view is not None and _refused(view) is not None:
+                await self._try_refused([deployment_id])
+
     async def _retry(self, refused: Sequence[tuple[str, str]]) -> None:
-        for deployment_id in self._refused.due(refused, asyncio.get_running_loop().time()):
+        await self._try_refused(self._refused.due(refused, asyncio.get_running_loop().time()))
+
+    async def _try_refused(self, deployment_ids: Sequence[str]) -> None:
+        for deployment_id in deployment_ids:
             if self._leading.is_held and not self._aside.is_resting(deployment_id):
                 with self._aside.attempt(deployment_id):
                     await self._reconciler.retry(deployment_id)

@@ -7,11 +7,12 @@ from contextlib import asynccontextmanager
 import pytest
 
 from libs.common.clock import utc_now
+from libs.common.cluster.changed import Changed
 from libs.common.cluster.local import journal
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.local.watching import BRISK_S, CALM_S
 from libs.common.cluster.memory import MemoryCluster
-from libs.common.cluster.port import Changed, Cluster
+from libs.common.cluster.port import Cluster
 from libs.common.errors import ClusterUnavailable
 from tests.support.clusters import DEPLOYMENT, all_run, replicas, run_of, workload
 from tests.support.polling import eventually, let_time_pass

@@ -14,6 +14,7 @@ from tests.support.on_kubernetes import pods, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
 
 AWAY_S = 60.0
+NAMED_WITHIN_S = 20.0
 WITHIN_S = 10.0
 TRIES = 5
 
@@ -36,25 +37,33 @@ async def platform(own_platform, world):
 
 
 @pytest.mark.parametrize(
-    ("part", "named"),
+    ("part", "words"),
     [
-        pytest.param("apiserver", WATCHERS, id="API server"),
-        # Its watches stay open, and are dead to us after 90 s of silence only.
-        pytest.param("etcd", (), id="etcd"),
+        pytest.param("apiserver", "API server", id="API server"),
+        # The API server answers, and its watches stay open.
+        pytest.param("etcd", "API server answers get readyz: [-]etcd", id="etcd"),
     ],
 )
 async def test_changes_are_accepted_meanwhile_and_carried_out_once_when_it_is_back(
-    platform, world, part, named
+    platform, world, part, words
 ):
-    """Within 10 s. Of a few absences the best one counts: on a busy machine anything may take seconds."""
+    """It is named within 20 s, and all is done 10 s after its return.
+
+    Of a few absences the best one counts: on a busy machine anything may take seconds.
+    """
     took = []
-    while not took or (took[-1] > WITHIN_S and len(took) < TRIES):
-        took.append(await converged_after(platform, world, part, named))
-    assert min(took) <= WITHIN_S, took
+    while not took or (not is_soon(*took[-1]) and len(took) < TRIES):
+        took.append(await converged_after(platform, world, part, words))
+    assert any(is_soon(*one) for one in took), took
 
 
-async def converged_after(platform, world, part, named):
-    """From its return until everything is as the newest specs say, in seconds. Nothing is left of it."""
+def is_soon(named_s, converged_s):
+    return named_s <= NAMED_WITHIN_S and converged_s <= WITHIN_S
+
+
+async def converged_after(platform, world, part, words):
+    """(from its end until that is named, from its return until everything is as the newest specs say), in
+    seconds. Nothing is left of it."""
     kept = await platform.deploy(spec_of("kept", replicas=2))
     changed = await platform.deploy(spec_of("changed", replicas=1))
     deleted = await platform.deploy(spec_of("deleted", replicas=1))
@@ -63,16 +72,22 @@ async def converged_after(platform, world, part, named):
     old = set(await pods(world))
     last = (await platform.events())[-1]["sequence"]
     getattr(world.plane, part).kill()
+    away_since = monotonic()
     is_over = asyncio.create_task(let_time_pass(AWAY_S))
 
     await platform.submit(spec_of("changed", replicas=2, VERSION="2"))
     await platform.delete(deleted)
 
-    async def is_named():
-        found = await problems(platform)
-        return all("API server" in found.get(name, "") for name in named)
+    async def naming():
+        return {name for name, problem in (await problems(platform)).items() if words in problem}
 
-    await eventually(is_named, every_s=0.2, because="nobody says that the API server is away")
+    await eventually(naming, every_s=0.2, because="nobody says what is away")
+    named_s = monotonic() - away_since
+
+    async def is_named():
+        return await naming() >= set(WATCHERS)
+
+    await eventually(is_named, every_s=0.2, because="not all who watch say what is away")
     await is_over
     assert await is_named()
     created = await platform.submit(spec_of("created", replicas=1))
@@ -92,7 +107,7 @@ async def converged_after(platform, world, part, named):
         return set(await pods(world)) == set().union(*listed)
 
     await eventually(is_as_the_log_says, every_s=0.2)
-    took = monotonic() - began
+    converged_s = monotonic() - began
     await platform.healthy()
     assert set(await pods(world)) & old == of_kept
     await asyncio.gather(platform.at_rest(changed), platform.at_rest(created))
@@ -114,4 +129,4 @@ async def converged_after(platform, world, part, named):
     for deployment_id in (kept, changed, created):
         await platform.delete(deployment_id)
         await platform.gone(deployment_id)
-    return took
+    return named_s, converged_s

@@ -1,6 +1,6 @@
-"""Why a deployment waits or is refused is told within 5 s of Kubernetes knowing it.
+"""Why a deployment waits or was ended is told within 5 s of Kubernetes knowing it.
 
-It holds promise 8. Each goes on by itself when the cause is mended.
+It holds promise 8. Each goes on by itself within 10 s when the cause is mended.
 
 The time is taken from what the API server has written to what the log says. On a busy machine anything may
 take seconds, so the best of a few deployments counts.
@@ -8,23 +8,17 @@ take seconds, so the best of a few deployments counts.
 
 import asyncio
 import uuid
-from contextlib import asynccontextmanager
 from datetime import datetime
 
 import pytest
 
 from libs.common.clock import monotonic, utc_now
-from libs.common.cluster.kubernetes import names
-from tests.integration.kubernetes.test_refused_writes import POLICIES, QUOTA, made
-from tests.integration.kubernetes.test_rights import PATHS, kubeconfig_of
-from tests.support.kubelab.client import Client
 from tests.support.kubelab.nodes import simulated_node
 from tests.support.on_kubernetes import on_kubernetes, pods, spec_of
 from tests.support.polling import eventually
 
-__all__ = ["kubeconfig_of"]
-
 WITHIN_S = 5.0
+CONVERGED_S = 10.0
 TRIES = 5
 
 TYPES = """\
@@ -54,7 +48,6 @@ async def started(platform, world, node, kubeconfig):
     platform.environment |= {
         **on_kubernetes(kubeconfig, world.namespace),
         "SPECSTREAM_MACHINE_TYPES": str(types),
-        "SPECSTREAM_RESYNC_SECONDS": "2",
     }
     await platform.start_and_wait()
     return platform
@@ -76,7 +69,7 @@ async def told_soon(platform, spec, is_reason, known_at):
     """
     took, found = [], {}
     while not took or (took[-1] > WITHIN_S and len(took) < TRIES):
-        deployment_id = await platform.submit(spec(f"reason-{len(took)}"))
+        deployment_id = await platform.submit(spec(f"reason-{uuid.uuid4().hex[:8]}"))
 
         async def reason(deployment_id=deployment_id):
             return next((one for one in await platform.events(deployment_id) if is_reason(one)), None)
@@ -118,19 +111,19 @@ def of_condition(world):
     return known_at
 
 
-def of_anchor(world):
-    """What is refused leaves nothing. It was asked for after its anchor was made."""
-
-    async def known_at(deployment_id, _):
-        path = f"/api/v1/namespaces/{world.namespace}/configmaps/{names.anchor_name(deployment_id)}"
-        anchor = await asyncio.to_thread(world.client.get, path)
-        return moment(anchor["metadata"]["creationTimestamp"])
-
-    return known_at
-
-
-async def all_settle(platform, deployment_ids):
+async def settled_after(platform, deployment_ids):
+    """In how many seconds all of them are."""
+    began = monotonic()
     await asyncio.gather(*map(platform.settled, deployment_ids))
+    return monotonic() - began
+
+
+async def goes_on_soon(hurt_and_mended):
+    """What that returns is how long it took until all was well again."""
+    took = []
+    while not took or (took[-1] > CONVERGED_S and len(took) < TRIES):
+        took.append(await hurt_and_mended())
+    assert min(took) <= CONVERGED_S, took
 
 
 async def test_that_there_is_no_gpu(platform, kubernetes_world, node):
@@ -139,19 +132,22 @@ async def test_that_there_is_no_gpu(platform, kubernetes_world, node):
         wanted["resources"]["machineType"] = "rare"
         return wanted
 
-    found = await told_soon(
-        platform,
-        spec,
-        waits_for("unschedulable", "Insufficient nvidia.com/gpu"),
-        of_condition(kubernetes_world),
-    )
-    has = {"nvidia.com/gpu": str(TRIES)}
-    await asyncio.to_thread(
-        kubernetes_world.client.patch,
-        f"/api/v1/nodes/{node}/status",
-        {"status": {"capacity": has, "allocatable": has}},
-    )
-    await all_settle(platform, found)
+    async def has(gpus):
+        there = {"nvidia.com/gpu": str(gpus)}
+        await asyncio.to_thread(
+            kubernetes_world.client.patch,
+            f"/api/v1/nodes/{node}/status",
+            {"status": {"capacity": there, "allocatable": there}},
+        )
+
+    async def hurt_and_mended():
+        await has(0)
+        reason = waits_for("unschedulable", "Insufficient nvidia.com/gpu")
+        found = await told_soon(platform, spec, reason, of_condition(kubernetes_world))
+        await has(TRIES * TRIES)
+        return await settled_after(platform, found)
+
+    await goes_on_soon(hurt_and_mended)
 
 
 async def test_that_an_image_cannot_be_had(platform, kubernetes_world):
@@ -160,11 +156,14 @@ async def test_that_an_image_cannot_be_had(platform, kubernetes_world):
     def spec(name):
         return spec_of(name, replicas=1, SIM_STATE="ErrImagePull")
 
-    found = await told_soon(platform, spec, waits_for("image_pull", "ErrImagePull"), of_status(world))
-    there = {"metadata": {"annotations": {"sim/state": "Ready"}}}
-    for replica_id in await pods(world):
-        await asyncio.to_thread(world.client.patch, world.pod_path(replica_id), there)
-    await all_settle(platform, found)
+    async def hurt_and_mended():
+        found = await told_soon(platform, spec, waits_for("image_pull", "ErrImagePull"), of_status(world))
+        there = {"metadata": {"annotations": {"sim/state": "Ready"}}}
+        for replica_id in await pods(world):
+            await asyncio.to_thread(world.client.patch, world.pod_path(replica_id), there)
+        return await settled_after(platform, found)
+
+    await goes_on_soon(hurt_and_mended)
 
 
 @pytest.mark.parametrize(
@@ -200,138 +199,3 @@ async def test_that_a_kubelet_ended_one_that_ran(platform, kubernetes_world, sta
         await asyncio.to_thread(world.client.patch, world.pod_path(replica_id), {"metadata": no_more})
     assert min(took) <= WITHIN_S, took
     await platform.settled(deployment_id)
-
-
-async def test_that_a_quota_is_used_up(platform, kubernetes_world):
-    world = kubernetes_world
-    none = {**QUOTA, "spec": {"hard": {"pods": "0"}}}
-
-    def is_reason(event):
-        is_waiting = event["type"] == "RolloutProgressed" and event["data"]["phase"] == "waiting_for_ready"
-        return is_waiting and "exceeded quota: few" in (event["data"]["message"] or "")
-
-    async with made(world, f"/api/v1/namespaces/{world.namespace}/resourcequotas", none):
-        await until_refused(world, "exceeded quota")
-        found = await told_soon(platform, lambda name: spec_of(name, replicas=2), is_reason, of_anchor(world))
-    await all_settle(platform, found)
-
-
-async def until_forbidden(world, kubeconfig):
-    """The server refuses by now what this identity asks for."""
-    client = await asyncio.to_thread(Client.of_kubeconfig, kubeconfig)
-    path = f"/api/v1/namespaces/{world.namespace}/configmaps"
-
-    async def is_forbidden():
-        answer = await asyncio.to_thread(client.ask, "POST", path, {"metadata": {}}, dryRun="All")
-        return answer.status_code == 403
-
-    try:
-        await eventually(is_forbidden, every_s=0.1)
-    finally:
-        client.close()
-
-
-async def until_refused(world, words):
-    """Whoever is asked for a pod refuses it so by now."""
-    pod = {
-        "metadata": {"name": "tried"},
-        "spec": {
-            "securityContext": {"runAsNonRoot": True, "seccompProfile": {"type": "RuntimeDefault"}},
-            "containers": [
-                {
-                    "name": "main",
-                    "image": "other:1",
-                    "securityContext": {
-                        "allowPrivilegeEscalation": False,
-                        "capabilities": {"drop": ["ALL"]},
-                    },
-                }
-            ],
-        },
-    }
-    path = f"/api/v1/namespaces/{world.namespace}/pods"
-
-    async def is_refused():
-        answer = await asyncio.to_thread(world.client.ask, "POST", path, pod, dryRun="All")
-        return answer.is_error and words in answer.text
-
-    await eventually(is_refused, every_s=0.1)
-
-
-@asynccontextmanager
-async def a_policy(world, kind, **spec):
-    """For the pods of the namespace. kind: `validating` or `mutating`."""
-    metadata = {"name": f"{kind}-{world.namespace}"}
-    here = {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}}
-    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
-    policy = {"failurePolicy": "Fail", "matchConstraints": {"resourceRules": [rule]}, **spec}
-    binding = {"policyName": metadata["name"], "matchResources": {"namespaceSelector": here}}
-    if kind == "validating":
-        binding["validationActions"] = ["Deny"]
-    path = f"{POLICIES}/{kind}admissionpolicies"
-    async with (
-        made(world, path, {"metadata": metadata, "spec": policy}),
-        made(world, f"{path.removesuffix('ies')}ybindings", {"metadata": metadata, "spec": binding}),
-    ):
-        yield
-
-
-def is_failure(words):
-    return lambda event: event["type"] == "SpecFailed" and words in event["data"]["message"]
-
-
-async def test_that_a_policy_does_not_allow_it(platform, kubernetes_world):
-    world = kubernetes_world
-    rules = [{"expression": "false", "message": "no pods on Sundays"}]
-    async with a_policy(world, "validating", validations=rules):
-        await until_refused(world, "no pods on Sundays")
-        found = await told_soon(platform, spec_of, is_failure("no pods on Sundays"), of_anchor(world))
-    await all_settle(platform, found)
-
-
-async def test_that_pod_security_does_not_allow_it(platform, kubernetes_world):
-    """Somebody's policy makes of each pod what the namespace does not take."""
-    world = kubernetes_world
-    change = {
-        "patchType": "ApplyConfiguration",
-        "applyConfiguration": {"expression": "Object{spec: Object.spec{hostPID: true}}"},
-    }
-    words = 'violates PodSecurity "restricted:latest": host namespaces (hostPID=true)'
-    async with a_policy(world, "mutating", mutations=[change], reinvocationPolicy="Never"):
-        await until_refused(world, "hostPID=true")
-        found = await told_soon(platform, spec_of, is_failure(words), of_anchor(world))
-    await all_settle(platform, found)
-
-
-async def test_that_rights_were_taken_away(own_platform, kubernetes_world, node, kubeconfig_of):
-    """That concerns no deployment alone, so `/v1/health` tells it."""
-    world = kubernetes_world
-    kubeconfig = await asyncio.to_thread(kubeconfig_of, "specstream-writer")
-    platform = await started(own_platform, world, node, kubeconfig)
-    kept = await platform.deploy(spec_of("kept", replicas=1))
-    await platform.at_rest(kept)
-    before = await pods(world)
-    path = f"{PATHS['RoleBinding'].format(namespace=world.namespace)}/specstream-writer"
-    binding = await asyncio.to_thread(world.client.get, path)
-    del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
-
-    async def is_named():
-        answer = await platform.http.get("/health")
-        problems = {} if answer.status_code == 200 else answer.json()["details"]["problems"]
-        return "does not allow us to" in problems.get("reconciler", "")
-
-    took = []
-    while not took or (took[-1] > WITHIN_S and len(took) < TRIES):
-        await asyncio.to_thread(world.client.delete, path)
-        # The server needs a moment itself until it refuses.
-        await until_forbidden(world, kubeconfig)
-        deployment_id = await platform.submit(spec_of(f"without-rights-{len(took)}"))
-        began = monotonic()
-        await eventually(is_named, every_s=0.1)
-        took.append(monotonic() - began)
-        assert await pods(world) == before
-        await asyncio.to_thread(world.client.create, path.rpartition("/")[0], binding)
-        await platform.settled(deployment_id)
-        await platform.healthy()
-        before = await pods(world)
-    assert min(took) <= WITHIN_S, took

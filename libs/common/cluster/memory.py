@@ -8,13 +8,12 @@ from datetime import timedelta
 from libs.common.clock import Clock
 from libs.common.cluster.abilities import LOCAL, Abilities
 from libs.common.cluster.certain import Certain
+from libs.common.cluster.changed import EVERYTHING, Changed
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, admit, position
 from libs.common.cluster.local.shim.back_off import next_back_off_s
 from libs.common.cluster.memory_logs import MemoryLogs
 from libs.common.cluster.port import (
-    EVERYTHING,
-    Changed,
     Checked,
     Exit,
     LastWords,

@@ -12,9 +12,10 @@ from collections.abc import AsyncIterator, Collection, Iterable, Mapping, Sequen
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from typing import Protocol
 
 from libs.common.cluster.abilities import Abilities
+from libs.common.cluster.changed import Changed
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.usage import Used
 from libs.common.errors import DeploymentUnavailable
@@ -218,17 +219,6 @@ def last_of(lines: Iterable[LogLine], most_bytes: int) -> tuple[LogLine, ...]:
 
 def _size(line: LogLine) -> int:
     return BYTES_OF_A_TIME + len(line.message.encode())
-
-
-@dataclass(frozen=True, slots=True)
-class Changed:
-    """Deployments that may look otherwise than they did; with `everything`, whatever nobody can name too."""
-
-    deployment_ids: frozenset[str] = frozenset()
-    everything: bool = False
-
-
-EVERYTHING: Final = Changed(everything=True)
 
 
 class Cluster(Protocol):

@@ -13,8 +13,9 @@ from kubernetes.aio.config import incluster_config
 
 from libs.common.clock import monotonic, to_rfc3339, utc_now
 from libs.common.cluster.kubernetes import client as client_module
-from libs.common.cluster.kubernetes.client import WRITES_AT_ONCE, Client, Unanswered
+from libs.common.cluster.kubernetes.client import WRITES_AT_ONCE, Client
 from libs.common.cluster.kubernetes.credentials import BEFORE_END_S, REREAD_S, BadKubeconfig, load
+from libs.common.cluster.kubernetes.patience import Unanswered
 from libs.common.cluster.kubernetes.refusals import Gone, Unauthorized
 from libs.common.errors import CannotApply, ClusterUnavailable
 from tests.support.api_server import serving, status, watched, write_kubeconfig

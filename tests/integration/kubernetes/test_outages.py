@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from libs.common.cluster.kubernetes import informer, names
+from libs.common.cluster.kubernetes import informer, names, pulse
 from libs.common.cluster.kubernetes.cluster import KubernetesCluster
 from libs.common.cluster.kubernetes.writer import Timing
 from libs.common.errors import ClusterUnavailable
@@ -63,15 +63,45 @@ async def test_an_api_server_that_dies_is_waited_for(own_kubernetes, cluster, mo
     assert (await until_ready(cluster, 4))[:3] == before
 
 
-async def test_an_etcd_that_dies_is_waited_for(own_kubernetes, cluster, monkeypatch):
-    monkeypatch.setattr(informer, "BROKEN_FOR_S", 1.0)
+def etcd_dies(plane):
+    plane.etcd.kill()
+
+
+def etcd_is_back(plane):
+    plane.start_api()
+
+
+def server_stalls(plane):
+    plane.apiserver.pause()
+
+
+def server_goes_on(plane):
+    plane.apiserver.go_on()
+
+
+@pytest.mark.parametrize(
+    ("hurt", "mend", "words"),
+    [
+        pytest.param(etcd_dies, etcd_is_back, r"\[-\]etcd", id="etcd dies"),
+        pytest.param(server_stalls, server_goes_on, "does not answer: get readyz timed out", id="stalled"),
+    ],
+)
+async def test_a_server_that_answers_from_memory_or_not_at_all_is_waited_for(
+    own_kubernetes, cluster, hurt, mend, words
+):
+    """Its watches stay open. What is asked meanwhile is given up, at the latest when that is known."""
     await cluster.apply(workload(run_of(3)), fence=1)
     before = await until_ready(cluster, 3)
-    own_kubernetes.etcd.kill()
-    with pytest.raises(ClusterUnavailable):
-        # A request of which nothing comes is given up after 30 s, and may be made twice.
-        await asyncio.wait_for(cluster.apply(workload(run_of(4)), fence=2), 150)
-    await asyncio.to_thread(own_kubernetes.start_api)
+    heard = cluster.watch()
+    assert (await anext(heard)).everything
+    hurt(own_kubernetes)
+    with pytest.raises(ClusterUnavailable, match=words):
+        await cluster.apply(workload(run_of(4)), fence=2)
+    with pytest.raises(ClusterUnavailable, match=words):
+        await cluster.observe()
+    with pytest.raises(ClusterUnavailable, match=words):
+        await until_it_ends(heard)
+    await asyncio.to_thread(mend, own_kubernetes)
 
     async def is_applied():
         try:
@@ -80,8 +110,39 @@ async def test_an_etcd_that_dies_is_waited_for(own_kubernetes, cluster, monkeypa
             return False
         return True
 
-    await eventually(is_applied)
+    await eventually(is_applied, every_s=0.1)
     assert (await until_ready(cluster, 4))[:3] == before
+
+
+async def until_it_ends(heard):
+    async for _ in heard:
+        pass
+
+
+async def test_an_etcd_that_dies_is_named_though_nothing_is_asked(own_kubernetes, cluster, monkeypatch):
+    monkeypatch.setattr(pulse, "EVERY_S", 0.5)
+    await cluster.apply(workload(run_of(1)), fence=1)
+    before = await until_ready(cluster, 1)
+    own_kubernetes.etcd.kill()
+
+    async def trouble():
+        try:
+            await cluster.observe()
+        except ClusterUnavailable as error:
+            return str(error)
+        return ""
+
+    async def is_named():
+        return "[-]etcd" in await trouble()
+
+    await eventually(is_named, every_s=0.1)
+    await asyncio.to_thread(own_kubernetes.start_api)
+
+    async def is_available():
+        return not await trouble()
+
+    await eventually(is_available, every_s=0.1)
+    assert await until_ready(cluster, 1) == before
 
 
 async def test_when_all_nodes_are_silent_nothing_is_concluded(own_kubernetes, cluster):

@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 
 import pytest
 
-from libs.common.cluster.kubernetes import names
+from libs.common.cluster.kubernetes import names, trials
 from libs.common.cluster.kubernetes.sweeper import EVERY_S, PATIENCE_S
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, SpecstreamError
 from libs.common.ids import new_id
@@ -163,34 +163,52 @@ async def test_a_pod_that_a_policy_keeps_is_deleted_when_it_may_be(kubernetes_wo
     await world.until(all_run(1))
 
 
+def webhook_away(world):
+    """(path, object): one for the pods of the namespace, at which nobody answers."""
+    rule = {"apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE"], "resources": ["pods"]}
+    hook = {
+        "name": "away.example.com",
+        "clientConfig": {"url": "https://127.0.0.1:1/"},
+        "rules": [rule],
+        "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}},
+        "failurePolicy": "Fail",
+        "sideEffects": "None",
+        "admissionReviewVersions": ["v1"],
+        "timeoutSeconds": 1,
+    }
+    configuration = {"metadata": {"name": f"away-{world.namespace}"}, "webhooks": [hook]}
+    return f"{POLICIES}/validatingwebhookconfigurations", configuration
+
+
 async def test_a_webhook_that_does_not_answer_is_waited_for(kubernetes_world):
     world = kubernetes_world
-    hook = {
-        "metadata": {"name": f"away-{world.namespace}"},
-        "webhooks": [
-            {
-                "name": "away.example.com",
-                "clientConfig": {"url": "https://127.0.0.1:1/"},
-                "rules": [
-                    {
-                        "apiGroups": [""],
-                        "apiVersions": ["v1"],
-                        "operations": ["CREATE"],
-                        "resources": ["pods"],
-                    }
-                ],
-                "namespaceSelector": {"matchLabels": {"kubernetes.io/metadata.name": world.namespace}},
-                "failurePolicy": "Fail",
-                "sideEffects": "None",
-                "admissionReviewVersions": ["v1"],
-                "timeoutSeconds": 1,
-            }
-        ],
-    }
-    async with made(world, f"{POLICIES}/validatingwebhookconfigurations", hook):
+    async with made(world, *webhook_away(world)):
         error = await refusal(world.cluster, 1)
         assert isinstance(error, DeploymentUnavailable)
         assert 'failed calling webhook "away.example.com"' in str(error)
+    await goes_on(world, world.cluster, 1)
+
+
+async def test_who_was_refused_is_told_when_it_would_be_taken_and_nothing_is_made_for_that(kubernetes_world):
+    world = kubernetes_world
+    admitted = set()
+
+    async def listen():
+        async for changed in world.cluster.watch():
+            admitted.update(changed.admitted)
+
+    listening = asyncio.create_task(listen())
+    quota = {**QUOTA, "spec": {"hard": {"pods": "0"}}}
+    async with made(world, f"/api/v1/namespaces/{world.namespace}/resourcequotas", quota):
+        assert isinstance(await refusal(world.cluster, 1), DeploymentUnavailable)
+        # Long enough for some trials.
+        await let_time_pass(4 * trials.EVERY_S)
+        assert admitted == set()
+    await eventually(lambda: DEPLOYMENT in admitted)
+    listed = await asyncio.to_thread(world.client.get, f"/api/v1/namespaces/{world.namespace}/pods")
+    assert listed["items"] == []
+    listening.cancel()
+    await asyncio.gather(listening, return_exceptions=True)
     await goes_on(world, world.cluster, 1)
 
 

@@ -7,8 +7,9 @@ from contextlib import asynccontextmanager
 import pytest
 
 from libs.common.clock import monotonic, utc_now
+from libs.common.cluster.changed import Changed
 from libs.common.cluster.memory import MemoryCluster
-from libs.common.cluster.port import Changed, ObservedWorkload, RunWorkload, Workload
+from libs.common.cluster.port import ObservedWorkload, RunWorkload, Workload
 from libs.common.errors import ClusterUnavailable
 from libs.common.events.envelope import select
 from libs.common.log.memory import MemoryLog

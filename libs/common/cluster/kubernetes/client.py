@@ -19,6 +19,7 @@ from kubernetes.aio.client.rest import RESTClientObject, RESTResponse
 from libs.common.clock import Clock, Ticks
 from libs.common.cluster.kubernetes.credentials import Credentials, load
 from libs.common.cluster.kubernetes.lines import Lines
+from libs.common.cluster.kubernetes.patience import Patience, TimedOut, Unanswered
 from libs.common.cluster.kubernetes.refusals import Asked, NotThere, Unauthorized, understand
 from libs.common.errors import ClusterUnavailable
 
@@ -28,6 +29,9 @@ WRITES_AT_ONCE: Final = 32
 TAKES_S: Final = 30.0
 """At most: one request. A server with load answers within its own limits, which are shorter."""
 CONNECTING_S: Final = 5.0
+LOOKING_S: Final = 2.0
+"""The same of the look at what is read all the time; the server itself needs that long to find etcd away."""
+_READY_S: Final = 10.0
 SILENT_S: Final = 90.0
 """A watch of which nothing was heard for so long is dead. A bookmark comes every minute."""
 _MOST_WAITS: Final = 20
@@ -42,16 +46,12 @@ _OF_THE_CLUSTER: Final = frozenset({"nodes"})
 _MEASURED: Final = "/apis/metrics.k8s.io/v1beta1"
 
 
-class Unanswered(ClusterUnavailable):
-    """No answer came: whether the request has had its effect is unknown."""
-
-
 class Silent(Unanswered):
     """Nothing was heard of a watch for SILENT_S."""
 
 
 class Client:
-    """Of one namespace. To be closed."""
+    """Of one namespace. To be closed. patience: with what is asked, but for watches and logs."""
 
     def __init__(
         self, kubeconfig: Path | None, namespace: str, *, clock: Clock, ticks: Ticks, takes_s: float = TAKES_S
@@ -60,6 +60,7 @@ class Client:
         self._kubeconfig = kubeconfig
         self._clock = clock
         self._ticks = ticks
+        self.patience = Patience()
         self._takes_s = takes_s
         self._writes = asyncio.Semaphore(WRITES_AT_ONCE)
         self._renewing = asyncio.Lock()
@@ -86,6 +87,19 @@ class Client:
         await self._json(
             Asked("get", "namespaces", self.namespace), "GET", f"{_CORE}/namespaces/{quote(self.namespace)}"
         )
+
+    async def look(self) -> None:
+        """The same, soon, whether or not anything else is asked. Raises TimedOut too."""
+        limits = aiohttp.ClientTimeout(total=LOOKING_S)
+        path = f"{_CORE}/namespaces/{quote(self.namespace)}"
+        async with self._asked(Asked("get", "namespaces", self.namespace), "GET", path, limits=limits):
+            return
+
+    async def check_readiness(self) -> None:
+        """Raises ClusterUnavailable where the server says that it lacks something, and TimedOut."""
+        limits = aiohttp.ClientTimeout(total=_READY_S)
+        async with self._asked(Asked("get", "readyz"), "GET", "/readyz", limits=limits):
+            return
 
     async def get(self, resource: str, name: str) -> JSON:
         """As the server has it, not as one of its caches does. Raises NotThere."""
@@ -118,10 +132,11 @@ class Client:
             ) from error
         return found.get("items") or ()
 
-    async def create(self, resource: str, manifest: JSON) -> JSON:
-        """Raises Conflicting when there is one of this name."""
+    async def create(self, resource: str, manifest: JSON, *, is_trial: bool = False) -> JSON:
+        """Raises Conflicting when there is one of this name. is_trial: nothing is made."""
         asked = Asked("create", resource, manifest["metadata"]["name"])
-        return await self._json(asked, "POST", self._path(resource), body=manifest)
+        query = {"dryRun": "All"} if is_trial else None
+        return await self._json(asked, "POST", self._path(resource), query=query, body=manifest)
 
     async def replace(self, resource: str, manifest: JSON) -> JSON:
         """Raises Conflicting when it has changed since the resource version of the manifest, NotThere."""
@@ -223,7 +238,7 @@ class Client:
             return await self._read_json(asked, method, path, **request)
 
     async def _read_json(self, asked: Asked, method: str, path: str, **request: Any) -> JSON:
-        async with self._asked(asked, method, path, **request) as response:
+        async with self.patience.with_one(), self._asked(asked, method, path, **request) as response:
             read: JSON = json.loads(await response.read())
             return read
 
@@ -272,7 +287,7 @@ class Client:
                 f"the Kubernetes API server says nothing: {asked} was silent for {SILENT_S:g} s"
             ) from error
         except TimeoutError as error:
-            raise Unanswered(f"the Kubernetes API server does not answer: {asked} timed out") from error
+            raise TimedOut(f"the Kubernetes API server does not answer: {asked} timed out") from error
         except (aiohttp.ClientError, ssl.SSLError, OSError, ValueError) as error:
             raise Unanswered(
                 f"the Kubernetes API server cannot be reached: {asked}: {type(error).__name__}: {error}"

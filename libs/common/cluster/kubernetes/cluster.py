@@ -8,6 +8,7 @@ from typing import Self
 
 from libs.common.clock import Clock, Ticks, monotonic, utc_now
 from libs.common.cluster.abilities import KUBERNETES, Abilities
+from libs.common.cluster.changed import Changed
 from libs.common.cluster.fencing import Fence
 from libs.common.cluster.kubernetes import names, pod_security
 from libs.common.cluster.kubernetes.budget import Budget
@@ -15,9 +16,10 @@ from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.log_reading import LogReader
 from libs.common.cluster.kubernetes.sweeper import Sweeper
+from libs.common.cluster.kubernetes.trials import Trials
 from libs.common.cluster.kubernetes.usage import used
 from libs.common.cluster.kubernetes.writer import Timing, Writer
-from libs.common.cluster.port import Changed, Checked, LastWords, LogPage, ObservedWorkload, Workload
+from libs.common.cluster.port import Checked, LastWords, LogPage, ObservedWorkload, Workload
 from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply
 from libs.common.events.envelope import Position
@@ -41,9 +43,11 @@ class KubernetesCluster:
         self._client = client
         self._abilities = abilities
         self._knowledge = Knowledge(client, ticks=ticks, node_lost_s=timing.node_lost_s)
+        self._trials = Trials(client, ticks=ticks, on_admitted=self._knowledge.tell_admitted)
         self._writer = Writer(
             client,
             self._knowledge,
+            self._trials,
             machine_types=machine_types,
             timing=timing,
             security=security,
@@ -51,7 +55,7 @@ class KubernetesCluster:
         )
         self._budget = Budget(client, self._knowledge.places)
         self._sweeper = Sweeper(self._knowledge, self._writer, self._budget, clock=clock, ticks=ticks)
-        self._sweeping: asyncio.Task[None] | None = None
+        self._lasting: list[asyncio.Task[None]] = []
         self._logs = LogReader(client)
 
     @classmethod
@@ -180,13 +184,14 @@ class KubernetesCluster:
     async def _prepare(self) -> None:
         """Raises ClusterUnavailable."""
         await self._knowledge.wait_until_known()
-        if self._sweeping is None:
-            self._sweeping = asyncio.create_task(self._sweeper.run())
-        if self._sweeping.done():
-            self._sweeping.result()
+        if not self._lasting:
+            self._lasting = [asyncio.create_task(each.run()) for each in (self._sweeper, self._trials)]
+        for task in self._lasting:
+            if task.done():
+                task.result()
 
     async def _close(self) -> None:
-        if self._sweeping is not None:
-            self._sweeping.cancel()
-            await asyncio.gather(self._sweeping, return_exceptions=True)
+        for task in self._lasting:
+            task.cancel()
+        await asyncio.gather(*self._lasting, return_exceptions=True)
         await self._knowledge.close()

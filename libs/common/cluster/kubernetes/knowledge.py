@@ -9,6 +9,7 @@ from typing import Final
 import structlog
 
 from libs.common.clock import Ticks
+from libs.common.cluster.changed import EVERYTHING, Changed
 from libs.common.cluster.kubernetes import names, pods, sayings
 from libs.common.cluster.kubernetes.altered import is_altered
 from libs.common.cluster.kubernetes.anchor import Anchor, Listed
@@ -17,8 +18,9 @@ from libs.common.cluster.kubernetes.client import Client
 from libs.common.cluster.kubernetes.informer import Informer, Kind
 from libs.common.cluster.kubernetes.places import Places
 from libs.common.cluster.kubernetes.pods import Pod
+from libs.common.cluster.kubernetes.pulse import Pulse
 from libs.common.cluster.kubernetes.sayings import Saying
-from libs.common.cluster.port import EVERYTHING, Changed, ObservedReplica, ObservedWorkload
+from libs.common.cluster.port import ObservedReplica, ObservedWorkload
 from libs.common.errors import ClusterUnavailable
 from libs.common.events.rollout import MoveReason
 
@@ -39,14 +41,15 @@ EVENTS: Final = Kind("events", "", sayings.parse, sayings.FIELDS)
 @dataclass(slots=True)
 class _Watcher:
     changed: set[str] = field(default_factory=set)
+    admitted: set[str] = field(default_factory=set)
     has_missed: bool = False
     news: asyncio.Event = field(default_factory=asyncio.Event)
 
     def take(self) -> Changed:
-        changed, has_missed = frozenset(self.changed), self.has_missed
-        self.changed, self.has_missed = set(), False
+        taken = Changed(frozenset(self.changed), self.has_missed, frozenset(self.admitted))
+        self.changed, self.admitted, self.has_missed = set(), set(), False
         self.news.clear()
-        return Changed(changed, everything=has_missed)
+        return taken
 
 
 class Knowledge:
@@ -80,6 +83,7 @@ class Knowledge:
             on_set_back=self._tell_of_everything,
             is_optional=True,
         )
+        self._pulse = Pulse(client, ticks=ticks)
         self.places = Places(client, ticks=ticks, node_lost_s=node_lost_s, on_change=self._on_place)
 
     async def close(self) -> None:
@@ -94,11 +98,12 @@ class Knowledge:
                 await self._check_server()
                 self._is_checked = True
         if not self._tasks:
-            informers = (self.pods, self.anchors, self.places.nodes, self.events)
-            self._tasks = [asyncio.create_task(each.run()) for each in informers]
+            lasting = (self.pods, self.anchors, self.places.nodes, self.events, self._pulse)
+            self._tasks = [asyncio.create_task(each.run()) for each in lasting]
         for task in self._tasks:
             if task.done():
                 task.result()
+        self._pulse.check()
         await self.pods.wait_until_known()
         await self.anchors.wait_until_known()
         await self.places.nodes.wait_until_answered()
@@ -205,6 +210,12 @@ class Knowledge:
                     yield watcher.take()
         finally:
             self._watchers.remove(watcher)
+
+    def tell_admitted(self, deployment_ids: Collection[str]) -> None:
+        """That something that was refused to each of them would be made by now."""
+        for watcher in self._watchers:
+            watcher.admitted.update(deployment_ids)
+            watcher.news.set()
 
     async def _check_server(self) -> None:
         version = await self._client.version()

@@ -86,6 +86,9 @@ _POLICIES: Final = (
 _OF_AN_OBJECT: Final = " is forbidden: "
 """In every 403 of the API server itself; what stands before it has other words."""
 
+_FAILED_CHECK: Final = "[-]"
+"""Begins the line of what the API server itself lacks, as `/readyz` names it."""
+
 _FIELD = re.compile(r"\bspec\.(?:containers\[\d+\]\.)?(?P<name>\w+)")
 _IN_THE_SPEC: Final[Mapping[str, str]] = MappingProxyType(
     {
@@ -189,9 +192,10 @@ def _with_place(message: str) -> str:
 
 
 def _message(body: str) -> str:
-    """Of the `Status` object that an answer is."""
+    """Of the `Status` object that an answer is, or of the lines that say what the server lacks."""
     try:
         status: Any = json.loads(body)
     except ValueError:
-        return body.strip()[:500]
+        lacking = [line for line in body.splitlines() if line.startswith(_FAILED_CHECK)]
+        return ("; ".join(lacking) or body.strip())[:500]
     return str(status.get("message", "")) if isinstance(status, dict) else ""

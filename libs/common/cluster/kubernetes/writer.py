@@ -23,11 +23,13 @@ from libs.common.cluster.kubernetes import names, pod_security
 from libs.common.cluster.kubernetes.altered import is_labelled
 from libs.common.cluster.kubernetes.anchor import NOWHERE, Anchor, Listed, Whereabouts
 from libs.common.cluster.kubernetes.anchor_object import AnchorObject, parse_anchor
-from libs.common.cluster.kubernetes.client import JSON, Client, Unanswered
+from libs.common.cluster.kubernetes.client import JSON, Client
 from libs.common.cluster.kubernetes.knowledge import Knowledge
 from libs.common.cluster.kubernetes.manifests import PRE_STOP_S, make_anchor, make_pod
+from libs.common.cluster.kubernetes.patience import Unanswered
 from libs.common.cluster.kubernetes.pods import Pod, parse
 from libs.common.cluster.kubernetes.refusals import Conflicting, NotThere
+from libs.common.cluster.kubernetes.trials import Trials
 from libs.common.cluster.port import Workload
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, Fenced
 from libs.common.events.envelope import Position
@@ -68,6 +70,7 @@ class Writer:
         self,
         client: Client,
         knowledge: Knowledge,
+        trials: Trials,
         *,
         machine_types: MachineTypes,
         timing: Timing,
@@ -76,6 +79,7 @@ class Writer:
     ) -> None:
         self._client = client
         self._knowledge = knowledge
+        self._trials = trials
         self._machine_types = machine_types
         self._timing = timing
         self._security = security
@@ -103,7 +107,11 @@ class Writer:
             await _all(
                 [
                     *(
-                        self._create(self._make_pod(after, one, held.uid, workload.traceparent), held.uid)
+                        self._create(
+                            self._make_pod(after, one, held.uid, workload.traceparent),
+                            workload.deployment_id,
+                            held.uid,
+                        )
                         for one in _added(before, after)
                     ),
                     *self._deletions(after),
@@ -192,7 +200,7 @@ class Writer:
     async def _write(self, after: Anchor, held: AnchorObject | None) -> JSON:
         namespace = self._client.namespace
         if held is None:
-            return await self._client.create(ANCHORS, make_anchor(after, namespace=namespace))
+            return await self._make(ANCHORS, make_anchor(after, namespace=namespace), after.deployment_id)
         manifest = make_anchor(after, namespace=namespace, version=str(held.version))
         manifest["metadata"]["uid"] = held.uid
         return await self._client.replace(ANCHORS, manifest)
@@ -244,11 +252,19 @@ class Writer:
             traceparent=traceparent,
         )
 
-    async def _create(self, manifest: JSON, anchor_uid: str) -> None:
+    async def _make(self, resource: str, manifest: JSON, deployment_id: str) -> JSON:
+        """What is refused is asked for again when it would be made."""
+        try:
+            return await self._client.create(resource, manifest)
+        except (CannotApply, DeploymentUnavailable) as error:
+            self._trials.note(deployment_id, resource, manifest, error)
+            raise
+
+    async def _create(self, manifest: JSON, deployment_id: str, anchor_uid: str) -> None:
         """Asked for again only where the server has said that it did not make it."""
         for tries in range(1, _MOST_TRIES + 1):
             try:
-                raw = await self._client.create(PODS, manifest)
+                raw = await self._make(PODS, manifest, deployment_id)
             except (Unanswered, Conflicting) as error:
                 found = await self._made(manifest["metadata"]["name"])
                 if found is not None and parse(found).owner_uid == anchor_uid:

@@ -19,6 +19,7 @@ from libs.common.back_off import BackOff
 from libs.common.clock import Clock, utc_now
 from libs.common.cluster.abilities import LOCAL, Abilities
 from libs.common.cluster.certain import Certain
+from libs.common.cluster.changed import Changed
 from libs.common.cluster.counting import missing
 from libs.common.cluster.fencing import Fence, position
 from libs.common.cluster.local import lines
@@ -35,7 +36,7 @@ from libs.common.cluster.local.shim.state import State
 from libs.common.cluster.local.spare import Spare
 from libs.common.cluster.local.usage import Meter
 from libs.common.cluster.local.watching import watch
-from libs.common.cluster.port import Changed, Checked, LastWords, LogPage, ObservedWorkload, Workload
+from libs.common.cluster.port import Checked, LastWords, LogPage, ObservedWorkload, Workload
 from libs.common.cluster.usage import Used
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable
 from libs.common.events.envelope import Position

@@ -12,10 +12,10 @@ from dataclasses import dataclass
 from datetime import timedelta
 
 from libs.common.clock import Clock
+from libs.common.cluster.changed import EVERYTHING, Changed
 from libs.common.cluster.local.home import Home
 from libs.common.cluster.local.journal import Reader
 from libs.common.cluster.local.shim import files
-from libs.common.cluster.port import EVERYTHING, Changed
 from libs.common.errors import ClusterUnavailable
 
 BRISK_S = 0.1

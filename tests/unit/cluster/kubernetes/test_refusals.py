@@ -165,3 +165,10 @@ def test_what_keeps_from_reading_is_a_lack_of_rights(verb, message):
     refused = answer(403, message, Asked(verb, "nodes"))
     assert type(refused) is Forbidden
     assert str(refused).startswith(f"Kubernetes does not allow us to {verb} nodes: ")
+
+
+def test_of_what_a_server_says_of_itself_only_what_it_lacks_is_named():
+    said = "[+]ping ok\n" * 100 + "[-]etcd failed: reason withheld\nreadyz check failed\n"
+    error = understand(Asked("get", "readyz"), 500, said)
+    assert str(error) == "the Kubernetes API server answers get readyz: [-]etcd failed: reason withheld"
+    assert isinstance(error, ClusterUnavailable)
