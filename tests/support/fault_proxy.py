@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import aiohttp
 import yaml
@@ -19,6 +20,8 @@ from tests.support.polling import let_time_pass
 
 Forward = Callable[[], Awaitable[web.StreamResponse]]
 Fault = Callable[[web.Request, Forward], Awaitable[web.StreamResponse]]
+Choose = Callable[[str, str], Fault | None]
+"""What the next request meets, by its method and by the kind of its objects."""
 
 _HOP_BY_HOP = {"host", "content-length", "transfer-encoding", "connection", "content-encoding"}
 
@@ -27,7 +30,9 @@ _HOP_BY_HOP = {"host", "content-length", "transfer-encoding", "connection", "con
 class FaultProxy:
     """kubeconfig: leads through it. writes: `METHOD kind` of each write that came, in order. reminds_every_s:
     how often each watch gets a bookmark besides those that the server sends every minute.
-    watches_are_late_by_s: what comes from now on is told so much later, in order."""
+    watches_are_late_by_s: what comes from now on is told so much later, in order. choose: asked of each
+    request of which `on` says nothing, until `mend`. met: how many requests met a fault, watches were cut,
+    and words of a watch were held back. taken: each write that the server took: method, kind and answer."""
 
     upstream: str
     trusted: ssl.SSLContext
@@ -36,6 +41,9 @@ class FaultProxy:
     reads: list[str] = field(default_factory=list)
     reminds_every_s: float | None = None
     watches_are_late_by_s: float = 0
+    choose: Choose | None = None
+    met: int = 0
+    taken: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
     _faults: list[tuple[str, str, int, Fault]] = field(default_factory=list)
     _watches: set[asyncio.Transport] = field(default_factory=set)
     _speaking: asyncio.Event = field(default_factory=asyncio.Event)
@@ -49,16 +57,21 @@ class FaultProxy:
 
     def mend(self) -> None:
         self._faults.clear()
+        self.choose = None
         self.watches_are_late_by_s = 0
-        self._speaking.set()
+        self.let_watches_speak()
 
     def cut_watches(self) -> None:
+        self.met += len(self._watches)
         for transport in self._watches:
             transport.abort()
 
     def silence_watches(self) -> None:
-        """They stay open, and nothing more comes until `mend`."""
+        """They stay open, and nothing more comes until `let_watches_speak`."""
         self._speaking.clear()
+
+    def let_watches_speak(self) -> None:
+        self._speaking.set()
 
     async def end(self) -> None:
         """Give up what is still handled, with its connections to the server, and begin nothing more, for
@@ -86,7 +99,7 @@ class FaultProxy:
         (self.reads if method in ("GET", "WATCH") else self.writes).append(f"{method} {kind}")
 
         async def forward() -> web.StreamResponse:
-            return await self._forward(request, is_watch=method == "WATCH")
+            return await self._forward(request, method, kind)
 
         for number, (of, what, times, fault) in enumerate(self._faults):
             if of in ("*", method) and what in ("*", kind):
@@ -94,15 +107,22 @@ class FaultProxy:
                     del self._faults[number]
                 else:
                     self._faults[number] = (of, what, times - 1, fault)
+                self.met += 1
                 return await fault(request, forward)
+        if self.choose is not None and (chosen := self.choose(method, kind)) is not None:
+            self.met += 1
+            return await chosen(request, forward)
         return await forward()
 
-    async def _forward(self, request: web.Request, *, is_watch: bool) -> web.StreamResponse:
-        if not is_watch:  # whoever asked may be dead by now
+    async def _forward(self, request: web.Request, method: str, kind: str) -> web.StreamResponse:
+        if method != "WATCH":  # whoever asked may be dead by now
             async with self._asked(request) as answer:
+                body = await answer.read()
+                if method != "GET" and answer.status < 300:
+                    self.taken.append((method, kind, json.loads(body)))
                 return web.Response(
                     status=answer.status,
-                    body=await answer.read(),
+                    body=body,
                     headers={k: v for k, v in answer.headers.items() if k.lower() not in _HOP_BY_HOP},
                 )
         transport = request.transport
@@ -135,6 +155,7 @@ class FaultProxy:
         """Each when it is due, and after those that were said before it; until None."""
         while (one := await said.get()) is not None:
             due, lines = one
+            self.met += due > monotonic() or not self._speaking.is_set()
             await let_time_pass(max(0, due - monotonic()))
             await self._speaking.wait()
             await response.write(lines)

@@ -12,9 +12,13 @@ from libs.common.cluster.kubernetes.manifests import make_budget
 from libs.common.cluster.kubernetes.writer import Timing
 from libs.common.errors import ClusterUnavailable
 from libs.common.machine_types.reading import bundled
+from tests.integration.kubernetes.test_faults import proxied
 from tests.support.clusters import all_run, replicas, run_of, workload
+from tests.support.fault_proxy import answer
 from tests.support.kubernetes_world import GROUP
 from tests.support.polling import eventually
+
+__all__ = ["proxied"]
 
 FOLDER = Path(__file__).parents[3] / "infra/kubernetes/replicas"
 TIMING = Timing(grace_s=5, drain_s=30)
@@ -182,6 +186,17 @@ async def test_the_budget_is_applied_and_put_back(kubernetes_world, as_account):
         await asyncio.to_thread(world.client.patch, path, spoilt)
         await eventually(lambda: has_budget(world))
         assert cluster.notices == ()
+
+
+@pytest.mark.usefixtures("hasty")
+async def test_a_conflict_over_the_budget_is_tried_again(kubernetes_world, proxied):
+    world, (cluster, proxy) = kubernetes_world, proxied
+    proxy.on("PATCH", "*", answer(409, "Operation cannot be fulfilled"), times=2)
+    await asyncio.to_thread(world.client.delete, f"{BUDGETS.format(world.namespace)}/{names.BUDGET}")
+    assert await cluster.observe() == {}
+    await eventually(lambda: has_budget(world))
+    assert proxy.writes == ["PATCH other"] * 3
+    assert await cluster.observe() == {}
 
 
 @pytest.mark.usefixtures("hasty")

@@ -38,6 +38,9 @@ class Budget:
             if not self.problem:
                 logger.info("the disruption budget is not ours to keep", error=str(error))
             self.problem = str(error)
+        except Conflicting as error:
+            # Somebody else has made or changed it meanwhile; the next time tells what is to be done then.
+            logger.info("the disruption budget was changed meanwhile", error=str(error))
         else:
             self.problem = ""
 
