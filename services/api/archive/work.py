@@ -13,6 +13,7 @@
 Each event is a line of an export. Standard input is open as long as the api lives that wants the answer.
 """
 
+import gc
 import json
 import os
 import sys
@@ -146,6 +147,7 @@ def main(command: str, *arguments: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     # Whatever else is said belongs to the log of the api.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    gc.freeze()  # The modules stay: to look through them again and again is a twentieth of the work.
     for answer in _WORK[command](*arguments):
         answers.write(f"{json.dumps(answer)}\n")
         answers.flush()
