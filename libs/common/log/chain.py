@@ -30,7 +30,11 @@ def version_of(stored: str) -> str:
 
 def envelope_hash(previous: str, subject: str, headers: Mapping[str, str], data: bytes) -> str:
     """The hash of version 2, as it is stored."""
-    parts = (previous.encode(), subject.encode(), envelope(headers), data)
+    return _hash_of(previous, subject, envelope(headers), data)
+
+
+def _hash_of(previous: str, subject: str, covered: bytes, data: bytes) -> str:
+    parts = (previous.encode(), subject.encode(), covered, data)
     return _PREFIX + hashlib.sha256(framed(parts)).hexdigest()
 
 
@@ -41,21 +45,29 @@ def framed(parts: Iterable[bytes]) -> bytes:
 
 def envelope(headers: Mapping[str, str]) -> bytes:
     """The headers of an event in one form: a line `name:value` for each, by name, without its hash."""
-    return "".join([f"{name}:{headers[name]}\n" for name in _covered(tuple(headers))]).encode()
+    form, covered = _form(tuple(headers))
+    return (form % tuple(map(headers.__getitem__, covered))).encode()
 
 
 @lru_cache(maxsize=256)
-def _covered(names: tuple[str, ...]) -> tuple[str, ...]:
-    """Those that the hash covers, in the order in which it does. Few events differ in their names."""
-    return tuple(sorted(name for name in names if wire.is_own(name) and name != wire.HASH))
+def _form(names: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The lines without the values, and the names of those: what the hash covers, in the order in which it
+    does. Few events differ in their names."""
+    covered = tuple(sorted(name for name in names if wire.is_own(name) and name != wire.HASH))
+    return "".join([f"{name.replace('%', '%%')}:%s\n" for name in covered]), covered
 
 
-def problem(previous: str, subject: str, headers: Mapping[str, str], data: bytes) -> str | None:
-    """Why the hash of an event does not follow from it and from the hash before; None if it does."""
+def problem(
+    previous: str, subject: str, headers: Mapping[str, str], data: bytes, *, covered: bytes
+) -> str | None:
+    """Why the hash of an event does not follow from it and from the hash before; None if it does.
+
+    covered: the headers as `envelope` gives them.
+    """
     stored = headers.get(wire.HASH, "")
     version = version_of(stored)
     if version == VERSION:
-        expected = envelope_hash(previous, subject, headers, data)
+        expected = _hash_of(previous, subject, covered, data)
     elif version != FIRST_VERSION:
         return f"its hash is of version {version[:20]!r}, which this version of Specstream does not know"
     elif version_of(previous) != FIRST_VERSION:

@@ -17,7 +17,7 @@ import binascii
 import json
 import tempfile
 from collections import deque
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Iterator
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Final
@@ -47,6 +47,9 @@ MOST_AHEAD: Final = timedelta(days=1)
 """Of this machine's clock, as that of another one may be. All events that come after it would be shown with
 the time of an event from further ahead, since times never step back."""
 
+Keep = Callable[[bytes], object]
+"""Takes a line."""
+
 
 async def export(archive: Archive) -> AsyncIterator[bytes]:
     """The lines of an export of the log as it is now, each with its newline.
@@ -73,7 +76,7 @@ async def import_(archive: Archive, lines: AsyncIterator[bytes], *, folder: Path
     """
     await refuse_a_filled(archive)
     with tempfile.TemporaryFile(dir=folder) as spool:
-        end = await check(lines, spool, folder=folder)
+        end = await check(lines, spool.write, folder=folder)
         await store(archive, spool, end)
         return end.events
 
@@ -137,20 +140,19 @@ async def _compare(archive: Archive, spool: IO[bytes], last: int) -> None:
 
 
 async def check(
-    lines: AsyncIterator[bytes], spool: IO[bytes], *, folder: Path | None = None, clock: Clock = utc_now
+    lines: AsyncIterator[bytes], keep: Keep, *, folder: Path | None = None, clock: Clock = utc_now
 ) -> LogHead:
-    """Verify the whole file and keep its event lines in `spool`; the head that it ends with.
+    """Verify the whole file; the head that it ends with.
 
+    keep: takes the line of each event that holds, which is worth nothing if a later one or the head does not.
     folder: where what has to be remembered meanwhile is kept; else the folder of temporary files.
     Raises BadRequest that names the line.
     """
     with Ledger(folder) as ledger:
-        return await _check(lines, spool, Check(ledger), latest=clock() + MOST_AHEAD)
+        return await _check(lines, keep, Check(ledger), latest=clock() + MOST_AHEAD)
 
 
-async def _check(
-    lines: AsyncIterator[bytes], spool: IO[bytes], checked: Check, *, latest: datetime
-) -> LogHead:
+async def _check(lines: AsyncIterator[bytes], keep: Keep, checked: Check, *, latest: datetime) -> LogHead:
     """latest: when an event can have been stored."""
     number = 0
     version = 0
@@ -180,7 +182,7 @@ async def _check(
                     f"its time, {to_rfc3339(event.time)}, is more than a day ahead of this machine's clock"
                 )
                 raise _broken(number, f"sequence {event.sequence}: {ahead}")
-            spool.write(_one_line(line))
+            keep(_one_line(line))
     if end is None:
         raise _broken(number + 1, "the file ends without its head: it is not whole")
     return end

@@ -149,6 +149,7 @@ class Check:
         except ValueError:
             return f"{event.subject} is not the subject of an event"
         headers = event.headers
+        covered = chain.envelope(headers)
         if reason := wire.contradiction(aggregate, event_type, headers):
             self.strangers.add(event.sequence, reason)
         else:
@@ -158,9 +159,9 @@ class Check:
             if not self.ledger.is_new(event_id):
                 return f"its id {event_id!r} is not its own"
             previous = self.ledger.hash_of(aggregate.filter) or GENESIS
-            if broken := chain.problem(previous, event.subject, headers, event.data):
+            if broken := chain.problem(previous, event.subject, headers, event.data, covered=covered):
                 return broken
         # Who appends next builds on whatever lies there last, also on the hash that a stranger claims.
         self.ledger.set_hash(aggregate.filter, headers.get(wire.HASH, ""))
-        self._running.take(event)
+        self._running.take(event, covered=covered)
         return None

@@ -8,17 +8,19 @@ from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from pathlib import Path
+from typing import IO
 
 import structlog
 
 from libs.common.durable import replace_file, sync_directory
 from libs.common.errors import AppendConflict, Conflict, Temporary
-from libs.common.log.export import check, refuse_a_filled, store
+from libs.common.log.export import Keep, check, refuse_a_filled, store
 from libs.common.log.head import LogHead
 from libs.common.log.port import Archive
 from services.api.archive.own_process import SEVERAL
-from services.api.archive.preparation import prepare
-from services.api.readmodels.prepared import Offer, Prepared
+from services.api.archive.preparation import Preparation
+from services.api.readmodels.prepared import Offer
+from services.api.readmodels.writer import in_thread
 
 logger = structlog.get_logger()
 
@@ -27,6 +29,9 @@ AGAIN_AFTER_S = 0.5
 EVENTS = "events.ndjson"
 OUTCOME = "outcome.json"
 PREPARED = "read.db"
+
+TELL_EVERY = 1_000
+"""Events of the file, for whoever makes read models of it meanwhile."""
 
 
 class ImportState(StrEnum):
@@ -48,7 +53,7 @@ class Outcome:
 
 class Importer:
     """One import at a time. folder: where the file is kept until all of it is in the log. offer: takes the
-    read models of a long one, which are made while it is stored.
+    read models of a long one, which are made while it is checked and stored.
 
     Whoever is killed in the middle, the import goes on from where the log ends: from the kept file when the
     api starts, or with the same file again when that is gone.
@@ -69,9 +74,12 @@ class Importer:
         self._is_due = asyncio.Event()
         self._moved = asyncio.Condition()
         self._outcome = self._read()
+        self._preparation: Preparation | None = None
         (folder / PREPARED).unlink(missing_ok=True)
         if self._outcome.state is ImportState.STORING:
             self._is_due.set()
+        else:
+            (folder / EVENTS).unlink(missing_ok=True)
 
     @property
     def outcome(self) -> Outcome:
@@ -87,18 +95,17 @@ class Importer:
         async with self._taking:
             await refuse_a_filled(self._archive)
             self._folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            part = self._folder / f"{EVENTS}.part"
             try:
-                with part.open("w+b") as spool:
+                with (self._folder / EVENTS).open("wb") as spool:
                     os.fchmod(spool.fileno(), 0o600)
-                    head = await check(lines, spool, folder=self._folder)
-                    spool.flush()
-                    os.fsync(spool.fileno())
-                part.replace(self._folder / EVENTS)
+                    head = await check(lines, self._keeping(spool), folder=self._folder)
+                    self._tell_what_is_kept(spool)
+                    await in_thread(os.fsync, spool.fileno())
                 sync_directory(str(self._folder))
-            finally:
-                part.unlink(missing_ok=True)
-            await self._note(Outcome(ImportState.STORING, head.events, head.digest))
+                await self._note(Outcome(ImportState.STORING, head.events, head.digest))
+            except BaseException:
+                await self._give_up()
+                raise
             self._is_due.set()
 
     async def finished(self, *, within_s: float) -> Outcome:
@@ -116,6 +123,32 @@ class Importer:
             await self._is_due.wait()
             self._is_due.clear()
             await self._store()
+
+    def _keeping(self, spool: IO[bytes]) -> Keep:
+        """Read models of a long one are made meanwhile of what is kept."""
+        events = 0
+
+        def keep(line: bytes) -> None:
+            nonlocal events
+            spool.write(line)
+            events += 1
+            if events >= SEVERAL and events % TELL_EVERY == 0:
+                self._preparation = self._preparation or self._prepare()
+                self._tell_what_is_kept(spool)
+
+        return keep
+
+    def _tell_what_is_kept(self, spool: IO[bytes]) -> None:
+        spool.flush()
+        if self._preparation is not None:
+            self._preparation.holds(spool.tell())
+
+    async def _give_up(self) -> None:
+        """Nothing is left of a file that does not hold."""
+        if self._preparation is not None:
+            await self._preparation.end()
+            self._preparation = None
+        (self._folder / EVENTS).unlink(missing_ok=True)
 
     async def _store(self) -> None:
         outcome = self._outcome
@@ -141,28 +174,24 @@ class Importer:
 
     @asynccontextmanager
     async def _preparing(self, events: int) -> AsyncIterator[None]:
-        """Read models are made while the block runs, and given up where it fails."""
-        if events < SEVERAL:
-            yield
-            return
-        made: asyncio.Future[Prepared | None] = asyncio.get_running_loop().create_future()
-        self._offer.make(made)
-        preparing = asyncio.create_task(self._prepare(made))
+        """Read models are made on while the block runs, and given up where it fails."""
+        preparation, self._preparation = self._preparation, None
+        if preparation is None:
+            if events < SEVERAL:
+                yield
+                return
+            preparation = self._prepare()
+            preparation.holds((self._folder / EVENTS).stat().st_size)
+        preparation.is_whole()
+        self._offer.make(preparation.prepared)
         try:
             yield
-            await preparing
+            await preparation.finished()
         finally:
-            preparing.cancel()
-            await asyncio.gather(preparing, return_exceptions=True)
+            await preparation.end()
 
-    async def _prepare(self, made: "asyncio.Future[Prepared | None]") -> None:
-        """Whatever happens, whoever waits for them hears it."""
-        prepared = None
-        try:
-            prepared = await prepare(self._folder / EVENTS, self._folder / PREPARED)
-        finally:
-            if not made.done():  # nobody waits any more
-                made.set_result(prepared)
+    def _prepare(self) -> Preparation:
+        return Preparation(self._folder / EVENTS, self._folder / PREPARED)
 
     async def _end(self, outcome: Outcome) -> None:
         logger.info("import ended", state=outcome.state, events=outcome.events, reason=outcome.message)

@@ -6,19 +6,22 @@
 |        <folder> <head, or empty>          | empty line                | `{"corrupt": …}`     |
 |                                           | the events that are       | `{"verified": …}` or |
 |                                           | missing, an empty line    | `{"corrupt": …}`     |
-| prepare <events> <new read models>        | nothing                   | `{"prepared": …}`    |
+| prepare <events> <new read models>        | how many bytes of the     | `{"prepared": …}`    |
+|                                           | events hold by now, again |                      |
+|                                           | and again, an empty line  |                      |
 
 Each event is a line of an export. Standard input is open as long as the api lives that wants the answer.
 """
 
+import gc
 import json
 import os
 import sys
 import threading
 from collections.abc import Callable, Iterator
-from itertools import islice
 from pathlib import Path
-from typing import Any
+from queue import SimpleQueue
+from typing import IO, Any
 
 from libs.common.log import wire
 from libs.common.log.export import stored_of
@@ -34,6 +37,8 @@ VERIFY = "verify"
 PREPARE = "prepare"
 
 END = b"\n"
+
+_ALL = -1
 
 _AT_ONCE = 200
 
@@ -100,12 +105,13 @@ def _given() -> Iterator[list[Stored]]:
 
 
 def prepare(events: str, made: str) -> Iterator[_Answer]:
-    """Read models of all events of a file."""
-    threading.Thread(target=_end_with_the_api, daemon=True).start()
+    """Read models of all events of a file, which may still grow."""
+    told: SimpleQueue[int] = SimpleQueue()
+    threading.Thread(target=_hear, args=(told,), daemon=True).start()
     engine, timeline = scratch_database(Path(made)), Timeline()
     last = None
     with open(events, "rb") as lines:  # noqa: PTH123 - a path as it came
-        while stored := [stored_of(line) for line in islice(lines, _AT_ONCE)]:
+        for stored in _kept(lines, told):
             recorded = [wire.to_recorded(e.sequence, e.time, e.subject, e.headers, e.data) for e in stored]
             take_all_in(engine, recorded, log="", timeline=timeline)
             last = recorded[-1]
@@ -114,9 +120,24 @@ def prepare(events: str, made: str) -> Iterator[_Answer]:
         yield {"prepared": {"sequence": last.sequence, "hash": last.hash}}
 
 
-def _end_with_the_api() -> None:
-    sys.stdin.buffer.read()
+def _hear(told: SimpleQueue[int]) -> None:
+    """How far the file holds; `_ALL` when that is all of it. Ends with the api."""
+    for line in sys.stdin.buffer:
+        told.put(_ALL if line == END else int(line))
     os._exit(1)
+
+
+def _kept(lines: IO[bytes], told: SimpleQueue[int]) -> Iterator[list[Stored]]:
+    """What lies behind the bytes that hold may be a part of a line."""
+    at = 0
+    while (until := told.get()) != _ALL:
+        while at < until:
+            events: list[Stored] = []
+            while at < until and len(events) < _AT_ONCE:
+                line = lines.readline()
+                at += len(line)
+                events.append(stored_of(line))
+            yield events
 
 
 _WORK: dict[str, Callable[..., Iterator[_Answer]]] = {VERIFY: verify, PREPARE: prepare}
@@ -126,6 +147,7 @@ def main(command: str, *arguments: str) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "w")
     # Whatever else is said belongs to the log of the api.
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())
+    gc.freeze()  # The modules stay: to look through them again and again is a twentieth of the work.
     for answer in _WORK[command](*arguments):
         answers.write(f"{json.dumps(answer)}\n")
         answers.flush()

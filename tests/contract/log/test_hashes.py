@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from libs.common.errors import BadRequest
 from libs.common.events.envelope import Cause
-from libs.common.log.chain import envelope_hash
+from libs.common.log.chain import envelope, envelope_hash
 from libs.common.log.export import export, import_
 from libs.common.log.head import LogHead
 from libs.common.log.memory import MemoryLog
@@ -163,6 +163,18 @@ def test_other_programs_can_compute_it():
     parts = [b"2:ab", b"events.p.k.i.T", b"ce-id:1\nce-type:T\ntraceparent:y\n", b"{}"]
     by_hand = hashlib.sha256(b"".join(len(part).to_bytes(8, "big") + part for part in parts)).hexdigest()
     assert envelope_hash("2:ab", "events.p.k.i.T", headers, b"{}") == f"2:{by_hand}"
+
+
+@given(
+    headers=st.dictionaries(
+        st.text(st.characters(codec="utf-8"), max_size=5), st.text(st.characters(codec="utf-8"), max_size=5)
+    )
+)
+def test_whatever_the_headers_are_called(headers: dict[str, str]):
+    """In an export anything may stand."""
+    names = {name for name in headers if not name.lower().startswith(("nats-", "specstream-"))}
+    by_hand = "".join(f"{name}:{headers[name]}\n" for name in sorted(names - {"ce-hash"}))
+    assert envelope(headers) == by_hand.encode()
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=30)

@@ -3,8 +3,10 @@
 import asyncio
 import random
 import signal
+from collections.abc import AsyncIterator
 from pathlib import Path
 
+import httpx
 import pytest
 from nats.aio.client import Client
 
@@ -30,7 +32,7 @@ async def test_is_whole_and_its_read_models_are_those_of_the_log(
 ):
     rng = random.Random(SEED)
     delay_s = rng.uniform(0, 2)
-    print(f"{SEED_VARIABLE}={SEED}: killed {delay_s:.3f} s after it began to prepare read models")
+    print(f"{SEED_VARIABLE}={SEED}: killed {delay_s:.3f} s after it had taken the file")
     file = tmp_path / "log.ndjson"
     head = await write_history(file, events=SEVERAL + 1)
     home = tmp_path / "home"
@@ -39,19 +41,10 @@ async def test_is_whole_and_its_read_models_are_those_of_the_log(
             http.post("/v1/log/import", content=file.read_bytes(), timeout=PATIENCE_S)
         )
         if is_killed:
-
-            def preparing() -> list[int]:
-                return children(running.process.pid, work.__name__)
-
-            # Who looks only now and then may find that it is over already.
-            await eventually(lambda: preparing() or sending.done())
+            await eventually((home / "api" / "import" / "outcome.json").exists)
             await let_time_pass(delay_s)
-            left = {pid: proc.start_ticks(pid) for pid in preparing()}
-            running.process.send_signal(signal.SIGKILL)
+            await _kill(running)
             await asyncio.gather(sending, return_exceptions=True)
-            await eventually(
-                lambda: not any(began and proc.start_ticks(pid) == began for pid, began in left.items())
-            )
         else:
             assert (await sending).status_code in {200, 202}
             await _is_shown(running, head.events)
@@ -60,6 +53,42 @@ async def test_is_whole_and_its_read_models_are_those_of_the_log(
         found = (await http.get("/v1/log/verify", timeout=PATIENCE_S)).json()
         assert (found["ok"], found["events"]) == (True, head.events), found
         assert {one.name for one in (home / "api" / "import").iterdir()} == {"outcome.json"}
+
+
+async def test_of_a_file_that_was_still_coming_nothing_is_left(
+    tmp_path: Path,
+    nats_endpoint: NatsEndpoint,
+    log_client: Client,  # noqa: ARG001 - makes the streams fresh
+):
+    file, home = tmp_path / "log.ndjson", tmp_path / "home"
+    head = await write_history(file, events=SEVERAL + 1)
+    *first, last = file.read_bytes().splitlines(keepends=True)
+    async with api_process(home, nats_endpoint.url) as running, running.client() as http:
+
+        async def content() -> AsyncIterator[bytes]:
+            yield b"".join(first)
+            await eventually(lambda: preparing(running))
+            await _kill(running)
+            yield last
+
+        with pytest.raises(httpx.TransportError):
+            await http.post("/v1/log/import", content=content(), timeout=PATIENCE_S)
+    async with api_process(home, nats_endpoint.url) as running, running.client() as http:
+        assert list((home / "api" / "import").iterdir()) == []
+        assert (await http.get("/v1/log/import")).json()["state"] == "none"
+        await http.post("/v1/log/import", content=file.read_bytes(), timeout=PATIENCE_S)
+        await _is_shown(running, head.events)
+
+
+def preparing(running: ApiProcess) -> list[int]:
+    return children(running.process.pid, work.__name__)
+
+
+async def _kill(running: ApiProcess) -> None:
+    """What it has started ends with it."""
+    left = {pid: proc.start_ticks(pid) for pid in preparing(running)}
+    running.process.send_signal(signal.SIGKILL)
+    await eventually(lambda: not any(began and proc.start_ticks(pid) == began for pid, began in left.items()))
 
 
 async def _is_shown(running: ApiProcess, events: int) -> None:

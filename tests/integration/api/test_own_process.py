@@ -23,7 +23,7 @@ from libs.common.log.port import Stored
 from services.api.archive import importer, preparation, verification, work
 from services.api.archive.importer import EVENTS, PREPARED, ImportState
 from services.api.archive.own_process import OwnProcess, started
-from services.api.archive.preparation import prepare
+from services.api.archive.preparation import Preparation
 from services.api.archive.verification import verify_all
 from services.api.readmodels.database import writer_beside
 from services.api.readmodels.prepared import Prepared
@@ -142,6 +142,60 @@ async def test_read_models_of_an_import_are_those_that_were_prepared(tmp_path: P
         assert len((await api.get("/v1/deployments", limit=100))["items"]) == 21
 
 
+async def test_read_models_are_prepared_while_the_file_comes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(importer, "TELL_EVERY", 10)
+    export = await an_export(tmp_path)
+    log = WatchedLog(MemoryLog(source="specstream/api"))
+    async with running_api(tmp_path / "second", log) as api:
+
+        async def content() -> AsyncIterator[bytes]:
+            *first, last = export.splitlines(keepends=True)
+            yield b"".join(first)
+            await eventually((tmp_path / "second" / "api" / "import" / PREPARED).exists)
+            yield last
+
+        assert (await api.http.post("/v1/log/import", content=content())).json()["events"] == 82
+        assert not log.given, "no event was taken in one by one"
+        assert (await api.get("/v1/log/verify"))["ok"]
+
+
+@pytest.mark.parametrize("is_cut", [False, True], ids=["its head does not fit", "it is cut off"])
+async def test_nothing_is_left_of_a_long_file_that_does_not_hold(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, is_cut: bool
+):
+    monkeypatch.setattr(importer, "TELL_EVERY", 10)
+    *events, head = (await an_export(tmp_path)).splitlines(keepends=True)
+    log = WatchedLog(MemoryLog(source="specstream/api"))
+    async with running_api(tmp_path / "second", log) as api:
+        folder = tmp_path / "second" / "api" / "import"
+
+        async def content() -> AsyncIterator[bytes]:
+            yield b"".join(events)
+            await eventually((folder / PREPARED).exists)
+            if not is_cut:
+                yield head.replace(b'"events":82', b'"events":83')
+
+        answer = await api.http.post("/v1/log/import", content=content())
+        assert answer.status_code == 400
+        assert "line 84" in answer.json()["message"]
+        assert not at_work("prepare")
+        assert list(folder.iterdir()) == []
+        assert await log.last_sequence() == 0
+        assert (await api.get("/v1/log/import"))["state"] == "none"
+        await api.take_in(b"".join([*events, head]))
+        assert not log.given
+        assert (await api.get("/v1/log/verify"))["ok"]
+
+
+async def test_what_is_kept_of_a_file_that_was_not_whole_goes_at_the_next_start(tmp_path: Path):
+    folder = tmp_path / "api" / "import"
+    folder.mkdir(parents=True)
+    (folder / EVENTS).write_bytes(b"a part of a file")
+    async with running_api(tmp_path) as api:
+        assert not (folder / EVENTS).exists()
+        await api.submit(a_config())
+
+
 async def test_without_prepared_read_models_they_are_made_from_the_log(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -171,7 +225,11 @@ async def test_prepared_read_models_of_another_history_are_not_taken_over(tmp_pa
     async with running_api(tmp_path / "third", log) as api:
         events, made = tmp_path / EVENTS, tmp_path / PREPARED
         events.write_bytes(b"".join(other.splitlines(keepends=True)[1:-1]))
-        prepared = await prepare(events, made)
+        preparation = Preparation(events, made)
+        preparation.holds(events.stat().st_size)
+        preparation.is_whole()
+        prepared = await preparation.prepared
+        await preparation.end()
         assert prepared is not None
         assert prepared.end.sequence == 82
         offered: asyncio.Future[Prepared | None] = asyncio.get_running_loop().create_future()
