@@ -82,7 +82,13 @@ class Course:
         for deployment_id in self.wanted:
             await self.platform.at_rest(deployment_id)
             await self.platform.replica_pids(deployment_id)
+
+        async def have_ended() -> bool:
+            return not await self._ending()
+
+        await eventually(have_ended, every_s=0.1, because="pods that were told to end are there")
         assert await self._has_converged(), self._seen
+        assert self._seen["anchors"] == self.wanted.keys()
         for deployment_id in self.wanted:
             endpoint = self.platform.endpoint(deployment_id)
             await self._newest_serves(deployment_id, [one for one in callers if one.endpoint == endpoint])
@@ -94,8 +100,8 @@ class Course:
         return took
 
     async def _has_converged(self) -> bool:
-        """Whether the newest specs are healthy, and the pods that nobody deleted are their replicas, as these
-        are shown and listed by the anchors. How long one that was told to end takes is its own affair."""
+        """Whether the newest specs are healthy, and the pods that do not end are their replicas, as these are
+        shown and listed by the anchors. How long one that ends takes is its own affair."""
         present, running, well = set(await pods(self.platform)), set(), True
         for deployment_id, config in self.wanted.items():
             spec = await self.platform.spec(deployment_id)
@@ -109,9 +115,17 @@ class Course:
         )
         plans = [_plan_of(one) for one in found["items"]]
         listed = {one["id"] for plan in plans for one in plan["replicas"] if not one.get("stopping")}
+        listed -= await self._ending()
         standing = {plan["deployment_id"] for plan in plans if "removed_at" not in plan}
         self._seen = {"pods": present, "running": running, "listed": listed, "anchors": standing}
-        return well and present == running == listed and standing == self.wanted.keys()
+        return well and present == running == listed
+
+    async def _ending(self) -> set[str]:
+        """The replicas whose pods were told to end, by whomever."""
+        path = f"/api/v1/namespaces/{self.platform.namespace}/pods"
+        found = (await asyncio.to_thread(self.platform.client.get, path))["items"]
+        ending = (one["metadata"] for one in found if "deletionTimestamp" in one["metadata"])
+        return {one["labels"][names.REPLICA] for one in ending}
 
     async def _newest_serves(self, deployment_id: str, callers: Sequence[Caller]) -> None:
         """callers: those of the deployment."""
