@@ -30,18 +30,26 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     progress = Console(stderr=True)
     figures: list[Figure] = []
+    failed: list[str] = []
     for name in asked.only or (LONG if asked.scale else BENCHMARKS):
         start = perf_counter()
         progress.print(f"measuring {name} ...")
-        figures += uvloop.run(find(name)(quick=asked.quick))
+        try:
+            figures += uvloop.run(find(name)(quick=asked.quick))
+        except Exception:  # noqa: BLE001 - what the others have measured took minutes, and is shown all the same
+            progress.print_exception()
+            failed.append(name)
+            continue
         progress.print(f"measured {name} in {perf_counter() - start:.0f} s")
     if asked.markdown:
         print(make_markdown(figures))
-        return
-    console = Console()
-    if not console.is_terminal:
-        console = Console(width=FILE_WIDTH)
-    console.print(make_table(f"Specstream on {os.cpu_count()} cores", figures))
+    else:
+        console = Console()
+        if not console.is_terminal:
+            console = Console(width=FILE_WIDTH)
+        console.print(make_table(f"Specstream on {os.cpu_count()} cores", figures))
+    if failed:
+        sys.exit(f"not measured: {', '.join(failed)}")
 
 
 def _parse(arguments: Sequence[str] | None) -> argparse.Namespace:

@@ -20,10 +20,11 @@ from libs.common.machine_types.reading import bundled
 from libs.common.metrics.port import MemorySamples, Received
 from libs.common.metrics.samples import Kind
 from services.api.app import YOUNG_OBJECTS
-from services.api.points import store as points
 from services.api.points.minutes import DeploymentPoint, Minute, ReplicaPoint
 from services.api.points.packing import average_by, pack
+from services.api.points.store import PointStore
 from services.api.points.tables import DEPLOYMENT, EDGE, REPLICA, hours, series
+from services.api.points.upkeep import COARSE, FINE, HOUR
 from services.health.sampler import Sampler
 from tests.support.clusters import DEPLOYMENT as SAMPLED
 from tests.support.clusters import all_run, replicas, run_of, template, workload
@@ -90,23 +91,23 @@ def fill(running: RunningApi, deployment_id: str, now: int) -> None:
         (DEPLOYMENT, deployment_id, "", -1): (point, False),
         **{(REPLICA, deployment_id, f"{n:032x}", -1): (used, True) for n in range(REPLICAS_OF_ONE)},
     }
-    last = now // points.HOUR
+    last = now // HOUR
     engine = running.api.points._engine  # noqa: SLF001 - minute by minute it would take minutes
     with engine.begin() as connection:
         for number, (key, (values, is_thinned)) in enumerate(names.items(), 1):
             columns = dict(zip(("kind", "deployment_id", "replica_id", "gpu"), key, strict=True))
             connection.execute(insert(series).values(id=number, **columns))
-            fine = [(minute, values) for minute in range(points.HOUR)]
-            coarse = average_by(fine, points.COARSE)
+            fine = [(minute, values) for minute in range(HOUR)]
+            coarse = average_by(fine, COARSE)
             for hour in range(last - DAYS * 24, last):
-                is_coarse = is_thinned and hour < last - points.FINE
+                is_coarse = is_thinned and hour < last - FINE
                 connection.execute(
                     insert(hours).values(
                         hour=hour,
                         series=number,
                         kind=key[0],
-                        step=points.COARSE if is_coarse else 1,
-                        first=hour * points.HOUR,
+                        step=COARSE if is_coarse else 1,
+                        first=hour * HOUR,
                         data=pack(coarse if is_coarse else fine),
                     )
                 )
@@ -139,7 +140,7 @@ async def taking_in(deployments: int) -> float:
     """Milliseconds to write one minute of so many deployments with two replicas each."""
     names = [f"{number:032x}" for number in range(deployments)]
     with tempfile.TemporaryDirectory() as home:
-        kept = points.PointStore(Path(home) / "points.db", most_bytes=2**30)
+        kept = PointStore(Path(home) / "points.db", most_bytes=2**30)
         try:
             took = []
             for number in range(29_000_000, 29_000_000 + ROUNDS):

@@ -37,7 +37,7 @@ TEMPLATE = Template(
 class Answer(asyncio.Protocol):
     """200 to everybody, at once."""
 
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         self.transport = transport
 
     def data_received(self, _: bytes) -> None:
