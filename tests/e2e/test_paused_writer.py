@@ -5,13 +5,10 @@ It holds promise 2: what it does late, by a plan of before, comes to nothing.
 
 import os
 import signal
-import socket
-import struct
 from collections import Counter
 from collections.abc import Collection
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import pytest
 from aiohttp import web
@@ -21,6 +18,7 @@ from tests.e2e.test_copies import Copies, is_stopped
 from tests.support.fault_proxy import FaultProxy, Forward, before
 from tests.support.on_kubernetes import on_kubernetes, pods, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
+from tests.support.sockets import asker
 
 WRITES = ("PUT configmaps", "POST pods", "DELETE pods")
 LONG_S = 30.0
@@ -59,7 +57,8 @@ class Pause:
     async def _stop(self, request: web.Request, forward: Forward) -> web.StreamResponse:
         answer = await forward() if self._is_heard else None
         assert request.transport is not None
-        pid = asker(request.transport.get_extra_info("peername"), self._pids)
+        both_ends = (request.transport.get_extra_info(of) for of in ("peername", "sockname"))
+        pid = asker(*both_ends, self._pids)
         os.kill(pid, signal.SIGSTOP)
         await eventually(lambda: is_stopped(pid))
         self.pid, self.since = pid, monotonic()
@@ -71,21 +70,6 @@ class Pause:
         if self.pid is not None:
             with suppress(ProcessLookupError):
                 os.kill(self.pid, signal.SIGCONT)
-
-
-def asker(address: tuple[str, int], pids: Collection[int]) -> int:
-    """Which of these processes of this machine is at that end of a connection."""
-    host, port = address
-    (number,) = struct.unpack("=I", socket.inet_aton(host))
-    end = f"{number:08X}:{port:04X}"
-    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    inode = next(line[9] for line in lines if line[1] == end)
-    for pid in pids:
-        for fd in Path(f"/proc/{pid}/fd").iterdir():
-            with suppress(FileNotFoundError):  # it was closed meanwhile
-                if str(fd.readlink()) == f"socket:[{inode}]":
-                    return pid
-    raise AssertionError(f"none of {pids} is at {address}")
 
 
 @dataclass(frozen=True, slots=True)

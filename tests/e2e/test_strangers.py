@@ -13,10 +13,10 @@ import pytest
 from libs.common import loopback
 from libs.common.envoy_folder import ADMIN_SOCKET, XDS_SOCKET
 from tests.support import stranger
-from tests.support.listening import tcp_doors, unix_doors
 from tests.support.live_platform import hello
 from tests.support.platform_process import PROGRAMS
 from tests.support.polling import PATIENCE_S
+from tests.support.sockets import tcp_doors, unix_doors
 
 NOBODY = 65534
 STAYS_OPEN_S = 5.0

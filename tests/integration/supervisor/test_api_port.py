@@ -10,8 +10,8 @@ import pytest
 from libs.common import loopback
 from libs.common.log import reserve
 from libs.supervisor.home import Home
-from tests.support.listening import tcp_doors
 from tests.support.polling import PATIENCE_S, eventually
+from tests.support.sockets import tcp_doors
 
 REQUEST = b"GET /v1/health HTTP/1.0\r\n\r\n"
 

@@ -1,5 +1,7 @@
-"""What the processes of a platform listen on, as the kernel tells."""
+"""What the processes of a platform listen on, and which of them is at the end of a connection, as the kernel
+tells."""
 
+import socket
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -31,6 +33,17 @@ def unix_doors(pids: Iterable[int]) -> set[str]:
     return doors
 
 
+def asker(end: tuple[str, int], other_end: tuple[str, int], pids: Iterable[int]) -> int:
+    """Which of these processes has the connection over IPv4 between its `end` and the other.
+
+    Both count: the kernel gives one port to several connections that lead to different servers.
+    """
+    of_both = [f"{_little_endian(host)}:{port:04X}" for host, port in (end, other_end)]
+    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
+    inode = next(fields[9] for fields in lines if fields[1:3] == of_both)
+    return next(pid for pid in pids if inode in _sockets([pid]))
+
+
 def _sockets(pids: Iterable[int]) -> set[str]:
     """Inodes of all sockets that these processes have open."""
     links = (_target(link) for pid in pids for link in Path(f"/proc/{pid}/fd").glob("*"))
@@ -43,6 +56,11 @@ def _target(link: Path) -> str:
         return str(link.readlink())
     except (FileNotFoundError, ProcessLookupError):
         return ""
+
+
+def _little_endian(address: str) -> str:
+    """As the kernel of a machine of that order writes it."""
+    return socket.inet_aton(address)[::-1].hex().upper()
 
 
 def _dotted(address: str) -> str:
