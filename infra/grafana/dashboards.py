@@ -56,6 +56,13 @@ def _quantile(share: float, series: str, by: str, more: str = "") -> str:
     return f"histogram_quantile({share}, sum by ({by}, le) (rate({series}_bucket{more}{RATE})))"
 
 
+def _durations(title: str, description: str, series: str, by: str) -> Panel:
+    """How long something took: half of it, and 99 of 100."""
+    shares = ((0.5, "half of them"), (0.99, "99 of 100"))
+    queries = (Query(_quantile(share, series, by), f"{{{{{by}}}}}, {words}") for share, words in shares)
+    return Panel(title, description, "s", tuple(queries))
+
+
 FLEET: Final = Dashboard(
     "fleet",
     "Specstream: fleet",
@@ -263,20 +270,11 @@ PLATFORM: Final = Dashboard(
             "short",
             (Query("max by (service) (specstream_work_waiting)", "{{service}}"),),
         ),
-        Panel(
+        _durations(
             "Append latency",
             "Until the outcome was known.",
-            "s",
-            (
-                Query(
-                    _quantile(0.5, "specstream_log_append_duration_seconds", "service"),
-                    "{{service}}, half of them",
-                ),
-                Query(
-                    _quantile(0.99, "specstream_log_append_duration_seconds", "service"),
-                    "{{service}}, 99 of 100",
-                ),
-            ),
+            "specstream_log_append_duration_seconds",
+            "service",
         ),
         Panel(
             "Appends",
@@ -289,20 +287,11 @@ PLATFORM: Final = Dashboard(
                 ),
             ),
         ),
-        Panel(
+        _durations(
             "Transactions of the read models",
             "By which an api makes what is listed and read of the log.",
-            "s",
-            (
-                Query(
-                    _quantile(0.5, "specstream_readmodels_transaction_duration_seconds", "process"),
-                    "{{process}}, half of them",
-                ),
-                Query(
-                    _quantile(0.99, "specstream_readmodels_transaction_duration_seconds", "process"),
-                    "{{process}}, 99 of 100",
-                ),
-            ),
+            "specstream_readmodels_transaction_duration_seconds",
+            "process",
         ),
         Panel(
             "Age of samples",

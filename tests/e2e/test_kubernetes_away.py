@@ -9,8 +9,7 @@ from collections import Counter
 import pytest
 
 from libs.common.clock import monotonic
-from tests.e2e.test_watches_of_kubernetes import WATCHERS, problems
-from tests.support.on_kubernetes import pods, shown, spec_of
+from tests.support.on_kubernetes import WATCHERS, pods, problems, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
 
 AWAY_S = 60.0

@@ -22,11 +22,10 @@ from tests.e2e.test_reasons_on_kubernetes import (
     started,
     told_soon,
 )
-from tests.e2e.test_watches_of_kubernetes import problems
 from tests.integration.kubernetes.test_refused_writes import POLICIES, QUOTA, made, webhook_away
 from tests.integration.kubernetes.test_rights import PATHS, kubeconfig_of
 from tests.support.kubelab.client import Client
-from tests.support.on_kubernetes import pods, spec_of
+from tests.support.on_kubernetes import pods, problems, spec_of
 from tests.support.polling import eventually
 
 __all__ = ["kubeconfig_of", "node", "platform"]

@@ -10,12 +10,11 @@ import pytest
 
 from tests.support.fault_proxy import answer, before
 from tests.support.hasty_watcher import HASTY, SILENT_S
-from tests.support.on_kubernetes import on_kubernetes, pods, shown, spec_of
+from tests.support.on_kubernetes import WATCHERS, on_kubernetes, pods, problems, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
 
 ALL = 1_000_000
 LATE_S = 3.0
-WATCHERS = ("health", "reconciler")
 
 
 def silence(proxy):
@@ -43,12 +42,6 @@ async def platform(own_platform, kubernetes_world, proxy):
     }
     await own_platform.start_and_wait()
     return own_platform
-
-
-async def problems(platform):
-    """Of each service that does not do its work."""
-    answer = await platform.http.get("/health")
-    return {} if answer.status_code == 200 else answer.json()["details"]["problems"]
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from libs.common.cluster.kubernetes.knowledge import ANCHORS, PODS
 from tests.support.fault_proxy import Fault, FaultProxy, answer, lose_answer, lose_request
 from tests.support.old_lists import OldLists
+from tests.support.on_kubernetes import WATCHERS, problems
 from tests.support.pod_platform import PodPlatform
 from tests.support.polling import eventually, let_time_pass
 
@@ -16,8 +17,6 @@ LASTS_S = 4.0
 """Longer than any pause between two tries."""
 LATE_S = 3.0
 WRITES = ("POST", "PUT", "PATCH", "DELETE")
-WATCHERS = ("health", "reconciler")
-"""Whoever asks the API server all the time."""
 
 
 @dataclass(frozen=True)
@@ -35,8 +34,7 @@ class Trouble:
         """Until whoever watches says that nothing can be done."""
 
         async def is_named() -> bool:
-            answer = await self.platform.http.get("/health")
-            found = {} if answer.status_code == 200 else answer.json()["details"]["problems"]
+            found = await problems(self.platform)
             return all("API server" in found.get(name, "") for name in WATCHERS)
 
         await eventually(is_named, every_s=0.2, because="nobody says that the API server is away")

@@ -6,10 +6,15 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from libs.common.cluster.kubernetes import names
 from tests.support.kubelab.control_plane import ControlPlane
 from tests.support.kubelab.states import STOP_DELAY
 from tests.support.live_platform import Json, LivePlatform, hello
+
+WATCHERS = ("health", "reconciler")
+"""Whoever asks the API server all the time."""
 
 
 def on_kubernetes(kubeconfig: Path, namespace: str) -> dict[str, str]:
@@ -42,6 +47,15 @@ async def pods(world: Any) -> dict[str, str]:
         for pod in listed["items"]
         if "deletionTimestamp" not in pod["metadata"]
     }
+
+
+async def problems(platform: LivePlatform) -> Mapping[str, str]:
+    """Of each service that does not do its work."""
+    answer = await platform.http.get("/health")
+    if answer.status_code == httpx.codes.OK:
+        return {}
+    found: Mapping[str, str] = answer.json()["details"]["problems"]
+    return found
 
 
 async def shown(platform: LivePlatform, deployment_id: str) -> set[str]:
