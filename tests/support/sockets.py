@@ -1,9 +1,9 @@
 """What the processes of a platform listen on, and which of them is at the end of a connection, as the kernel
 tells."""
 
-import socket
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 LISTEN = "0A"
 """The state of a TCP socket in /proc/net/tcp."""
@@ -13,14 +13,8 @@ ACCEPTS = 0x10000
 
 def tcp_doors(pids: Iterable[int]) -> set[tuple[str, int]]:
     """Addresses and ports that any of these processes listens on."""
-    owned, doors = _sockets(pids), set()
-    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
-        for line in Path(table).read_text().splitlines()[1:]:
-            fields = line.split()
-            if fields[3] == LISTEN and fields[9] in owned:
-                address, port = fields[1].split(":")
-                doors.add((_dotted(address), int(port, 16)))
-    return doors
+    owned = _sockets(pids)
+    return {one.end for one in _tcp() if one.state == LISTEN and one.inode in owned}
 
 
 def unix_doors(pids: Iterable[int]) -> set[str]:
@@ -38,10 +32,28 @@ def asker(end: tuple[str, int], other_end: tuple[str, int], pids: Iterable[int])
 
     Both count: the kernel gives one port to several connections that lead to different servers.
     """
-    of_both = [f"{_little_endian(host)}:{port:04X}" for host, port in (end, other_end)]
-    lines = (line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:])
-    inode = next(fields[9] for fields in lines if fields[1:3] == of_both)
-    return next(pid for pid in pids if inode in _sockets([pid]))
+    inodes = {one.inode for one in _tcp() if (one.end, one.other_end) == (end, other_end)}
+    for pid in pids:
+        if inodes & _sockets([pid]):
+            return pid
+    raise AssertionError(f"none of {pids} has the connection between {end} and {other_end}")
+
+
+class _Tcp(NamedTuple):
+    """A TCP socket. end, other_end: address and port. inode: by which its process has it."""
+
+    end: tuple[str, int]
+    other_end: tuple[str, int]
+    state: str
+    inode: str
+
+
+def _tcp() -> Iterator[_Tcp]:
+    """All of the machine."""
+    for table in ("/proc/net/tcp", "/proc/net/tcp6"):
+        for line in Path(table).read_text().splitlines()[1:]:
+            fields = line.split()
+            yield _Tcp(_end(fields[1]), _end(fields[2]), fields[3], fields[9])
 
 
 def _sockets(pids: Iterable[int]) -> set[str]:
@@ -58,9 +70,9 @@ def _target(link: Path) -> str:
         return ""
 
 
-def _little_endian(address: str) -> str:
-    """As the kernel of a machine of that order writes it."""
-    return socket.inet_aton(address)[::-1].hex().upper()
+def _end(written: str) -> tuple[str, int]:
+    address, port = written.split(":")
+    return _dotted(address), int(port, 16)
 
 
 def _dotted(address: str) -> str:
