@@ -37,7 +37,7 @@ TEMPLATE = Template(
 class Answer(asyncio.Protocol):
     """200 to everybody, at once."""
 
-    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]  # of TCP
         self.transport = transport
 
     def data_received(self, _: bytes) -> None:

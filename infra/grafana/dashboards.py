@@ -1,66 +1,13 @@
 """What the dashboards show. Pure data; `generate.py` makes Grafana's own form of it.
 
-`$__rate_interval` is Grafana's: as long as a few scrapes. `$deployment_id` is what a person chooses.
+`$deployment_id` is what a person chooses.
 """
 
-from dataclasses import dataclass
 from typing import Final
 
-RATE: Final = "[$__rate_interval]"
-
-
-@dataclass(frozen=True, slots=True)
-class Query:
-    """expr: PromQL. legend: of each line, from its labels."""
-
-    expr: str
-    legend: str
-
-
-@dataclass(frozen=True, slots=True)
-class Panel:
-    """unit: as Grafana names it. is_quiet: whether it has data only where something is amiss."""
-
-    title: str
-    description: str
-    unit: str
-    queries: tuple[Query, ...]
-    is_quiet: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Dashboard:
-    """name: its file, and the end of its uid. chooses: the label of which a person chooses one value, and
-    the series that has all its values."""
-
-    name: str
-    title: str
-    description: str
-    panels: tuple[Panel, ...]
-    chooses: tuple[str, str] | None = None
-
+from infra.grafana.panels import RATE, Dashboard, Panel, Query, durations, longest, quantile, sum_of_all
 
 _DECIDED: Final = 'specstream_autoscaler_decisions_total{stored="appended"}'
-
-
-def _longest(series: str) -> Query:
-    return Query(f"topk(10, max by (deployment_id) ({series}))", "{{deployment_id}}")
-
-
-def _all(series: str) -> str:
-    """While one copy takes over from another both may tell of a deployment."""
-    return f"sum(max by (deployment_id) ({series}))"
-
-
-def _quantile(share: float, series: str, by: str, more: str = "") -> str:
-    return f"histogram_quantile({share}, sum by ({by}, le) (rate({series}_bucket{more}{RATE})))"
-
-
-def _durations(title: str, description: str, series: str, by: str) -> Panel:
-    """How long something took: half of it, and 99 of 100."""
-    shares = ((0.5, "half of them"), (0.99, "99 of 100"))
-    queries = (Query(_quantile(share, series, by), f"{{{{{by}}}}}, {words}") for share, words in shares)
-    return Panel(title, description, "s", tuple(queries))
 
 
 FLEET: Final = Dashboard(
@@ -73,8 +20,8 @@ FLEET: Final = Dashboard(
             "What is in force, and what is ready. Ready is above wanted while a new run takes over.",
             "short",
             (
-                Query(_all("specstream_deployment_wanted"), "wanted"),
-                Query(_all("specstream_deployment_ready"), "ready"),
+                Query(sum_of_all("specstream_deployment_wanted"), "wanted"),
+                Query(sum_of_all("specstream_deployment_ready"), "ready"),
             ),
         ),
         Panel(
@@ -93,25 +40,25 @@ FLEET: Final = Dashboard(
             "Fewer ready than wanted",
             "For how long, of the ten that are so for longest. 0: it has what it is to have.",
             "s",
-            (_longest("specstream_deployment_short_for_seconds"),),
+            (longest("specstream_deployment_short_for_seconds"),),
         ),
         Panel(
             "At the maximum",
             "For how long the number has been `maxReplicas`: more load finds no more replicas.",
             "s",
-            (_longest("specstream_autoscaler_at_ceiling_for_seconds"),),
+            (longest("specstream_autoscaler_at_ceiling_for_seconds"),),
         ),
         Panel(
             "Measurements unknown",
             "For how long something has been unknown that a deployment scales by: its number is held.",
             "s",
-            (_longest("specstream_autoscaler_unknown_for_seconds"),),
+            (longest("specstream_autoscaler_unknown_for_seconds"),),
         ),
         Panel(
             "Changes of direction in half an hour",
             "More than four: the number goes up and down for little.",
             "short",
-            (_longest("specstream_autoscaler_direction_changes"),),
+            (longest("specstream_autoscaler_direction_changes"),),
         ),
         Panel(
             "Decisions",
@@ -270,7 +217,7 @@ PLATFORM: Final = Dashboard(
             "short",
             (Query("max by (service) (specstream_work_waiting)", "{{service}}"),),
         ),
-        _durations(
+        durations(
             "Append latency",
             "Until the outcome was known.",
             "specstream_log_append_duration_seconds",
@@ -287,7 +234,7 @@ PLATFORM: Final = Dashboard(
                 ),
             ),
         ),
-        _durations(
+        durations(
             "Transactions of the read models",
             "By which an api makes what is listed and read of the log.",
             "specstream_readmodels_transaction_duration_seconds",
@@ -311,7 +258,7 @@ PLATFORM: Final = Dashboard(
             "s",
             (
                 Query(
-                    _quantile(0.99, "specstream_router_xds_push_duration_seconds", "type"),
+                    quantile(0.99, "specstream_router_xds_push_duration_seconds", "type"),
                     "{{type}}",
                 ),
             ),

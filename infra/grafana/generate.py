@@ -11,7 +11,8 @@ from grafana_foundation_sdk.cog.encoder import JSONEncoder
 from grafana_foundation_sdk.models.common import LegendDisplayMode, TooltipDisplayMode
 from grafana_foundation_sdk.models.dashboard import DataSourceRef, VariableRefresh
 
-from infra.grafana.dashboards import DASHBOARDS, Dashboard, Panel
+from infra.grafana.dashboards import DASHBOARDS
+from infra.grafana.panels import Dashboard, Panel
 
 FOLDER: Final = Path(__file__).parent
 SOURCE: Final = DataSourceRef(type_val="prometheus", uid="$datasource")

@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import yaml
 
-from infra.grafana.dashboards import DEPLOYMENT, FLEET, PLATFORM, Dashboard
+from infra.grafana.dashboards import DEPLOYMENT, FLEET, PLATFORM
+from infra.grafana.panels import Dashboard
 from tests.support.prometheus import Prometheus
 
 AUTOSCALERS = ("autoscaler", "autoscaler-2")

@@ -5,8 +5,9 @@ import re
 
 import pytest
 
-from infra.grafana.dashboards import DASHBOARDS, Dashboard
+from infra.grafana.dashboards import DASHBOARDS
 from infra.grafana.generate import FOLDER, path_of, render
+from infra.grafana.panels import Dashboard
 from libs.common.telemetry.instruments import INSTRUMENTS, prometheus_name
 
 
