@@ -56,6 +56,8 @@ async def scaled(running: LivePlatform, replicas: int) -> float:
     deployment_id = await running.submit(hello("scaling", replicas=replicas))
 
     async def is_done() -> bool:
+        if replicas and not (await running.spec(deployment_id))["dtHealthy"]:
+            return False  # without asking for all of them, which takes from the machine what they start with
         instances = await running.instances(deployment_id)
         return len(instances) == replicas and all(i["state"] == "running" for i in instances)
 

@@ -16,6 +16,7 @@ import uuid
 from pathlib import Path
 
 import nats
+import nkeys
 import yaml
 
 ANSWER_WITHIN_S = 60
@@ -23,9 +24,19 @@ ANSWER_WITHIN_S = 60
 SOURCE = "examples/commands"
 
 
-async def submit(home: Path, config: dict, command_id: str, project_id: str = "default") -> dict:
+async def submit(home: Path, data: bytes, command_id: str, project_id: str = "default") -> dict:
     port = json.loads((home / "run" / "ports.json").read_text())["nats"]
-    client = await nats.connect(f"nats://127.0.0.1:{port}", nkeys_seed=str(home / "nats" / "commands.nk"))
+    is_connected = False
+
+    async def on_error(error: Exception) -> None:
+        if not is_connected and stays_wrong(error):
+            raise error
+        print(f"the broker, which is waited for: {str(error) or type(error).__name__}", file=sys.stderr)
+
+    client = await nats.connect(
+        f"nats://127.0.0.1:{port}", nkeys_seed=str(home / "nats" / "commands.nk"), error_cb=on_error
+    )
+    is_connected = True
     answer: asyncio.Future[dict] = asyncio.get_running_loop().create_future()
 
     async def on_answer(message):
@@ -46,7 +57,7 @@ async def submit(home: Path, config: dict, command_id: str, project_id: str = "d
     }
     # An acknowledged publish: from here on the command is the platform's to answer.
     await client.jetstream(timeout=ANSWER_WITHIN_S).publish(
-        f"commands.{project_id}.deployment.submit", json.dumps({"config": config}).encode(), headers=headers
+        f"commands.{project_id}.deployment.submit", data, headers=headers
     )
     try:
         return await asyncio.wait_for(answer, ANSWER_WITHIN_S)
@@ -54,15 +65,27 @@ async def submit(home: Path, config: dict, command_id: str, project_id: str = "d
         await client.close()
 
 
+def stays_wrong(error: Exception) -> bool:
+    """Otherwise somebody was only slow: the broker hangs up on whoever does not say in time who it is."""
+    return isinstance(error, ConnectionRefusedError) or "Authorization" in str(error)
+
+
 def main():
     if len(sys.argv) not in {3, 4}:
         sys.exit(__doc__)
     home, spec, command_id = *sys.argv[1:3], (sys.argv[3:] or [str(uuid.uuid4())])[0]
     try:
-        config = yaml.safe_load(Path(spec).read_text())
-        answer = asyncio.run(submit(Path(home), config, command_id))
+        data = json.dumps({"config": yaml.safe_load(Path(spec).read_text())}).encode()
+    except (OSError, ValueError, TypeError, RecursionError, yaml.YAMLError) as error:
+        sys.exit(f"{spec} cannot be read as a spec: {error}")
+    try:
+        answer = asyncio.run(submit(Path(home), data, command_id))
     except FileNotFoundError as error:
         sys.exit(f"{error.filename} is not there; HOME is what `make up` prints as home, while it is up")
+    except TimeoutError:
+        sys.exit(f"no answer within {ANSWER_WITHIN_S} s; the same with the ID {command_id} asks again")
+    except (OSError, nats.errors.Error, nkeys.NkeysError) as error:
+        sys.exit(f"the broker of {home} cannot be reached with its seed: {error}")
     print(json.dumps(answer, indent=2))
     sys.exit(1 if answer["type"] == "rejected" else 0)
 

@@ -6,15 +6,18 @@ HOME is a platform's home: `run/ports.json` tells where its broker is, `nats/com
 the sequence of the last event that is known already; without it all there are come first.
 
 Prints a line of JSON for each event. Whoever keeps the newest `sequence` and gives it as AFTER next time
-misses nothing and gets nothing twice. Ctrl-C ends it.
+misses nothing and gets nothing twice. A broker that goes away or is slow is waited for, however long; one
+that is not there at first, or does not take us, ends it with status 1. Ctrl-C ends it.
 """
 
 import asyncio
 import json
+import os
 import sys
 from pathlib import Path
 
 import nats
+import nkeys
 from nats.js.api import ConsumerConfig, DeliverPolicy
 
 SILENCE_S = 60
@@ -22,7 +25,20 @@ SILENCE_S = 60
 
 async def follow(home: Path, after: int) -> None:
     port = json.loads((home / "run" / "ports.json").read_text())["nats"]
-    client = await nats.connect(f"nats://127.0.0.1:{port}", nkeys_seed=str(home / "nats" / "commands.nk"))
+    is_connected = False
+
+    async def on_error(error: Exception) -> None:
+        if not is_connected and stays_wrong(error):
+            raise error
+        print(f"the broker, which is waited for: {str(error) or type(error).__name__}", file=sys.stderr)
+
+    client = await nats.connect(
+        f"nats://127.0.0.1:{port}",
+        nkeys_seed=str(home / "nats" / "commands.nk"),
+        error_cb=on_error,
+        max_reconnect_attempts=-1,
+    )
+    is_connected = True
     subscription = await client.jetstream().subscribe(
         "events.>",
         stream="EVENTS",
@@ -43,15 +59,26 @@ async def follow(home: Path, after: int) -> None:
         )
 
 
+def stays_wrong(error: Exception) -> bool:
+    """Otherwise somebody was only slow: the broker hangs up on whoever does not say in time who it is."""
+    return isinstance(error, ConnectionRefusedError) or "Authorization" in str(error)
+
+
 def main():
     try:
         home, after = Path(sys.argv[1]), int((sys.argv[2:] or ["0"])[0])
     except (IndexError, ValueError):
         sys.exit(__doc__)
+    if after < 0:
+        sys.exit(f"AFTER: {after} is no sequence (allowed: 0 or more)")
     try:
         asyncio.run(follow(home, after))
     except FileNotFoundError as error:
         sys.exit(f"{error.filename} is not there; HOME is what `make up` prints as home, while it is up")
+    except BrokenPipeError:  # who reads has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except (OSError, nats.errors.Error, nkeys.NkeysError) as error:
+        sys.exit(f"the broker of {home} cannot be reached with its seed: {error}")
     except KeyboardInterrupt:
         pass
 

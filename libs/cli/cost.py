@@ -9,7 +9,7 @@ from rich.text import Text
 
 from libs.cli import naming, show
 from libs.cli.connection import connect
-from libs.cli.deploy import AsJson, Project
+from libs.cli.deploy import AsJson, ProjectOfDeployment
 from libs.cli.errors import reported_errors
 from libs.cli.instants import since
 from libs.client import Json
@@ -20,9 +20,10 @@ By = Literal["deployment", "spec", "project", "machine-type"]
 
 def cost(
     deployment: Annotated[
-        str | None, typer.Argument(help="Name or id of a deployment; without it all of them.")
+        str | None,
+        typer.Argument(callback=naming.given, help="Name or id of a deployment; without it all of them."),
     ] = None,
-    project: Project = "default",
+    project: ProjectOfDeployment = None,
     since_: Annotated[
         str, typer.Option("--since", help="Such as 12h or 7d, at most 31d, or a time.")
     ] = "24h",
@@ -34,7 +35,7 @@ def cost(
         found = client.usage(
             begin=since(since_, now=utc_now()),
             group_by="machineType" if by == "machine-type" else by,
-            deployment_id=naming.deployment_id(client, deployment, project=project) if deployment else None,
+            deployment_id=naming.wanted_id(client, deployment, project=project),
         )
         if json:
             show.as_json(found)

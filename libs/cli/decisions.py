@@ -1,5 +1,6 @@
 """Why a deployment has as many replicas as it has, and what was decided about it."""
 
+import sys
 from itertools import islice
 from typing import Annotated, Any
 
@@ -47,7 +48,7 @@ def decisions(
     """Show what was decided about it, newest first; of a deleted one by its id."""
     with reported_errors(), connect() as client:
         deployment_id = naming.deployment_id(client, deployment, project=project)
-        found = list(islice(client.decisions(deployment_id, kind=kind), limit))
+        found = list(islice(client.decisions(deployment_id, kind=kind), min(limit, sys.maxsize)))
         if json:
             show.as_json(found)
             return

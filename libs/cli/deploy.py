@@ -5,7 +5,7 @@ from typing import Annotated, Any
 
 import typer
 
-from libs.cli import edge, show, specfile, waiting
+from libs.cli import edge, naming, show, specfile, waiting
 from libs.cli.connection import connect, is_here
 from libs.cli.errors import INTERRUPTED, CommandFailed, reported_errors
 from libs.cli.progress import Progress
@@ -14,7 +14,18 @@ from libs.common.clock import monotonic
 
 DEADLINE_S = 300.0
 
-Project = Annotated[str, typer.Option("--project", "-p", help="Id of the project.")]
+Project = Annotated[str, typer.Option("--project", "-p", callback=naming.given, help="Id of the project.")]
+ProjectOfDeployment = Annotated[
+    str | None,
+    typer.Option(
+        "--project",
+        "-p",
+        callback=naming.given,
+        show_default="default",
+        help="Id of the project, where a deployment is named.",
+    ),
+]
+"""Of commands that are about all deployments unless one is named."""
 AsJson = Annotated[bool, typer.Option("--json", help="JSON on stdout, for scripts.")]
 Wait = Annotated[
     bool, typer.Option("--wait/--no-wait", help="See it through, or return once it is registered.")
@@ -25,11 +36,16 @@ Deadline = Annotated[float, typer.Option("--timeout", min=1, help="Seconds to wa
 def deploy(
     file: Annotated[
         Path,
-        typer.Option("--file", "-f", help="The spec: YAML, JSON or TOML; `-` is YAML from standard input."),
+        typer.Option(
+            "--file",
+            "-f",
+            help="The spec: YAML, JSON, JSON with comments or TOML; `-` is YAML from standard input.",
+        ),
     ],
     project: Project = "default",
     deployment: Annotated[
-        str | None, typer.Option("--id", help="Update this deployment, whatever the spec's name.")
+        str | None,
+        typer.Option("--id", callback=naming.given, help="Update this deployment, whatever the spec's name."),
     ] = None,
     wait: Wait = True,
     timeout: Deadline = DEADLINE_S,

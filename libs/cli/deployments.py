@@ -15,12 +15,15 @@ from libs.cli.instants import instant
 from libs.client import Json
 from libs.common.clock import utc_now
 
-Deployment = Annotated[str, typer.Argument(help="Name or id of the deployment.")]
+Deployment = Annotated[str, typer.Argument(callback=naming.given, help="Name or id of the deployment.")]
 
 
 def list_(
     project: Annotated[
-        str | None, typer.Option("--project", "-p", help="Id of a project; without it those of all.")
+        str | None,
+        typer.Option(
+            "--project", "-p", callback=naming.given, help="Id of a project; without it those of all."
+        ),
     ] = None,
     json: AsJson = False,
 ) -> None:

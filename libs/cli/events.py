@@ -7,16 +7,19 @@ import typer
 
 from libs.cli import naming, show
 from libs.cli.connection import connect
-from libs.cli.deploy import AsJson, Project
+from libs.cli.deploy import AsJson, ProjectOfDeployment
 from libs.cli.errors import reported_errors
 from libs.client import Json
 
 
 def events(
     deployment: Annotated[
-        str | None, typer.Option("--deployment", "-d", help="Of this deployment only: its name or id.")
+        str | None,
+        typer.Option(
+            "--deployment", "-d", callback=naming.given, help="Of this deployment only: its name or id."
+        ),
     ] = None,
-    project: Project = "default",
+    project: ProjectOfDeployment = None,
     event_type: Annotated[str | None, typer.Option("--type", help="Such as SpecRegistered.")] = None,
     after: Annotated[int, typer.Option(min=0, help="Only what came after this sequence.")] = 0,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with what comes.")] = False,
@@ -28,7 +31,7 @@ def events(
     """
     with reported_errors(), connect() as client:
         read = client.follow if follow else client.events
-        deployment_id = deployment and naming.deployment_id(client, deployment, project=project)
+        deployment_id = naming.wanted_id(client, deployment, project=project)
         for event in read(deployment_id=deployment_id, event_type=event_type, after=after):
             if json:
                 show.as_json_line(event)

@@ -25,7 +25,8 @@ def logs(
     deployment: Deployment,
     project: Project = "default",
     replica: Annotated[
-        str | None, typer.Option("--replica", help="Of this replica only: its id, or how its id begins.")
+        str | None,
+        typer.Option(callback=naming.given, help="Of this replica only: its id, or how its id begins."),
     ] = None,
     tail: Annotated[
         int | None, typer.Option("--tail", "-n", min=1, help="Only the last lines, so many.")

@@ -1,7 +1,9 @@
 """The `specstream` command."""
 
 import io
+import os
 import sys
+from pathlib import Path
 
 import typer
 
@@ -54,7 +56,15 @@ app.add_typer(log.app, name="log")
 
 
 def main() -> None:
+    _open_what_is_closed()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names hold any letter, and a terminal may not know it
             stream.reconfigure(errors="backslashreplace")
     app(prog_name="specstream")
+
+
+def _open_what_is_closed() -> None:
+    """`>&-` closes a stream, and Python has none then; what is read or written is that of /dev/null."""
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 - as long as the process

@@ -2,11 +2,35 @@
 
 import re
 
+import typer
+
 from libs.cli.errors import NOT_FOUND, USAGE, CommandFailed
 from libs.client import ApiError, Client
 
 ID_DIGITS = 32
 ID = re.compile(rf"[0-9a-f]{{{ID_DIGITS}}}")
+
+
+def given(text: str | None) -> str | None:
+    """As an option or an argument was given; an empty one is a variable of a script that was not set.
+
+    Raises BadParameter for that: it must not mean the same as none.
+    """
+    if text == "":
+        raise typer.BadParameter("must not be empty")
+    return text
+
+
+def wanted_id(client: Client, name_or_id: str | None, *, project: str | None) -> str | None:
+    """Of the deployment, where one is named. Raises CommandFailed as `deployment_id` does, and for a project
+    in which nothing is looked for."""
+    if name_or_id is not None:
+        return deployment_id(client, name_or_id, project=project or "default")
+    if project is not None:
+        raise CommandFailed(
+            "--project: says where a deployment is that is named, and none is named", status=USAGE
+        )
+    return None
 
 
 def deployment_id(client: Client, name_or_id: str, *, project: str) -> str:

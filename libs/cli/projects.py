@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from libs.cli import show
+from libs.cli import naming, show
 from libs.cli.connection import connect
 from libs.cli.deploy import AsJson
 from libs.cli.errors import reported_errors
@@ -14,7 +14,9 @@ from libs.common.clock import utc_now
 
 app = typer.Typer(no_args_is_help=True, help="List, make, rename and delete projects.")
 
-ProjectId = Annotated[str, typer.Argument(metavar="PROJECT", help="Id of the project.")]
+ProjectId = Annotated[
+    str, typer.Argument(metavar="PROJECT", callback=naming.given, help="Id of the project.")
+]
 Name = Annotated[str, typer.Argument(help="No other project has it.")]
 
 

@@ -1,4 +1,4 @@
-"""Spec files: YAML, JSON and TOML as the reference clients take them."""
+"""Spec files: YAML, JSON, JSON with comments and TOML, as the reference clients take them."""
 
 import json
 import math
@@ -13,7 +13,7 @@ import yaml
 from libs.cli.errors import VALIDATION, CommandFailed
 from libs.common import strict_yaml
 
-SUFFIXES = (".yaml", ".yml", ".json", ".toml")
+SUFFIXES = (".yaml", ".yml", ".json", ".jsonc", ".toml")
 STANDARD_INPUT = Path("-")
 """Read as YAML, of which JSON is a part."""
 
@@ -41,7 +41,7 @@ def load(path: Path) -> dict[str, Any]:
     except (yaml.YAMLError, ValueError) as error:
         raise _refused(path, str(error)) from error
     except RecursionError as error:
-        raise _refused(path, f"it has more than {LEVELS} levels") from error
+        raise _refused(path, f"it has too many levels to be read, and may have {LEVELS} at most") from error
     if problem or not isinstance(content, dict):
         raise _refused(path, problem or f"a spec is a mapping of fields, not {_kind(content)}")
     content.pop("$schema", None)
@@ -66,11 +66,19 @@ def _parse(text: str, path: Path) -> Any:
             return strict_yaml.read(text, path.name)[0]
         case ".json":
             return json.loads(text, object_pairs_hook=_no_duplicates)
+        case ".jsonc":
+            return _parse_with_comments(text)
         case ".toml":
             return tomllib.loads(text)
         case suffix:
             kind = f"`{suffix}`" if suffix else "a name without an ending"
             raise ValueError(f"its name must end in {', '.join(SUFFIXES)}, not {kind}")
+
+
+def _parse_with_comments(text: str) -> Any:
+    import json5  # noqa: PLC0415 - few spec files are written so
+
+    return json5.loads(text, object_pairs_hook=lambda pairs: _no_duplicates(list(pairs)))
 
 
 def _problems(content: Any) -> Iterator[str]:

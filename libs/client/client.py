@@ -1,9 +1,11 @@
 """The Python SDK: one method for each thing the REST API does, plain dicts as the API sends them."""
 
 import json
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
+from ipaddress import ip_address
 from itertools import islice
 from types import TracebackType
 from typing import Any, Self
@@ -55,6 +57,8 @@ class Client:
             transport=transport,
             # To read the certificates of the world takes longer than most calls, which have none to check.
             verify=not self.base_url.startswith("http:"),
+            # A proxy of the environment reaches other machines; its own loopback is not ours.
+            trust_env=not _is_loopback(self.base_url),
         )
 
     def __enter__(self) -> Self:
@@ -73,13 +77,13 @@ class Client:
     def submit(self, config: Json, *, project_id: str = "default", deployment_id: str | None = None) -> str:
         """Create the deployment that `config` names, or update it; its id."""
         body: Json = {"config": config, "projectId": project_id}
-        if deployment_id:
+        if deployment_id is not None:
             body["deploymentId"] = deployment_id
         return str(self._call("POST", "/deployments", json=body)["deploymentId"])
 
     def deployments(self, *, project_id: str | None = None, name: str | None = None) -> Iterator[Json]:
         """Every deployment, newest first; `name`, which needs a project, keeps those of like names."""
-        path = f"/projects/{_segment(project_id)}/deployments" if project_id else "/deployments"
+        path = f"/projects/{_segment(project_id)}/deployments" if project_id is not None else "/deployments"
         yield from self._pages(path, name=name)
 
     def deployment(self, deployment_id: str, *, at: str | None = None) -> Json:
@@ -165,7 +169,7 @@ class Client:
         path = f"/deployments/{_segment(deployment_id)}/logs"
         limit = min(count, PAGE)
         newest_first = self._pages(path, noticed, instanceId=instance_id, order="desc", limit=limit)
-        return list(islice(newest_first, count))[::-1]
+        return list(islice(newest_first, min(count, sys.maxsize)))[::-1]
 
     # Events
 
@@ -213,7 +217,7 @@ class Client:
 
     def machine_types(self) -> Iterator[Json]:
         """What a spec may name as its machine type, in the operator's order."""
-        yield from self._pages("/machine-types")
+        yield from self._call("GET", "/machine-types")["items"]
 
     def projects(self) -> Iterator[Json]:
         yield from self._pages("/projects")
@@ -328,10 +332,18 @@ class Client:
         return Unreachable(self.base_url, f"something else answers there (HTTP {response.status_code})")
 
 
+def _is_loopback(base_url: str) -> bool:
+    try:
+        host = httpx.URL(base_url).host
+        return host == "localhost" or ip_address(host).is_loopback
+    except (httpx.InvalidURL, ValueError):
+        return False
+
+
 def _given(**params: Any) -> Json:
     return {name: value for name, value in params.items() if value is not None}
 
 
 def _segment(text: str) -> str:
-    """One segment of a path, whatever is in it."""
-    return quote(text, safe="")
+    """One segment of a path, whatever is in it; dots alone would be steps within the path."""
+    return text.replace(".", "%2E") if text in {".", ".."} else quote(text, safe="")

@@ -6,13 +6,11 @@ waits for the next one instead of being refused.
 """
 
 import os
-import re
 import socket
 from contextlib import suppress
-from pathlib import Path
 
 from libs.common import loopback
-from libs.common.cluster.local.shim import libc
+from libs.common.cluster.local.shim import libc, proc
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.ports import HOST
 
@@ -97,12 +95,12 @@ def socket_of(pid: int, variable: str) -> socket.socket | None:
     """The listening socket that an earlier supervisor gave to a process by this variable; None where the
     kernel lets nobody take it (Yama allows an ordinary user no process that he did not start)."""
     try:
-        given = re.search(rf"(?:^|\0){variable}=(\d+)\0".encode(), Path(f"/proc/{pid}/environ").read_bytes())
-        if given is None:
+        given = proc.variable(proc.environment(pid) or b"", variable)
+        if given is None or not given.isdigit():
             return None
         pidfd = os.pidfd_open(pid)
         try:
-            descriptor = libc.syscall(_PIDFD_GETFD, pidfd, int(given[1]), 0)
+            descriptor = libc.syscall(_PIDFD_GETFD, pidfd, int(given), 0)
         finally:
             os.close(pidfd)
     except OSError:

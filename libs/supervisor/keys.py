@@ -1,6 +1,7 @@
 """The home's secrets: one nkey for each NATS user, the API key, and the token between the router and Envoy.
 Made on first start, then kept."""
 
+import hashlib
 import os
 import re
 import secrets
@@ -11,6 +12,7 @@ from libs.common import envoy_folder
 from libs.supervisor.errors import CannotStart
 from libs.supervisor.home import Home, write_private
 from libs.supervisor.settings import SupervisorSettings
+from libs.supervisor.users import PROVISION_USER
 
 
 def public_key(home: Home, user: str) -> str:
@@ -27,6 +29,11 @@ def public_key(home: Home, user: str) -> str:
         return str(pair.public_key.decode())
     except (nkeys.NkeysError, ValueError) as error:
         raise CannotStart(f"{path} holds no nkey seed; move it away to have a new one made") from error
+
+
+def launch_secret(home: Home) -> str:
+    """What is in the marks of this home's processes and only this home can know; the same at each start."""
+    return hashlib.sha256(b"launch of " + home.seed(PROVISION_USER).read_bytes()).hexdigest()
 
 
 def api_key(home: Home, settings: SupervisorSettings) -> str:

@@ -50,6 +50,8 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
         user: keys.public_key(home, user) for user in (*nats_config.USERS, *nats_config.SYSTEM_USERS)
     }
     api_key = keys.api_key(home, settings)
+    # Of NATS and Envoy what they read is known to nobody else already.
+    own = keys.launch_secret(home)
     infra = settings.root / "infra"
     nats_text = nats_config.render(
         (infra / "nats" / "nats.conf").read_text(), home.path, port=chosen.nats, public_keys=public_keys
@@ -74,11 +76,11 @@ def prepare(settings: SupervisorSettings, home: Home, chosen: Ports) -> Mapping[
     types = machine_types.take(
         settings.machine_types, home, python=programs.python(settings), root=settings.root
     )
-    version = code_version(settings.root) + hashlib.sha256(types).hexdigest()
+    version = f"{code_version(settings.root)}{hashlib.sha256(types).hexdigest()} {own}"
     every = {
         programs.NATS: programs.nats_server(settings, home, configuration=nats_text),
         **{program.name: program for program in envoys},
-        programs.PROVISION: programs.provision(settings, home, chosen),
+        programs.PROVISION: programs.provision(settings, home, chosen, version=own),
         **{
             program.name: program
             for program in programs.services(settings, home, chosen, api_key=api_key, version=version)

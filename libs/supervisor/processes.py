@@ -1,7 +1,7 @@
 """Processes: start one, find those of a home again, wait for the end of one, send it a signal.
 
-A program is known by marks in its environment, which nobody else sets and which outlive the supervisor:
-its name, its home, its launch and its own pid. A child of a program inherits the marks, but not the pid,
+A program is known by marks in its environment, which outlive the supervisor: its name, its home, its own pid
+and its launch, which nobody else can know. A child of a program inherits the marks, but not the pid,
 so it is never taken for the program itself. A bare pid file is never believed.
 """
 
@@ -16,6 +16,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import BinaryIO, Final
 
+from libs.common.cluster.local.shim import proc
 from libs.common.ids import new_id
 from libs.supervisor import envoy_config
 from libs.supervisor.home import Home
@@ -145,10 +146,14 @@ def hold(pid: int, name: str) -> Process | None:
 
 
 def adopt(found: Living, home: Home) -> Process | None:
-    """Take over a process that was found; None when it has ended since."""
+    """Take over a process that was found; None when it has ended since. One that was between fork and exec of
+    its program may have come to it meanwhile."""
     process = hold(found.pid, found.name)
+    if process is None:
+        return None
     # Read again now that the pid is held: before, another process could have got it.
-    if process is not None and _read_marks(found.pid, home) != found:
+    now = _read_marks(found.pid, home)
+    if now is None or (now.name, now.launch) != (found.name, found.launch):
         process.close()
         return None
     return process
@@ -161,19 +166,17 @@ def _pids() -> Iterator[int]:
 
 
 def _read_marks(pid: int, home: Home) -> Living | None:
-    try:
-        content = Path(f"/proc/{pid}/environ").read_bytes()
-    except (FileNotFoundError, ProcessLookupError, PermissionError):
+    content = proc.environment(pid)
+    if content is None:
         return None  # gone, or another user's
-    marks = dict(entry.partition(b"=")[::2] for entry in content.split(b"\0"))
-    name = marks.get(PROGRAM.encode())
-    if name is None or marks.get(HOME.encode()) != os.fsencode(home.path):
+    name = proc.variable(content, PROGRAM)
+    if name is None or proc.variable(content, HOME) != os.fsencode(home.path):
         return None
-    own_pid = marks.get(PID.encode())
+    own_pid = proc.variable(content, PID)
     return Living(
         pid=pid,
         name=os.fsdecode(name),
-        launch=os.fsdecode(marks.get(LAUNCH.encode(), b"")),
+        launch=os.fsdecode(proc.variable(content, LAUNCH) or b""),
         is_program=own_pid == str(pid).encode(),
         is_starting=own_pid is None,
     )

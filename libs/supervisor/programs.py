@@ -50,7 +50,11 @@ class Program:
 
     @property
     def launch(self) -> str:
-        """Names exactly this way of starting it: a process with another one is out of date."""
+        """Names exactly this way of starting it: a process with another one is out of date.
+
+        Nobody outside of the platform can know it, since a secret of the home is in `configuration`. All
+        else can be read or guessed, and a replica may call its environment what it likes.
+        """
         content = json.dumps(
             [self.argv, sorted(self.environment.items()), self.configuration, str(self.folder)]
         )
@@ -73,11 +77,11 @@ def envoy(settings: SupervisorSettings, home: Home, *, configuration: str, numbe
     return Program(name, argv, {}, configuration, folder=folder, start_variable=variable)
 
 
-def provision(settings: SupervisorSettings, home: Home, ports: Ports) -> Program:
+def provision(settings: SupervisorSettings, home: Home, ports: Ports, *, version: str) -> Program:
     argv = (python(settings), "-m", "libs.common.log")
     environment = _common(settings, home, ports, user=PROVISION)
     environment["SPECSTREAM_NATS_MIRROR_SEED_FILE"] = str(home.seed(MIRROR_USER))
-    return Program(PROVISION, argv, environment)
+    return Program(PROVISION, argv, environment, version)
 
 
 def services(

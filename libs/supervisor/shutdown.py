@@ -27,8 +27,12 @@ async def stop_everything(
     await _stop_replicas(home, console, grace_seconds=grace_seconds, hurry=hurry)
     for names in rest:
         await _stop_programs(names, home, console, grace_seconds=grace_seconds, hurry=hurry)
-    # What a program started and left behind, or what was once run under a name that is no longer known.
-    await stop(processes.living(home), home, grace_seconds=grace_seconds, hurry=hurry)
+    # What a program started and left behind, or what was once run under a name that is no longer known; and
+    # programs that were only being started before. One of those may have started something until it ended.
+    ended = set[int]()
+    while left := tuple(process for process in processes.living(home) if process.pid not in ended):
+        await stop(left, home, grace_seconds=grace_seconds, hurry=hurry)
+        ended |= {process.pid for process in left}
     remaining = {f"{process.name} (pid {process.pid})" for process in processes.living(home)}
     remaining |= {f"a replica's process (pid {pid})" for pid in replicas.left(home)}
     if remaining:

@@ -53,13 +53,14 @@ class Follower:
         self._ticks = ticks
         self._clock = clock
         self._tell_caught_up = on_caught_up
+        self._aside = Aside("follow", progress.set_aside)
 
     async def run(self, snapshot: Snapshot | None = None) -> None:
         """Never returns. Ready once all that was stored at the start is taken in."""
         await follow_views(
             self._log,
             self._knowledge.views,
-            Aside("follow", self._progress.set_aside),
+            self._aside,
             on_caught_up=self._on_caught_up,
             on_change=self._on_change,
             on_importing=self._on_importing,
@@ -71,7 +72,10 @@ class Follower:
         for number, view in enumerate(views):
             if number % NOTED_AT_ONCE == 0:
                 await asyncio.sleep(0)
-            self._knowledge.note(view, None, now=self._ticks(), wall=self._clock())
+            # One that was set aside before lacks events here, and is noted when those were read.
+            if view.deployment_id not in self._aside:
+                with self._aside.attempt(view.deployment_id):
+                    self._knowledge.note(view, None, now=self._ticks(), wall=self._clock())
         await self._read_changes(sequence)
         self._progress.applied(sequence)
         self._progress.is_ready = True

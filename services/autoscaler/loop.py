@@ -179,6 +179,7 @@ class Loop:
             if not self._did_lead:
                 self._did_lead = True
                 self._unread |= self._knowledge.policies.keys()
+                self._due_at = dict.fromkeys(self._due_at, self._ticks())
                 self._keeper.start_anew()
             await self._round()
             self._tell()
@@ -209,14 +210,10 @@ class Loop:
         due = self._touched | {
             name for name in self._knowledge.policies if self._due_at.get(name, now) <= now
         }
-        self._touched.clear()
-        return [
-            name
-            for name in due
-            if not self._aside.is_resting(name)
-            and not self._unstored.is_resting(name)
-            and self._is_free(name)
-        ]
+        resting = {name for name in due if self._aside.is_resting(name) or self._unstored.is_resting(name)}
+        # What is new of these counts as soon as they have rested.
+        self._touched &= resting
+        return [name for name in due - resting if self._is_free(name)]
 
     def _is_free(self, name: str) -> bool:
         """Whether no decision of it is on its way."""

@@ -1,6 +1,7 @@
 """One pass over a deployment: load, observe, plan, perform, append, until somebody else has to move."""
 
 import asyncio
+from collections.abc import Collection
 from dataclasses import dataclass, replace
 from typing import Final, Self
 from weakref import WeakValueDictionary
@@ -188,7 +189,10 @@ class Reconciler:
                 if step.is_empty or step == previous:
                     self._remember(view)
                     return
-                if await self._cluster.confirm(trigger.deployment_id, _concerned(view, shown), shown):
+                concerned = _concerned(view, shown)
+                if not _makes_first_ones(step, concerned) and await self._cluster.confirm(
+                    trigger.deployment_id, concerned, shown
+                ):
                     continue
                 try:
                     await self._take(step, trigger, view, loaded)
@@ -297,6 +301,12 @@ def _concerned(view: DeploymentView, shown: ObservedWorkload | None) -> set[str]
     """Every replica that a plan rests on."""
     listed = {replica.replica_id for replica in view.roster.replicas}
     return listed | {replica.replica_id for replica in (shown.replicas if shown else ())}
+
+
+def _makes_first_ones(step: Plan, concerned: Collection[str]) -> bool:
+    """Whether it makes replicas and rests on none. If there are some after all, which an old list lacks, the
+    cluster finds and counts them as it makes others: so it need not be asked before."""
+    return not concerned and step.workload is not None and bool(step.workload.runs)
 
 
 def _still_waiting(step: Plan, error: DeploymentUnavailable, view: DeploymentView) -> tuple[RolloutFact, ...]:

@@ -182,14 +182,16 @@ def plan(
 def decide_application(situation: Situation) -> tuple[Because, ...]:
     """Why the workload has to be applied; empty when it has not."""
     s = situation
+    # Each is counted once, not for every replica or run again.
+    stopping, staying_in, lasting_in, goals = s.stopping, s.staying_in, s.lasting_in, s.goals
     found = {
         Because.SPEC_IS_NEW: s.is_new,
-        Because.REPLICAS_ARE_MISSING: any(s.staying_in[run_id] < goal for run_id, goal in s.goals.items()),
+        Because.REPLICAS_ARE_MISSING: any(staying_in[run_id] < goal for run_id, goal in goals.items()),
         Because.REPLICAS_HAVE_TO_MOVE: any(
-            s.lasting_in[run_id] < min(goal, s.staying_in[run_id]) for run_id, goal in s.goals.items()
+            lasting_in[run_id] < min(goal, staying_in[run_id]) for run_id, goal in goals.items()
         ),
         Because.REPLICAS_ARE_WITHDRAWN: any(
-            replica.replica_id in s.stopping and replica.phase is not ReplicaPhase.STOPPING
+            replica.replica_id in stopping and replica.phase is not ReplicaPhase.STOPPING
             for replica in s.present
         ),
     }
@@ -203,8 +205,11 @@ def make_workload(situation: Situation) -> Workload:
     templates = {staying.observed.run_id: staying.observed.template for staying in s.staying}
     if not s.has_failed:
         templates[s.run_id] = make_template(s.spec)
-    moving_in = {run_id: s.staying_in[run_id] - s.lasting_in[run_id] for run_id in s.goals}
-    numbers = {**s.staying_in, **{run_id: goal + moving_in[run_id] for run_id, goal in s.goals.items()}}
+    staying_in, lasting_in = s.staying_in, s.lasting_in
+    numbers = {
+        **staying_in,
+        **{run_id: goal + staying_in[run_id] - lasting_in[run_id] for run_id, goal in s.goals.items()},
+    }
     return Workload(
         project_id=s.view.project_id,
         deployment_id=s.view.deployment_id,

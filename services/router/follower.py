@@ -58,6 +58,8 @@ class Follower:
         self.has_draining = asyncio.Event()
         self.measured_in_flight: set[str] = set()
         self._heard_of_routers = asyncio.Event()
+        self._taken: dict[str, DeploymentView] = {}
+        """By deployment: what it was when its routing was made last."""
 
     @property
     def joined(self) -> frozenset[str]:
@@ -102,6 +104,7 @@ class Follower:
 
     async def _on_caught_up(self, sequence: int) -> None:
         turns = Turns()
+        self._taken.clear()
         for view in self.views:
             await turns.give()
             # One that cannot be routed keeps what Envoy has of it.
@@ -113,7 +116,9 @@ class Follower:
         logger.info("caught up", sequence=sequence, deployments=len(self.views.by_id))
 
     def _on_change(self, view: DeploymentView, event: Recorded) -> None:
-        self._take(view)
+        taken = self._taken.get(view.deployment_id)
+        if taken is None or not view.says_the_same(taken):
+            self._take(view)
         self._progress.applied(event.sequence)
 
     def _on_apart(self, event: Recorded) -> None:
@@ -135,3 +140,7 @@ class Follower:
             self.draining.discard(name)
             if not self.draining:
                 self.has_draining.clear()
+        if is_gone:
+            self._taken.pop(name, None)
+        else:
+            self._taken[name] = view

@@ -1,5 +1,6 @@
 """Where the requests of a deployment go, as values. Pure; `xds/resources.py` says it in Envoy's words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -106,41 +107,39 @@ def make_endpoints(
     A port that a dead replica had may be another's by now; then the one that serves has the address.
     """
     by_address: dict[str, Endpoint] = {}
+    withdrawn, specs = view.traffic.withdrawn_by(router), _specs(view)
     for replica in sorted(view.roster.replicas, key=lambda r: r.replica_id):
-        endpoint = _endpoint(view, replica, addresses, router)
-        if endpoint is None:
+        address = replica.address
+        if address is None or replica.replica_id in withdrawn or address not in addresses:
             continue
-        other = by_address.get(endpoint.address)
-        if other is None or endpoint.health is Health.HEALTHY:
-            by_address[endpoint.address] = endpoint
+        health = _health(view, replica)
+        if health is None:
+            continue
+        if address not in by_address or health is Health.HEALTHY:
+            spec_id = specs.get(replica.run_id, replica.spec_id)
+            by_address[address] = Endpoint(address, replica.replica_id, spec_id, health)
     return tuple(sorted(by_address.values(), key=lambda e: e.replica_id))
 
 
-def _endpoint(view: DeploymentView, replica: Replica, addresses: Addresses, router: str) -> Endpoint | None:
-    if replica.address is None or replica.replica_id in view.traffic.withdrawn_by(router):
-        return None
-    if replica.address not in addresses:
-        return None
+def _health(view: DeploymentView, replica: Replica) -> Health | None:
     is_ready = replica.state is ReplicaState.RUNNING
     if not is_ready and replica.ready_at is None:
         return None
     if replica.replica_id in view.rollout.retiring:
-        health = Health.DRAINING
-    else:
-        health = Health.HEALTHY if is_ready else Health.UNHEALTHY
-    return Endpoint(replica.address, replica.replica_id, _spec_id(view, replica), health)
+        return Health.DRAINING
+    return Health.HEALTHY if is_ready else Health.UNHEALTHY
 
 
-def _spec_id(view: DeploymentView, replica: Replica) -> str:
-    """The newest spec that the replica carries out: a spec that keeps the run is carried out by its
-    replicas without a restart, so the one it was created for is only the last resort."""
-    applied = view.rollout.spec_of_run(replica.run_id)
-    if applied is not None:
-        return applied
+def _specs(view: DeploymentView) -> Mapping[str, str]:
+    """By run, the newest spec that its replicas carry out: a spec that keeps the run is carried out by them
+    without a restart, so the one that a replica was created for is only the last resort."""
     deployment = view.deployment
-    if deployment and deployment.spec_id and deployment.run_id == replica.run_id:
-        return deployment.spec_id
-    return replica.spec_id
+    newest = (
+        {deployment.run_id: deployment.spec_id}
+        if deployment and deployment.run_id and deployment.spec_id
+        else {}
+    )
+    return {**newest, **view.rollout.specs}
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +160,10 @@ def make_leaving(
     reconciler has seen leave is not, as long as health does not list it either: a router that joins would
     otherwise have something to say of every deployment that there is.
     """
-    served = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(view, addresses, router)}
     waiting = view.rollout.retiring - view.traffic.withdrawn_by(router)
     if view.rollout.all_have_left:
         waiting &= view.roster.by_id.keys()
+    if not waiting:
+        return ()
+    served = {endpoint.replica_id: endpoint.address for endpoint in make_endpoints(view, addresses, router)}
     return tuple(Leaving(replica_id, served.get(replica_id)) for replica_id in sorted(waiting))

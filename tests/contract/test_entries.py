@@ -21,7 +21,8 @@ def entries_of(client, **how):
 def entries(request):
     if request.param == "memory":
         return MemoryEntries()
-    return entries_of(request.getfixturevalue("log_client"))
+    # A thousand at once are as many writes to a disk that may be busy.
+    return entries_of(request.getfixturevalue("log_client"), deadline_s=PATIENCE_S)
 
 
 async def test_what_was_never_put_is_not_there(entries):

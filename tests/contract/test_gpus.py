@@ -110,8 +110,9 @@ async def test_one_that_is_idle_uses_nothing_and_one_that_works_something(world)
 
 async def test_each_process_is_told_apart(world):
     small, large = await world.start(64), await world.start(256)
-    found = {one.pid: one for one in world.gpus.processes()}
-    assert found[small].memory_bytes < found[large].memory_bytes
+    one = await eventually(lambda: of(world.gpus, small))
+    other = await eventually(lambda: of(world.gpus, large))
+    assert one.memory_bytes < other.memory_bytes
 
 
 async def test_one_that_has_ended_is_told_no_more(world):

@@ -8,7 +8,7 @@ from tests.support.kubelab.fixtures import KubernetesCluster
 from tests.support.kubelab.real_node import take_pods
 from tests.support.kubernetes_world import prepare
 from tests.support.live_platform import LivePlatform
-from tests.support.on_kubernetes import OwnCluster
+from tests.support.on_kubernetes import OwnCluster, pods
 from tests.support.pod_platform import PodPlatform, pod_platform
 from tests.support.polling import eventually
 from tests.support.scheduling import PODS
@@ -41,8 +41,13 @@ async def _pods_of_all(
 
 @pytest.fixture
 async def pods_platform(_pods_of_all: PodPlatform) -> AsyncIterator[PodPlatform]:
-    """The same where replicas are pods on real nodes, and each node takes some."""
+    """The same where replicas are pods on real nodes: each takes some, and the test before has left none."""
+
+    async def is_empty() -> bool:
+        return not await pods(_pods_of_all)
+
     await eventually(lambda: asyncio.to_thread(take_pods, _pods_of_all.client), every_s=0.2)
+    await eventually(is_empty, every_s=0.2, because="pods of the test before are left")
     yield _pods_of_all
     await _pods_of_all.delete_all()
 

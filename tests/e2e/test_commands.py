@@ -2,16 +2,23 @@
 
 import asyncio
 import json
+import os
 import sys
+from pathlib import Path
 from uuid import uuid4
 
 import nats
+import nkeys
 import pytest
 
 from libs.common.ids import new_id
 from tests.support.live_platform import LivePlatform, hello
 from tests.support.platform_process import ROOT
 from tests.support.polling import PATIENCE_S, eventually
+from tests.support.tcp_proxy import proxied
+
+EXAMPLES = pytest.mark.parametrize("example", [("events", "follow.py"), ("commands", "submit.py")])
+WAITED_FOR = "the broker, which is waited for: "
 
 
 @pytest.fixture
@@ -154,6 +161,56 @@ async def test_the_example_of_another_system_follows_the_events(shared_platform)
     finally:
         following.terminate()
         await following.wait()
+
+
+@EXAMPLES
+@pytest.mark.parametrize("seed", ["of a broker elsewhere", "none", "nowhere"])
+async def test_an_example_that_is_not_let_in_says_so_at_once(shared_platform, tmp_path, example, seed):
+    """It tries no second time, unless somebody was only slow: what is wrong stays so."""
+    port = 1 if seed == "nowhere" else shared_platform.ports()["nats"]
+    key = "no seed" if seed == "none" else nkeys.encode_seed(os.urandom(32), nkeys.PREFIX_BYTE_USER).decode()
+    process = await _example_at(tmp_path, port, key, example)
+    output, error = await asyncio.wait_for(process.communicate(), PATIENCE_S)
+    assert (process.returncode, output) == (1, b""), error
+    *slow, line = error.decode().splitlines()
+    assert line.startswith(f"the broker of {tmp_path} cannot be reached with its seed: ")
+    assert all(one.startswith(WAITED_FOR) for one in slow), slow
+
+
+@EXAMPLES
+async def test_an_example_waits_for_a_broker_that_does_not_answer_at_first(
+    shared_platform, tmp_path, example
+):
+    key = (shared_platform.home / "nats" / "commands.nk").read_text()
+    async with proxied(shared_platform.ports()["nats"]) as proxy:
+        proxy.loses_answers = True
+        process = await _example_at(tmp_path, proxy.port, key, example)
+        assert process.stdout is not None
+        assert process.stderr is not None
+        try:
+            assert (await process.stderr.readline()).decode().startswith(WAITED_FOR)
+            proxy.loses_answers = False
+            assert await process.stdout.readline()
+        finally:
+            if process.returncode is None:
+                process.terminate()
+            await process.wait()
+
+
+async def _example_at(
+    home: Path, port: int, key: str, example: tuple[str, str]
+) -> asyncio.subprocess.Process:
+    """It runs, with a home in which its broker is at this port and its seed is this one."""
+    (home / "run").mkdir()
+    (home / "run" / "ports.json").write_text(json.dumps({"nats": port}))
+    (home / "nats").mkdir()
+    (home / "nats" / "commands.nk").write_text(key)
+    spec = [str(ROOT / "examples" / "hello" / "specstream.yaml")] if example[0] == "commands" else []
+    return await asyncio.create_subprocess_exec(
+        *(sys.executable, str(ROOT.joinpath("examples", *example)), str(home), *spec),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.PIPE,
+    )
 
 
 async def _example(platform: LivePlatform, tmp_path, config: dict, *command_id: str, status: int = 0) -> dict:

@@ -5,6 +5,7 @@ import json
 from libs.common.services import COPIED, SERVICES
 from tests.support.free_ports import free_port
 from tests.support.live_platform import LivePlatform
+from tests.support.polling import eventually
 
 
 def processes(platform: LivePlatform) -> dict[str, str]:
@@ -22,7 +23,8 @@ async def test_what_is_taken_out_is_not_watched_any_more(own_platform: LivePlatf
     several = {"SPECSTREAM_COPIES": "2", "SPECSTREAM_MORE_EDGE_PORTS": str(free_port())}
     platform.environment |= several
     await platform.start_and_wait()
-    assert processes(platform) == usual | further
+    # A platform is ready without its second copies.
+    await eventually(lambda: processes(platform) == usual | further, because="not everybody is listed")
     platform.send("supervisor")
     for name in several:
         del platform.environment[name]

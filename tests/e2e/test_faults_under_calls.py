@@ -12,7 +12,7 @@ import pytest
 
 from libs.common.clock import monotonic
 from tests.support.changes import Changes
-from tests.support.course import Course, within_time
+from tests.support.course import WITHIN_S, Course
 from tests.support.fault_proxy import before
 from tests.support.faults_by_chance import Chance
 from tests.support.hasty_watcher import HASTY
@@ -20,6 +20,7 @@ from tests.support.killing import SEED_VARIABLE, choose_seed
 from tests.support.kubernetes_faults import FAULTS, Trouble
 from tests.support.pod_platform import pod_platform
 from tests.support.polling import let_time_pass
+from tests.support.tries import soon
 
 CLIENTS = 8
 BY_CHANCE_S = 30.0
@@ -65,7 +66,7 @@ async def test_calls_are_served_and_changes_carried_out_once_within_ten_seconds(
             await go_on()
             return await course.ends_well([caller])
 
-    await within_time(attempt)
+    await soon(attempt, WITHIN_S)
 
 
 async def test_calls_are_served_and_changes_carried_out_once_whatever_goes_wrong_by_chance(changes, proxy):
@@ -86,4 +87,4 @@ async def test_calls_are_served_and_changes_carried_out_once_whatever_goes_wrong
             print(f"asked: {dict(asked)}; met: {dict(chance.met)}")
             return await course.ends_well([caller])
 
-    await within_time(attempt)
+    await soon(attempt, WITHIN_S)

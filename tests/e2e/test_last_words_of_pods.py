@@ -60,6 +60,18 @@ async def until_last(platform: PodPlatform, deployment_id: str, replica_id: str,
     return seen[0]
 
 
+async def until_said(platform: PodPlatform, replica_id: str, what: str, lines: int, size: int = SIZE) -> None:
+    """Until its kubelet has what it says. The runtime reads what a container wrote a moment later, and only
+    then gives it a time: so what is said after this is later for everybody."""
+    await say(await platform.address(replica_id, 0), what, lines, size)
+    last = said(what, lines, size)[-1]
+
+    async def is_heard() -> bool:
+        return last in {message for _, _, message in await timed(platform, replica_id)}
+
+    await eventually(is_heard, every_s=0.05, because=f"its kubelet has not heard {last}")
+
+
 async def test_what_each_process_wrote_stays_however_often_it_crashes(platform: PodPlatform):
     """A kubelet has the logs of two processes."""
     deployment_id = await platform.deploy(speaker("crashing"))
@@ -71,7 +83,7 @@ async def test_what_each_process_wrote_stays_however_often_it_crashes(platform: 
         await crash(address, f"process-{number}", 3)
         wrote += ["begins", *of_this]
         assert await until_last(platform, deployment_id, replica_id, of_this[-1]) == wrote
-    await say(address, "now", 2)
+    await until_said(platform, replica_id, "now", 2)
     wrote += ["begins", *said("now", 2)]
     # What is kept and what kubelets have are the same lines, so none is there twice.
     assert await lines_of(platform, deployment_id) == [(replica_id, message) for message in wrote]
@@ -136,8 +148,7 @@ async def test_lines_are_merged_by_the_times_of_their_containers_and_keep_their_
     deployment_id = await platform.deploy(speaker("merged", replicas=3, VERSION="1"))
     first = sorted(await pods(platform))
     for number in range(9):
-        address = await platform.address(first[number % 3], 0)
-        await say(address, f"said-{number}", 2, 40)
+        await until_said(platform, first[number % 3], f"said-{number}", 2, 40)
     by_kubelets = sorted(
         [line for replica_id in first for line in await timed(platform, replica_id)],
     )
@@ -200,7 +211,7 @@ async def test_of_a_replica_whose_kubelet_stands_still_it_is_said_and_it_is_hear
 ):
     deployment_id = await platform.deploy(speaker("unheard"))
     (replica_id,) = await pods(platform)
-    await say(await platform.address(replica_id, 0), "before", 2)
+    await until_said(platform, replica_id, "before", 2)
     wrote = [(replica_id, message) for message in ("begins", *said("before", 2))]
     assert await lines_of(platform, deployment_id) == wrote
     pod = await asyncio.to_thread(platform.client.get, path_of(platform, replica_id))

@@ -34,6 +34,7 @@ async def test_a_list_is_taken_over_at_the_next_start_and_restarts_no_replica(tm
         await platform.start_and_wait()
         assert await platform.replica_pids(deployment_id) == pids
         ended = await platform.cli("machine-types", "--json")
+        assert not ended.stderr, ended.stderr
         listed = [(m["name"], m["cpus"], m["gpus"]) for m in json.loads(ended.stdout)]
         assert listed == [("large", 4.0, 0)]
 

@@ -14,6 +14,7 @@ from tests.support.kubelab.nodes import simulated_node
 from tests.support.kubelab.simulated import silence, unsilence
 from tests.support.on_kubernetes import pods, shown, spec_of
 from tests.support.polling import eventually, let_time_pass
+from tests.support.tries import soon
 
 WITHIN_S = 10.0
 TRIES = 3
@@ -103,10 +104,7 @@ async def grown_after_silence(platform, world, deployment_id):
 async def test_replicas_stay_while_all_nodes_are_silent_and_move_from_one_that_is(platform, world):
     deployment_id = await platform.deploy(spec_of("silent", replicas=4))
     await platform.at_rest(deployment_id)
-    took = []
-    while not took or (took[-1] > WITHIN_S and len(took) < TRIES):
-        took.append(await grown_after_silence(platform, world, deployment_id))
-    assert min(took) <= WITHIN_S, took
+    await soon(lambda: grown_after_silence(platform, world, deployment_id), WITHIN_S, tries=TRIES)
     before = await pods(world)
     last = (await platform.at_rest(deployment_id))[-1]["sequence"]
 

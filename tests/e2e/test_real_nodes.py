@@ -59,11 +59,17 @@ async def test_one_whose_memory_runs_out_says_so_and_is_ready_again(platform: Po
     assert (ended["reason"], ended["exitCode"]) == ("OOMKilled", 137)
     await eventually(is_told, every_s=0.1)
     await asking
-    await platform.settled(deployment_id)
-    assert set(await pods(platform)) == {replica_id}
-    (shown,) = await platform.instances(deployment_id)
+
+    async def is_started_again() -> dict | None:
+        # By what is shown: what the log says, it may show a moment later, and how it ended comes another way.
+        (shown,) = await platform.instances(deployment_id)
+        return shown if shown["restarts"] and "lastExit" in shown else None
+
+    shown = await eventually(is_started_again, every_s=0.1)
     assert shown["restarts"] == 1
     assert shown["lastExit"]["signal"] == signal.SIGKILL
+    await platform.settled(deployment_id)
+    assert set(await pods(platform)) == {replica_id}
 
 
 async def test_an_image_that_would_run_as_root_says_so(platform: PodPlatform):

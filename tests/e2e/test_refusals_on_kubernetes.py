@@ -5,6 +5,7 @@ few times, counts.
 """
 
 import asyncio
+import uuid
 from contextlib import asynccontextmanager
 
 from libs.common.clock import monotonic
@@ -12,9 +13,7 @@ from libs.common.cluster.kubernetes import names
 from libs.common.set_aside import PAUSES
 from tests.e2e.test_reasons_on_kubernetes import (
     CONVERGED_S,
-    TRIES,
     WITHIN_S,
-    goes_on_soon,
     moment,
     node,
     platform,
@@ -27,6 +26,7 @@ from tests.integration.kubernetes.test_rights import PATHS, kubeconfig_of
 from tests.support.kubelab.client import Client
 from tests.support.on_kubernetes import pods, problems, spec_of
 from tests.support.polling import eventually
+from tests.support.tries import one_of, soon
 
 __all__ = ["kubeconfig_of", "node", "platform"]
 
@@ -68,7 +68,7 @@ async def test_that_a_quota_is_used_up(platform, kubernetes_world):
             await until_it_is_tried_seldom(platform, found)
         return await settled_after(platform, found)
 
-    await goes_on_soon(hurt_and_mended)
+    await soon(hurt_and_mended, CONVERGED_S)
 
 
 async def until_it_is_tried_seldom(platform, deployment_ids):
@@ -94,7 +94,7 @@ async def test_that_an_account_is_missing(platform, kubernetes_world):
         await asyncio.to_thread(world.client.create, accounts, {"metadata": {"name": names.SERVICE_ACCOUNT}})
         return await settled_after(platform, found)
 
-    await goes_on_soon(hurt_and_mended)
+    await soon(hurt_and_mended, CONVERGED_S)
 
 
 async def test_that_a_webhook_does_not_answer(platform, kubernetes_world):
@@ -107,7 +107,7 @@ async def test_that_a_webhook_does_not_answer(platform, kubernetes_world):
             found = await told_soon(platform, spec_of, is_reason, of_anchor(world))
         return await settled_after(platform, found)
 
-    await goes_on_soon(hurt_and_mended)
+    await soon(hurt_and_mended, CONVERGED_S)
 
 
 async def until_forbidden(world, kubeconfig):
@@ -180,7 +180,7 @@ async def test_that_a_policy_does_not_allow_it(platform, kubernetes_world):
             found = await told_soon(platform, spec_of, is_failure("no pods on Sundays"), of_anchor(world))
         return await settled_after(platform, found)
 
-    await goes_on_soon(hurt_and_mended)
+    await soon(hurt_and_mended, CONVERGED_S)
 
 
 async def test_that_pod_security_does_not_allow_it(platform, kubernetes_world):
@@ -198,7 +198,7 @@ async def test_that_pod_security_does_not_allow_it(platform, kubernetes_world):
             found = await told_soon(platform, spec_of, is_failure(words), of_anchor(world))
         return await settled_after(platform, found)
 
-    await goes_on_soon(hurt_and_mended)
+    await soon(hurt_and_mended, CONVERGED_S)
 
 
 async def test_that_the_namespace_is_missing(platform, kubernetes_world):
@@ -232,7 +232,7 @@ async def test_that_the_namespace_is_missing(platform, kubernetes_world):
         await platform.healthy()
         return monotonic() - began
 
-    await goes_on_soon(hurt_and_mended)
+    await soon(hurt_and_mended, CONVERGED_S)
 
 
 async def test_that_rights_were_taken_away(own_platform, kubernetes_world, node, kubeconfig_of):
@@ -242,7 +242,6 @@ async def test_that_rights_were_taken_away(own_platform, kubernetes_world, node,
     platform = await started(own_platform, world, node, kubeconfig)
     kept = await platform.deploy(spec_of("kept", replicas=1))
     await platform.at_rest(kept)
-    before = await pods(world)
     path = f"{PATHS['RoleBinding'].format(namespace=world.namespace)}/specstream-writer"
     binding = await asyncio.to_thread(world.client.get, path)
     del binding["metadata"]["resourceVersion"], binding["metadata"]["uid"]
@@ -250,24 +249,25 @@ async def test_that_rights_were_taken_away(own_platform, kubernetes_world, node,
     async def is_named():
         return "does not allow us to" in (await problems(platform)).get("reconciler", "")
 
-    named, well = [], []
-    while not named or (not is_soon(named[-1], well[-1]) and len(named) < TRIES):
+    async def taken_and_given():
+        before = await pods(world)
         await asyncio.to_thread(world.client.delete, path)
         # The server needs a moment itself until it refuses.
         await until_forbidden(world, kubeconfig)
-        deployment_id = await platform.submit(spec_of(f"without-rights-{len(named)}"))
+        deployment_id = await platform.submit(spec_of(f"without-rights-{uuid.uuid4().hex[:8]}"))
         began = monotonic()
         await eventually(is_named, every_s=0.1)
-        named.append(monotonic() - began)
+        named_s = monotonic() - began
         assert await pods(world) == before
         await asyncio.to_thread(world.client.create, path.rpartition("/")[0], binding)
         began = monotonic()
         await platform.settled(deployment_id)
         await platform.healthy()
-        well.append(monotonic() - began)
-        before = await pods(world)
-    assert any(map(is_soon, named, well)), (named, well)
+        return named_s, monotonic() - began
+
+    await one_of(taken_and_given, is_soon)
 
 
-def is_soon(named_s, well_s):
+def is_soon(named_and_well_s):
+    named_s, well_s = named_and_well_s
     return named_s <= WITHIN_S and well_s <= CONVERGED_S

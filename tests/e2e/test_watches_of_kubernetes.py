@@ -113,7 +113,7 @@ async def test_what_every_watch_tells_late_is_carried_out_once(platform, proxy, 
     )
     assert set(applied.values()) == {1}
     assert not [one for one in told if one["type"] in {"ReplicaRestarted", "SpecFailed"}]
-    assert await problems(platform) == {}
+    await platform.healthy()
 
     await platform.delete(deployment_id)
     await platform.gone(deployment_id)

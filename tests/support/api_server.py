@@ -13,6 +13,9 @@ from pathlib import Path
 import yaml
 from aiohttp import web
 
+from libs.common.clock import Ticks, monotonic, utc_now
+from libs.common.cluster.kubernetes.client import Client
+
 Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
@@ -104,3 +107,23 @@ def write_kubeconfig(path: Path, url: str, user: dict[str, object]) -> Path:
     }
     path.write_text(yaml.safe_dump(config))
     return path
+
+
+@asynccontextmanager
+async def connected(
+    server: ApiServer,
+    directory: Path,
+    *,
+    user: dict[str, object] | None = None,
+    ticks: Ticks = monotonic,
+    takes_s: float = 20.0,
+) -> AsyncIterator[Client]:
+    """As that user of a kubeconfig, or by a token."""
+    config = write_kubeconfig(
+        directory / "config", server.url, user if user is not None else {"token": "first"}
+    )
+    client = Client(config, "replicas", clock=utc_now, ticks=ticks, takes_s=takes_s)
+    try:
+        yield client
+    finally:
+        await client.close()

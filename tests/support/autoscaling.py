@@ -23,6 +23,7 @@ from tests.support.deployments import Storyteller
 from tests.support.scaling_story import CPUS, MEMORY_GIB, by_cpu, knowledge_of
 
 ADDRESS = "127.0.0.1:1"
+USAGE_EVERY_S = 15
 
 
 @dataclass
@@ -102,7 +103,7 @@ class Source:
                 source="health",
                 counter_id="h",
                 number=self._number,
-                interval_s=15,
+                interval_s=USAGE_EVERY_S,
                 ended_at=0,
                 is_whole=True,
                 usage=usage,

@@ -23,6 +23,7 @@ from libs.common.cluster.port import (
     RunWorkload,
     Workload,
 )
+from libs.common.errors import ClusterUnavailable
 from libs.common.machine_types.reading import bundled
 from libs.common.spec.template import Template
 from tests.support.fault_proxy import before
@@ -63,6 +64,22 @@ def workload(*runs: RunWorkload, retiring=(), stopping=(), deployment_id: str = 
 async def replicas(cluster: Cluster, deployment_id: str = DEPLOYMENT) -> tuple[ObservedReplica, ...]:
     shown = (await cluster.observe(deployment_id)).get(deployment_id)
     return shown.replicas if shown else ()
+
+
+async def trouble(cluster: Cluster) -> str:
+    """Why it cannot be observed; empty where it can."""
+    try:
+        await cluster.observe()
+    except ClusterUnavailable as error:
+        return str(error)
+    return ""
+
+
+async def until_available(cluster: Cluster) -> None:
+    async def is_available() -> bool:
+        return not await trouble(cluster)
+
+    await eventually(is_available)
 
 
 def all_run(number: int) -> Callable[[tuple[ObservedReplica, ...]], bool]:

@@ -3,7 +3,7 @@
 import asyncio
 import json
 from collections import Counter
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from libs.common.clock import monotonic
@@ -17,16 +17,6 @@ from tests.support.recorded_calls import Caller
 
 WITHIN_S = 10.0
 """From the end of a fault until everything is as was asked for."""
-TRIES = 5
-"""Of which the best one counts, since on a busy machine anything may take seconds."""
-
-
-async def within_time(attempt: Callable[[], Awaitable[float]]) -> None:
-    """attempt: one fault, to the proof; how long it took from its end."""
-    took: list[float] = []
-    while not took or (took[-1] > WITHIN_S and len(took) < TRIES):
-        took.append(await attempt())
-    assert min(took) <= WITHIN_S, took
 
 
 class Course:

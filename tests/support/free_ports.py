@@ -5,6 +5,7 @@ replica looks for one, and each is held by an abstract socket of its name, which
 So tests that run side by side never agree on a port, not even while its program is being started again.
 """
 
+import os
 import random
 import socket
 from collections import deque
@@ -16,7 +17,8 @@ _FEWEST = 1000
 _HELD = 200
 """The newest ones. By the time that so many others were asked for, a test has ended."""
 
-_held: deque[socket.socket] = deque()
+_held: deque[int] = deque()
+"""File descriptors of the sockets. The process closes them by its end."""
 _given: set[int] = set()
 """To this process, since there was last none that had not been given."""
 
@@ -57,7 +59,7 @@ def _take(port: int) -> bool:
     if not ports.is_free(port):
         name.close()
         return False
-    _held.append(name)
+    _held.append(name.detach())
     if len(_held) > _HELD:
-        _held.popleft().close()
+        os.close(_held.popleft())
     return True

@@ -6,6 +6,7 @@ the variable TARGETS, it prints one line of JSON: what each attempt came to, `do
 
 import ctypes
 import errno
+import fcntl
 import json
 import os
 import resource
@@ -81,6 +82,8 @@ def attacks(told: dict) -> Attempts:
         "write its own state": lambda: (replica / "state.json").write_text("{}"),
         "order its own end": lambda: (replica / "stop").write_text("{}"),
         "put another log in place": lambda: replace_by(replica / "log"),
+        "let others wait for a file that it may read": lambda: lease(Path(told["beside"])),
+        "let others wait for its log": lambda: fcntl.fcntl(1, fcntl.F_SETLEASE, fcntl.F_WRLCK),
         "open a terminal": lambda: os.close(os.open("/dev/ptmx", os.O_RDWR)),
         "connect to an abstract socket": lambda: connect_abstract(told["abstract"]),
         "make a disk": lambda: os.mknod("disk", 0o600 | stat.S_IFBLK, os.makedev(*told["disk"])),
@@ -184,6 +187,11 @@ def read_by_link(secret: Path) -> None:
     link.unlink(missing_ok=True)
     link.symlink_to(secret)
     link.read_bytes()
+
+
+def lease(path: Path) -> None:
+    with path.open() as file:
+        fcntl.fcntl(file, fcntl.F_SETLEASE, fcntl.F_WRLCK)
 
 
 def connect_abstract(name: str) -> None:

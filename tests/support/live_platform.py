@@ -262,14 +262,15 @@ class LivePlatform(PlatformProcess):
     def replica_processes(self, deployment_id: str) -> dict[str, list[int]]:
         """The processes that lead a replica, by replica: one each, if all is well."""
         found: dict[str, list[int]] = {}
-        mark = f"SPECSTREAM_DEPLOYMENT_ID={deployment_id}".encode()
+        mark = deployment_id.encode()
         for pid in proc.pids():
             try:
-                environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+                environment = proc.environment(pid) or b""
                 is_leader = os.getsid(pid) == pid
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
-            if mark not in environment or not is_leader or proc.start_ticks(pid) is None:
+            carried = proc.variable(environment, "SPECSTREAM_DEPLOYMENT_ID")
+            if carried != mark or not is_leader or proc.start_ticks(pid) is None:
                 continue
             found.setdefault(str(proc.carried_id(pid)), []).append(pid)
         return found
@@ -293,9 +294,9 @@ class LivePlatform(PlatformProcess):
 
     async def address(self, _replica_id: str, pid: int) -> str:
         """Where this replica answers, itself."""
-        environment = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")  # noqa: ASYNC240 - /proc never blocks
-        port = next(entry for entry in environment if entry.startswith(b"PORT="))
-        return f"127.0.0.1:{port.removeprefix(b'PORT=').decode()}"
+        port = proc.variable(proc.environment(pid) or b"", "PORT")
+        assert port is not None, f"process {pid} has no PORT"
+        return f"127.0.0.1:{port.decode()}"
 
     # The command line
 

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+from libs.common.cluster.local.shim import proc
 from libs.common.services import SERVICES
 from tests.support.free_ports import free_port
 from tests.support.polling import PATIENCE_S, eventually
@@ -131,11 +132,12 @@ class PlatformProcess:
             if not entry.name.isdigit() or int(entry.name) == os.getpid():
                 continue
             try:
-                environment = (entry / "environ").read_bytes().split(b"\0")
+                environment = proc.environment(int(entry.name)) or b""
                 arguments = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode()
             except (FileNotFoundError, ProcessLookupError, PermissionError):
                 continue
-            if b"SPECSTREAM_HOME=" + bytes(self.home) in environment or str(self.home) in arguments:
+            home = proc.variable(environment, "SPECSTREAM_HOME")
+            if home == bytes(self.home) or str(self.home) in arguments:
                 found[int(entry.name)] = arguments
         return found
 

@@ -86,10 +86,11 @@ class PlayedKubelets:
         self._followed.add(pod)
         sent = 0
         while True:
-            news = self._news
+            # What comes while this is written is news for the next time, the end too.
+            news, has_ended = self._news, pod in self._ended
             wrote = served(log.records, request.query)
             await response.write(wrote[sent:])
             sent = len(wrote)
-            if pod in self._ended:
+            if has_ended:
                 return response
             await news.wait()

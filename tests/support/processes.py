@@ -33,8 +33,8 @@ async def main_pid(replica_id: str) -> int:
     def _carries(pid: int) -> bool:
         return proc.carries(pid, replica_id)
 
-    await eventually(leaders, because=f"replica {replica_id} has no process")
-    found = leaders()
+    found = await eventually(leaders, because=f"replica {replica_id} has no process")
+    assert isinstance(found, list)
     assert len(found) == 1, f"replica {replica_id} has the processes {found}"
     return found[0]
 

@@ -168,6 +168,8 @@ def _values(annotation: Any) -> st.SearchStrategy[Any]:
     origin, arguments_ = typing.get_origin(annotation), typing.get_args(annotation)
     if origin in (typing.Union, types.UnionType):
         return st.one_of([_values(argument) for argument in arguments_])
+    if origin is typing.Annotated:
+        return _values(arguments_[0])
     if origin is tuple:
         return st.lists(_values(arguments_[0]), max_size=3).map(tuple)
     if annotation is type(None):

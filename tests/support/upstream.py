@@ -33,6 +33,7 @@ class Upstream:
     port: int = 0
     _server: asyncio.Server | None = None
     _writers: set[asyncio.StreamWriter] = field(default_factory=set)
+    _serving: set["asyncio.Task[None]"] = field(default_factory=set)
 
     @property
     def address(self) -> str:
@@ -51,8 +52,18 @@ class Upstream:
         for writer in tuple(self._writers):
             writer.transport.abort()
 
+    async def end(self) -> None:
+        """It dies, and nothing of it is left in the loop."""
+        await self.die()
+        for serving in self._serving:
+            serving.cancel()
+        await asyncio.gather(*self._serving)
+
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        serving = asyncio.current_task()
+        assert serving is not None
         self._writers.add(writer)
+        self._serving.add(serving)
         try:
             while asked := await _read(reader):
                 self.asked.append(asked)
@@ -60,8 +71,11 @@ class Upstream:
                 await writer.drain()
         except (ConnectionError, asyncio.IncompleteReadError):
             pass  # the other side has left
+        except asyncio.CancelledError:
+            pass  # it has died
         finally:
             self._writers.discard(writer)
+            self._serving.discard(serving)
             writer.close()
             with suppress(ConnectionError):
                 await writer.wait_closed()
@@ -103,4 +117,4 @@ async def upstreams(*names: str) -> AsyncIterator[list[Upstream]]:
         yield started
     finally:
         for upstream in started:
-            await upstream.die()
+            await upstream.end()

@@ -65,10 +65,10 @@ class Caller:
 
     def once(self) -> httpx.Response:
         """One call, apart from the count."""
-        return httpx.get(self._url, headers=self._headers, timeout=TIMEOUT_S)
+        return httpx.get(self._url, headers=self._headers, timeout=TIMEOUT_S, trust_env=False)
 
     def _run(self) -> None:
-        with httpx.Client(timeout=TIMEOUT_S) as client:
+        with httpx.Client(timeout=TIMEOUT_S, trust_env=False) as client:
             while not self._stop.wait(PAUSE_S):
                 try:
                     response = client.get(self._url, headers=self._headers)

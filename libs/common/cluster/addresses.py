@@ -1,7 +1,8 @@
 """Which addresses a replica can have at all, whatever an event says. Pure."""
 
 from dataclasses import dataclass
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from functools import lru_cache
+from ipaddress import IPv4Address, IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import Self
 
 LOOPBACK = ip_network("127.0.0.0/8")
@@ -22,16 +23,25 @@ class Addresses:
 
     def __contains__(self, address: str) -> bool:
         """Whether `address`, a `host:port`, can be a replica's. A host is an IP address, never a name."""
-        host, _, port = address.rpartition(":")
-        if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65_536):
+        parsed = _parse(address)
+        if parsed is None:
             return False
-        try:
-            ip = ip_address(host.removeprefix("[").removesuffix("]"))
-        except ValueError:
-            return False
+        ip, port = parsed
         if self.network is None:
             return not (ip.is_loopback or ip.is_link_local or ip.is_multicast or ip.is_unspecified)
-        return ip in self.network and int(port) not in self.inner_ports
+        return ip in self.network and port not in self.inner_ports
+
+
+@lru_cache(maxsize=16_384)
+def _parse(address: str) -> tuple[IPv4Address | IPv6Address, int] | None:
+    """None for what is no `host:port`. Kept: each change asks about all replicas of a deployment."""
+    host, _, port = address.rpartition(":")
+    if not (port.isascii() and port.isdecimal() and 0 < int(port[:6]) < 65_536):
+        return None
+    try:
+        return ip_address(host.removeprefix("[").removesuffix("]")), int(port)
+    except ValueError:
+        return None
 
 
 LOCAL = Addresses()

@@ -1,12 +1,15 @@
 """Facts of a deployment's replicas, and the pages of its roster after them. Their id is the deployment's."""
 
-from datetime import datetime
 from enum import StrEnum
-from typing import ClassVar, Self
+from typing import Annotated, ClassVar, Final, Self
 
-from pydantic import ConfigDict, model_validator
+from pydantic import ConfigDict, Field, model_validator
 
 from libs.common.events.fact import Fact, FactPart
+from libs.common.moment import Moment
+
+MOST: Final = 2**31 - 1
+"""Of what is counted for one replica: more than there ever is, and what every table and subject can hold."""
 
 
 class ReplicaState(StrEnum):
@@ -85,20 +88,20 @@ class Replica(FactPart):
     model_config = ConfigDict(frozen=True, extra="ignore")
 
     replica_id: str
-    slot: int = 0
+    slot: Annotated[int, Field(ge=0, le=MOST)] = 0
     run_id: str
     spec_id: str
     state: ReplicaState
     address: str | None = None
-    attempt: int = 0
-    created_at: datetime
-    started_at: datetime | None = None
-    ready_at: datetime | None = None
+    attempt: Annotated[int, Field(ge=0, le=MOST)] = 0
+    created_at: Moment
+    started_at: Moment | None = None
+    ready_at: Moment | None = None
     condemned_attempt: int | None = None
     startup_passed_attempt: int | None = None
-    changed_at: tuple[datetime, ...] = ()
+    changed_at: tuple[Moment, ...] = ()
     must_stay_ready_s: int = 0
-    full_until: datetime | None = None
+    full_until: Moment | None = None
     reason: ReplicaReason | None = None
     message: str | None = None
 

@@ -1,12 +1,12 @@
 """Facts of a `rollout`: what the reconciler did about a deployment's spec. Its id is the deployment's."""
 
-from datetime import datetime
 from enum import StrEnum
 from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
 from libs.common.events.fact import Fact
+from libs.common.moment import Moment
 
 
 class RolloutFact(Fact):
@@ -86,7 +86,7 @@ class RolloutProgressed(RolloutFact):
     replicas: int
     ready_replicas: int
     leaving_replicas: int
-    since: datetime | None = None
+    since: Moment | None = None
     message: str | None = None
 
 
@@ -130,7 +130,7 @@ class Move(BaseModel):
 
     replica_id: str
     reason: MoveReason
-    since: datetime
+    since: Moment
     replicas: int
 
 

@@ -18,7 +18,7 @@ import json
 import tempfile
 from collections import deque
 from collections.abc import AsyncIterator, Callable, Iterator
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -27,7 +27,7 @@ from pydantic_core import from_json, to_json
 from libs.common.clock import Clock, to_rfc3339, utc_now
 from libs.common.errors import BadRequest, Conflict, Issue
 from libs.common.events.envelope import parse_subject
-from libs.common.log import chain, head, wire
+from libs.common.log import chain, head, own_ids, storable, wire
 from libs.common.log.batches import batches
 from libs.common.log.head import LogHead, RunningHead
 from libs.common.log.ledger import Ledger
@@ -149,7 +149,7 @@ async def check(
     Raises BadRequest that names the line.
     """
     with Ledger(folder) as ledger:
-        return await _check(lines, keep, Check(ledger), latest=clock() + MOST_AHEAD)
+        return await _check(lines, keep, Check(ledger, is_to_be_stored=True), latest=clock() + MOST_AHEAD)
 
 
 async def _check(lines: AsyncIterator[bytes], keep: Keep, checked: Check, *, latest: datetime) -> LogHead:
@@ -173,9 +173,16 @@ async def _check(lines: AsyncIterator[bytes], keep: Keep, checked: Check, *, lat
         else:
             try:
                 event = _from_wire(content)
-            except (KeyError, TypeError, ValueError, AttributeError) as error:
+                unstorable = storable.problem(event)
+            except (KeyError, TypeError, ValueError, OverflowError, AttributeError) as error:
                 raise _broken(number, f"is not an event: {error!r}") from error
-            if reason := checked.add(event) or (_not_of_version_1(checked, event) if version == 1 else None):
+            if unstorable:
+                raise _broken(number, f"cannot be stored as it is: {unstorable}")
+            if reason := (
+                checked.add(event)
+                or own_ids.problem(event)
+                or (_not_of_version_1(checked, event) if version == 1 else None)
+            ):
                 raise _broken(number, f"sequence {event.sequence}: {reason}")
             if event.time > latest:
                 ahead = (
@@ -222,8 +229,12 @@ def _parse(number: int, line: bytes) -> dict[str, Any]:
 def _head(number: int, content: Any) -> LogHead:
     try:
         return LogHead.from_wire(content)
-    except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise _broken(number, f"is not a head: {error!r}") from error
+    except KeyError as error:
+        raise _broken(number, f"is not a head: it has no {error}") from error
+    except ValueError as error:
+        raise _broken(number, f"is not a head: {error}") from error
+    except (TypeError, AttributeError) as error:
+        raise _broken(number, "is not a head: no JSON object") from error
 
 
 def _broken(number: int, reason: str) -> BadRequest:
@@ -280,14 +291,12 @@ def _to_wire(event: Stored) -> dict[str, Any]:
 
 
 def _from_wire(content: dict[str, Any]) -> Stored:
-    """Raises KeyError, TypeError, ValueError or AttributeError for what is not an event."""
+    """Raises KeyError, TypeError, ValueError, OverflowError or AttributeError for what is not an event."""
     event = _stored(content)
-    text = "".join((*event.headers, *event.headers.values()))  # TypeError for a value that is none
-    if "\n" in text or "\r" in text:
-        raise ValueError("a header is not one line of text")
     parse_subject(event.subject)
     if event.time.tzinfo is None:
         raise ValueError("the time has no time zone")
+    event.time.astimezone(UTC)  # OverflowError
     return event
 
 

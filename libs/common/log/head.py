@@ -60,7 +60,8 @@ class LogHead:
         """Raises KeyError or TypeError for what is not a head, ValueError for one of a later version."""
         version = content.get("version", 1)
         if version not in VERSIONS:
-            raise ValueError(f"version {version} of a head; this version of Specstream knows {VERSIONS}")
+            known = " and ".join(map(str, VERSIONS))
+            raise ValueError(f"it is of version {version}; this version of Specstream knows {known}")
         return cls(content["sequence"], content["events"], content["digest"], version)
 
 

@@ -123,8 +123,7 @@ class MemoryLog:
         sequence = bisect_right(self._events, moment, key=lambda event: times.at(event.sequence, event.time))
         if sequence == 0:
             return 0
-        place, events = wire.batch_place(self._events[sequence - 1].headers)
-        return sequence if place == events else sequence - place
+        return wire.whole_up_to(sequence, self._events[sequence - 1].headers)
 
     async def read_raw(self, *, after: int = 0, until: int | None = None) -> AsyncIterator[Stored]:
         for event in self._events[after : len(self._events) if until is None else until]:

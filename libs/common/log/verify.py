@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from libs.common.events.envelope import GENESIS, parse_subject
+from libs.common.events.envelope import GENESIS
 from libs.common.log import chain, wire
 from libs.common.log.head import VERSION, LogHead, RunningHead
 from libs.common.log.ledger import Ledger
@@ -123,9 +123,14 @@ class Strangers:
 
 @dataclass(slots=True)
 class Check:
-    """Takes the events of a log one after the other; remembers them in a ledger, so in little memory."""
+    """Takes the events of a log one after the other; remembers them in a ledger, so in little memory.
+
+    is_to_be_stored: whether they are about to be. Then strangers need ids of their own as well: the broker
+    takes no two messages of one id.
+    """
 
     ledger: Ledger
+    is_to_be_stored: bool = False
     strangers: Strangers = field(default_factory=Strangers)
     _running: RunningHead = field(default_factory=RunningHead)
 
@@ -144,14 +149,14 @@ class Check:
         """What is wrong with the next event; None when nothing is, or when it is a stranger."""
         if event.sequence != self.sequence + 1:
             return f"follows {self.sequence}: events in between are missing"
-        try:
-            aggregate, event_type = parse_subject(event.subject)
-        except ValueError:
-            return f"{event.subject} is not the subject of an event"
+        aggregate, event_type = wire.place_of(event.subject)
         headers = event.headers
         covered = chain.envelope(headers)
         if reason := wire.contradiction(aggregate, event_type, headers):
             self.strangers.add(event.sequence, reason)
+            message_id = headers.get(wire.MESSAGE_ID)
+            if self.is_to_be_stored and message_id and not self.ledger.is_new(message_id):
+                return f"its id {message_id!r} is not its own"
         else:
             event_id = headers[wire.ID]
             if headers.get(wire.MESSAGE_ID) != event_id:

@@ -1,12 +1,22 @@
 """An event's form on the wire and back: headers (CloudEvents over NATS, binary mode) and payload. Pure."""
 
+import re
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import Final
 
 from libs.common.clock import to_rfc3339
 from libs.common.events import catalogue
-from libs.common.events.envelope import Aggregate, Cause, Draft, Recorded, page_of_subject, parse_subject
+from libs.common.events.envelope import (
+    TEAM,
+    Aggregate,
+    Cause,
+    Draft,
+    Recorded,
+    page_of_subject,
+    parse_subject,
+)
 from libs.common.log.port import Stored
 
 MESSAGE_ID = "Nats-Msg-Id"
@@ -27,6 +37,12 @@ IMPORTED_TIME = "specstream-imported-time"
 
 IMPORT_UNTIL = "specstream-import-until"
 """On each imported event: the last sequence of its import. So the log itself says whether it is whole."""
+
+NOWHERE: Final = Aggregate(project_id=TEAM, kind="", id="")
+"""Of what is no event by its subject: nobody writes it, and nobody follows it."""
+
+_BATCH_PLACE = re.compile(r"([0-9]{1,4})/([0-9]{1,4})")
+"""The broker takes at most 1,000 at once."""
 
 _NOT_OWN = ("nats-", "specstream-")
 """How the names of headers begin that speak to the broker, or say how a copy of an event came here."""
@@ -88,7 +104,7 @@ def to_recorded(
     Only a message whose headers are those of an event of its subject is a fact: whoever gets some other
     message stored under the subject of an event has stored nothing that anybody believes.
     """
-    aggregate, event_type = parse_subject(subject)
+    aggregate, event_type = place_of(subject)
     page = page_of_subject(subject)
     get = headers.get
     schema = get(DATASCHEMA, "")
@@ -118,8 +134,21 @@ def to_recorded(
     )
 
 
+def place_of(subject: str) -> tuple[Aggregate, str]:
+    """The aggregate and the event type of a stored message's subject; `NOWHERE` where it is none of an event.
+
+    What is sent with a `*` or `>` in its subject the broker stores without giving it the subject of an event.
+    """
+    try:
+        return parse_subject(subject)
+    except ValueError:
+        return NOWHERE, ""
+
+
 def contradiction(aggregate: Aggregate, event_type: str, headers: Mapping[str, str]) -> str:
-    """Why a message stored under the subject of an event is none; empty when its headers fit."""
+    """Why a stored message is no event, by its place and its headers; empty when these fit."""
+    if aggregate == NOWHERE:
+        return "its subject is not the subject of an event"
     get = headers.get
     if get(TYPE) != event_type:
         return f"its headers contradict its subject: {TYPE} is {_shown(get(TYPE))}, not {event_type}"
@@ -161,15 +190,15 @@ def import_until(headers: Mapping[str, str]) -> int:
     return int(until) if until.isascii() and until.isdecimal() else 0
 
 
-def batch_place(headers: Mapping[str, str]) -> tuple[int, int]:
-    """An event's place in its append, and how many there were: (1, 1) for one that was alone.
+def whole_up_to(sequence: int, headers: Mapping[str, str]) -> int:
+    """The end of the last append that is whole where the log is read up to this event; 0 before the first.
 
-    What no append has written there counts as alone.
+    By the event's place in its append; what no append has written there counts as alone.
     """
-    place, _, events = headers.get(BATCH, "1/1").partition("/")
-    if not (place.isdecimal() and events.isdecimal() and 0 < int(place) <= int(events)):
-        return 1, 1
-    return int(place), int(events)
+    written = _BATCH_PLACE.fullmatch(headers.get(BATCH, "1/1"))
+    place, events = (int(written[1]), int(written[2])) if written else (1, 1)
+    is_inside = 0 < place < events
+    return max(0, sequence - place) if is_inside else sequence
 
 
 def aggregate_of(subject: str) -> Aggregate:

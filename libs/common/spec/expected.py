@@ -72,7 +72,11 @@ def _in_words(node: Node) -> list[str] | str | None:
         return list(node["enum"])
     if "const" in node:
         return [node["const"]]
+    if "anyOf" in node:
+        return ", or ".join(str(_in_words(each)) for each in node["anyOf"])
     match node.get("type"):
+        case "null":
+            return "null"
         case "integer":
             return "a whole number" + _range_in_words(node)
         case "number":

@@ -17,6 +17,8 @@ from pydantic import (
 from pydantic.alias_generators import to_camel
 
 from libs.common.scaling.in_force import Scale
+from libs.common.spec.autoscaling import MAX_REPLICAS
+from libs.common.spec.bounds import Count, Delay, Port, Replicas
 
 T = TypeVar("T")
 
@@ -65,20 +67,20 @@ class HealthCheck(SpecPart):
 
     path: str | None = None
     exec: ExecAction | None = None
-    port: int | None = None
+    port: Port | None = None
     host: str | None = None
     headers: tuple[NameValue, ...] = ()
-    initial_delay_seconds: int = 0
-    period_seconds: int = 10
-    timeout_seconds: int = 1
-    failure_threshold: int = 3
+    initial_delay_seconds: Delay = 0
+    period_seconds: Count = 10
+    timeout_seconds: Count = 1
+    failure_threshold: Count = 3
 
     @model_serializer(mode="wrap")
     def _without_headers_of_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A command is sent no headers: what is shown of it can be submitted again."""
         shown: dict[str, Any] = handler(self)
         if self.exec is not None:
-            del shown["headers"]
+            shown.pop("headers", None)
         return shown
 
 
@@ -133,7 +135,7 @@ class Autoscaling(SpecPart):
     wire `metrics` is in any case, as in the reference API."""
 
     enabled: bool = True
-    max_replicas: int
+    max_replicas: Annotated[int, Field(le=MAX_REPLICAS)]
     metrics: tuple[ScalingMetric, ...] = ()
     behavior: ScalingBehavior | None = None
     concurrency: ScalingConcurrency | None = None
@@ -143,8 +145,8 @@ class Resources(SpecPart):
     """`ports[0]` is the endpoint; further ones are reachable inside the cluster only."""
 
     machine_type: str
-    ports: tuple[int, ...] = Field(min_length=1)
-    replicas: int = 1
+    ports: tuple[Port, ...] = Field(min_length=1)
+    replicas: Replicas = 1
     """With autoscaling the floor."""
     autoscaling: Shared[Autoscaling | None] = None
     surge: bool | None = None

@@ -12,7 +12,8 @@ from pydantic import AfterValidator, ConfigDict, Field, ValidationInfo
 from pydantic.json_schema import models_json_schema
 from pydantic_core import PydanticCustomError
 
-from libs.common.spec.autoscaling import MAX_INT, MAX_REPLICAS, Autoscaling
+from libs.common.spec.autoscaling import Autoscaling
+from libs.common.spec.bounds import Count, Delay, Port, Replicas
 from libs.common.spec.integrations import ABSENT, MAX_INTEGRATIONS, AnyIntegration, FolderPath, Input
 from libs.common.spec.text import (
     ENV_NAME,
@@ -48,9 +49,6 @@ def _known_machine_type(name: str, info: ValidationInfo) -> str:
 MachineTypeName = Annotated[
     str, AfterValidator(_known_machine_type), Field(description="One of `GET /v1/machine-types`.")
 ]
-Port = Annotated[int, Field(ge=1, le=65535)]
-Replicas = Annotated[int, Field(ge=0, le=MAX_REPLICAS)]
-Count = Annotated[int, Field(ge=1, le=MAX_INT)]
 Argument = Annotated[str, Field(pattern=TEXT)]
 Command = Annotated[list[Argument], Field(min_length=1)]
 
@@ -85,7 +83,7 @@ class Check(Input):
     )
     headers: list[Header] = Field(default=ABSENT, description="Sent with the check.")
     exec: ExecAction = Field(default=ABSENT)
-    initial_delay_seconds: Annotated[int, Field(ge=0, le=MAX_INT)] = 0
+    initial_delay_seconds: Delay = 0
     period_seconds: Count = 10
     timeout_seconds: Count = 1
     failure_threshold: Count = 3

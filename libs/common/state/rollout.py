@@ -1,5 +1,6 @@
 """What the reconciler has done about a deployment's spec: the fold of a `rollout` aggregate. Pure."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
@@ -60,9 +61,10 @@ class RolloutState:
         reconciler looked last. Were one there again, it would say another phase."""
         return self.progress is not None and self.progress.phase in NOBODY_LEAVES
 
-    def spec_of_run(self, run_id: str) -> str | None:
-        """The newest spec that this run carries out."""
-        return next((run.spec_id for run in self.runs if run.run_id == run_id), None)
+    @property
+    def specs(self) -> Mapping[str, str]:
+        """By run, the newest spec that it carries out."""
+        return {run.run_id: run.spec_id for run in self.runs}
 
 
 def evolve(state: RolloutState, event: Recorded) -> RolloutState:

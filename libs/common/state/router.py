@@ -58,11 +58,12 @@ def states_by(events: Iterable[Recorded]) -> dict[Aggregate, RouterState]:
 
 
 def joined(states: Mapping[Aggregate, Any]) -> frozenset[str]:
-    """The names of the routers that there are; among the states those of other aggregates may be."""
+    """The names of the routers that there are; among the states those of other aggregates may be, such as one
+    of a router under a project, which nobody ever takes out."""
     return ALONE | {
         aggregate.id
         for aggregate, state in states.items()
-        if isinstance(state, RouterState) and state.is_joined
+        if isinstance(state, RouterState) and state.is_joined and aggregate == aggregate_of(aggregate.id)
     }
 
 

@@ -51,6 +51,11 @@ class DeploymentView:
         """The number of replicas in force."""
         return 0 if self.deployment is None else self.deployment.wanted_replicas(self.scaling.decided)
 
+    def says_the_same(self, before: "DeploymentView") -> bool:
+        """Whether nothing that was folded after `before` has changed any state: most facts of replicas do
+        not, since the pages that come with them have said it already."""
+        return all(getattr(self, name) is getattr(before, name) for name in _STATES)
+
 
 def evolve(view: DeploymentView | None, event: Recorded) -> DeploymentView:
     """Never fails; what it does not know changes nothing but the sequence."""
@@ -73,6 +78,7 @@ def fold(events: Iterable[Recorded]) -> DeploymentView | None:
 
 OF_DEPLOYMENTS: Final = tuple(kind for kind in AGGREGATES if kind.view_field is not None)
 """The kinds that a `DeploymentView` is folded from."""
+_STATES: Final = tuple(kind.view_field for kind in OF_DEPLOYMENTS if kind.view_field is not None)
 
 
 @dataclass(slots=True)

@@ -155,7 +155,7 @@ class Importer:
         try:
             async with self._preparing(outcome.events):
                 await self._store_all(LogHead(outcome.events, outcome.events, outcome.digest))
-        except (FileNotFoundError, Conflict) as error:
+        except (FileNotFoundError, Conflict, ValueError) as error:
             await self._end(Outcome(ImportState.FAILED, outcome.events, outcome.digest, str(error)))
             return
         await self._end(Outcome(ImportState.DONE, outcome.events, outcome.digest))

@@ -67,16 +67,20 @@ class Verifier:
         """The next events of the log. The first thing that does not hold; nothing is taken after it."""
         if corrupt := self._verification.take(events):
             return corrupt
-        shown = [event for event in events if event.sequence <= self._checkpoint]
         try:
-            self.replay(shown)
+            recorded = [_recorded(event) for event in events]
+            self._replay.take([event for event in recorded if event.sequence <= self._checkpoint])
         except OperationalError:
             raise  # the database itself
         except Exception as error:
             # Whoever imports an event chooses what is in it: anything may come of that, and it is a verdict.
             logger.warning("no read models can be made of some events", exc_info=error)
             name = type(error).__name__
-            return Corrupt(shown[0].sequence, f"read models cannot be made from here on: {name}")
+            return Corrupt(events[0].sequence, f"read models cannot be made from here on: {name}")
+        for event in recorded:
+            if event.fact is None:
+                self._unread += 1
+                self._first_unread = self._first_unread or event
         return None
 
     def settle(self) -> Corrupt | int:
@@ -94,14 +98,8 @@ class Verifier:
         return self._until
 
     def replay(self, events: Sequence[Stored]) -> None:
-        """Events that are known to hold."""
-        if events:
-            recorded = [_recorded(event) for event in events]
-            for event in recorded:
-                if event.fact is None:
-                    self._unread += 1
-                    self._first_unread = self._first_unread or event
-            self._replay.take(recorded)
+        """Events that are known to hold, and were taken."""
+        self._replay.take([_recorded(event) for event in events])
 
     def compare(self) -> Generator[Corrupt | Verified | None]:
         """What was found, after as many steps that found nothing as it takes."""

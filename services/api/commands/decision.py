@@ -10,10 +10,6 @@ from libs.common.events.project import ProjectFact
 from libs.common.ids import name_key
 from libs.common.log.port import Guard
 
-DEFAULT_PROJECT = "default"
-"""Id and name of the project that exists before the first event, so that no event makes it and an empty log
-is really empty."""
-
 T_co = TypeVar("T_co", covariant=True)
 
 

@@ -1,18 +1,8 @@
 """What can be an id at all. Only then may it become part of a subject. Pure."""
 
-import re
-
-from services.api.commands.decision import DEFAULT_PROJECT
+from libs.common.ids import DEFAULT_PROJECT, is_id
 from services.api.commands.deployment import deployment_not_found
 from services.api.commands.project import project_not_found
-
-_ID = re.compile(r"[0-9a-f]{32}", re.ASCII)
-
-AN_ID = "32 hexadecimal digits in lower case"
-
-
-def is_id(text: str) -> bool:
-    return _ID.fullmatch(text) is not None
 
 
 def check_project_id(project_id: str) -> None:

@@ -7,12 +7,13 @@ from typing import Generic, TypeVar
 
 from libs.common.events.deployment import DeploymentFact, SpecRegistered
 from libs.common.events.envelope import ROOT, TEAM, Aggregate, Recorded, select
+from libs.common.ids import DEFAULT_PROJECT
 from libs.common.log.port import EventLog, Guard, Head, Heads
 from libs.common.state import deployment, name, project
 from libs.common.state.deployment import DeploymentState
 from libs.common.state.name import NameState
 from libs.common.state.project import ProjectState
-from services.api.commands.decision import DEFAULT_PROJECT, name_aggregate, project_aggregate
+from services.api.commands.decision import name_aggregate, project_aggregate
 from services.api.commands.deployment import SubmitState
 from services.api.commands.project import DeleteProjectState, RenameProjectState
 from services.api.commands.visible import Visible

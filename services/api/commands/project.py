@@ -6,10 +6,10 @@ from libs.common.errors import Conflict, Issue, NotFound
 from libs.common.events.envelope import TEAM, Draft
 from libs.common.events.name import NameClaimed, NameReleased
 from libs.common.events.project import ProjectClosed, ProjectCreated, ProjectDeleted, ProjectRenamed
+from libs.common.ids import DEFAULT_PROJECT
 from libs.common.log.port import Guard
 from libs.common.state.project import ProjectState
 from services.api.commands.decision import (
-    DEFAULT_PROJECT,
     Decision,
     name_aggregate,
     project_aggregate,

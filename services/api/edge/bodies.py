@@ -107,8 +107,12 @@ def parse_policy(raw: object, spec: Mapping[str, Any], machine_types: Collection
     return parsed.resources.autoscaling
 
 
-def parse_project(body: bytes) -> ProjectBody:
-    return _parsed(ProjectBody, parse_json(body))
+def parse_project(body: bytes, project_id: str | None = None) -> ProjectBody:
+    """project_id: of the address. Releases of a reference client send it once more in the body, as `id`."""
+    raw = parse_json(body)
+    if project_id is not None and isinstance(raw, dict) and raw.get("id") == project_id:
+        raw = {name: value for name, value in raw.items() if name != "id"}
+    return _parsed(ProjectBody, raw)
 
 
 def git_headers(headers: Mapping[str, str]) -> GitHeaders | None:

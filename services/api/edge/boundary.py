@@ -60,7 +60,7 @@ class Boundary:
         if scope["path"] not in OPEN_PATHS and not self._has_key(headers):
             error = Unauthorized("A valid key is needed: `Authorization: Bearer <key>`")
             await _refuse(error, scope, receive, send_with_id)
-        elif not is_unlimited and int(headers.get("content-length", "0")) > MAX_BODY_BYTES:
+        elif not is_unlimited and _length(headers) > MAX_BODY_BYTES:
             await _refuse(PayloadTooLarge(), scope, receive, send_with_id)
         elif is_unlimited:
             await self._app(scope, receive, send_with_id)
@@ -116,6 +116,11 @@ class Boundary:
             return message
 
         return limited
+
+
+def _length(headers: Headers) -> int:
+    """The server has looked that it is a number of 64 bits; it may begin with more zeros than `int` takes."""
+    return int(headers.get("content-length", "").lstrip("0") or "0")
 
 
 async def _refuse(error: Refused, scope: Scope, receive: Receive, send: Send) -> None:

@@ -119,12 +119,12 @@ class BoundedConnection(HttpToolsProtocol):
 
     def _refuse_headers(self) -> None:
         message = f"Headers may have at most {MAX_HEADER_BYTES} bytes"
-        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "HEADERS_TOO_LARGE", message)
+        self._refuse(HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE, "PAYLOAD_TOO_LARGE", message)
 
     def _give_up(self) -> None:
         if self._has_begun:
             message = f"The headers did not come within {self.headers_deadline_s:.0f} s"
-            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "REQUEST_TIMEOUT", message)
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, "TIMEOUT", message)
         else:
             self.transport.close()
 

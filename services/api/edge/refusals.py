@@ -45,7 +45,7 @@ class PayloadTooLarge(Refused):
 
 
 class BodyTooSlow(Refused):
-    code = "REQUEST_TIMEOUT"
+    code = "TIMEOUT"
     status = 408
 
     def __init__(self, deadline_s: float) -> None:

@@ -8,8 +8,8 @@ from sqlalchemy import ColumnElement, RowMapping, Select, Table, bindparam, func
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.events.replica import ReplicaState
+from libs.common.ids import DEFAULT_PROJECT
 from libs.common.scaling.in_force import Decided
-from services.api.commands.decision import DEFAULT_PROJECT
 from services.api.readmodels.database import path_of
 from services.api.readmodels.decisions import DecisionKind, DecisionRecord
 from services.api.readmodels.numbers import Said

@@ -31,6 +31,8 @@ READ_ALIKE: Final = ("x_specstream", "x-specstream_")
 RETRY_AFTER_S: Final = 1
 HEADERS_SILENCE_S: Final = 30.0
 NO_HEADERS: Final[Mapping[str, str]] = MappingProxyType({})
+WEBSOCKET: Final = "websocket"
+"""The one protocol to which a connection may be upgraded."""
 
 _TYPE = "type.googleapis.com/envoy.extensions."
 
@@ -117,8 +119,13 @@ def _connection_manager(upload_deadline_s: float, headers_silence_s: float) -> d
         },
         "http_filters": [_host(), _router()],
         "strip_trailing_host_dot": True,
-        "upgrade_configs": [{"upgrade_type": "websocket"}],
-        "http_protocol_options": {"accept_http_10": True},
+        "upgrade_configs": [{"upgrade_type": WEBSOCKET}],
+        "http_protocol_options": {
+            "accept_http_10": True,
+            # An offer to upgrade to anything else is no more than an offer, and common clients make one with
+            # each request (Apache's for Java: TLS/1.2). Envoy would answer 403.
+            "ignore_http_11_upgrade": [{"safe_regex": {"regex": _anything_but(WEBSOCKET)}}],
+        },
         # The replica's own `server` header is its business.
         "server_header_transformation": "PASS_THROUGH",
         "use_remote_address": True,
@@ -135,6 +142,12 @@ def _connection_manager(upload_deadline_s: float, headers_silence_s: float) -> d
         "common_http_protocol_options": {"idle_timeout": "300s"},
         "local_reply_config": _local_replies(),
     }
+
+
+def _anything_but(word: str) -> str:
+    """A pattern of RE2, which cannot look ahead; the case of letters does not count."""
+    others = (f"{word[:place]}([^{letter}].*)?" for place, letter in enumerate(word))
+    return f"(?i)({'|'.join(others)}|{word}.+)"
 
 
 def _host() -> dict[str, Any]:
@@ -215,7 +228,8 @@ def _local_replies() -> dict[str, Any]:
     | NR: no scope, no route       | 404     | deployment_not_found  |
     | UH: no endpoint is healthy   | 503     | no_ready_replicas     |
     | UF, NC: not reached          | 503     | no_ready_replicas     |
-    | UC, UR, LR, UPE: broken off  | 503/502 | replica_failed        |
+    | UC, UR, LR: broken off       | 503     | replica_failed        |
+    | UPE: the answer is no HTTP   | 502     | replica_failed        |
     | none, 404: `OPTIONS *`       | 404     | request_failed            |
     | none, 404: a refusing route  | 404     | made by the host filter   |
     | none, 503: memory runs out   | 503     | overloaded            |
@@ -223,6 +237,8 @@ def _local_replies() -> dict[str, Any]:
     | any, 504: an hour of silence | 504     | replica_timeout       |
     | none, 413: the body          | 413     | request_too_large     |
     | none, 431: the headers       | 431     | request_too_large     |
+    | none, 2xx: no WebSocket      | 502     | websocket_refused     |
+    | none, 3xx: no WebSocket      | as is   | websocket_refused     |
     | anything else                | as is   | request_failed        |
     """
     retry = {"retry-after": str(RETRY_AFTER_S)}
@@ -231,16 +247,25 @@ def _local_replies() -> dict[str, Any]:
             _on_flags(["NR"], "There is no deployment at this address.", "deployment_not_found"),
             _on_flags(["UH", "UF", "NC"], "No replica is ready.", "no_ready_replicas", headers=retry),
             _on_flags(
-                ["UC", "UR", "LR", "UPE"],
+                ["UC", "UR", "LR"],
                 "The replica broke off before it answered.",
                 "replica_failed",
                 headers=retry,
             ),
+            _on_flags(["UPE"], "The replica's answer is no valid HTTP.", "replica_failed"),
             _on_status(503, "There is no memory left for more requests.", "overloaded", headers=retry),
             _on_status(408, "The request was sent too slowly.", "request_timeout"),
             _on_status(504, "The replica has said nothing for too long.", "replica_timeout"),
             _on_status(413, "The request's body is too large.", "request_too_large"),
             _on_status(431, "The request's headers are too large.", "request_too_large"),
+            # Envoy passes on what a replica says instead of "101" only where it is an error.
+            {**_on_no_websocket(299), "status_code": 502},
+            _on_no_websocket(399),
+            {
+                "filter": _status(400),
+                "headers_to_add": _headers({}),
+                "body_format_override": _failed("The request is no valid HTTP."),
+            },
             _mapper(_asks_for_no_path(), "A path begins with a slash.", "request_failed", NO_HEADERS),
             {
                 "filter": _status(404),
@@ -251,14 +276,19 @@ def _local_replies() -> dict[str, Any]:
             },
             {"filter": _status(0, "GE"), "headers_to_add": _headers({})},
         ],
-        "body_format": {
-            "json_format": {
-                "error": "%LOCAL_REPLY_BODY%",
-                "error_code": "request_failed",
-                "details": "%RESPONSE_CODE_DETAILS%",
-            }
-        },
+        "body_format": _failed("The request cannot be served."),
     }
+
+
+def _failed(message: str) -> dict[str, Any]:
+    """A body with Envoy's own word for what went wrong."""
+    body = {"error": message, "error_code": "request_failed", "details": "%RESPONSE_CODE_DETAILS%"}
+    return {"json_format": body}
+
+
+def _on_no_websocket(most: int) -> dict[str, Any]:
+    message = "The replica answers at this path, and not by WebSocket."
+    return _mapper(_status(most, "LE"), message, "websocket_refused", NO_HEADERS)
 
 
 def _status(code: int, op: str = "EQ") -> dict[str, Any]:

@@ -58,6 +58,8 @@ _REFRESH_CLUSTER_ON_RETRY: Final = bytes((14 << 3, 1))
 """Field 14 of `RetryPolicy`, a boolean."""
 
 _NO_LIMIT = 1_000_000
+MAX_ANSWER_HEADERS: Final = 1000
+"""Envoy's default of 100 would turn the answer of a replica that has more into an error."""
 
 
 def _http_options(common: dict[str, Any]) -> dict[str, Any]:
@@ -65,7 +67,7 @@ def _http_options(common: dict[str, Any]) -> dict[str, Any]:
     return {
         "envoy.extensions.upstreams.http.v3.HttpProtocolOptions": {
             "@type": "type.googleapis.com/envoy.extensions.upstreams.http.v3.HttpProtocolOptions",
-            "common_http_protocol_options": common,
+            "common_http_protocol_options": {"max_headers_count": MAX_ANSWER_HEADERS, **common},
             "explicit_http_config": {"http_protocol_options": {}},
         }
     }

@@ -225,6 +225,19 @@ class TestExportThenImport:
         assert await copy.last_sequence() == 0
 
     @pytest.mark.parametrize(
+        ("head", "reason"),
+        [
+            ({"version": 99}, "it is of version 99; this version of Specstream knows 1 and 2"),
+            ({"sequence": 6}, "it has no 'events'"),
+            ([], "no JSON object"),
+        ],
+    )
+    async def test_says_why_the_last_line_is_no_head(self, exported: list[bytes], head: object, reason: str):
+        lines = [*exported[:-1], json.dumps({"head": head}).encode()]
+        with pytest.raises(BadRequest, match=f"line 8 is not a head: {reason}$"):
+            await import_(MemoryLog(), stream(lines))
+
+    @pytest.mark.parametrize(
         "wrong",
         [
             pytest.param({"data": "{}"}, id="other data"),

@@ -17,7 +17,7 @@ from libs.common.log.port import Stored
 from libs.common.log.views import follow_views
 from libs.common.set_aside import Aside
 from libs.common.state.aggregates import followed_by
-from libs.common.state.router import joined
+from libs.common.state.router import aggregate_of, joined
 from libs.common.state.view import DeploymentView, Views
 from tests.support.event_logs import AnyLog
 from tests.support.golden_facts import GOLDEN
@@ -57,13 +57,13 @@ def failed(spec_id: str) -> SpecFailed:
     return golden.model_copy(update={"spec_id": spec_id})
 
 
-async def filled(log: AnyLog, *facts: Fact | tuple[Fact, Altered], aggregate_id: str = ID) -> None:
+async def filled(log: AnyLog, *facts: Fact | tuple[Fact, Altered], of: Aggregate | None = None) -> None:
     """One event for each fact; altered afterwards where a way is given, as it came into the log."""
     source = MemoryLog()
     heads: dict = {}
     for one in facts:
         fact = one[0] if isinstance(one, tuple) else one
-        aggregate = Aggregate("default", fact.aggregate, aggregate_id)
+        aggregate = of or Aggregate("default", fact.aggregate, ID)
         heads |= (await source.append([Draft(aggregate, fact)], heads=heads, cause=CAUSE)).heads
     stored = [event async for event in source.read_raw()]
     for place, one in enumerate(facts):
@@ -153,7 +153,7 @@ async def test_views_are_at_a_start_what_all_events_say(any_log: AnyLog, alter: 
 
 
 async def test_so_are_those_that_are_apart_from_deployments(any_log: AnyLog):
-    await filled(any_log, RouterJoined(), (RouterJoined(), of_a_later_version), aggregate_id="router-2")
+    await filled(any_log, RouterJoined(), (RouterJoined(), of_a_later_version), of=aggregate_of("router-2"))
     apart = (await views_at_start(any_log)).apart
     assert "router-2" in joined(apart)
     assert apart == (await replayed(any_log)).apart

@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from libs.common.log.jetstream import JetStreamLog
+from services.api.readmodels import projector
+from tests.support.polling import PATIENCE_S
 from tests.support.rest import RunningApi, running_api
 
 
@@ -16,7 +18,10 @@ async def api(tmp_path: Path) -> AsyncIterator[RunningApi]:
 
 
 @pytest.fixture
-async def durable_api(tmp_path: Path, jetstream_log: JetStreamLog) -> AsyncIterator[RunningApi]:
-    """Over JetStream."""
+async def durable_api(
+    tmp_path: Path, jetstream_log: JetStreamLog, monkeypatch: pytest.MonkeyPatch
+) -> AsyncIterator[RunningApi]:
+    """Over JetStream. Its reads wait as long as a busy broker may take to say where the log ends."""
+    monkeypatch.setattr(projector, "ASK_FOR_S", PATIENCE_S)
     async with running_api(tmp_path, jetstream_log) as running:
         yield running

@@ -298,6 +298,33 @@ async def test_an_older_client_may_repeat_a_path_parameter_in_the_query(api: Run
     deployment_id = await api.submit(a_config())
     assert (await api.get(f"/v1/deployments/{deployment_id}", id=deployment_id))["id"] == deployment_id
     assert await api.get(f"/v1/deployments/{deployment_id}/runs", id=deployment_id, limit=1)
+    deleted = await api.http.delete(f"/v1/deployments/{deployment_id}", params={"id": deployment_id})
+    assert deleted.json() == {"id": deployment_id}
+
+
+@pytest.mark.parametrize("path", ["/v1/deployments", "/v1/projects"])
+async def test_the_reference_client_sends_flags_that_are_about_itself(api: RunningApi, path: str):
+    asked = {"limit": "50", "order": "asc", "json": "true", "fields": "id,name", "log-level": "debug"}
+    headers = {"x-client": "paperspace-cli", "x-client-version": "1.10.1"}
+    answer = await api.http.get(path, params={**asked, "api-key": "its-key"}, headers=headers)
+    assert answer.status_code == 200, answer.text
+    assert answer.json() == await api.get(path, limit=50, order="asc")
+    for others in ({}, {"x-client": "another"}):
+        refused = await api.http.get(path, params={**asked, "api-key": "its-key"}, headers=others)
+        names = [issue["path"][0] for issue in refused.json()["issues"]]
+        assert (refused.status_code, names) == (400, ["json", "fields", "log-level", "api-key"])
+        assert "its-key" not in refused.text
+
+
+async def test_an_older_client_may_repeat_a_path_parameter_in_the_body(api: RunningApi):
+    project = (await api.http.post("/v1/projects", json={"name": "before"})).json()["id"]
+    renamed = await api.http.put(f"/v1/projects/{project}", json={"id": project, "name": "after"})
+    assert (renamed.status_code, renamed.json()["name"]) == (200, "after")
+    for other in ("default", None):
+        refused = await api.http.put(f"/v1/projects/{project}", json={"id": other, "name": "other"})
+        assert [issue["path"] for issue in refused.json()["issues"]] == [["id"]]
+    created = await api.http.post("/v1/projects", json={"id": project, "name": "new"})
+    assert (created.status_code, created.json()["issues"][0]["path"]) == (400, ["id"])
 
 
 async def test_the_health_of_an_empty_platform_names_who_is_missing(api: RunningApi):

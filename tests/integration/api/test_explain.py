@@ -240,7 +240,7 @@ async def test_of_a_deleted_deployment_they_stay_readable(api: RunningApi):
 @pytest.mark.parametrize(
     ("path", "params", "wrong", "allowed"),
     [
-        ("decisions", {"kind": "scale"}, "kind", "'scaling', 'rollout', 'verdict' or 'spec'"),
+        ("decisions", {"kind": "scale"}, "kind", ["scaling", "rollout", "verdict", "spec"]),
         ("decisions", {"after": "x"}, "after", "the `nextPage` of a page before"),
         ("decisions", {"limit": 0}, "limit", "a whole number from 1 to 120"),
         ("decisions", {"at": "1"}, "at", ["after", "kind", "limit", "order", "orderBy"]),

@@ -2,9 +2,9 @@
 
 from nats.aio.client import Client
 
+from libs.common.ids import is_id
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Loaded
-from services.api.commands.known_ids import is_id
 from tests.support.many_specs import register_many
 from tests.support.poison import PoisonedLog
 from tests.support.polling import eventually

@@ -78,6 +78,17 @@ async def test_a_stream_of_events_resumes_without_gap_or_repeat(http: httpx.Asyn
     assert (await http.get("/v1/events", headers=bad)).status_code == 400
 
 
+async def test_a_stream_of_events_takes_no_limit(http: httpx.AsyncClient):
+    answer = await http.get("/v1/events", params={"limit": 5}, headers={"accept": "Text/Event-Stream"})
+    assert answer.status_code == 400
+    assert answer.json()["issues"][0] == {
+        "path": ["limit"],
+        "message": "is of a page, and a stream never ends",
+        "value": 5,
+        "allowed": "no limit, or no stream",
+    }
+
+
 class Rejections:
     """What other systems hear of refused commands."""
 
@@ -145,7 +156,12 @@ async def test_commands_in_both_modes_lead_to_events_that_name_them(
     deletion = await command(log_client, DELETE, {"deploymentId": deployment_id})
     gone = await caused_by(http, deletion, 2)
     assert [event["type"] for event in gone] == ["DeploymentDeleted", "NameReleased"]
-    assert (await http.get(f"/v1/deployments/{deployment_id}")).status_code == 404
+
+    async def is_gone() -> bool:
+        """A broker that stands still for longer than a read waits for it keeps what is known shown."""
+        return (await http.get(f"/v1/deployments/{deployment_id}")).status_code == 404
+
+    await eventually(is_gone)
     assert rejections.messages == []
 
 

@@ -4,7 +4,9 @@ from collections.abc import AsyncIterator
 
 import httpx
 import pytest
+from fastapi.routing import APIRoute
 
+from services.api.edge.rest import ROUTERS
 from tests.support.rest import RunningApi, a_config
 
 MANY = 256 * 1024
@@ -68,6 +70,73 @@ async def test_wrong_queries_are_refused_by_name(api: RunningApi, path: str, par
     answer = await api.http.get(path, params=params)
     assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST")
     assert [issue["path"] for issue in answer.json()["issues"]] == [[name] for name in names]
+
+
+def addresses() -> list[tuple[str, str]]:
+    return sorted(
+        (method, route.path)
+        for router in ROUTERS
+        for route in router.routes
+        if isinstance(route, APIRoute)
+        for method in route.methods - {"HEAD"}
+    )
+
+
+@pytest.mark.parametrize(("method", "path"), addresses())
+async def test_no_address_takes_a_parameter_that_it_does_not_know(api: RunningApi, method: str, path: str):
+    deployment_id = await api.submit(a_config())
+    address = path.replace("{id}", "default" if "/projects/" in path else deployment_id)
+    before = await api.api.log.last_sequence()
+    answer = await api.http.request(method, address, params={"dryRun": "true"}, json={"name": "another"})
+    assert (answer.status_code, answer.json()["code"]) == (400, "BAD_REQUEST"), answer.text
+    issue = next(issue for issue in answer.json()["issues"] if issue["path"] == ["dryRun"])
+    assert (issue["message"], issue["value"]) == ("is not a known query parameter", "true")
+    assert "dryRun" not in issue["allowed"]
+    assert await api.api.log.last_sequence() == before
+
+
+@pytest.mark.parametrize(
+    ("path", "query", "names"),
+    [
+        pytest.param("/v1/deployments", "limit=0&limit=1", ["limit"], id="the first would do nothing"),
+        pytest.param("/v1/events", "limit=1&limit=1", ["limit"], id="twice the same"),
+        pytest.param("/v1/health", "detail=true&detail=false", ["detail"], id="no model"),
+        pytest.param(
+            "/v1/projects", "order=asc&limit=1&order=desc&limit=2", ["order", "limit"], id="several"
+        ),
+    ],
+)
+async def test_a_parameter_is_given_once(api: RunningApi, path: str, query: str, names: list[str]):
+    answer = await api.http.get(f"{path}?{query}")
+    assert answer.status_code == 400
+    assert [issue["path"] for issue in answer.json()["issues"]] == [[name] for name in names]
+    assert {issue["message"] for issue in answer.json()["issues"]} == {"is given more than once"}
+
+
+@pytest.mark.parametrize("path", ["/v1/projects", "/v1/projects/default"])
+async def test_what_looks_like_a_secret_is_not_repeated(api: RunningApi, path: str):
+    answer = await api.http.get(path, params={"accessToken": "very-secret", "colour": "red"})
+    assert [issue["value"] for issue in answer.json()["issues"]] == [None, "red"]
+
+
+@pytest.mark.parametrize("path", ["/v1/projects", "/v1/projects/default"])
+async def test_no_more_issues_are_told_than_an_answer_has(api: RunningApi, path: str):
+    answer = await api.http.get(path, params={f"p{number}": "" for number in range(101)})
+    assert len(answer.json()["issues"]) == 100
+
+
+@pytest.mark.parametrize(
+    ("path", "params", "allowed"),
+    [
+        ("/v1/deployments", {"order": "up"}, ["asc", "desc"]),
+        ("/v1/deployments/{id}/decisions", {"kind": "x"}, ["scaling", "rollout", "verdict", "spec"]),
+        ("/v1/health", {"detail": "maybe"}, "true or false"),
+    ],
+)
+async def test_what_a_parameter_may_be_is_told(api: RunningApi, path: str, params: dict, allowed: object):
+    answer = await api.http.get(path.replace("{id}", await api.submit(a_config())), params=params)
+    (issue,) = answer.json()["issues"]
+    assert (answer.status_code, issue["allowed"]) == (400, allowed)
 
 
 @pytest.mark.parametrize(

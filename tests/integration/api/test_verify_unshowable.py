@@ -1,16 +1,19 @@
 """Verifying a log with an event of which no read model can be made, or that is not understood."""
 
+from pathlib import Path
+
 import pytest
 
-from libs.common.events.replica import ReplicaStarted
 from libs.common.events.rollout import RolloutFact
+from libs.common.log.memory import MemoryLog
+from libs.common.log.verify import Verified
 from services.api.archive import verification
-from tests.support.deployments import Storyteller, a_replica
+from services.api.readmodels.database import open_database
+from services.api.readmodels.replay import Replay
+from tests.support.deployments import Storyteller
 from tests.support.rest import RunningApi, a_config
 
 SEVERAL = pytest.mark.parametrize("several", [0, verification.SEVERAL], ids=["in a process", "in threads"])
-TOO_LARGE = 10**30
-"""For a column of the read models."""
 
 
 class InventedLater(RolloutFact):
@@ -38,17 +41,28 @@ async def test_what_is_not_understood_is_named(
 
 
 @SEVERAL
-async def test_it_is_found_and_said(api: RunningApi, monkeypatch: pytest.MonkeyPatch, several: int):
+async def test_it_is_named_where_the_read_models_have_not_come_to_it_yet(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, several: int
+):
     monkeypatch.setattr(verification, "SEVERAL", several)
-    deployment_id = await api.submit(a_config())
+    log = MemoryLog(source="specstream/api")
+    await Storyteller(log, "d" * 32).tell(InventedLater(secret="s3cret"))
+    behind = await open_database(tmp_path / "read.db")
+    *_, found = [step async for step in verification.verify_all(log, behind, head=None, folder=tmp_path)]
+    await behind.dispose()
+    assert isinstance(found, Verified)
+    assert found.unread.startswith("1 events are not understood")
+
+
+async def test_it_is_found_and_said(api: RunningApi, monkeypatch: pytest.MonkeyPatch):
+    """No event is known of which no read model can be made, and whoever imports one chooses what is in it."""
+
+    def overflows(*_: object) -> None:
+        raise OverflowError
+
+    await api.submit(a_config())
     assert (await api.get("/v1/log/verify"))["ok"]
-    story = Storyteller(api.api.log, deployment_id)
-    [run] = await api.get(f"/v1/deployments/{deployment_id}/runs")
-    replica = a_replica("r1", None, run_id=run["id"])
-    await story.tell(
-        ReplicaStarted(replica_id="r1", replica=replica.model_copy(update={"attempt": TOO_LARGE}))
-    )
-    await api.get("/v1/deployments")
+    monkeypatch.setattr(Replay, "take", overflows)
     assert await api.get("/v1/log/verify") == {
         "ok": False,
         "sequence": 1,

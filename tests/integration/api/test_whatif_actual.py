@@ -21,7 +21,8 @@ async def test_what_happened_is_the_same_beside_any_policy(api: RunningApi):
     spec_id = (await api.get(f"/v1/deployments/{deployment_id}"))["latestSpec"]["id"]
     story = Storyteller(api.api.log, deployment_id)
     times = [datetime.fromisoformat((await api.get(f"/v1/deployments/{deployment_id}"))["dtCreated"])]
-    for before, after in pairwise((1, 2, 4, 3, 5)):
+    numbers = (1, 2, 4, 3, 5)
+    for before, after in pairwise(numbers):
         await story.tell(
             ReplicasDecided(
                 spec_id=spec_id,
@@ -51,9 +52,10 @@ async def test_what_happened_is_the_same_beside_any_policy(api: RunningApi):
         found = [await tried(api, deployment_id, autoscaling=one, **asked) for one in (BY_CPU, by_requests)]
         assert [one["resolutionSeconds"] for one in found] == [15, 2]
         assert [one["recordedFrom"] for one in found] == [to_rfc3339(since)] * 2
-        hours = (end - times[-1]).total_seconds() * 5 / 3600
+        lasted = [(until - at).total_seconds() for at, until in pairwise([*times, end])]
+        hours = sum(number * seconds for number, seconds in zip(numbers, lasted, strict=True)) / 3600
         for one in found:
             assert (one["actual"]["changes"], one["actual"]["peak"]) == (4, 5)
-            assert one["actual"]["replicaHours"] == pytest.approx(hours, abs=0.001)
+            assert one["actual"]["replicaHours"] == pytest.approx(hours, abs=1e-5)
             assert [each["actual"] for each in one["series"]][-1] == 5
         assert found[0]["actual"]["replicaHours"] == found[1]["actual"]["replicaHours"]

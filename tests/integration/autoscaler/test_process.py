@@ -28,6 +28,7 @@ from tests.support.nats_server import NatsEndpoint, provisioned
 from tests.support.polling import eventually, let_time_pass
 from tests.support.scaling_story import by_cpu
 from tests.support.tcp_proxy import proxied
+from tests.support.tries import soon
 from tests.unit.autoscaler.test_loop import Source
 
 EVERY_S = 0.5
@@ -114,14 +115,6 @@ async def with_heir(leading: Copy, other: Copy) -> tuple[Copy, Copy]:
     return (other, leading) if other.leads() else (leading, other)
 
 
-async def quickly(within_s: float, act: Callable[[], Awaitable[float]]) -> None:
-    """At least one of some tries takes no longer. act: how many seconds it took."""
-    took: list[float] = []
-    while not any(each < within_s for each in took):
-        assert len(took) < TRIES, f"it takes {took} s and not {within_s}"
-        took.append(await act())
-
-
 async def deployed(log: JetStreamLog, **behavior: object) -> Storyteller:
     story = Storyteller(log)
     await story.autoscale(by_cpu(50, behavior=behavior or QUICK))
@@ -169,7 +162,7 @@ async def test_another_copy_takes_over_within_eight_seconds_of_a_death(copies, l
         return took_s
 
     async with Load(log_client, story.deployment_id, "r1").running() as load:
-        await quickly(TAKEN_OVER_S, one_dies)
+        await soon(one_dies, TAKEN_OVER_S, tries=TRIES)
         load.percent = 100
         await eventually(decided(jetstream_log, 2))
     await is_one_history(jetstream_log)
@@ -191,7 +184,7 @@ async def test_who_is_started_in_place_of_a_dead_one_has_its_lease_at_once(copie
         await eventually(copy.leads)
         return monotonic() - caught_up_at
 
-    await quickly(1, started_again)
+    await soon(started_again, 1, tries=TRIES)
 
 
 @pytest.mark.usefixtures("jetstream_log")
@@ -211,7 +204,7 @@ async def test_a_copy_that_is_stopped_in_order_hands_over_at_once(copies):
         leading, other = other, leading
         return took_s
 
-    await quickly(3, one_is_stopped)
+    await soon(one_is_stopped, 3, tries=TRIES)
 
 
 @pytest.mark.parametrize("paused_s", [0, GAP_S + 15], ids=["until another leads", "for a minute"])

@@ -18,7 +18,7 @@ from libs.common.clock import monotonic
 from libs.common.errors import CannotApply, LogUnavailable
 from tests.support.endless import running
 from tests.support.nats_server import NatsEndpoint
-from tests.support.polling import eventually, let_time_pass
+from tests.support.polling import PATIENCE_S, eventually, let_time_pass
 
 ACK_WAIT_S = 20.0
 """Longer than a busy machine makes this process stand still: nothing is delivered again because of that."""
@@ -241,12 +241,20 @@ async def test_who_waits_for_room_at_the_end_is_given_back_too(
 async def test_at_the_end_what_runs_is_finished_and_what_waits_is_given_back(
     stage: Stage, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(pools, "FINISH_S", 10.0)
+    monkeypatch.setattr(pools, "FINISH_S", PATIENCE_S)
     stage.worker.slow = {"slow"}
     await stage.say("slow", 1, 2)
+
+    async def on_given_back(_: Msg) -> None:
+        stage.worker.go_on.set()
+
+    # Not before: else the other one would have its turn.
+    given_back = "$JS.EVENT.ADVISORY.CONSUMER.MSG_NAKED.WORK.worker"
+    subscription = await stage.client.subscribe(given_back, cb=on_given_back)
+    await stage.client.flush()
     async with stage.working():
         await eventually(lambda: stage.worker.begun)
-        asyncio.get_running_loop().call_later(0.3, stage.worker.go_on.set)
+    await subscription.unsubscribe()
     assert len(stage.worker.done) == 1
     async with stage.working():
         await eventually(lambda: _is_done(stage))

@@ -20,9 +20,12 @@ LONG_S = 60
 SLEEPER = template("sh", "-c", "echo of the replica > /dev/shm/shared; exec sleep 1000", MODE="prod")
 
 
-async def started(world: LocalWorld, of=SLEEPER) -> ObservedReplica:
-    await world.cluster.apply(workload(run_of(1, of=of)), fence=1)
+async def started(world: LocalWorld) -> ObservedReplica:
+    """It sleeps by now, and has written what it had to write before."""
+    await world.cluster.apply(workload(run_of(1, of=SLEEPER)), fence=1)
     (replica,) = await world.until(all_run(1))
+    pid = await main_pid(replica.replica_id)
+    await eventually(lambda: pid in _named(b"sleep\x001000\x00"))
     return replica
 
 
@@ -46,6 +49,11 @@ def directory(world: LocalWorld, replica: ObservedReplica) -> Path:
 
 def processes_of(replica: ObservedReplica) -> list[int]:
     return proc.carriers([replica.replica_id])
+
+
+def commands_of(replica: ObservedReplica) -> list[int]:
+    """The replica's own and those of its checks, without the checkers that have joined its mounts."""
+    return [pid for pid in processes_of(replica) if proc.carries(pid, replica.replica_id)]
 
 
 async def only_the_replica_is_left(replica: ObservedReplica) -> None:
@@ -86,7 +94,6 @@ async def test_variables_in_its_command_are_the_replicas(local_world):
 
 async def test_it_is_in_the_replicas_own_namespaces_and_no_privilege_is_left(local_world):
     replica = await started(local_world)
-    # It counts as running from when it is to run its command, and is what that makes of it a moment later.
     pid = await main_pid(replica.replica_id)
     shown = "readlink /proc/self/ns/mnt /proc/self/ns/ipc; grep -E '^(Cap|NoNew|Seccomp:)' /proc/self/status"
     checked = await sh(local_world, replica, shown)
@@ -221,7 +228,7 @@ async def test_checks_that_never_end_are_bounded_and_the_replica_is_looked_after
     replica = await started(local_world)
     hanging = [asyncio.ensure_future(check(local_world, replica, "sleep", "1000")) for _ in range(MOST)]
     try:
-        await eventually(lambda: len(processes_of(replica)) >= MOST + 1)
+        await eventually(lambda: len(commands_of(replica)) == MOST + 1, because="not all checks have begun")
         with pytest.raises(DeploymentUnavailable, match="come to their end"):
             await check(local_world, replica, "true")
         state = files.read_json(str(directory(local_world, replica) / files.STATE))

@@ -1,8 +1,10 @@
 """What a replica on this machine uses: all of its processes, and its memory without what is only cached."""
 
 import asyncio
+import os
 import shlex
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -11,12 +13,12 @@ from libs.common.clock import monotonic, utc_now
 from libs.common.cluster.local.cluster import LocalCluster
 from libs.common.cluster.local.record import Record
 from libs.common.cluster.local.shim import proc
-from libs.common.cluster.local.usage import Meter, Running, memory_of
+from libs.common.cluster.local.usage import Meter, Running, memory_of, used_since
 from libs.common.cluster.usage import UsedGpu
 from libs.common.gpus.memory import MemoryGpus
 from libs.common.machine_types.catalogue import catalogue
 from tests.support.clusters import LocalWorld, all_run, run_of, template, workload
-from tests.support.polling import eventually, let_others_run, let_time_pass, stand_still
+from tests.support.polling import PATIENCE_S, eventually, let_others_run, let_time_pass, stand_still
 
 MIB = 1024 * 1024
 TYPES, _ = catalogue([{"name": "C4", "cpus": 0.25, "memoryGib": 0.5}])
@@ -103,6 +105,21 @@ async def test_a_stall_between_two_reads_makes_no_use_that_is_impossible(tmp_pat
         await burning.wait()
 
 
+async def test_others_go_on_while_the_kernel_is_asked_for_memory(tmp_path):
+    """What is mapped a million times takes it seconds."""
+    others_went_on = threading.Event()
+
+    def after_others(_):
+        assert others_went_on.wait(PATIENCE_S)
+        return 7
+
+    meter = Meter(utc_now, read_memory=after_others)
+    measuring = asyncio.ensure_future(meter.measure([running(tmp_path, "this-one", pid=os.getpid())]))
+    asyncio.get_running_loop().call_later(0.1, others_went_on.set)
+    (used,) = await measuring
+    assert used.memory_bytes == 7
+
+
 def running(directory, replica_id, *, pid):
     record = Record(
         replica_id=replica_id,
@@ -141,6 +158,47 @@ async def test_what_a_child_used_that_has_ended_counts(local):
 
     await eventually(is_counted)
     assert total < 3 + (monotonic() - begin) * 0.1
+
+
+async def test_what_ended_and_is_collected_only_later_is_not_counted_in_the_moment_of_that(local):
+    script = (
+        "import os, time\n"
+        "if os.fork() == 0:\n"
+        "    while time.process_time() < 3: pass\n"
+        "    os._exit(0)\n"
+        "os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT)\n"
+        "open('ended', 'w').close()\n"
+        "while not os.path.exists('collect'): time.sleep(0.01)\n"
+        "os.wait()\n"
+        "open('collected', 'w').close()\n"
+        "time.sleep(3600)\n"
+    )
+    await started(local, of=template(sys.executable, "-S", "-c", script))
+    cwd = next(local.root.glob("deployments/*/*/cwd"))
+    await eventually((cwd / "ended").exists)
+
+    async def next_one(after):
+        return await until_measured(local, lambda used: used.cpu_cores is not None and used.ended_at > after)
+
+    ended = await next_one((await measured(local)).ended_at)
+    (cwd / "collect").touch()
+    await eventually((cwd / "collected").exists)
+    collected = await next_one(ended.ended_at)
+    assert collected.cpu_cores * collected.window_s < 1
+
+
+@pytest.mark.parametrize(
+    ("before", "missing", "now", "used"),
+    [
+        pytest.param(100, 0, 130, 30, id="more"),
+        pytest.param(100, 0, 100, 0, id="nothing"),
+        pytest.param(100, 0, 60, None, id="some of it is missing"),
+        pytest.param(60, 40, 110, None, id="it may have come back"),
+        pytest.param(60, 40, 90, 30, id="it has not come back"),
+    ],
+)
+def test_what_is_missing_at_one_look_is_not_used_by_the_next(before, missing, now, used):
+    assert used_since(before, missing, now) == used
 
 
 async def test_memory_is_what_it_holds_and_not_what_is_cached(local):

@@ -23,7 +23,7 @@ from libs.common.state.view import fold
 from services.health.prober import Prober
 from services.health.watching import watch_cluster
 from tests.support.polling import eventually
-from tests.support.processes import is_alive, kill, main_pid, parent
+from tests.support.processes import is_alive, kill, parent
 
 
 def runs(*command: str, failure_threshold: int = 1) -> HealthCheck:
@@ -128,12 +128,15 @@ async def test_a_replica_without_a_shim_is_held_until_the_next_one_checks_it(sta
     await stage.apply(HealthChecks(readiness=runs("true"), liveness=runs("true")), "sleep", "1000")
     async with stage.watching() as progress:
         replica = await stage.until(ReplicaState.RUNNING)
-        # The one above the replica: each check, too, looks like a shim until it runs its command.
-        pid = parent(await main_pid(replica.replica_id))
+        # The one above the replica: each check, too, looks like a shim until it runs its command, and like
+        # the replica from then on.
+        directory = stage.root / "deployments" / stage.deployment_id / replica.replica_id
+        state = files.read_json(str(directory / files.STATE))
+        assert state is not None
+        pid = parent(state["pid"])
         assert pid is not None
         kill(pid)
         await eventually(lambda: not is_alive(pid))
-        directory = stage.root / "deployments" / stage.deployment_id / replica.replica_id
         await eventually(lambda: files.is_supervised(str(directory)))
         assert progress.is_ready
         assert (await stage.until(ReplicaState.RUNNING)) == replica

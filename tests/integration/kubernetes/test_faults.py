@@ -12,7 +12,16 @@ from libs.common.cluster.kubernetes.writer import Timing
 from libs.common.cluster.port import ReplicaPhase
 from libs.common.errors import CannotApply, ClusterUnavailable, DeploymentUnavailable, Fenced
 from libs.common.machine_types.reading import bundled
-from tests.support.clusters import DEPLOYMENT, all_run, replicas, run_of, template, workload
+from tests.support.clusters import (
+    DEPLOYMENT,
+    all_run,
+    replicas,
+    run_of,
+    template,
+    trouble,
+    until_available,
+    workload,
+)
 from tests.support.fault_proxy import answer, before, hold, lose_answer, lose_request
 from tests.support.kubelab.states import STOP_DELAY
 from tests.support.polling import eventually
@@ -223,26 +232,15 @@ async def test_a_watch_that_cannot_be_had_makes_the_cluster_unavailable_until_it
     proxy.on("WATCH", "pods", answer(503, "away"), times=10_000)
     proxy.cut_watches()
 
-    async def trouble():
-        try:
-            await cluster.observe()
-        except ClusterUnavailable as error:
-            return str(error)
-        return ""
-
     async def is_told():
         # On a busy machine the cut itself is told first, until the watch is asked for again.
-        return "watch pods: away" in await trouble()
+        return "watch pods: away" in await trouble(cluster)
 
     await eventually(is_told)
     with pytest.raises(ClusterUnavailable, match="watch pods: away"):
         await last(heard)
     proxy.mend()
-
-    async def is_available():
-        return not await trouble()
-
-    await eventually(is_available)
+    await until_available(cluster)
     assert await replicas(cluster) == first
 
 

@@ -125,10 +125,12 @@ async def test_a_newer_plan_that_is_told_late_is_not_overwritten(kubernetes_worl
     await started(kubernetes_world, 1)
     assert len(await replicas(cluster)) == 1
     proxy.watches_are_late_by_s = LATE_S
+    proxy.silence_watches()  # however long this takes
     await kubernetes_world.cluster.apply(workload(run_of(3)), fence=3)
     assert len(await replicas(cluster)) == 1
     with pytest.raises(Fenced):
         await cluster.apply(workload(run_of(2)), fence=2)
+    proxy.let_watches_speak()
     # What is told from then on is old, but for the last of it.
     await settled(kubernetes_world, 3)
     await kubernetes_world.cluster.apply(workload(run_of(4)), fence=4)

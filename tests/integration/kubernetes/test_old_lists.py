@@ -99,7 +99,7 @@ async def test_an_old_list_in_the_middle_is_no_restored_backup(kubernetes_world,
     lists = OldLists(kubernetes_world.client, kubernetes_world.namespace)
     await asyncio.to_thread(lists.remember)
     async with started_anew(kubernetes_world, proxy) as cluster:
-        await replicas(cluster)
+        old = await cluster.observe(DEPLOYMENT)
         gone, present = await replaced(kubernetes_world)
 
         async def is_there():
@@ -113,15 +113,35 @@ async def test_an_old_list_in_the_middle_is_no_restored_backup(kubernetes_world,
             proxy.on("WATCH", resource, hold(reached, go_on), times=100)
             proxy.on("GET", resource, lists.fault, times=100)
         proxy.cut_watches()
-        await eventually(lambda: lists.left.total() == 0)
 
         async def is_old():
-            return gone in ids(await replicas(cluster))
+            # By both lists: the plan tells the one of anchors, and who is there the one of pods.
+            return await cluster.observe(DEPLOYMENT) == old
 
         await eventually(is_old)
         assert await is_news(cluster, present | {gone})
         assert await is_there()
         go_on.set()
+
+
+async def test_what_an_old_list_lacks_is_not_made_once_more(kubernetes_world, proxy):
+    """Of a plan that was carried out by somebody who died before saying so, and is now anew."""
+    lists = OldLists(kubernetes_world.client, kubernetes_world.namespace)
+    await asyncio.to_thread(lists.remember)
+    await kubernetes_world.cluster.apply(workload(run_of(2)), fence=1)
+    present = ids(await kubernetes_world.until(all_run(2)))
+    is_over = asyncio.Event()
+    for resource in ("pods", "configmaps"):
+        lists.left[resource] = 1
+        proxy.on("WATCH", resource, hold(asyncio.Event(), is_over), times=100)
+        proxy.on("GET", resource, lists.fault, times=100)
+    async with started_anew(kubernetes_world, proxy) as cluster:
+        assert await replicas(cluster) == ()
+        await cluster.apply(workload(run_of(2)), fence=1)
+        is_over.set()
+        assert ids(await replicas(cluster)) == present
+    assert ids(await kubernetes_world.until(all_run(2))) == present
+    assert not [one for one in proxy.writes if "pods" in one]
 
 
 async def test_what_a_watch_has_told_is_not_asked_for(kubernetes_world, proxy):

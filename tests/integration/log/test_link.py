@@ -40,3 +40,28 @@ async def test_a_message_is_flushed_without_another_one_after_it(log_client: Cli
     await Link(log_client, ticks=monotonic).publish("apart.b", b"body", headers={"ce-id": "1"})
     assert (await asyncio.wait_for(heard, PATIENCE_S)).data == b"body"
     await subscription.unsubscribe()
+
+
+@pytest.mark.parametrize(
+    ("subject", "headers"),
+    [
+        pytest.param("apart.c\r\nPUB apart.forged 0\r\n\r\n", {"ce-id": "1"}, id="two lines in the subject"),
+        pytest.param("apart.c apart.forged", {"ce-id": "1"}, id="a blank in the subject"),
+        pytest.param("", {"ce-id": "1"}, id="no subject"),
+        pytest.param("apart.c", {"ce-id\r\nother": "1"}, id="two lines in the name of a header"),
+    ],
+)
+async def test_nothing_is_sent_that_would_end_the_line_it_stands_in(log_client: Client, subject, headers):
+    heard: list[str] = []
+
+    async def hear(message: Msg) -> None:
+        heard.append(message.subject)
+
+    subscription = await log_client.subscribe("apart.>", cb=hear)
+    link = Link(log_client, ticks=monotonic)
+    with pytest.raises(ValueError, match=r"no subject|not one line"):
+        await link.publish(subject, b"body", headers=headers)
+    await link.publish("apart.last", b"body", headers={"ce-id": "1\r\n2"})
+    await eventually(lambda: "apart.last" in heard)
+    await subscription.unsubscribe()
+    assert heard == ["apart.last"]

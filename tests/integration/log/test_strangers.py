@@ -6,10 +6,11 @@ from contextlib import aclosing
 
 import pytest
 from nats.aio.client import Client
+from nats.protocol.command import pub_cmd
 
 from libs.common.clock import utc_now
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted
-from libs.common.events.envelope import Aggregate, Draft, append_subject
+from libs.common.events.envelope import Aggregate, Draft, Recorded, append_subject
 from libs.common.log.export import export, import_
 from libs.common.log.jetstream import JetStreamLog
 from libs.common.log.memory import MemoryLog
@@ -19,6 +20,7 @@ from tests.support.names import CAUSE
 from tests.support.polling import PATIENCE_S
 
 DEPLOYMENT = Aggregate("default", "deployment", "a" * 32)
+OTHER = Aggregate("default", "deployment", "b" * 32)
 ANSWER = b'{"type":"io.nats.jetstream.api.v1.consumer_create_response","stream_name":"EVENTS","name":"x"}'
 """As the broker itself sends it to whatever reply subject a request names."""
 
@@ -62,10 +64,44 @@ async def log(jetstream_log: JetStreamLog) -> JetStreamLog:
     return jetstream_log
 
 
+async def followed_by(log: JetStreamLog) -> list[Recorded]:
+    """Everything that is stored, as who follows it is told."""
+    followed: list[Recorded] = []
+    async with aclosing(log.follow(">", after=0)) as events:
+        async for event in events:
+            if isinstance(event, CaughtUp):
+                break
+            assert isinstance(event, Recorded)
+            followed.append(event)
+    return followed
+
+
 async def forge(client: Client, headers: dict[str, str]) -> None:
     subject = append_subject(DEPLOYMENT.subject("DeploymentDeleted"))
     stored = await client.request(subject, ANSWER, headers=headers, timeout=PATIENCE_S)
     assert json.loads(stored.data)["seq"] == 2
+
+
+@pytest.mark.parametrize("place", ["*.DeploymentDeleted", f"{DEPLOYMENT.id}.>"])
+async def test_what_the_broker_gives_no_subject_of_an_event_stops_no_reader(
+    log: JetStreamLog, log_client: Client, place: str
+):
+    """A client says on its own whether its subjects are looked at."""
+    inbox = log_client.new_inbox()
+    answers = await log_client.subscribe(inbox)
+    subject = append_subject(f"events.default.deployment.{place}")
+    await log_client._send_command(pub_cmd(subject, inbox, ANSWER))
+    await log_client._flush_pending()
+    assert json.loads((await answers.next_msg(PATIENCE_S)).data)["seq"] == 2
+    await log.append([Draft(OTHER, DeploymentCreated(name="other"))], heads={}, cause=CAUSE)
+    read = [event async for event in log.read(">")]
+    assert [event.fact is None for event in read] == [False, True, False]
+    assert read[1].unknown == "its subject is not the subject of an event"
+    assert [event.sequence for event in await followed_by(log)] == [1, 2, 3]
+    result = await verify(log.read_raw())
+    assert isinstance(result, Corrupt)
+    assert result.sequence == 2
+    assert "everything else holds" in result.reason
 
 
 async def lines(log: JetStreamLog) -> AsyncIterator[bytes]:
@@ -78,13 +114,7 @@ async def test_is_no_fact_for_any_reader(log: JetStreamLog, log_client: Client, 
     await forge(log_client, headers)
     loaded = (await log.load(DEPLOYMENT.filter)).events
     read = [event async for event in log.read(">")]
-    followed = []
-    async with aclosing(log.follow(">", after=0)) as events:
-        async for event in events:
-            if isinstance(event, CaughtUp):
-                break
-            followed.append(event)
-    for seen in (loaded, read, followed):
+    for seen in (loaded, read, await followed_by(log)):
         assert [event.type for event in seen] == ["DeploymentCreated", "DeploymentDeleted"]
         assert [event.fact for event in seen] == [DeploymentCreated(name="web"), None]
         assert seen[0].unknown == ""

@@ -235,7 +235,7 @@ class TestServerKilled:
     ):
         async with connected(server.url) as client:
             await provisioned(client)
-            log = log_of(client, attempt_s=1.0)
+            log = log_of(client, attempt_s=1.0, deadline_s=PATIENCE_S)
             acknowledged: dict[str, int] = {}
 
             async def write(writer: int) -> None:
@@ -265,7 +265,7 @@ class TestServerKilled:
     async def test_a_follower_goes_on_without_a_gap_or_a_repeat(self, server: NatsProcess):
         async with connected(server.url) as client, connected(server.url) as other:
             await provisioned(client)
-            log = log_of(other, attempt_s=1.0)
+            log = log_of(other, attempt_s=1.0, deadline_s=PATIENCE_S)
             seen: list[int] = []
             following = asyncio.create_task(follow(log_of(client), seen))
             heads: dict = {}

@@ -1,10 +1,12 @@
+import asyncio
 import json
 
 import pytest
 
+from services.router.xds.resources import MAX_ANSWER_HEADERS, RETRIES
 from tests.support.polling import eventually
 from tests.support.routed import a_served, answer_with, answered_by, assert_error
-from tests.support.upstream import Upstream, plain, upstreams
+from tests.support.upstream import Asked, Upstream, plain, upstreams
 
 OURS = ("x-specstream-deployment", "x-specstream-spec", "x-specstream-replica")
 
@@ -121,6 +123,71 @@ async def test_a_request_for_no_path_is_answered_as_json_too(client):
     response = await client.request("OPTIONS", "/", extensions={"target": b"*"})
     assert response.status_code == 404
     assert_error(response, "request_failed")
+
+
+@pytest.mark.parametrize(
+    ("head", "status"),
+    [
+        pytest.param(b"GET / HTTP/1.1", 400, id="no host"),
+        pytest.param(b"GET /a b HTTP/1.1\r\nhost: {host}", 400, id="a space in the path"),
+        pytest.param(b"GET /a?#b HTTP/1.1\r\nhost: {host}", 400, id="a fragment"),
+        pytest.param(b"FOO / HTTP/1.1\r\nhost: {host}", 400, id="a method of its own"),
+    ],
+)
+async def test_what_is_no_request_is_told_so(routed, head: bytes, status: int):
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        reader, writer = await asyncio.open_connection("127.0.0.1", routed.edge_port)
+        try:
+            writer.write(head.replace(b"{host}", deployment.host.encode()) + b"\r\n\r\n")
+            answer = await reader.read()
+        finally:
+            writer.close()
+    answered, body = answer.split(b"\r\n\r\n", 1)
+    assert answered.startswith(b"HTTP/1.1 %d " % status)
+    said = json.loads(body)
+    assert (said["error"], said["error_code"]) == ("The request is no valid HTTP.", "request_failed")
+    assert said["details"]
+
+
+async def test_an_answer_may_have_many_headers(routed, client):
+    headers = {f"x-{number}": "1" for number in range(MAX_ANSWER_HEADERS - 10)}
+
+    async def many(_: Upstream, __: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(plain("200 OK", b"all", headers))
+
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        upstream.behaviour = many
+        response = await client.get("/", headers={"host": deployment.host})
+    assert (response.status_code, response.text) == (200, "all")
+    assert headers.items() <= dict(response.headers).items()
+
+
+@pytest.mark.parametrize(
+    "answer",
+    [
+        pytest.param(b"hello\n\n", id="no status"),
+        pytest.param(b"HTTP/1.1 200 OK\r\na header: 1\r\ncontent-length: 0\r\n\r\n", id="no header"),
+        pytest.param(plain("200 OK", b"", {f"x-{n}": "1" for n in range(1000)}), id="too many headers"),
+    ],
+)
+@pytest.mark.parametrize(("method", "times"), [("GET", RETRIES + 1), ("POST", 1)])
+async def test_an_answer_that_is_no_http_is_told_of(routed, client, answer: bytes, method: str, times: int):
+    asked = []
+
+    async def odd(_: Upstream, request: Asked, writer: asyncio.StreamWriter) -> None:
+        asked.append(request.method)
+        writer.write(answer)
+
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        upstream.behaviour = odd
+        response = await client.request(method, "/", headers={"host": deployment.host})
+    assert asked == [method] * times
+    assert response.status_code == 502
+    assert_error(response, "replica_failed")
+    assert response.json()["error"] == "The replica's answer is no valid HTTP."
 
 
 async def test_a_deleted_deployment_is_not_found_and_leaves_nothing_behind(routed, client):

@@ -103,6 +103,7 @@ async def test_the_heartbeat_tells_how_envoy_is(routed):
 
 async def test_an_envoy_whose_port_is_taken_is_not_said_to_be_ready(routed):
     await routed.envoy.stop()
+    await eventually(lambda: not routed.router.cache.sessions)
     async with upstreams("squatter") as (squatter,):
         await squatter.die()
         squatter.port = routed.edge_port

@@ -1,11 +1,19 @@
 import asyncio
 
+import pytest
 import websockets
 
 from tests.support.plain_http import plain_client
 from tests.support.polling import PATIENCE_S, eventually
-from tests.support.routed import a_served
+from tests.support.routed import a_served, assert_error
 from tests.support.upstream import CRLF, Asked, Upstream, plain, upstreams
+
+WEBSOCKET = {
+    "connection": "Upgrade",
+    "upgrade": "WebSocket",
+    "sec-websocket-key": "dGhlIHNhbXBsZSBub25jZQ==",
+    "sec-websocket-version": "13",
+}
 
 
 async def test_server_sent_events_arrive_one_by_one(routed, client):
@@ -66,6 +74,63 @@ async def test_a_websocket_talks_both_ways(routed):
                 await connection.send(word)
                 assert await connection.recv() == f"echo {word}"
             assert connection.response.headers["x-specstream-replica"] == "ws"
+
+
+@pytest.mark.parametrize(
+    ("offer", "also"),
+    [
+        ("TLS/1.2", {}),
+        ("TLS/1.0, TLS/1.2", {}),
+        ("h2c", {"connection": "Upgrade, HTTP2-Settings", "http2-settings": "AAMAAABkAAQCAAAAAAIAAAAA"}),
+        ("websockets", {}),
+        ("webs", {}),
+        ("WHATEVER/7", {}),
+    ],
+)
+@pytest.mark.parametrize("method", ["GET", "POST"])
+async def test_an_offer_to_speak_another_protocol_is_no_obstacle(routed, client, offer, also, method):
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        headers = {"host": deployment.host, "connection": "Upgrade", "upgrade": offer, **also}
+        response = await client.request(method, "/", headers=headers, content=b"x" * (method == "POST"))
+    assert response.status_code == 200
+    received = response.json()
+    assert received["size"] == (method == "POST")
+    assert not {"upgrade", "http2-settings"} & set(received["headers"])
+
+
+@pytest.mark.parametrize(
+    ("answer", "status"),
+    [("200 OK", 502), ("204 No Content", 502), ("302 Found", 302), ("307 Temporary Redirect", 307)],
+)
+async def test_a_replica_that_takes_no_websocket_is_told_of(routed, client, answer, status):
+    response = await a_websocket_that_is_answered(
+        routed, client, plain(answer, b"", {"location": "/elsewhere"})
+    )
+    assert response.status_code == status
+    assert_error(response, "websocket_refused")
+    assert response.headers["location"] == "/elsewhere"
+
+
+@pytest.mark.parametrize("answer", ["401 Unauthorized", "403 Forbidden", "426 Upgrade Required", "500 Ouch"])
+async def test_what_a_replica_says_against_a_websocket_is_passed_on(routed, client, answer):
+    said = plain(answer, b"no", {"www-authenticate": "Basic"})
+    response = await a_websocket_that_is_answered(routed, client, said)
+    assert (response.status_code, response.text) == (int(answer[:3]), "no")
+    assert response.headers["www-authenticate"] == "Basic"
+    assert response.headers["x-specstream-replica"] == "r1"
+
+
+async def a_websocket_that_is_answered(routed, client, said):
+    """What a client gets who asks for a WebSocket, of a replica that says this instead."""
+
+    async def answer(_: Upstream, __: Asked, writer: asyncio.StreamWriter) -> None:
+        writer.write(said)
+
+    async with upstreams("r1") as (upstream,):
+        deployment = await a_served(routed, upstream)
+        upstream.behaviour = answer
+        return await client.get("/", headers={"host": deployment.host, **WEBSOCKET})
 
 
 async def replaced_by_websocket(client, host):

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import pytest
 
+from libs.common.cluster.local.shim import proc
 from tests.support.open_to_others import open_to_others
 from tests.support.platform_process import PROGRAMS
 from tests.support.polling import eventually
@@ -78,7 +79,8 @@ def _readable(name):
     """Of every process that there still is: its pid, and what is in its file of that name."""
     for path in Path("/proc").glob(f"[0-9]*/{name}"):
         try:
-            content = path.read_bytes()
+            with path.open("rb") as file:
+                content = file.read(proc.MOST_ENVIRONMENT_BYTES)
         except OSError:
             continue
         yield path.parent.name, content

@@ -34,24 +34,27 @@ async def held(tmp_path: Path) -> AsyncIterator[list[Gauge]]:
 async def test_somebody_leads_while_one_copy_does(
     held: list[Gauge], prometheus: Prometheus, tmp_path: Path
 ) -> None:
-    async def said(*leads: int) -> None:
+    async def alerted(*leads: int) -> list[dict[str, str]]:
+        """The labels of each alert when this was read of both. Asked for with one question: a copy that is
+        not read in time counts as one that is away, the moment after it was read, too."""
         for gauge, one in zip(held, leads, strict=True):
             gauge.labels(SERVICE).set(one)
+        alerts: list[dict[str, str]] = []
 
         async def is_read() -> bool:
             try:
-                read = await asked(client, "specstream_lease_held")
+                found = await asked(client, f"specstream_lease_held or ({nobody_leads})")
             except (httpx.TransportError, ValueError):  # it begins
                 return False
+            read = [one for one in found if "process" in one["metric"]]
+            alerts[:] = [one["metric"] for one in found if one not in read]
             return sorted(int(one["value"][1]) for one in read) == sorted(leads)
 
         await eventually(is_read)
+        return alerts
 
     rules = {rule["alert"]: rule["expr"] for rule in yaml.safe_load(ALERTS.read_text())["groups"][0]["rules"]}
     nobody_leads = rules["SpecstreamNobodyLeads"]
     async with a_prometheus(prometheus, tmp_path, tmp_path) as client:
-        await said(0, 1)
-        assert await asked(client, nobody_leads) == []
-        await said(0, 0)
-        (alerted,) = await asked(client, nobody_leads)
-        assert alerted["metric"] == {"service": SERVICE}
+        assert await alerted(0, 1) == []
+        assert await alerted(0, 0) == [{"service": SERVICE}]

@@ -12,6 +12,7 @@ import yaml
 Json = dict[str, Any]
 
 MERGE = "application/merge-patch+json"
+TABLE = "application/json;as=Table;v=v1;g=meta.k8s.io"
 
 
 class Client:
@@ -49,13 +50,27 @@ class Client:
         return Client(self.server, self._trusted, token)
 
     def ask(
-        self, method: str, path: str, body: Any = None, *, content_type: str = "", **params: Any
+        self,
+        method: str,
+        path: str,
+        body: Any = None,
+        *,
+        content_type: str = "",
+        accept: str = "",
+        **params: Any,
     ) -> httpx.Response:
-        headers = {"content-type": content_type} if content_type else None
+        asked = {"content-type": content_type, "accept": accept}
+        headers = {name: value for name, value in asked.items() if value}
         return self._http.request(method, path, json=body, headers=headers, params=params)
 
     def get(self, path: str, **params: Any) -> Json:
         return self._checked(self.ask("GET", path, **params))
+
+    def column(self, path: str, name: str, **params: Any) -> list[str]:
+        """What `kubectl get` shows of each object in a column, such as `Ready`: a small part of them."""
+        table = self._checked(self.ask("GET", path, accept=TABLE, includeObject="None", **params))
+        position = [column["name"] for column in table["columnDefinitions"]].index(name)
+        return [str(row["cells"][position]) for row in table["rows"]]
 
     def text(self, path: str, **params: Any) -> str:
         return self.ask("GET", path, **params).raise_for_status().text

@@ -21,6 +21,7 @@ from tests.support.kubelab.nodes import simulated_nodes
 from tests.support.kubelab.packages import PLUGINS
 from tests.support.kubelab.parts import Part
 from tests.support.polling import waited_for
+from tests.support.processes import parent
 
 NODES = ("real-0", "real-1")
 """Two, so that what leaves one has somewhere to go."""
@@ -273,5 +274,6 @@ def kubelet_of(node: str) -> int:
         with suppress(FileNotFoundError, ProcessLookupError):  # it has ended meanwhile
             if mark in Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0"):
                 found.append(pid)
-    assert len(found) == 1
-    return found[0]
+    # What it has just forked is called as it is, until it runs a program of its own.
+    (kubelet,) = [pid for pid in found if parent(pid) not in {None, *found}]
+    return kubelet

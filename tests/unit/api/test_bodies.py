@@ -55,6 +55,15 @@ def test_a_project_has_a_printable_name(name):
     assert paths(error) == [("name",)]
 
 
+@pytest.mark.parametrize("deployment_id", [7, [], "x" * 201])
+def test_what_may_be_null_says_so_and_what_else_it_may_be(deployment_id):
+    body = {"config": a_config(), "projectId": "default", "deploymentId": deployment_id}
+    with pytest.raises(BadRequest) as error:
+        parse_submit(json.dumps(body).encode())
+    (issue,) = error.value.issues
+    assert (issue.path, issue.allowed) == (("deploymentId",), "text, at most 200 characters, or null")
+
+
 def test_a_null_deployment_id_is_none():
     body = {"config": a_config(), "projectId": "default", "deploymentId": None}
     assert parse_submit(json.dumps(body).encode()).deployment_id is None

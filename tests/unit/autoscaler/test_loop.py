@@ -8,6 +8,7 @@ import pytest
 
 from libs.common.autoscaling.kept import KeptReasoning
 from libs.common.bus.entries import MemoryEntries
+from libs.common.clock import monotonic
 from libs.common.errors import LogUnavailable
 from libs.common.events.envelope import Aggregate, Draft
 from libs.common.events.scaling import ReplicasDecided
@@ -129,9 +130,11 @@ async def test_a_decision_that_is_too_old_when_it_is_to_be_stored_is_thrown_away
 
 
 async def test_a_decision_of_a_copy_that_leads_no_more_when_it_is_to_be_stored_is_thrown_away(samples):
+    """As soon as it leads again it decides anew: no time passes here."""
     log, leads = SlowLog(), [True]
     story = await deployed(log)
-    async with Autoscaler(log, samples, leads=lambda: leads[0]).running() as autoscaler:
+    now = monotonic()
+    async with Autoscaler(log, samples, leads=lambda: leads[0], ticks=lambda: now).running() as autoscaler:
         await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
         log.may_load.clear()
         log.is_asked.clear()

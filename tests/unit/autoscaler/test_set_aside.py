@@ -5,12 +5,16 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any
 
+from libs.common.autoscaling.usage import INTERVALS
+from libs.common.clock import Ticks, monotonic
 from libs.common.log.memory import MemoryLog
 from libs.common.metrics.port import MemorySamples
-from tests.support.autoscaling import Autoscaler, Source, deployed
+from libs.common.set_aside import PAUSES
+from tests.support.autoscaling import USAGE_EVERY_S, Autoscaler, Source, deployed
 from tests.support.deployments import Storyteller
 from tests.support.poison import PoisonedLog, PoisonError
 from tests.support.polling import eventually, let_others_run
+from tests.support.scaling_story import by_cpu
 
 
 async def test_others_go_on_it_is_named_and_comes_back() -> None:
@@ -33,15 +37,32 @@ async def test_others_go_on_it_is_named_and_comes_back() -> None:
         assert (deployment.is_created, deployment.spec_id) == (True, "spec-2")
 
 
+async def test_a_policy_that_no_spec_may_have_keeps_the_autoscaler_from_nobody_else() -> None:
+    """It came with an import: whoever makes up a history chooses every number in it."""
+    log = MemoryLog()
+    sick = Storyteller(log)
+    await sick.autoscale(by_cpu(0))
+    well = await deployed(log)
+    async with Autoscaler(log).running() as autoscaler:
+        progress, policies = autoscaler.progress, autoscaler.knowledge.policies
+        await eventually(lambda: progress.is_ready)
+        assert policies.keys() == {well.deployment_id}
+        (shown,) = progress.set_aside.values()
+        assert (shown.subject, shown.reason.partition(":")[0]) == (sick.deployment_id, "follow")
+        await sick.autoscale(by_cpu(), spec_id="spec-2")
+        await eventually(lambda: policies.keys() == {sick.deployment_id, well.deployment_id})
+        await eventually(lambda: not progress.set_aside)
+
+
 @asynccontextmanager
 async def one_is_refused(
-    leads: Callable[[], bool] = lambda: True,
+    leads: Callable[[], bool] = lambda: True, ticks: Ticks = monotonic
 ) -> AsyncIterator[tuple[PoisonedLog, Storyteller, Source, Autoscaler]]:
     """An autoscaler that knows a deployment of which the log takes no decision."""
     log, samples = PoisonedLog(MemoryLog()), MemorySamples()
     story = await deployed(log)
     log.refused = {story.deployment_id}
-    async with Autoscaler(log, samples, leads=leads).running() as autoscaler:
+    async with Autoscaler(log, samples, leads=leads, ticks=ticks).running() as autoscaler:
         await eventually(lambda: story.deployment_id in autoscaler.knowledge.policies)
         yield log, story, Source(samples), autoscaler
 
@@ -68,7 +89,8 @@ async def test_one_that_scales_by_load_no_more_is_not_shown_any_more() -> None:
 
 
 async def test_a_decision_that_cannot_be_appended_stays_set_aside_though_it_is_made_again() -> None:
-    async with one_is_refused() as (_, story, source, autoscaler):
+    later_s = 0.0
+    async with one_is_refused(ticks=lambda: monotonic() + later_s) as (_, story, source, autoscaler):
         shown = autoscaler.progress.set_aside
 
         async def is_tried_again() -> bool:
@@ -76,7 +98,20 @@ async def test_a_decision_that_cannot_be_appended_stays_set_aside_though_it_is_m
             return any(one.attempts == 3 for one in shown.values())
 
         await eventually(is_tried_again)
-        await source.use(story.deployment_id, "r1", percent=50)
+        later_s = INTERVALS * USAGE_EVERY_S + 1  # nothing is known any more, and so nothing decided
+        await eventually(lambda: not shown)
+
+
+async def test_what_is_new_while_it_rests_counts_as_soon_as_it_has_rested() -> None:
+    now = 1000.0
+    async with one_is_refused(ticks=lambda: now) as (log, story, source, autoscaler):
+        shown = autoscaler.progress.set_aside
+        await source.use(story.deployment_id, "r1", percent=84)
+        await eventually(lambda: shown)
+        log.refused = set()
+        await source.use(story.deployment_id, "r1", percent=84)
+        await let_others_run()
+        now += PAUSES.pause_s(1)
         await eventually(lambda: not shown)
 
 

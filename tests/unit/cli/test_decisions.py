@@ -1,5 +1,8 @@
 """What people read of decisions, and what `scale` says of the number that it changes."""
 
+import json
+
+import httpx
 import pytest
 
 from libs.cli.decisions import show_decisions, show_explained
@@ -71,6 +74,15 @@ def test_decisions_are_told_with_who_and_where(capsys):
     first, second = capsys.readouterr().out.splitlines()
     assert first.endswith("scaling  service:autoscaler  #17")
     assert second.strip() == DECISION["sentence"]
+
+
+def test_more_decisions_than_anybody_can_count_are_all_of_them(command_at):
+    def answer(request):
+        found = [DECISION] if request.url.path.endswith("/decisions") else []
+        return httpx.Response(200, json={"items": found, "hasMore": False})
+
+    said = command_at(answer)("decisions", "d" * 32, "--limit", str(10**20), "--json")
+    assert json.loads(said.stdout) == [DECISION]
 
 
 @pytest.mark.parametrize(

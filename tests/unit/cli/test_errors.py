@@ -1,11 +1,13 @@
 """What went wrong is told in few lines, and by the exit status."""
 
 import errno
+import re
 
 import pytest
 import typer
 
-from libs.cli.errors import CommandFailed, describe, reported_errors, status_of
+from libs.cli.connection import connect
+from libs.cli.errors import USAGE, CommandFailed, describe, reported_errors, status_of
 from libs.client import ApiError, Unreachable
 
 
@@ -156,6 +158,24 @@ def test_says_how_to_start_the_platform():
 def test_names_what_is_not_ready():
     error = ApiError(503, {"code": "X", "message": "not ready", "details": {"notReady": ["router"]}})
     assert list(describe(error)) == ["not ready", "  not ready: router"]
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("SPECSTREAM_URL", "127.0.0.1:8080"),
+        ("SPECSTREAM_URL", "http://"),
+        ("SPECSTREAM_URL", "http://127.0.0.1:99999"),
+        ("SPECSTREAM_URL", "http://[::1"),
+        ("SPECSTREAM_URL", "ftp://127.0.0.1"),
+        ("SPECSTREAM_API_PORT", "0"),
+    ],
+)
+def test_a_wrong_setting_is_refused_by_name_as_wrong_usage(monkeypatch, name, value):
+    monkeypatch.setenv(name, value)
+    with pytest.raises(CommandFailed, match=f"^{name}: {re.escape(repr(value))} is not ") as refused:
+        connect()
+    assert refused.value.status == USAGE
 
 
 ENDINGS = [

@@ -2,9 +2,11 @@
 
 import httpx
 import pytest
+from typer.testing import CliRunner
 
 from libs.cli import naming
-from libs.cli.errors import CommandFailed
+from libs.cli.errors import USAGE, CommandFailed
+from libs.cli.main import app
 from libs.client import Client
 
 ID = "0123456789abcdef" * 2
@@ -30,6 +32,32 @@ def deployments(*known):
         return httpx.Response(404, json={"code": "NOT_FOUND", "message": "none"})
 
     return answer
+
+
+@pytest.mark.parametrize("command", ["cost", "events"])
+def test_a_project_without_a_deployment_is_not_passed_over(command):
+    ended = CliRunner().invoke(app, [command, "--project", "shop"])
+    assert ended.exit_code == USAGE
+    assert "--project: says where a deployment is that is named" in ended.stderr
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("deploy", "-f", "spec.yaml", "--id", ""),
+        ("list", "--project", ""),
+        ("get", "hello", "--project", ""),
+        ("get", ""),
+        ("cost", ""),
+        ("events", "--deployment", ""),
+        ("logs", "hello", "--replica", ""),
+        ("projects", "delete", ""),
+    ],
+)
+def test_an_empty_name_is_not_the_same_as_none(arguments):
+    said = CliRunner().invoke(app, arguments)
+    assert said.exit_code == USAGE
+    assert "must not be empty" in said.stderr
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,12 @@ READ = [
     pytest.param("a.yml", "name: x\n", {"name": "x"}, id="YAML by its short ending"),
     pytest.param("a.JSON", '{"name": "x"}', {"name": "x"}, id="JSON, whatever the case of its ending"),
     pytest.param(
+        "a.jsonc",
+        '{\n  // which\n  "name": "http://x", /* and\n where */ "ports": [80,],\n}\n',
+        {"name": "http://x", "ports": [80]},
+        id="JSON with comments and a comma at the end",
+    ),
+    pytest.param(
         "a.toml",
         'name = "x"\n[resources]\nports = [80]\n',
         {"name": "x", "resources": {"ports": [80]}},
@@ -80,6 +86,14 @@ REFUSED = [
     pytest.param("a.yaml", "a: 1\nb: 2\na: 3\n", "'a' stands twice", id="a key twice in YAML"),
     pytest.param("a.yaml", "x: [{a: 1, a: 2}]", "'a' stands twice", id="a key twice in depth"),
     pytest.param("a.json", '{"x": {"a": 1, "a": 2}}', "'a' stands twice", id="a key twice in JSON"),
+    pytest.param(
+        "a.jsonc", '{"x": {"a": 1, "a": 2}}', "'a' stands twice", id="a key twice in JSON with comments"
+    ),
+    pytest.param("a.jsonc", '{"a": 1', "end of input", id="JSON with comments that ends too early"),
+    pytest.param("a.jsonc", '{"a": Infinity}', "a: inf", id="infinity in JSON with comments"),
+    pytest.param(
+        "a.jsonc", '{"a":' * 1000 + "1" + "}" * 1000, "too many levels", id="deep JSON with comments"
+    ),
     pytest.param("a.toml", "a = 1\na = 2\n", "line 2", id="a key twice in TOML"),
     pytest.param("a.yaml", "env: [{value: .nan}]", "env[0].value: nan", id="NaN in YAML"),
     pytest.param("a.json", '{"a": NaN}', "a: nan", id="NaN in JSON"),

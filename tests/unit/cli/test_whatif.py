@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from libs.cli.errors import CommandFailed
-from libs.cli.instants import since
+from libs.cli.errors import VALIDATION, CommandFailed
+from libs.cli.instants import instant, since
 from libs.cli.whatif import block_of, picture, show_trial
 
 NOW = datetime(2026, 1, 8, 12, tzinfo=UTC)
@@ -85,6 +85,19 @@ def test_since_is_a_length_or_a_time(text, moment):
 def test_what_is_neither_is_refused_with_what_would_be_right(text):
     with pytest.raises(CommandFailed, match="7d"):
         since(text, now=NOW)
+
+
+@pytest.mark.parametrize("text", ["999999d", "999999w", "0001-01-01T00:00+10:00", "9999-12-31T23:59-10:00"])
+def test_a_time_that_no_calendar_has_is_refused(text):
+    with pytest.raises(CommandFailed, match=r"--since: .* is no time of the years 1 to 9999") as refused:
+        since(text, now=NOW)
+    assert refused.value.status == VALIDATION
+
+
+def test_nor_is_the_edge_of_the_calendar_a_local_time():
+    with pytest.raises(CommandFailed, match=r"--at: .* is no time of the years 1 to 9999") as refused:
+        instant("0001-01-01")
+    assert refused.value.status == VALIDATION
 
 
 BLOCK = {"maxReplicas": 5, "concurrency": {}}

@@ -24,7 +24,7 @@ def test_presents_the_key_and_the_path():
         assert client.health() == "HEALTHY"
 
 
-@pytest.mark.parametrize("text", ["a/b", "../projects", "a?b#c", "a b", "🚀", "%2e"])
+@pytest.mark.parametrize("text", ["a/b", "../projects", "a?b#c", "a b", "🚀", "%2e", ".", "..", ""])
 def test_an_id_stays_one_segment(text):
     paths = []
 
@@ -36,6 +36,32 @@ def test_an_id_stays_one_segment(text):
         client.deployment(text)
     assert paths[0].count("/") == 3
     assert "?" not in paths[0]
+
+
+@pytest.mark.parametrize("project", ["..", ""])
+def test_the_deployments_of_one_project_are_never_those_of_all(project):
+    paths = []
+
+    def answer(request):
+        paths.append(request.url.raw_path.decode())
+        return httpx.Response(404, json={"code": "NOT_FOUND", "message": "There is nothing at this address"})
+
+    with client_of(answer) as client, pytest.raises(ApiError):
+        list(client.deployments(project_id=project))
+    assert paths[0].startswith("/v1/projects/")
+
+
+def test_an_empty_id_is_sent_and_not_taken_for_none():
+    bodies = []
+
+    def answer(request):
+        bodies.append(json.loads(request.content))
+        return httpx.Response(200, json={"deploymentId": ID})
+
+    with client_of(answer) as client:
+        client.submit({}, deployment_id="")
+        client.submit({})
+    assert [body.get("deploymentId") for body in bodies] == ["", None]
 
 
 def test_follows_the_pages():
@@ -59,6 +85,7 @@ def test_the_last_lines_are_oldest_first():
 
     with client_of(answer) as client:
         assert [line["id"] for line in client.last_logs(ID, 2)] == ["2", "3"]
+        assert [line["id"] for line in client.last_logs(ID, 10**20)] == ["1", "2", "3"]
 
 
 def test_an_error_answer_keeps_what_it_says():

@@ -92,6 +92,15 @@ def test_policies(machine):
     assert answer(machine, attributes, 1) == errno.EPERM
 
 
+def test_leases(machine):
+    status, lock, lease, delegation = 4, 6, 1024, 1040
+    number = of(machine, seccomp.FCNTL)
+    for harmless in (status, lock, lease + 1, delegation - 1):
+        assert answer(machine, number, 3, harmless, 1) == ALLOWED
+    for each in (lease, delegation):
+        assert answer(machine, number, 3, each, 1) == errno.EPERM
+
+
 def test_namespaces(machine):
     for call in (seccomp.CLONE, seccomp.UNSHARE):
         assert answer(machine, of(machine, call), THREAD) == ALLOWED
@@ -121,6 +130,7 @@ def test_the_numbers_are_those_of_the_kernels_headers(machine):
         "unshare": seccomp.UNSHARE,
         "clone": seccomp.CLONE,
         "clone3": seccomp.CLONE3,
+        "fcntl": seccomp.FCNTL,
     }
     assert {name: of(machine, each) for name, each in ours.items() if name in known} == {
         name: known[name] for name in ours if name in known

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 from hypothesis import given
 
-from libs.common.events.deployment import DeploymentDeleted
+from libs.common.events.deployment import DeploymentDeleted, SpecRegistered
 from libs.common.events.envelope import Position, Recorded
 from libs.common.events.rollout import ReplicasRetiring, RetireReason, WorkloadRemoved
 from libs.common.events.traffic import EndpointsWithdrawn, WithdrawReason
@@ -22,11 +22,12 @@ from libs.common.log.port import CaughtUp, Importing, Loaded
 from libs.common.log.snapshots import Kept, Snapshot
 from libs.common.log.views import follow_views
 from libs.common.set_aside import Aside
+from libs.common.spec.model import ExecAction, HealthCheck, HealthChecks, Spec
 from libs.common.state.view import Views
 from tests.support.deployments import Storyteller
 from tests.support.poison import PoisonedLog
 from tests.support.polling import eventually
-from tests.support.strategies import histories
+from tests.support.strategies import histories, recorded, specs
 
 LIVING, LEAVING, GONE = "a" * 32, "b" * 32, "c" * 32
 
@@ -309,6 +310,19 @@ async def test_it_is_for_its_owner_alone(log: ReadLog, path: Path) -> None:  # n
 
 @given(events=histories())
 def test_every_view_comes_back_as_it_was(events: list[Recorded]) -> None:
+    comes_back(events)
+
+
+@given(spec=specs)
+def test_so_does_one_with_a_check_that_runs_a_command(spec: Spec) -> None:
+    """Of such a check no headers are shown."""
+    command = HealthCheck(exec=ExecAction(command=("true",)))
+    checked = spec.model_copy(update={"health_checks": HealthChecks(liveness=command)})
+    fact = SpecRegistered(spec_id="s", run_id="r", spec=checked)
+    comes_back([recorded(fact, 1, aggregate_id=LIVING)])
+
+
+def comes_back(events: list[Recorded]) -> None:
     before = Views()
     for event in events:
         before.apply(event)

@@ -104,6 +104,32 @@ async def test_nothing_is_done_or_told_because_of_what_the_cluster_showed_before
     assert (await stage.events(), await stage.observed()) == (told, present)
 
 
+class AskedCluster(WatchedCluster):
+    """Counts how often somebody wants to be sure."""
+
+    asked = 0
+
+    async def confirm(
+        self, deployment_id: str, replica_ids: Collection[str], seen: ObservedWorkload | None
+    ) -> bool:
+        self.asked += 1
+        return await super().confirm(deployment_id, replica_ids, seen)
+
+
+async def test_who_makes_the_first_replicas_need_not_be_sure_that_there_are_none(stage: Stage) -> None:
+    cluster = AskedCluster(lambda: stage.now)
+    cluster.log = stage.log
+    reconciler = Reconciler(stage.log, cluster, clock=lambda: stage.now)
+    await stage.register(spec("a", 0))
+    await reconciler.resync(DEPLOYMENT)
+    assert cluster.asked
+    cluster.asked = 0
+    await stage.register(spec("a", 2))
+    await reconciler.resync(DEPLOYMENT)
+    assert not cluster.asked
+    assert len((await cluster.observe())[DEPLOYMENT].replicas) == 2
+
+
 async def test_what_is_appended_names_the_event_that_led_to_it(stage: Stage) -> None:
     await stage.register(spec("a", 1))
     cause = await stage.newest()

@@ -5,7 +5,9 @@ import json
 
 import pytest
 
+from libs.supervisor import readiness
 from libs.supervisor.readiness import Health, read_health
+from tests.support.polling import PATIENCE_S
 
 PIDS = {"api": 11, "router": 12}
 
@@ -40,7 +42,11 @@ def test_what_is_not_ready_stays_so() -> None:
         (503, {"message": "starting"}, Health(is_ready=False, waiting_for="api")),
     ],
 )
-async def test_what_the_api_answers_is_read(status: int, body: object, expected: Health) -> None:
+async def test_what_the_api_answers_is_read(
+    status: int, body: object, expected: Health, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(readiness, "_ANSWER_WITHIN_S", PATIENCE_S)
+
     async def answer(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         assert (await reader.readline()).startswith(b"GET /v1/health?detail=true ")
         writer.write(b"HTTP/1.1 %d Any\r\n\r\n" % status + json.dumps(body).encode())

@@ -9,6 +9,7 @@ import json
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from functools import cached_property
 from typing import Any, Final
 
 from pydantic import ValidationError
@@ -78,7 +79,7 @@ class Whereabouts:
 NOWHERE: Final = Whereabouts()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Anchor:
     project_id: str
     deployment_id: str
@@ -91,8 +92,9 @@ class Anchor:
     """By run."""
     removed_at: datetime | None = None
 
-    def get(self, replica_id: str) -> Listed | None:
-        return next((one for one in self.replicas if one.replica_id == replica_id), None)
+    @cached_property
+    def by_id(self) -> Mapping[str, Listed]:
+        return {one.replica_id: one for one in self.replicas}
 
 
 def admit(

@@ -84,16 +84,19 @@ class Client:
 
     async def check_namespace(self) -> None:
         """Raises ClusterUnavailable when it is not there."""
-        await self._json(
-            Asked("get", "namespaces", self.namespace), "GET", f"{_CORE}/namespaces/{quote(self.namespace)}"
-        )
+        await self._json(*self._the_namespace)
 
     async def look(self) -> None:
         """The same, soon, whether or not anything else is asked. Raises TimedOut too."""
         limits = aiohttp.ClientTimeout(total=LOOKING_S)
-        path = f"{_CORE}/namespaces/{quote(self.namespace)}"
-        async with self._asked(Asked("get", "namespaces", self.namespace), "GET", path, limits=limits):
+        async with self._asked(*self._the_namespace, limits=limits):
             return
+
+    @property
+    def _the_namespace(self) -> tuple[Asked, str, str]:
+        """The request for it."""
+        asked = Asked("get", "namespaces", self.namespace)
+        return asked, "GET", f"{_CORE}/namespaces/{quote(self.namespace)}"
 
     async def check_readiness(self) -> None:
         """Raises ClusterUnavailable where the server says that it lacks something, and TimedOut."""

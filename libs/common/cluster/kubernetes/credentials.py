@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
+from urllib.parse import urlsplit
+from urllib.request import getproxies, proxy_bypass
 
 import yaml
 from kubernetes.aio.client import Configuration
@@ -55,7 +57,11 @@ async def load(kubeconfig: Path | None, *, clock: Clock, ticks: Ticks) -> Creden
 
     Raises BadKubeconfig, and ClusterUnavailable where it is one and gives no credentials.
     """
-    configuration = Configuration(connection_pool_maxsize=_NO_LIMIT)
+    configuration = Configuration(
+        connection_pool_maxsize=_NO_LIMIT,
+        # Otherwise ~/.netrc is read, in a thread, and a proxy is looked for before each single request.
+        client_session_kwargs={"trust_env": False},
+    )
     configuration.api_key = {}
     if kubeconfig is None:
         return _inside(configuration, ticks)
@@ -81,7 +87,7 @@ async def load(kubeconfig: Path | None, *, clock: Clock, ticks: Ticks) -> Creden
             due_at = ticks() + max(1.0, (ends_at - clock()).total_seconds() - BEFORE_END_S)
     elif user.keys() & {"tokenFile", "client-certificate", "client-key"}:
         due_at = ticks() + REREAD_S
-    return Credentials(configuration, _fingerprint(configuration), due_at)
+    return _credentials(configuration, due_at)
 
 
 def read_user(kubeconfig: Path) -> Mapping[str, Any]:
@@ -114,7 +120,18 @@ def _inside(configuration: Configuration, ticks: Ticks) -> Credentials:
             f"SPECSTREAM_KUBECONFIG is not set, and this is no pod of a cluster: {error}; "
             "allowed: the path of a kubeconfig"
         ) from error
-    return Credentials(configuration, _fingerprint(configuration), ticks() + REREAD_S)
+    return _credentials(configuration, ticks() + REREAD_S)
+
+
+def _credentials(configuration: Configuration, due_at: float | None) -> Credentials:
+    configuration.proxy = configuration.proxy or _proxy_of_the_environment(configuration.host)
+    return Credentials(configuration, _fingerprint(configuration), due_at)
+
+
+def _proxy_of_the_environment(server: str) -> str | None:
+    """As kubectl takes it: what HTTPS_PROXY names, but for the servers of NO_PROXY."""
+    to = urlsplit(server)
+    return None if proxy_bypass(to.hostname or "") else getproxies().get(to.scheme)
 
 
 def _fingerprint(configuration: Configuration) -> tuple[object, ...]:

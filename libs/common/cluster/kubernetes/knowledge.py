@@ -59,6 +59,8 @@ class Knowledge:
         self._client = client
         self._pods_of: dict[str, set[str]] = {}
         self._watchers: list[_Watcher] = []
+        self.changes = 0
+        """Grows with everything that changes here, and stays while nothing does."""
         self._said: dict[str, set[str]] = {}
         """The names of the events about a pod, by its uid."""
         self._was_ready: dict[str, bool] = {}
@@ -272,6 +274,7 @@ class Knowledge:
             self._tell(deployment_id)
 
     def _tell(self, deployment_id: str) -> None:
+        self.changes += 1
         for watcher in self._watchers:
             watcher.changed.add(deployment_id)
             watcher.news.set()
@@ -286,6 +289,7 @@ class Knowledge:
         self._tell_of_everything()
 
     def _tell_of_everything(self) -> None:
+        self.changes += 1
         for watcher in self._watchers:
             watcher.has_missed = True
             watcher.news.set()

@@ -5,7 +5,8 @@ does not matter how many do.
 """
 
 import asyncio
-from collections.abc import Awaitable
+from collections import defaultdict
+from collections.abc import Awaitable, Iterable, Mapping, Sequence
 from typing import Final
 
 import structlog
@@ -38,6 +39,8 @@ class Sweeper:
         self._ticks = ticks
         self._suspected_at: dict[str, float] = {}
         """By the uid of a pod."""
+        self._looked_at_change = -1
+        """Where nothing was suspect at it and nothing has changed since, nothing is."""
 
     async def run(self) -> None:
         """Never returns."""
@@ -57,24 +60,33 @@ class Sweeper:
         """Once. is_whole: look at tombstones and at the disruption budget too. Raises ClusterUnavailable."""
         if is_whole:
             await self._budget.keep()
+            await self._delete_tombstones()
+        if self._suspected_at or self._looked_at_change != self._knowledge.changes:
+            self._looked_at_change = self._knowledge.changes
+            await self._delete_strays()
+
+    async def _delete_strays(self) -> None:
         suspects = [pod for pod in self._knowledge.pods.items.values() if self._is_suspect(pod)]
         self._suspected_at = {pod.uid: self._suspected_at.get(pod.uid, self._ticks()) for pod in suspects}
-        for pod in suspects:
-            if self._ticks() - self._suspected_at[pod.uid] >= PATIENCE_S:
+        overdue = [pod for pod in suspects if self._ticks() - self._suspected_at[pod.uid] >= PATIENCE_S]
+        for deployment_id, pods in _by_deployment(overdue).items():
+            # Once for all of them: each was there before, and what an anchor does not list now it never will.
+            held = await self._writer.anchor_from_server(deployment_id)
+            for pod in pods:
                 self._suspected_at[pod.uid] = self._ticks()  # not at once again, whatever comes of it
-                held = await self._writer.anchor_from_server(pod.deployment_id)
                 if not _may_stay(pod, held):
                     logger.info(
                         "deleting a pod that is no replica or has to end",
                         pod=pod.name,
-                        deployment_id=pod.deployment_id,
+                        deployment_id=deployment_id,
                     )
                     await _try(self._writer.delete_pod(pod), pod.name)
-        if is_whole:
-            for held in list(self._knowledge.anchors.items.values()):
-                is_bare = not self._knowledge.pods_of(held.deployment_id)
-                if is_bare and held.anchor is not None and is_expired(held.anchor, self._clock()):
-                    await _try(self._writer.delete_anchor(held), held.name)
+
+    async def _delete_tombstones(self) -> None:
+        for held in list(self._knowledge.anchors.items.values()):
+            is_bare = not self._knowledge.pods_of(held.deployment_id)
+            if is_bare and held.anchor is not None and is_expired(held.anchor, self._clock()):
+                await _try(self._writer.delete_anchor(held), held.name)
 
     def _is_suspect(self, pod: Pod) -> bool:
         if pod.is_deleted:
@@ -90,11 +102,18 @@ async def _try(deletion: Awaitable[object], name: str) -> None:
         logger.warning("cannot delete what has to go", name=name, error=str(error))
 
 
+def _by_deployment(pods: Iterable[Pod]) -> Mapping[str, Sequence[Pod]]:
+    found: dict[str, list[Pod]] = defaultdict(list)
+    for pod in pods:
+        found[pod.deployment_id].append(pod)
+    return found
+
+
 def _may_stay(pod: Pod, held: AnchorObject | None) -> bool:
     """Whether the anchor lists it to go on. One that cannot be read says nothing about its pods."""
     if held is not None and held.anchor is None:
         return True
     if held is None or held.anchor is None or pod.owner_uid != held.uid:
         return False
-    listed = held.anchor.get(pod.replica_id)
+    listed = held.anchor.by_id.get(pod.replica_id)
     return listed is not None and not listed.is_stopping and not pod.has_ended

@@ -84,11 +84,17 @@ class Home:
 
     def replicas(self, deployment_id: str) -> list[Path]:
         """The directories of the replicas that exist."""
-        return [path for path in _entries(self.deployment(deployment_id)) if _ID.fullmatch(path.name)]
+        directory = self.deployment(deployment_id)
+        return [directory / replica_id for replica_id in self.replica_ids(deployment_id)]
+
+    def replica_ids(self, deployment_id: str) -> list[str]:
+        """Of the replicas that exist: the names of their directories."""
+        return [name for name in _names(self.deployment(deployment_id)) if _ID.fullmatch(name)]
 
     def gone(self, deployment_id: str) -> list[Path]:
         """The directories of the replicas that ended for good and are still remembered."""
-        return _entries(self.deployment(deployment_id) / files.GONE)
+        directory = self.deployment(deployment_id) / files.GONE
+        return [directory / name for name in _names(directory)]
 
     def workload(self, deployment_id: str) -> WorkloadRecord | None:
         """None when there is none. Raises UnreadableRecord."""
@@ -181,9 +187,10 @@ class Home:
 
     def discard_unfinished(self, deployment_id: str) -> None:
         """Under the lock: what a process left that was killed while it created replicas."""
-        for path in _entries(self.deployment(deployment_id)):
-            if path.name.startswith(_UNFINISHED):
-                shutil.rmtree(path)
+        directory = self.deployment(deployment_id)
+        for name in _names(directory):
+            if name.startswith(_UNFINISHED):
+                shutil.rmtree(directory / name)
 
     def order_stop(self, directory: Path, grace_s: float) -> None:
         """The replica is to end for good. Stays so, whoever dies; nothing if it is gone."""
@@ -211,12 +218,11 @@ def is_stopping(directory: Path) -> bool:
     return (directory / files.STOP).exists()
 
 
-def _entries(directory: Path) -> list[Path]:
+def _names(directory: Path) -> list[str]:
+    """Of the directories in it, but for that of what is gone."""
     try:
         with os.scandir(directory) as entries:
-            return sorted(
-                Path(entry.path) for entry in entries if entry.is_dir() and entry.name != files.GONE
-            )
+            return sorted(entry.name for entry in entries if entry.is_dir() and entry.name != files.GONE)
     except FileNotFoundError:
         return []
 

@@ -2,13 +2,14 @@
 
 A replica's processes are its first one, what is in its session, what its shim has adopted, what carries its
 id in its environment where that shim was killed, and what descends from them. Of each the kernel counts the
-processor time, its ended children's included; the shim has collected those that ended as orphans.
+processor time, its ended children's included; the shim has collected those that ended as orphans. One that
+has ended and that nobody has collected yet still has its own.
 """
 
 import asyncio
 import os
 from collections import defaultdict
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -37,6 +38,8 @@ class Running(NamedTuple):
 
 
 class _Process(NamedTuple):
+    has_ended: bool
+    """And waits for its parent to collect it."""
     parent: int
     session: int
     start_ticks: int
@@ -54,6 +57,8 @@ class _Seen:
     attempt: int
     pid: int
     used: int
+    missing: int
+    """Clock ticks that the look before had counted and this one has not."""
     read_from: float
     read_until: float
     told: Used
@@ -71,9 +76,17 @@ class _Table:
 class Meter:
     """Remembers the look before, for the difference. gpus: None where nobody asks for them."""
 
-    def __init__(self, clock: Clock, *, ticks: Ticks = monotonic, gpus: Gpus | None = None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        *,
+        ticks: Ticks = monotonic,
+        gpus: Gpus | None = None,
+        read_memory: Callable[[Iterable[int]], int | None] | None = None,
+    ) -> None:
         self._clock = clock
         self._ticks = ticks
+        self._read_memory = read_memory or memory_of
         self._gpus = gpus
         self._on_gpus: Sequence[GpuProcess] = ()
         self._gpus_seen_at: float | None = None
@@ -89,12 +102,13 @@ class Meter:
         await self._read_gpus()
         table = await _read_processes(self._ticks)
         trees = self._trees(replicas, table)
+        memory = await asyncio.to_thread(self._memory_of_each, _living(trees, table))
         found = []
         for number, replica in enumerate(replicas):
             if number % _READ_AT_ONCE == _READ_AT_ONCE - 1:
                 await asyncio.sleep(0)
             if tree := trees.get(replica.record.replica_id):
-                found.append(self._measure(replica, tree, table))
+                found.append(self._measure(replica, tree, table, memory[replica.record.replica_id]))
         measured = {used.replica_id for used in found}
         self._seen = {each: seen for each, seen in self._seen.items() if each in measured}
         self._shims = {each: shim for each, shim in self._shims.items() if each in measured}
@@ -108,7 +122,11 @@ class Meter:
             self._gpus_seen_at = now
             self._on_gpus = await asyncio.to_thread(self._gpus.processes)
 
-    def _measure(self, replica: Running, tree: set[int], table: _Table) -> Used:
+    def _memory_of_each(self, trees: Mapping[str, set[int]]) -> dict[str, int | None]:
+        """By replica. A process may have so much mapped that the kernel needs a second to go over it."""
+        return {replica_id: self._read_memory(tree) for replica_id, tree in trees.items()}
+
+    def _measure(self, replica: Running, tree: set[int], table: _Table, memory_bytes: int | None) -> Used:
         """The window begins before the first of the counters was read at the look before, and ends after the
         last one was at this look: however long anything takes, no more is told than can have been used."""
         record, shim = replica.record, self._shim(replica, table)
@@ -123,23 +141,25 @@ class Meter:
         used = sum(table.processes[pid].used for pid in tree)
         used += sum(process.used_by_ended for process in counted)
         window_s = read_until - before.read_from if before else 0.0
-        # What ended meanwhile as another process's child is not counted any more: then nothing is known.
-        is_known = before is not None and used >= before.used
+        since = used_since(before.used, before.missing, used) if before else None
         told = Used(
             deployment_id=record.deployment_id,
             replica_id=record.replica_id,
             attempt=replica.attempt,
             ended_at=self._clock().timestamp() - (self._ticks() - read_until),
-            window_s=window_s if is_known else 0.0,
-            cpu_cores=(used - before.used) / _TICKS_PER_S / window_s if before and is_known else None,
-            memory_bytes=memory_of(tree),
+            window_s=window_s if since is not None else 0.0,
+            cpu_cores=since / _TICKS_PER_S / window_s if since is not None else None,
+            memory_bytes=memory_bytes,
             cpus=record.cpus,
             memory_gib=record.memory_gib,
             most_cpus=self._machine[0],
             most_memory_bytes=self._machine[1],
             gpus=used_gpus(self._on_gpus, tree),
         )
-        self._seen[record.replica_id] = _Seen(replica.attempt, replica.pid, used, read_from, read_until, told)
+        missing = max(0, before.used - used) if before else 0
+        self._seen[record.replica_id] = _Seen(
+            replica.attempt, replica.pid, used, missing, read_from, read_until, told
+        )
         return told
 
     def _trees(self, replicas: list[Running], table: _Table) -> dict[str, set[int]]:
@@ -148,7 +168,7 @@ class Meter:
         claimed: set[int] = set()
         for replica in replicas:
             first = table.processes.get(replica.pid)
-            if first is None or replica.start_ticks not in (None, first.start_ticks):
+            if first is None or first.has_ended or replica.start_ticks not in (None, first.start_ticks):
                 continue
             shim = self._shim(replica, table)
             adopted = () if shim is None else table.children.get(shim, ())
@@ -203,15 +223,35 @@ def _descending(pids: Iterable[int], table: _Table) -> set[int]:
     return found
 
 
+def _living(trees: Mapping[str, set[int]], table: _Table) -> dict[str, set[int]]:
+    """The trees without what has ended and is still counted."""
+    return {
+        replica_id: {pid for pid in tree if not table.processes[pid].has_ended}
+        for replica_id, tree in trees.items()
+    }
+
+
+def used_since(before: int, missing: int, now: int) -> int | None:
+    """Clock ticks that were used between two looks, by what each has counted; None where nobody knows. Pure.
+
+    missing: what the look before had lost. The processes are not read all at once: where one ends meanwhile,
+    and its parent was read before it collected that one, all that it ever used is missing, and comes back
+    at the next look. What ended as the child of a process that is none of the replica's is lost for good.
+    """
+    used = now - before
+    return None if used < 0 or 0 < missing <= used else used
+
+
 def _process(pid: int, ticks: Ticks) -> _Process | None:
-    """None when it is not there, or has ended."""
+    """None when it is not there."""
     read_from = ticks()
     said = _read(f"/proc/{pid}/stat")
     read_until = ticks()
     fields = said.rpartition(b")")[2].split() if said else []
-    if not fields or fields[0] in (b"Z", b"X"):
+    if not fields or fields[0] == b"X":
         return None
     return _Process(
+        has_ended=fields[0] == b"Z",
         parent=int(fields[1]),
         session=int(fields[3]),
         start_ticks=int(fields[19]),

@@ -74,7 +74,7 @@ class Watcher:
         self._occupied = {
             deployment_id: _NEVER
             for deployment_id in self._home.deployment_ids()
-            if self._home.replicas(deployment_id)
+            if self._home.replica_ids(deployment_id)
         }
 
     def observe(self) -> Changed:
@@ -103,7 +103,7 @@ class Watcher:
             if before.is_final and before.shown[0] == changed_ns:
                 replicas = before.replicas
             else:
-                replicas = tuple(str(path) for path in self._home.replicas(deployment_id))
+                replicas = tuple(f"{directory}/{each}" for each in self._home.replica_ids(deployment_id))
             shown: list[object] = [changed_ns]
             for replica in replicas:
                 replica_ns = os.stat(replica).st_mtime_ns  # noqa: PTH116

@@ -63,7 +63,8 @@ class Link:
         headers: dict[str, str] | None = None,
         is_more_to_come: bool = False,
     ) -> None:
-        """Raises LogUnavailable when the client cannot even try, ValueError for too large a message.
+        """Raises LogUnavailable when the client cannot even try, ValueError for too large a message and for
+        what would end the line of the protocol that it stands in.
 
         is_more_to_come: it may wait for the next message and go out together with that.
         """
@@ -74,6 +75,8 @@ class Link:
                 return
             if not client.is_connected or client.is_draining:
                 raise LogUnavailable(f"cannot publish to {subject}: not connected")
+            if subject.split() != [subject]:
+                raise ValueError(f"{subject[:100]!r} is no subject: it is empty, or has white space in it")
             block = _encode(headers)
             if len(block) + len(data) > client.max_payload:
                 raise _too_large(subject, data)
@@ -163,6 +166,8 @@ def _encode(headers: Mapping[str, str]) -> bytes:
     if block.count("\n") != len(headers) or block.count("\r") != len(headers):
         one_line = {name: " ".join(value.splitlines()) for name, value in headers.items()}
         block = "".join([f"{name}: {value}\r\n" for name, value in one_line.items()])
+        if block.count("\n") != len(headers) or block.count("\r") != len(headers):
+            raise ValueError("the name of a header is not one line")
     return f"NATS/1.0\r\n{block}\r\n".encode()
 
 

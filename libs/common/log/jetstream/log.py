@@ -225,8 +225,7 @@ class JetStreamLog:
                 first_after = middle
         if at_or_before is None:
             return 0
-        place, events = wire.batch_place(at_or_before.headers)
-        return at_or_before.sequence if place == events else at_or_before.sequence - place
+        return wire.whole_up_to(at_or_before.sequence, at_or_before.headers)
 
     async def restore(self, events: Sequence[Stored], *, until: int) -> None:
         check_restorable(events)

@@ -27,6 +27,8 @@ from libs.common.scaling.request_duration import REQUEST_WINDOW_S
 from libs.common.tails.port import MemoryTails, Tails
 from services.api.archive.importer import Importer
 from services.api.commands.carry_out import Commands
+from services.api.edge.reference_client import meant
+from services.api.edge.wrong_query import check_query
 from services.api.health.copies import Heartbeats
 from services.api.health.log_watch import LogCondition
 from services.api.points.store import PointStore
@@ -135,7 +137,7 @@ class ApiRoute(APIRoute):
         handle = super().get_route_handler()
 
         async def traced(request: Request) -> Response:
-            _drop_repeated_path_parameters(request)
+            check_query(_meant_query(request), self)
             with telemetry.span(
                 f"{request.method} {self.path_format}",
                 request.headers.get("traceparent"),
@@ -147,15 +149,13 @@ class ApiRoute(APIRoute):
         return traced
 
 
-def _drop_repeated_path_parameters(request: Request) -> None:
-    """Releases of a reference client send each path parameter once more in the query."""
-    query = request.scope["query_string"].decode("latin-1")
-    if not query or not request.path_params:
-        return
-    pairs = parse_qsl(query, keep_blank_values=True)
-    kept = [pair for pair in pairs if request.path_params.get(pair[0]) != pair[1]]
-    if len(kept) < len(pairs):
-        request.scope["query_string"] = urlencode(kept).encode()
+def _meant_query(request: Request) -> list[tuple[str, str]]:
+    """Which is also what the route reads from now on."""
+    sent = parse_qsl(request.scope["query_string"].decode("latin-1"), keep_blank_values=True)
+    pairs = meant(sent, path_params=request.path_params, client=request.headers.get("x-client"))
+    if len(pairs) < len(sent):
+        request.scope["query_string"] = urlencode(pairs).encode()
+    return pairs
 
 
 def cause_of(request: Request) -> Cause:

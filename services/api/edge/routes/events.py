@@ -14,10 +14,10 @@ from pydantic import Field
 from libs.common.errors import LogUnavailable, Temporary
 from libs.common.events.catalogue import CATALOGUE
 from libs.common.events.envelope import Recorded, select
+from libs.common.ids import AN_ID, is_id
 from libs.common.log.consumer_names import MOST_EVENT_STREAMS
 from libs.common.log.port import EventLog
 from libs.common.log.timeline import BEGINNING
-from services.api.commands.known_ids import AN_ID, is_id
 from services.api.edge.routes.context import Api, ApiContext, ApiRoute, Query, refuse
 from services.api.edge.schemas.event import EventAnswer, EventPage
 from services.api.readmodels.projector import Projector
@@ -38,7 +38,7 @@ MAX_SEQUENCE = 2**63 - 1
 
 
 class EventsQuery(Query):
-    """after: a sequence; what is newer comes. limit: of one page; a stream has none."""
+    """after: a sequence; what is newer comes. limit: of one page; refused where a stream is asked for."""
 
     deployment_id: str | None = Field(default=None, alias="deploymentId")
     type: str | None = Field(default=None, description="A name in the catalogue of events.")
@@ -59,8 +59,10 @@ async def list_events(
 ) -> Response | EventPage:
     """Events in the order of the log. With `Accept: text/event-stream` a stream that never ends."""
     subjects = _filter(query)
-    if "text/event-stream" not in request.headers.get("accept", ""):
+    if "text/event-stream" not in request.headers.get("accept", "").lower():
         return await _page(api, subjects, query)
+    if "limit" in query.model_fields_set:
+        raise refuse("limit", "is of a page, and a stream never ends", query.limit, "no limit, or no stream")
     after = query.after
     if last_event_id:
         if not (last_event_id.isascii() and last_event_id.isdecimal() and len(last_event_id) <= 18):

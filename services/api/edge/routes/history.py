@@ -8,9 +8,9 @@ from fastapi import Query as QueryParameters
 from pydantic import Field
 
 from libs.common.errors import Issue, NotFound
+from libs.common.ids import AN_ID, is_id
 from libs.common.spec.diff import diff
 from libs.common.spec.model import Spec
-from services.api.commands.known_ids import AN_ID, is_id
 from services.api.edge.log_pages import read_log_page
 from services.api.edge.routes.context import (
     Api,

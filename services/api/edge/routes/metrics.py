@@ -1,6 +1,7 @@
 """What was measured of a deployment: its requests, and what its replicas used."""
 
 import asyncio
+from datetime import datetime
 from typing import Annotated
 
 from fastapi import APIRouter, Response
@@ -13,6 +14,7 @@ from services.api.edge.schemas.metrics import GpuPointAnswer, InstancePoints, Po
 from services.api.points import timeframes
 from services.api.points.tables import DEPLOYMENT, GPU, REPLICA
 from services.api.points.timeframes import DURATION_MINUTES, WINDOWS, Metric, Timeframe, Value
+from services.api.readmodels.records import DeploymentRecord
 
 router = APIRouter(prefix="/v1/deployments/{id}", tags=["deployments"], route_class=ApiRoute)
 
@@ -40,34 +42,37 @@ async def list_metrics(
     response: Response,
 ) -> Answers:
     """Oldest first. A step in which nothing was measured is left out, which is not 0."""
-    await existing(api, id)
+    deployment = await existing(api, id)
     now = int(api.clock().timestamp()) // 60
-    recorded_from, found = await asyncio.to_thread(_read, api, id, query, now)
+    recorded_from, found = await asyncio.to_thread(_read, api, deployment, query, now)
     response.headers[RECORDED_FROM] = "null" if recorded_from is None else moment(recorded_from)
     return found
 
 
-def _read(api: Api, deployment_id: str, query: MetricsQuery, now: int) -> tuple[int | None, Answers]:
+def _read(
+    api: Api, deployment: DeploymentRecord, query: MetricsQuery, now: int
+) -> tuple[int | None, Answers]:
     recorded_from = api.points.recorded_from()
     match query.metric:
         case "cpu" | "memory":
-            return recorded_from, _of_instances(api, deployment_id, query, now)
+            return recorded_from, _of_instances(api, deployment.id, query, now)
         case "gpu":
-            return recorded_from, _of_gpus(api, deployment_id, query, now)
+            return recorded_from, _of_gpus(api, deployment.id, query, now)
         case _:
-            values = _of_requests(api, deployment_id, query, now)
+            values = _of_requests(api, deployment, query, now)
             return recorded_from, [PointAnswer.of(value) for value in values]
 
 
-def _of_requests(api: Api, deployment_id: str, query: MetricsQuery, now: int) -> list[Value]:
+def _of_requests(api: Api, deployment: DeploymentRecord, query: MetricsQuery, now: int) -> list[Value]:
     window = WINDOWS[query.timeframe]
     first = window.first(now)
     before = DURATION_MINUTES.get(query.metric, 0)
+    created = int(datetime.fromisoformat(deployment.created_at).timestamp()) // 60
     known = timeframes.requests_by_minute(
         api.points.points(
-            DEPLOYMENT, deployment_id, first=first - before, last=now, width=timeframes.REQUEST_VALUES
+            DEPLOYMENT, deployment.id, first=first - before, last=now, width=timeframes.REQUEST_VALUES
         ),
-        api.points.counted(first=first - before, last=now),
+        api.points.counted(first=max(first - before, created), last=now),
     )
     match query.metric:
         case "requests_total":

@@ -61,7 +61,7 @@ async def rename_project(
     api: ApiContext,
 ) -> ProjectAnswer:
     """Its id, its deployments and their endpoints stay. Refused for `default` and a name that is held."""
-    body = bodies.parse_project(await request.body())
+    body = bodies.parse_project(await request.body(), id)
     check_project_id(id)
     await api.commands.rename_project(id, body.name, cause=cause_of(request))
     return ProjectAnswer.of(await existing(api, id))

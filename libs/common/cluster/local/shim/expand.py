@@ -19,10 +19,11 @@ def expand(text: str, values: Mapping[str, str]) -> str:
     parts: list[str] = []
     length = 0
     at = 0
+    last_closing = text.rfind(")")
     while (dollar := text.find("$", at)) >= 0:
         parts.append(text[at:dollar])
         following = text[dollar + 1 : dollar + 2]
-        closing = text.find(")", dollar + 2) if following == "(" else -1
+        closing = text.find(")", dollar + 2) if following == "(" and dollar < last_closing else -1
         if following == "$":
             parts.append("$")
             at = dollar + 2

@@ -11,6 +11,8 @@ from collections.abc import Collection
 from libs.common.cluster.local.shim.files import CWD
 
 ID_VARIABLE = "SPECSTREAM_REPLICA_ID"
+MOST_ENVIRONMENT_BYTES = 1024 * 1024
+"""Twice what a spec may ask for; what the platform sets comes first."""
 
 
 def start_ticks(pid: int) -> int | None:
@@ -34,16 +36,34 @@ def _stat(pid: int) -> list[bytes] | None:
         return None
 
 
-def carried_id(pid: int) -> str | None:
-    """The id of the replica in whose environment the process was started."""
+def environment(pid: int) -> bytes | None:
+    """Each variable ends with a NUL; None when the process is gone, or nobody's business.
+
+    A process may call any addresses its environment: a stretch of any length, which is not read to its end,
+    or one where no memory is.
+    """
     try:
-        with open(f"/proc/{pid}/environ", "rb") as file:
-            environment = file.read()
+        with open(f"/proc/{pid}/environ", "rb", buffering=0) as file:
+            return file.read(MOST_ENVIRONMENT_BYTES)
     except (FileNotFoundError, ProcessLookupError, PermissionError):
         return None
-    prefix = f"{ID_VARIABLE}=".encode()
-    found = next((entry for entry in environment.split(b"\0") if entry.startswith(prefix)), None)
-    return None if found is None else found[len(prefix) :].decode(errors="replace")
+    except OSError as error:
+        if error.errno == errno.EIO:
+            return None
+        raise
+
+
+def variable(environment: bytes, name: str) -> bytes | None:
+    """The first of this name."""
+    marked = b"\0" + environment
+    at = marked.find(b"\0%s=" % name.encode())
+    return None if at < 0 else marked[at + 1 :].partition(b"\0")[0].partition(b"=")[2]
+
+
+def carried_id(pid: int) -> str | None:
+    """The id of the replica in whose environment the process was started."""
+    found = variable(environment(pid) or b"", ID_VARIABLE)
+    return None if found is None else found.decode(errors="replace")
 
 
 def carries(pid: int, replica_id: str) -> bool:

@@ -1,8 +1,9 @@
 """A filter of system calls: what reaches past a process without a file, a signal or the right to trace.
 
 Landlock refuses those three outside of what it confines. It does not govern calls that act on any process
-of the same user (`prlimit`, `setpriority`), and the fewer parts of the kernel a stranger can talk to, the
-better. A filter sees the numbers that a call is given, and cannot follow a pointer.
+of the same user (`prlimit`, `setpriority`), nor leases, by which whoever may read a file of his own user's
+lets everybody else wait who opens it, 45 s each time; and the fewer parts of the kernel a stranger can talk
+to, the better. A filter sees the numbers that a call is given, and cannot follow a pointer.
 """
 
 from __future__ import annotations
@@ -61,6 +62,7 @@ SCHED_SETATTR = (314, 274)
 UNSHARE = (272, 97)
 CLONE = (56, 220)
 CLONE3 = (435, 435)
+FCNTL = (72, 25)
 
 _NAMESPACES = 0x00020000 | 0x02000000 | 0x04000000 | 0x08000000 | 0x10000000 | 0x20000000 | 0x40000000
 _NEW_TIME = 0x80
@@ -68,6 +70,8 @@ _NEW_TIME = 0x80
 
 _PRIO_USER, _IOPRIO_WHO_USER = 2, 3
 _SCHED_RESET_ON_FORK = 0x40000000
+_LEASES = (1024, 1040)
+"""What asks for a lease, and for a delegation, which is the same for directories too."""
 
 _MACHINES = {"x86_64": (0, 0xC000003E), "aarch64": (1, 0xC00000B7)}
 """The column in the tables above, and how the kernel calls the processor's own calls."""
@@ -140,6 +144,7 @@ def program(machine: str, *, own: int) -> list[Instruction]:
         # The usual policy slows nobody down, and libraries set it for each of their threads.
         (SCHED_SETSCHEDULER, [*itself, *_unless_usual_policy(1)]),
         (SCHED_SETATTR, [*itself, *refuse]),
+        (FCNTL, [*(one for each in _LEASES for one in _refuse_value(1, each)), *allow]),
         (UNSHARE, _unless_none_of(0, _NAMESPACES | _NEW_TIME)),
         (CLONE, _unless_none_of(0, _NAMESPACES)),
         # What it is given stands behind a pointer. Told that there is none, every library takes `clone`.

@@ -1,0 +1,115 @@
+"""Facts that somebody made up: what no reader could show, count or write anew is not understood.
+
+Nobody who is refused here has to be looked for in every service.
+"""
+
+import json
+
+import pytest
+
+from libs.common.events.replica import MOST, ReplicaStarted
+from libs.common.log import wire
+from libs.common.spec.autoscaling import MAX_REPLICAS
+from libs.common.state import replica as rosters
+from libs.common.state.aggregates import followed_by
+from libs.common.state.router import ALONE, joined, joined_by
+from libs.common.state.view import Views, fold
+from tests.support.made_up import chained, made_up
+
+DEPLOYMENT = "a" * 32
+REPLICA = {
+    "replica_id": "b" * 32,
+    "run_id": "c" * 32,
+    "spec_id": "d" * 32,
+    "state": "running",
+    "created_at": "2026-01-01T00:00:00Z",
+}
+SPEC = {"name": "x", "image": "x", "resources": {"machineType": "C4", "ports": [80], "replicas": 1}}
+
+
+def read(*events):
+    return [
+        wire.to_recorded(e.sequence, e.time, e.subject, e.headers, e.data)
+        for e in chained(made_up(f"events.default.{subject}", data) for subject, data in events)
+    ]
+
+
+def roster(**changes):
+    page = {"page": 0, "pages": 1, "replicas": [{**REPLICA, **changes}]}
+    return f"replica.{DEPLOYMENT}.RosterRecorded-0", page
+
+
+def spec(**resources):
+    changed = {**SPEC, "resources": {**SPEC["resources"], **resources}}
+    return f"deployment.{DEPLOYMENT}.SpecRegistered", {"spec_id": "s", "run_id": "r", "spec": changed}
+
+
+def checked(**changes):
+    changed = {**SPEC, "healthChecks": {"readiness": {"path": "/", **changes}}}
+    return f"deployment.{DEPLOYMENT}.SpecRegistered", {"spec_id": "s", "run_id": "r", "spec": changed}
+
+
+def progress(since):
+    numbers = {"replicas": 1, "ready_replicas": 0, "leaving_replicas": 0}
+    data = {"spec_id": "s", "run_id": "r", "phase": "retiring", "since": since, **numbers}
+    return f"rollout.{DEPLOYMENT}.RolloutProgressed", data
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        *(
+            roster(**{field: moment})
+            for field in ("created_at", "started_at", "ready_at", "full_until")
+            for moment in ("0001-01-01T00:00:00+14:00", "9999-12-31T23:59:59-14:00")
+        ),
+        roster(changed_at=["0001-01-01T00:00:00+14:00"]),
+        progress("0001-01-01T00:00:00+14:00"),
+        *(roster(**{field: number}) for field in ("slot", "attempt") for number in (-1, MOST + 1)),
+        *(spec(replicas=number) for number in (-1, MAX_REPLICAS + 1, 2**63)),
+        *(spec(ports=[80, number]) for number in (-1, 0, 65536)),
+        *(
+            checked(**{field: number})
+            for field in ("periodSeconds", "timeoutSeconds", "failureThreshold", "port")
+            for number in (-1, 0, 2**31)
+        ),
+        checked(initialDelaySeconds=-1),
+        checked(initialDelaySeconds=2**31),
+        spec(autoscaling={"maxReplicas": MAX_REPLICAS + 1, "concurrency": {"target": 1}}),
+    ],
+    ids=json.dumps,
+)
+def test_what_is_out_of_all_bounds_is_not_understood(event):
+    (recorded,) = read(event)
+    assert recorded.fact is None
+    assert "its payload cannot be read" in recorded.unknown
+
+
+def test_a_router_that_joined_under_a_project_is_waited_for_by_nobody():
+    """Nobody would ever take it out, so no replica could be stopped."""
+    (event,) = read(("router.router-2.RouterJoined", {}))
+    assert event.fact is not None
+    assert joined_by([event]) == ALONE
+    views = Views(followed_by("router"))
+    views.apply(event)
+    assert joined(views.apart) == ALONE
+
+
+def test_times_without_a_zone_can_be_compared_with_others():
+    naive = {**REPLICA, "replica_id": "e" * 32, "created_at": "2026-01-01T00:00:00"}
+    page = {"page": 1, "pages": 2, "replicas": [naive]}
+    view = fold(read(roster(), (f"replica.{DEPLOYMENT}.RosterRecorded-1", page)))
+    assert view is not None
+    assert len(view.roster.replicas) == 2
+
+
+def test_the_page_of_the_last_slot_has_a_place_in_the_log():
+    """What is written of it is understood, whoever chose the slot."""
+    view = fold(read(roster(slot=MOST)))
+    assert view is not None
+    changed = view.roster.replicas[0].model_copy(update={"attempt": 1})
+    pages, _ = rosters.record(view.roster, [ReplicaStarted(replica_id=changed.replica_id, replica=changed)])
+    written = [
+        (f"replica.{DEPLOYMENT}.RosterRecorded-{one.page}", one.model_dump(mode="json")) for one in pages
+    ]
+    assert [one.fact for one in read(*written)] == list(pages)
