@@ -1,5 +1,6 @@
 """YAML read by its own rules, and with the place of each value in the text."""
 
+import re
 from typing import Any
 
 import yaml
@@ -12,6 +13,16 @@ MERGED_KEYS = 100_000
 lines, and PyYAML would carry that out before anybody sees it."""
 
 _MERGE = "tag:yaml.org,2002:merge"
+
+_NUMBERS = {
+    "tag:yaml.org,2002:int": r"[-+]?(0|[1-9][0-9]*)|0x[0-9a-fA-F]+",
+    "tag:yaml.org,2002:float": (
+        r"[-+]?(\.[0-9]+|[0-9]+\.[0-9]*)([eE][-+]?[0-9]+)?|[-+]?[0-9]+[eE][-+]?[0-9]+"
+        r"|[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)"
+    ),
+}
+"""What is a number in YAML 1.2. PyYAML goes by 1.1, where `80:80` is 4880 and `010` is 8. Such values are
+texts here, and a field that wants a number refuses them."""
 
 
 class StrictLoader(yaml.SafeLoader):
@@ -52,6 +63,14 @@ class StrictLoader(yaml.SafeLoader):
             raise yaml.composer.ComposerError(
                 None, None, f"`<<` unfolds to more than {MERGED_KEYS} keys", node.start_mark
             )
+
+
+StrictLoader.yaml_implicit_resolvers = {
+    first: [(tag, pattern) for tag, pattern in resolvers if tag not in _NUMBERS]
+    for first, resolvers in yaml.SafeLoader.yaml_implicit_resolvers.items()
+}
+for _tag, _pattern in _NUMBERS.items():
+    StrictLoader.add_implicit_resolver(_tag, re.compile(rf"^({_pattern})$"), list("-+.0123456789"))
 
 
 def read(text: str, name: str) -> tuple[Any, yaml.Node | None]:
