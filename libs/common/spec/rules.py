@@ -8,7 +8,7 @@ from libs.common.errors import Issue
 from libs.common.spec.autoscaling import autoscaling_is_consistent
 from libs.common.spec.raw import CHECKS_SPELLINGS, arguments, checks, listing, mapping, text, whole
 from libs.common.spec.shown import shown
-from libs.common.spec.text import HOP_BY_HOP
+from libs.common.spec.text import HOP_BY_HOP, HOST
 
 Raw = Mapping[str, Any]
 
@@ -152,6 +152,10 @@ def headers_can_be_sent(raw: Raw) -> Iterator[Issue]:
                     message = "Host is given already, and a request has one: by `host` or an earlier header"
                     yield Issue(place, message, shown(place, name), "one of them")
                 has_host = True
+                host, place = text(mapping(entry).get("value")), (*path, "headers", index, "value")
+                if host is not None and not re.fullmatch(HOST, host):
+                    allowed = "a host name or an address, and maybe a port"
+                    yield Issue(place, "no request can have such a Host", shown(place, host), allowed)
 
 
 def checks_have_one_form(raw: Raw) -> Iterator[Issue]:

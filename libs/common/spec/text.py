@@ -22,6 +22,8 @@ IMAGE = rf"^({_DOMAIN}/)?{_PATH_PART}(/{_PATH_PART})*(:[A-Za-z0-9_][A-Za-z0-9_.-
 """`[host[:port]/]path[:tag][@digest]`, as container runtimes read it."""
 PROBE_PATH = rf"^/[^\s\\{_CONTROL}]*$"
 HOST_NAME = rf"^{_LABEL}(\.{_LABEL})*$"
+HOST = rf"^({_LABEL}(\.{_LABEL})*|\[[a-fA-F0-9:.]+\])(:[0-9]{{1,5}})?$"
+"""What a Host header says."""
 HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 HEADER_VALUE = r"^[\x20-\x7e]*$"
 FOLDER_NAME = rf"^[^/{_CONTROL}]+$"

@@ -56,6 +56,8 @@ async def test_a_wrong_method_is_told_the_right_ones(api: RunningApi):
         pytest.param("/v1/deployments", {"limit": 0}, ["limit"], id="limit below 1"),
         pytest.param("/v1/deployments", {"limit": 121}, ["limit"], id="limit above 120"),
         pytest.param("/v1/deployments", {"limit": "x"}, ["limit"], id="limit no number"),
+        pytest.param("/v1/deployments", {"limit": "1_0"}, ["limit"], id="limit in Python's own way"),
+        pytest.param("/v1/deployments", {"limit": "10.0"}, ["limit"], id="limit with a point"),
         pytest.param("/v1/deployments", {"order": "up"}, ["order"], id="unknown order"),
         pytest.param("/v1/deployments", {"orderBy": "name"}, ["orderBy"], id="unknown orderBy"),
         pytest.param("/v1/deployments", {"after": "nope"}, ["after"], id="no cursor"),
@@ -63,6 +65,7 @@ async def test_a_wrong_method_is_told_the_right_ones(api: RunningApi):
         pytest.param("/v1/projects", {"limit": 0, "a": 1, "b": 2}, ["limit", "a", "b"], id="all at once"),
         pytest.param("/v1/events", {"limit": 1001}, ["limit"], id="events: limit above 1000"),
         pytest.param("/v1/events", {"after": -1}, ["after"], id="events: before the first"),
+        pytest.param("/v1/events", {"after": " 1", "limit": "٣"}, ["after", "limit"], id="events: no digits"),
         pytest.param("/v1/events", {"deploymentId": "*"}, ["deploymentId"], id="events: no id"),
     ],
 )

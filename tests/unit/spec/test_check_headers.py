@@ -6,8 +6,8 @@ from tests.support.specs import parse_spec
 from tests.unit.spec.mistakes import READY, changed, dotted, issues
 
 
-def with_headers(*names: str) -> dict[str, object]:
-    return changed(f"{READY}.headers", [{"name": name, "value": "1"} for name in names])
+def with_headers(*names: str, value: str = "1") -> dict[str, object]:
+    return changed(f"{READY}.headers", [{"name": name, "value": value} for name in names])
 
 
 @pytest.mark.parametrize(
@@ -47,3 +47,17 @@ def test_a_request_has_one_host() -> None:
     (issue,) = issues(changed(f"{READY}.host", "app.test", with_headers("Host")))
     assert dotted(issue) == f"{READY}.headers.0.name"
     assert "Host is given already" in issue.message
+
+
+@pytest.mark.parametrize("host", ["app.test", "app_1:8080", "10.0.0.1", "[::1]:80", "localhost:1"])
+def test_what_a_host_may_be(host: str) -> None:
+    parse_spec(with_headers("Host", value=host))
+
+
+@pytest.mark.parametrize(
+    "host", ["", "x y", "a/b", "a:b", "user@app.test", "http://app.test", "::1", "a:123456"]
+)
+def test_a_host_that_no_server_takes_is_refused(host: str) -> None:
+    (issue,) = issues(with_headers("hOST", value=host))
+    assert dotted(issue) == f"{READY}.headers.0.value"
+    assert issue.allowed == "a host name or an address, and maybe a port"

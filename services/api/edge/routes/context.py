@@ -1,6 +1,7 @@
 """What every route has at hand, and how a request becomes a cause, a body and a span."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable, Collection, Coroutine
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -9,7 +10,8 @@ from urllib.parse import parse_qsl, urlencode
 
 from fastapi import Depends, Path, Request, Response
 from fastapi.routing import APIRoute
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic_core import PydanticKnownError
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common import telemetry
@@ -173,8 +175,22 @@ class Query(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
 
+_DIGITS = re.compile("-?[0-9]+")
+
+
+def _of_digits(sent: Any) -> Any:
+    """Otherwise `1_0`, ` 10` and `10.0` would be whole numbers too."""
+    if isinstance(sent, str) and not _DIGITS.fullmatch(sent):
+        raise PydanticKnownError("int_parsing")
+    return sent
+
+
+WholeNumber = Annotated[int, BeforeValidator(_of_digits)]
+"""A parameter that is one."""
+
+
 class LimitQuery(Query):
-    limit: int = Field(default=20, ge=1, le=MAX_LIMIT)
+    limit: WholeNumber = Field(default=20, ge=1, le=MAX_LIMIT)
 
 
 class ListQuery(LimitQuery):

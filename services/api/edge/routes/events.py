@@ -18,7 +18,7 @@ from libs.common.ids import AN_ID, is_id
 from libs.common.log.consumer_names import MOST_EVENT_STREAMS
 from libs.common.log.port import EventLog
 from libs.common.log.timeline import BEGINNING
-from services.api.edge.routes.context import Api, ApiContext, ApiRoute, Query, refuse
+from services.api.edge.routes.context import Api, ApiContext, ApiRoute, Query, WholeNumber, refuse
 from services.api.edge.schemas.event import EventAnswer, EventPage
 from services.api.readmodels.projector import Projector
 
@@ -42,8 +42,8 @@ class EventsQuery(Query):
 
     deployment_id: str | None = Field(default=None, alias="deploymentId")
     type: str | None = Field(default=None, description="A name in the catalogue of events.")
-    after: int = Field(default=0, ge=0, le=MAX_SEQUENCE)
-    limit: int = Field(default=100, ge=1, le=1000)
+    after: WholeNumber = Field(default=0, ge=0, le=MAX_SEQUENCE)
+    limit: WholeNumber = Field(default=100, ge=1, le=1000)
 
 
 @router.get(
