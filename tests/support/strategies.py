@@ -186,6 +186,8 @@ def _values(annotation: Any) -> st.SearchStrategy[Any]:
         return st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
     if annotation is Spec:
         return _small_specs
+    if annotation is Autoscaling:
+        return autoscalings()
     if issubclass(annotation, Enum):
         return st.sampled_from(annotation)
     return _models(annotation)

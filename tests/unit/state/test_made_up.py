@@ -4,12 +4,13 @@ Nobody who is refused here has to be looked for in every service.
 """
 
 import json
+import math
 
 import pytest
 
 from libs.common.events.replica import MOST, ReplicaStarted
 from libs.common.log import wire
-from libs.common.spec.autoscaling import MAX_REPLICAS
+from libs.common.spec.bounds import MAX_REPLICAS
 from libs.common.state import replica as rosters
 from libs.common.state.aggregates import followed_by
 from libs.common.state.router import ALONE, joined, joined_by
@@ -25,6 +26,9 @@ REPLICA = {
     "created_at": "2026-01-01T00:00:00Z",
 }
 SPEC = {"name": "x", "image": "x", "resources": {"machineType": "C4", "ports": [80], "replicas": 1}}
+
+CPU = {"metric": "cpu", "value": 50}
+RATE = {"type": "Pods", "value": 1, "periodSeconds": 15}
 
 
 def read(*events):
@@ -47,6 +51,10 @@ def spec(**resources):
 def checked(**changes):
     changed = {**SPEC, "healthChecks": {"readiness": {"path": "/", **changes}}}
     return f"deployment.{DEPLOYMENT}.SpecRegistered", {"spec_id": "s", "run_id": "r", "spec": changed}
+
+
+def scaled(**changes):
+    return spec(autoscaling={"maxReplicas": 3, "metrics": [CPU], **changes})
 
 
 def progress(since):
@@ -73,9 +81,45 @@ def progress(since):
             for field in ("periodSeconds", "timeoutSeconds", "failureThreshold", "port")
             for number in (-1, 0, 2**31)
         ),
+        checked(path=None),
+        checked(exec={"command": ["true"]}),
+        *(
+            checked(path=None, exec={"command": ["true"]}, **{field: value})
+            for field, value in (("host", "x"), ("port", 80), ("headers", [{"name": "a", "value": "b"}]))
+        ),
         checked(initialDelaySeconds=-1),
         checked(initialDelaySeconds=2**31),
-        spec(autoscaling={"maxReplicas": MAX_REPLICAS + 1, "concurrency": {"target": 1}}),
+        *(
+            spec(autoscaling={"concurrency": {}, **block})
+            for block in (
+                {},
+                *({"maxReplicas": number} for number in (-1, 0, MAX_REPLICAS + 1)),
+                *({"maxReplicas": 3, "concurrency": {"target": number}} for number in (0, 2**31)),
+                {"maxReplicas": 3, "concurrency": {"windowSeconds": 9}},
+                {"maxReplicas": 3, "concurrency": {"maxScaleDownRatePercent": 51}},
+            )
+        ),
+        *(
+            scaled(metrics=metrics)
+            for metrics in (
+                [],
+                [CPU, CPU],
+                [{"metric": "x", "value": 50}],
+                *([{"metric": "cpu", "value": number}] for number in (0, 1e-4, math.inf, math.nan)),
+            )
+        ),
+        *(
+            scaled(behavior={"scaleUp": direction})
+            for direction in (
+                {"stabilizationWindowSeconds": -1},
+                {"stabilizationWindowSeconds": 3601},
+                {"selectPolicy": "x"},
+                {"tolerance": math.nan},
+                {"policies": []},
+                *({"policies": [{**RATE, **change}]} for change in ({"type": "x"}, {"value": 0})),
+                *({"policies": [{**RATE, "periodSeconds": number}]} for number in (0, 1801)),
+            )
+        ),
     ],
     ids=json.dumps,
 )
