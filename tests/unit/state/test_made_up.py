@@ -129,6 +129,16 @@ def test_what_is_out_of_all_bounds_is_not_understood(event):
     assert "its payload cannot be read" in recorded.unknown
 
 
+@pytest.mark.parametrize(
+    "kind", ["nothing", "name", "project", "rollout", "replica", "traffic", "router", "scaling"]
+)
+def test_a_fact_belongs_to_its_own_kind_alone(kind):
+    """Whoever goes by its type would believe it of anything, also of an id that nobody has made."""
+    (event,) = read((f"{kind}.{DEPLOYMENT}.DeploymentDeleted", {"name": "x"}))
+    assert event.fact is None
+    assert event.unknown == f"its type contradicts its subject: it is of a deployment, not {kind}"
+
+
 def test_a_router_that_joined_under_a_project_is_waited_for_by_nobody():
     """Nobody would ever take it out, so no replica could be stopped."""
     (event,) = read(("router.router-2.RouterJoined", {}))
