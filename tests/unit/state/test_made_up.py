@@ -27,6 +27,8 @@ REPLICA = {
 }
 SPEC = {"name": "x", "image": "x", "resources": {"machineType": "C4", "ports": [80], "replicas": 1}}
 
+ODD_IDS = ("", "a\r\nx-forged: b", "a\n", "\0", "é", "x" * 64)
+"""What would end the header of an answer that it stands in, or is no value of a label."""
 CPU = {"metric": "cpu", "value": 50}
 RATE = {"type": "Pods", "value": 1, "periodSeconds": 15}
 
@@ -51,6 +53,11 @@ def spec(**resources):
 def checked(**changes):
     changed = {**SPEC, "healthChecks": {"readiness": {"path": "/", **changes}}}
     return f"deployment.{DEPLOYMENT}.SpecRegistered", {"spec_id": "s", "run_id": "r", "spec": changed}
+
+
+def told(**changes):
+    event_type, content = spec()
+    return event_type, {**content, **changes}
 
 
 def scaled(**changes):
@@ -81,6 +88,9 @@ def progress(since):
             for field in ("periodSeconds", "timeoutSeconds", "failureThreshold", "port")
             for number in (-1, 0, 2**31)
         ),
+        *(roster(**{field: odd}) for field in ("replica_id", "run_id", "spec_id") for odd in ODD_IDS),
+        *(told(spec_id=odd) for odd in ODD_IDS),
+        *(told(run_id=odd) for odd in ODD_IDS),
         checked(path=None),
         checked(exec={"command": ["true"]}),
         *(
