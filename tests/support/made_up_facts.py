@@ -16,10 +16,11 @@ from pydantic import BaseModel
 
 from libs.common.events.catalogue import CATALOGUE
 from libs.common.events.fact import Fact
+from libs.common.events.replica import ReplicaState
 from libs.common.log import wire
 from libs.common.log.port import Stored
 from libs.common.spec.bounds import MAX_REPLICAS
-from libs.common.spec.model import Autoscaling, Spec
+from libs.common.spec.model import Autoscaling, ScalingBehavior, Spec
 from libs.common.state.aggregates import BY_NAME
 from tests.support.made_up import made_up
 
@@ -64,17 +65,24 @@ _ODD: Final[dict[type, tuple[Any, ...]]] = {
 }
 _OF_FIELDS: Final[dict[str, tuple[Any, ...]]] = {
     "machine_type": ("C4", "A100", ""),
-    "metric": ("cpu", "memory", "requestDuration", "", "x"),
-    "select_policy": ("Max", "Min", "Disabled", "", "x"),
-    "type": ("Pods", "Percent", "", "x"),
+    "scaling_since": _IDS[:2],
+    "stretch_id": _IDS[:2],
+    "state": ("running", "running", *ReplicaState),
+    "metric": ("cpu", "cpu", "memory", "requestDuration", "requestDuration", ""),
+    "select_policy": ("Max", "Min", "Disabled", "x"),
+    "type": ("Pods", "Percent", "Pods", "Percent", "x"),
     "router": ("router", "router-2", "router-3"),
-    "max_replicas": (3, MAX_REPLICAS, 0, -1),
+    "max_replicas": (3, 10, MAX_REPLICAS, 0),
+    "window_seconds": (10, 60, 3600, 9),
+    "period_seconds": (1, 15, 1800, 0),
+    "target_utilization_percentage": (1, 70, 100, 0),
+    "max_scale_down_rate_percent": (1, 50, 51),
 }
 """What the fields of these names hold, since their types say less than their readers expect."""
 _BODIES = (b"", b"null", b"[]", b"{", b"\xff", b'"x"', b"{}")
 
-_OFTEN = ("DeploymentCreated", "SpecRegistered", "SpecApplied", "RosterRecorded", "RolloutProgressed")
-_TYPES = (*CATALOGUE, *_OFTEN * 2, "SpecRegistered", "RosterRecorded", "ReplicasDecided", "ReplicasRetiring")
+_OFTEN = ("DeploymentCreated", "SpecRegistered", "SpecRegistered", "SpecApplied", "RosterRecorded")
+_TYPES = (*CATALOGUE, *_OFTEN * 4, *("RolloutProgressed", "ReplicasDecided", "ReplicasRetiring") * 2)
 """Those that others need to mean anything come more often."""
 _FOR_LATER = ("/etc/passwd", "x" * 300, GOOD, *DEPLOYMENTS)
 
@@ -160,8 +168,8 @@ class MadeUp:
         part = self._one_of(tuple(spec))
         odd = {part: spec[part]} if part not in {"resources", "name"} else {}
         resources = {"machineType": "C4", "ports": [8000], "replicas": self._one_of((0, 1, 1, 2))}
-        if self._is(50):
-            resources["autoscaling"] = self._object(Autoscaling)
+        if self._is(60):
+            resources["autoscaling"] = self._autoscaling()
         if part == "resources":
             name = self._one_of(tuple(spec[part]))
             resources[name] = spec[part][name]
@@ -172,6 +180,17 @@ class MadeUp:
             "resources": resources,
             **odd,
         }
+
+    def _autoscaling(self) -> dict[str, Any]:
+        """The same."""
+        metrics = [{"metric": name, "value": 50} for name in ("cpu", "memory", "requestDuration")]
+        by = self._one_of(
+            ({"metrics": metrics[:2]}, {"metrics": metrics[2:]}, {"concurrency": {"target": 1}})
+        )
+        block = {"maxReplicas": self._one_of((3, 10, MAX_REPLICAS)), **by}
+        if self._is(50):
+            block["behavior"] = self._object(ScalingBehavior)
+        return {**block, **self._object(Autoscaling)} if self._is(20) else block
 
     def _field(self, name: str, annotation: Any) -> Any:
         if name == "address":

@@ -2,15 +2,18 @@
 
 import asyncio
 from collections.abc import Iterable, Sequence
+from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from hypothesis import given, settings
 
+from libs.common.clock import to_rfc3339
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import Stored
 from libs.common.log.timeline import Timeline
 from services.api.readmodels.database import scratch_database
+from services.api.readmodels.numbers import numbers_at, steps_between
 from services.api.readmodels.replay import Replay
 from services.api.readmodels.writer import take_all_in
 from tests.support.made_up_facts import DEPLOYMENTS, EPOCH, GOOD, PROJECT
@@ -56,6 +59,10 @@ async def _show(history: Iterable[Stored], home: Path) -> None:
             await _show_deployment(api, deployment_id, end)
         for deployment_id in (GOOD, *dict.fromkeys(DEPLOYMENTS)):
             await _change(api, deployment_id)
+        await sent(api, "/v1/deployments", {"config": a_config("new"), "projectId": PROJECT})
+        for method, content in (("PUT", {"name": "new"}), ("DELETE", None)):
+            answer = await api.http.request(method, f"/v1/projects/{PROJECT}", json=content)
+            assert answer.status_code < 500, answer.text
         assert (await api.get(f"/v1/deployments/{GOOD}"))["id"] == GOOD
         await api.submit(a_config("another"))
         assert api.api.projector.progress.set_aside == {}
@@ -73,7 +80,7 @@ PATHS = (
     "/v1/events",
     "/v1/events?type=RosterRecorded",
     f"/v1/events?deploymentId={GOOD}",
-    "/v1/log/export",
+    "/v1/log/verify",
     *(
         f"/v1/usage?from=2025-12-31T00:00:00Z&to=2026-01-03T00:00:00Z&groupBy={by}"
         for by in ("deployment", "spec", "project", "machineType")
@@ -81,8 +88,18 @@ PATHS = (
 )
 
 
+async def _show_numbers(api: RunningApi, deployment_id: str) -> None:
+    """What metrics and what-if go by."""
+    since, until = (to_rfc3339(EPOCH + timedelta(minutes=minutes)) for minutes in (-30, 30))
+    said = await api.api.queries.said(deployment_id, since=since, until=until)
+    begin, end = ((EPOCH + timedelta(minutes=minutes)).timestamp() for minutes in (-30, 30))
+    steps_between(said, begin, end)
+    numbers_at(said, [begin, end])
+
+
 async def _show_deployment(api: RunningApi, deployment_id: str, end: int) -> None:
     path = f"/v1/deployments/{deployment_id}"
+    await _show_numbers(api, deployment_id)
     for further in (
         "",
         "/history",
@@ -106,7 +123,7 @@ async def _change(api: RunningApi, deployment_id: str) -> None:
     policy = {"maxReplicas": 3, "metrics": [{"metric": "cpu", "summary": "average", "value": 50}]}
     path = f"/v1/deployments/{deployment_id}"
     history = (await api.http.get(f"{path}/history")).json().get("items", [])
-    await sent(api, f"{path}/whatif", {"policy": policy, "from": "2025-12-31T00:00:00Z"})
+    await sent(api, f"{path}/whatif", {"autoscaling": policy, "from": EPOCH.isoformat()})
     await sent(api, "/v1/deployments", {"config": a_config("x"), "deploymentId": deployment_id})
     for spec in history[-1:]:
         await sent(api, f"{path}/rollback", {"specId": spec["id"]})
