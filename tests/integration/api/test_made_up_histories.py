@@ -12,7 +12,7 @@ from libs.common.clock import to_rfc3339
 from libs.common.events.envelope import Recorded
 from libs.common.log.port import Stored
 from libs.common.log.timeline import Timeline
-from services.api.readmodels.database import scratch_database
+from services.api.readmodels.database import memory_database
 from services.api.readmodels.numbers import numbers_at, steps_between
 from services.api.readmodels.replay import Replay
 from services.api.readmodels.writer import take_all_in
@@ -20,15 +20,15 @@ from tests.support.made_up_facts import DEPLOYMENTS, EPOCH, GOOD, PROJECT
 from tests.support.made_up_histories import histories, log_of
 from tests.support.rest import RunningApi, a_config, running_api
 
-FEW = settings(max_examples=max(15, settings.default.max_examples // 8))
-"""Each costs a tenth of a second."""
+FEW = settings(max_examples=max(8, settings.default.max_examples // 8))
+"""Each is hundreds of requests."""
 
 
 @given(histories)
 def test_a_replay_in_other_batches_gives_the_same_rows(history: list[Stored]) -> None:
     events = asyncio.run(_events(history))
     with TemporaryDirectory() as folder, Replay(Path(folder)) as replay:
-        shown = scratch_database(Path(folder) / "read.db")
+        shown = memory_database()
         take_all_in(shown, events, log="", timeline=Timeline())
         for start in range(0, len(events), 3):
             replay.take(events[start : start + 3])
