@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from libs.common.events.catalogue import CATALOGUE, encode
 from libs.common.events.envelope import GENESIS, Aggregate, Cause, Recorded, chain_hash
-from libs.common.events.fact import Fact
+from libs.common.events.fact import Fact, MadeId
 from libs.common.events.replica import ReplicaFact, RosterRecorded
 from libs.common.events.traffic import EndpointsWithdrawn
 from libs.common.machine_types.reading import bundled
@@ -169,7 +169,7 @@ def _values(annotation: Any) -> st.SearchStrategy[Any]:
     if origin in (typing.Union, types.UnionType):
         return st.one_of([_values(argument) for argument in arguments_])
     if origin is typing.Annotated:
-        return _values(arguments_[0])
+        return _ids if annotation == MadeId else _values(arguments_[0])
     if origin is tuple:
         return st.lists(_values(arguments_[0]), max_size=3).map(tuple)
     if annotation is type(None):
@@ -186,13 +186,21 @@ def _values(annotation: Any) -> st.SearchStrategy[Any]:
         return st.datetimes(datetime(2000, 1, 1), datetime(2100, 1, 1), timezones=st.just(UTC))  # noqa: DTZ001 -- hypothesis adds the zone
     if annotation is Spec:
         return _small_specs
+    if annotation is Autoscaling:
+        return autoscalings()
     if issubclass(annotation, Enum):
         return st.sampled_from(annotation)
     return _models(annotation)
 
 
+_MADE = {"replica_id", "run_id", "spec_id", "stretch_id"}
+
+
 def _models(model: type[BaseModel]) -> st.SearchStrategy[Any]:
-    fields = {name: _values(field.annotation) for name, field in model.model_fields.items()}
+    fields = {
+        name: _ids if name in _MADE else _values(field.annotation)
+        for name, field in model.model_fields.items()
+    }
     if issubclass(model, ReplicaFact):
         fields["roster"] = st.none()  # of version 1, which nobody writes any more
     if issubclass(model, RosterRecorded):

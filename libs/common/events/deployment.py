@@ -4,7 +4,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from libs.common.events.fact import Fact
+from libs.common.events.fact import Fact, MadeId
 from libs.common.spec.model import Spec
 
 
@@ -40,12 +40,12 @@ class SpecRegistered(DeploymentFact):
     that this one is in; absent where it is in none.
     """
 
-    spec_id: str
-    run_id: str
+    spec_id: MadeId
+    run_id: MadeId
     spec: Spec
     git: GitHeaders | None = None
-    rolled_back_from: str | None = None
-    scaling_since: str | None = None
+    rolled_back_from: MadeId | None = None
+    scaling_since: MadeId | None = None
 
 
 class DeploymentDeleted(DeploymentFact):

@@ -1,10 +1,14 @@
 """What every fact has in common."""
 
-from typing import Any, ClassVar
+from typing import Annotated, Any, ClassVar
 
-from pydantic import BaseModel, ConfigDict, field_validator
+from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from libs.common.events.text import bounded
+
+MadeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,63}$")]
+"""The id of a spec, a run or a replica. They are made here, and become values of headers and of labels as
+they are: one with a line break in it would end its header and begin another."""
 
 
 class FactPart(BaseModel):

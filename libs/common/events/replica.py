@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Final, Self
 
 from pydantic import ConfigDict, Field, model_validator
 
-from libs.common.events.fact import Fact, FactPart
+from libs.common.events.fact import Fact, FactPart, MadeId
 from libs.common.moment import Moment
 
 MOST: Final = 2**31 - 1
@@ -87,10 +87,10 @@ class Replica(FactPart):
 
     model_config = ConfigDict(frozen=True, extra="ignore")
 
-    replica_id: str
+    replica_id: MadeId
     slot: Annotated[int, Field(ge=0, le=MOST)] = 0
-    run_id: str
-    spec_id: str
+    run_id: MadeId
+    spec_id: MadeId
     state: ReplicaState
     address: str | None = None
     attempt: Annotated[int, Field(ge=0, le=MOST)] = 0
@@ -120,7 +120,7 @@ class ReplicaFact(RosterFact):
     version: ClassVar[int] = 2
     earlier_versions: ClassVar[tuple[int, ...]] = (1,)
 
-    replica_id: str
+    replica_id: MadeId
     replica: Replica | None = None
     roster: tuple[Replica, ...] | None = None
 

@@ -5,7 +5,7 @@ from typing import ClassVar
 
 from pydantic import BaseModel, ConfigDict
 
-from libs.common.events.fact import Fact
+from libs.common.events.fact import Fact, MadeId
 from libs.common.moment import Moment
 
 
@@ -18,8 +18,8 @@ class LiveRun(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
-    run_id: str
-    spec_id: str
+    run_id: MadeId
+    spec_id: MadeId
 
 
 class SpecApplied(RolloutFact):
@@ -28,16 +28,16 @@ class SpecApplied(RolloutFact):
     runs: every run that the cluster now holds for this deployment, the wanted one first.
     """
 
-    spec_id: str
-    run_id: str
+    spec_id: MadeId
+    run_id: MadeId
     runs: tuple[LiveRun, ...]
 
 
 class SpecHealthy(RolloutFact):
     """As many replicas of the spec's run as it asks for, whatever the load, are ready."""
 
-    spec_id: str
-    run_id: str
+    spec_id: MadeId
+    run_id: MadeId
     replicas: int
 
 
@@ -50,7 +50,7 @@ class SpecFailed(RolloutFact):
     """The whole configuration could not be applied; a crashing replica is not this. It is tried again now and
     then, and applied when the cluster allows it by then."""
 
-    spec_id: str
+    spec_id: MadeId
     reason: SpecFailedReason
     message: str
 
@@ -80,8 +80,8 @@ class RolloutProgressed(RolloutFact):
     the cluster does not let it have its replicas, such as by a quota.
     """
 
-    spec_id: str
-    run_id: str
+    spec_id: MadeId
+    run_id: MadeId
     phase: RolloutPhase
     replicas: int
     ready_replicas: int
@@ -103,7 +103,7 @@ class RetireReason(StrEnum):
 class ReplicasRetiring(RolloutFact):
     """`replica_ids` are all replicas that are to leave: no new request, then SIGTERM. Final for each."""
 
-    replica_ids: tuple[str, ...]
+    replica_ids: tuple[MadeId, ...]
     reason: RetireReason
 
 
@@ -128,7 +128,7 @@ class Move(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="ignore", defer_build=True)
 
-    replica_id: str
+    replica_id: MadeId
     reason: MoveReason
     since: Moment
     replicas: int

@@ -9,7 +9,7 @@ from typing import ClassVar
 
 from pydantic import ConfigDict
 
-from libs.common.events.fact import Fact, FactPart
+from libs.common.events.fact import Fact, FactPart, MadeId
 from libs.common.scaling.behavior import RateType
 from libs.common.scaling.cause import Cause
 from libs.common.scaling.conditions import Reason
@@ -114,8 +114,8 @@ class ReplicasDecided(ScalingFact):
     is_rolling_out: a new run was coming up, so the number could not fall.
     """
 
-    spec_id: str
-    stretch_id: str
+    spec_id: MadeId
+    stretch_id: MadeId
     from_replicas: int
     to_replicas: int
     floor: int

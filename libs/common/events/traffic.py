@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar
 
 from pydantic import Field
 
-from libs.common.events.fact import Fact
+from libs.common.events.fact import Fact, MadeId
 from libs.common.services import MOST_ROUTERS, ROUTER, number_of
 
 
@@ -33,7 +33,7 @@ class EndpointsWithdrawn(TrafficFact):
     earlier_versions: ClassVar[tuple[int, ...]] = (1,)
     is_paged: ClassVar[bool] = True
 
-    replica_ids: tuple[str, ...]
+    replica_ids: tuple[MadeId, ...]
     reason: WithdrawReason
     active_requests: int = 0
     router: Annotated[str, Field(pattern=rf"^{ROUTER}(-[2-{MOST_ROUTERS}])?$")] = ROUTER

@@ -116,6 +116,10 @@ def to_recorded(
         raw, fact = catalogue.decode(event_type, data)
         if fact is None:
             unknown = catalogue.why_unknown(event_type, data)
+        elif fact.aggregate != aggregate.kind:
+            # Whoever reads by types alone would believe it, also of an id that nobody has made.
+            unknown = f"its type contradicts its subject: it is of a {fact.aggregate}, not {aggregate.kind}"
+            fact = None
         elif fact.subject_page() != page:
             unknown = f"its payload contradicts its subject: it is of page {fact.subject_page()}, not {page}"
             fact = None

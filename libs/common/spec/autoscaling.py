@@ -3,30 +3,37 @@ together."""
 
 import math
 from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from pydantic import Field
 
 from libs.common.errors import Issue
-from libs.common.scaling.behavior import MAX_PERIOD_S, MAX_WINDOW_S
+from libs.common.spec.bounds import (
+    LOWEST_TARGET,
+    MAX_RATES,
+    MAX_REPLICAS,
+    Count,
+    DownRate,
+    LoadWindow,
+    MaxReplicas,
+    MetricWord,
+    Period,
+    RateWord,
+    SelectWord,
+    Target,
+    Tolerance,
+    Utilization,
+    Window,
+)
 from libs.common.spec.integrations import ABSENT, Input
 from libs.common.spec.raw import listing, mapping, text, whole
 from libs.common.spec.shown import shown
 
-MAX_INT = 2_147_483_647
-MAX_REPLICAS = 1000
-MAX_RATES = 10
-"""Of one direction. autoscaling/v2 has no limit; here every decision carries its policy."""
-LOWEST_TARGET = 0.001
-"""A thousandth: of a percent, or of a second, which is what the edge measures."""
-
-Seconds = Annotated[int, Field(ge=0, le=MAX_WINDOW_S)]
-
 
 class Metric(Input):
-    metric: Literal["cpu", "memory", "requestDuration"]
+    metric: MetricWord
     summary: Literal["average"]
-    value: Annotated[float, Field(gt=0, le=MAX_INT, allow_inf_nan=False)] = Field(
+    value: Target = Field(
         description="cpu and memory: percent, at most 100. requestDuration: seconds. At least 0.001."
     )
 
@@ -34,20 +41,20 @@ class Metric(Input):
 class Rate(Input):
     """At most `value` within any `periodSeconds`."""
 
-    type: Literal["Pods", "Percent"] = Field(
+    type: RateWord = Field(
         description="Pods: replicas. Percent: of how many there were when the period began."
     )
-    value: Annotated[int, Field(ge=1, le=MAX_INT)]
-    period_seconds: Annotated[int, Field(ge=1, le=MAX_PERIOD_S)]
+    value: Count
+    period_seconds: Period
 
 
 class Direction(Input):
     """`HPAScalingRules` of autoscaling/v2. What is left out is as there."""
 
-    stabilization_window_seconds: Seconds = Field(
+    stabilization_window_seconds: Window = Field(
         default=ABSENT, description="How far back recommendations count: 0 up, 300 down by default."
     )
-    select_policy: Literal["Max", "Min", "Disabled"] = Field(
+    select_policy: SelectWord = Field(
         default=ABSENT, description="Which policy decides: Max by default, the one that allows most."
     )
     policies: list[Rate] = Field(
@@ -56,7 +63,7 @@ class Direction(Input):
         max_length=MAX_RATES,
         description="By default 4 Pods or 100 Percent in 15 s up, 100 Percent in 15 s down.",
     )
-    tolerance: Annotated[float, Field(ge=0, le=MAX_INT, allow_inf_nan=False)] = Field(
+    tolerance: Tolerance = Field(
         default=ABSENT, description="How far measured over target may be from 1: 0.1 by default."
     )
 
@@ -71,19 +78,15 @@ class Behavior(Input):
 class Concurrency(Input):
     """Scaling by requests in flight."""
 
-    target: Annotated[int, Field(ge=1, le=MAX_INT)] = Field(
-        default=1, description="Requests in flight that fill one replica."
-    )
-    target_utilization_percentage: Annotated[int, Field(ge=1, le=100)] = Field(
+    target: Count = Field(default=1, description="Requests in flight that fill one replica.")
+    target_utilization_percentage: Utilization = Field(
         default=70, description="How full a replica should be."
     )
-    window_seconds: Annotated[int, Field(ge=10, le=MAX_WINDOW_S)] = Field(
-        default=60, description="What requests in flight are averaged over."
-    )
-    scale_down_delay_seconds: Seconds = Field(
+    window_seconds: LoadWindow = Field(default=60, description="What requests in flight are averaged over.")
+    scale_down_delay_seconds: Window = Field(
         default=900, description="How long the load must be low before each step down."
     )
-    max_scale_down_rate_percent: Annotated[int, Field(ge=1, le=50)] = Field(
+    max_scale_down_rate_percent: DownRate = Field(
         default=50, description="What part of the excess one step removes; at least 1 replica."
     )
 
@@ -92,7 +95,7 @@ class Autoscaling(Input):
     """Between `replicas` and `maxReplicas`, by `metrics` or by `concurrency`: one of the two."""
 
     enabled: bool = Field(default=True, description="false keeps the block and runs `replicas`.")
-    max_replicas: Annotated[int, Field(ge=1, le=MAX_REPLICAS)]
+    max_replicas: MaxReplicas
     metrics: list[Metric] = Field(
         default=ABSENT,
         description="Each at most once; the highest proposal counts. Empty or left out beside `concurrency`.",

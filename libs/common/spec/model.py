@@ -4,7 +4,7 @@ Here are the shapes. `parse.py` turns what a client sent into a `Spec`, or says 
 """
 
 from functools import lru_cache
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Self, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -13,12 +13,30 @@ from pydantic import (
     Field,
     SerializerFunctionWrapHandler,
     model_serializer,
+    model_validator,
 )
 from pydantic.alias_generators import to_camel
 
 from libs.common.scaling.in_force import Scale
-from libs.common.spec.autoscaling import MAX_REPLICAS
-from libs.common.spec.bounds import Count, Delay, Port, Replicas
+from libs.common.spec.bounds import (
+    LOWEST_TARGET,
+    MAX_RATES,
+    Count,
+    Delay,
+    DownRate,
+    LoadWindow,
+    MaxReplicas,
+    MetricWord,
+    Period,
+    Port,
+    RateWord,
+    Replicas,
+    SelectWord,
+    Target,
+    Tolerance,
+    Utilization,
+    Window,
+)
 
 T = TypeVar("T")
 
@@ -75,6 +93,14 @@ class HealthCheck(SpecPart):
     timeout_seconds: Count = 1
     failure_threshold: Count = 3
 
+    @model_validator(mode="after")
+    def _is_one_of_both(self) -> Self:
+        if (self.path is None) is (self.exec is None):
+            raise ValueError("has a path or exec, one of them")
+        if self.exec is not None and (self.headers or self.host is not None or self.port is not None):
+            raise ValueError("has what belongs to an HTTP check beside exec")
+        return self
+
     @model_serializer(mode="wrap")
     def _without_headers_of_none(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """A command is sent no headers: what is shown of it can be submitted again."""
@@ -93,26 +119,26 @@ class HealthChecks(SpecPart):
 class ScalingMetric(SpecPart):
     """`value` is what each replica should have on average: percent of the machine type, or seconds."""
 
-    metric: str
+    metric: MetricWord
     summary: str = "average"
-    value: float
+    value: Annotated[Target, Field(ge=LOWEST_TARGET)]
 
 
 class ScalingRate(SpecPart):
     """At most `value` replicas (`Pods`) or percent (`Percent`) within any `period_seconds`."""
 
-    type: str
-    value: int
-    period_seconds: int
+    type: RateWord
+    value: Count
+    period_seconds: Period
 
 
 class ScalingDirection(SpecPart):
     """How fast it goes up, or down. What is None is as in autoscaling/v2."""
 
-    stabilization_window_seconds: int | None = None
-    select_policy: str | None = None
-    policies: tuple[ScalingRate, ...] | None = None
-    tolerance: float | None = None
+    stabilization_window_seconds: Window | None = None
+    select_policy: SelectWord | None = None
+    policies: Annotated[tuple[ScalingRate, ...], Field(min_length=1, max_length=MAX_RATES)] | None = None
+    tolerance: Tolerance | None = None
 
 
 class ScalingBehavior(SpecPart):
@@ -123,11 +149,11 @@ class ScalingBehavior(SpecPart):
 class ScalingConcurrency(SpecPart):
     """Scaling by requests in flight: `target` of them make a replica full."""
 
-    target: int = 1
-    target_utilization_percentage: int = 70
-    window_seconds: int = 60
-    scale_down_delay_seconds: int = 900
-    max_scale_down_rate_percent: int = 50
+    target: Count = 1
+    target_utilization_percentage: Utilization = 70
+    window_seconds: LoadWindow = 60
+    scale_down_delay_seconds: Window = 900
+    max_scale_down_rate_percent: DownRate = 50
 
 
 class Autoscaling(SpecPart):
@@ -135,10 +161,19 @@ class Autoscaling(SpecPart):
     wire `metrics` is in any case, as in the reference API."""
 
     enabled: bool = True
-    max_replicas: Annotated[int, Field(le=MAX_REPLICAS)]
+    max_replicas: MaxReplicas
     metrics: tuple[ScalingMetric, ...] = ()
     behavior: ScalingBehavior | None = None
     concurrency: ScalingConcurrency | None = None
+
+    @model_validator(mode="after")
+    def _goes_by_something(self) -> Self:
+        names = [metric.metric for metric in self.metrics]
+        if self.concurrency is None and not names:
+            raise ValueError("has neither metrics nor concurrency")
+        if len(set(names)) < len(names):
+            raise ValueError("has a metric twice")
+        return self
 
 
 class Resources(SpecPart):

@@ -4,12 +4,13 @@ Nobody who is refused here has to be looked for in every service.
 """
 
 import json
+import math
 
 import pytest
 
 from libs.common.events.replica import MOST, ReplicaStarted
 from libs.common.log import wire
-from libs.common.spec.autoscaling import MAX_REPLICAS
+from libs.common.spec.bounds import MAX_REPLICAS
 from libs.common.state import replica as rosters
 from libs.common.state.aggregates import followed_by
 from libs.common.state.router import ALONE, joined, joined_by
@@ -25,6 +26,11 @@ REPLICA = {
     "created_at": "2026-01-01T00:00:00Z",
 }
 SPEC = {"name": "x", "image": "x", "resources": {"machineType": "C4", "ports": [80], "replicas": 1}}
+
+ODD_IDS = ("", "a\r\nx-forged: b", "a\n", "\0", "é", "x" * 64)
+"""What would end the header of an answer that it stands in, or is no value of a label."""
+CPU = {"metric": "cpu", "value": 50}
+RATE = {"type": "Pods", "value": 1, "periodSeconds": 15}
 
 
 def read(*events):
@@ -47,6 +53,15 @@ def spec(**resources):
 def checked(**changes):
     changed = {**SPEC, "healthChecks": {"readiness": {"path": "/", **changes}}}
     return f"deployment.{DEPLOYMENT}.SpecRegistered", {"spec_id": "s", "run_id": "r", "spec": changed}
+
+
+def told(**changes):
+    event_type, content = spec()
+    return event_type, {**content, **changes}
+
+
+def scaled(**changes):
+    return spec(autoscaling={"maxReplicas": 3, "metrics": [CPU], **changes})
 
 
 def progress(since):
@@ -73,9 +88,48 @@ def progress(since):
             for field in ("periodSeconds", "timeoutSeconds", "failureThreshold", "port")
             for number in (-1, 0, 2**31)
         ),
+        *(roster(**{field: odd}) for field in ("replica_id", "run_id", "spec_id") for odd in ODD_IDS),
+        *(told(spec_id=odd) for odd in ODD_IDS),
+        *(told(run_id=odd) for odd in ODD_IDS),
+        checked(path=None),
+        checked(exec={"command": ["true"]}),
+        *(
+            checked(path=None, exec={"command": ["true"]}, **{field: value})
+            for field, value in (("host", "x"), ("port", 80), ("headers", [{"name": "a", "value": "b"}]))
+        ),
         checked(initialDelaySeconds=-1),
         checked(initialDelaySeconds=2**31),
-        spec(autoscaling={"maxReplicas": MAX_REPLICAS + 1, "concurrency": {"target": 1}}),
+        *(
+            spec(autoscaling={"concurrency": {}, **block})
+            for block in (
+                {},
+                *({"maxReplicas": number} for number in (-1, 0, MAX_REPLICAS + 1)),
+                *({"maxReplicas": 3, "concurrency": {"target": number}} for number in (0, 2**31)),
+                {"maxReplicas": 3, "concurrency": {"windowSeconds": 9}},
+                {"maxReplicas": 3, "concurrency": {"maxScaleDownRatePercent": 51}},
+            )
+        ),
+        *(
+            scaled(metrics=metrics)
+            for metrics in (
+                [],
+                [CPU, CPU],
+                [{"metric": "x", "value": 50}],
+                *([{"metric": "cpu", "value": number}] for number in (0, 1e-4, math.inf, math.nan)),
+            )
+        ),
+        *(
+            scaled(behavior={"scaleUp": direction})
+            for direction in (
+                {"stabilizationWindowSeconds": -1},
+                {"stabilizationWindowSeconds": 3601},
+                {"selectPolicy": "x"},
+                {"tolerance": math.nan},
+                {"policies": []},
+                *({"policies": [{**RATE, **change}]} for change in ({"type": "x"}, {"value": 0})),
+                *({"policies": [{**RATE, "periodSeconds": number}]} for number in (0, 1801)),
+            )
+        ),
     ],
     ids=json.dumps,
 )
@@ -83,6 +137,16 @@ def test_what_is_out_of_all_bounds_is_not_understood(event):
     (recorded,) = read(event)
     assert recorded.fact is None
     assert "its payload cannot be read" in recorded.unknown
+
+
+@pytest.mark.parametrize(
+    "kind", ["nothing", "name", "project", "rollout", "replica", "traffic", "router", "scaling"]
+)
+def test_a_fact_belongs_to_its_own_kind_alone(kind):
+    """Whoever goes by its type would believe it of anything, also of an id that nobody has made."""
+    (event,) = read((f"{kind}.{DEPLOYMENT}.DeploymentDeleted", {"name": "x"}))
+    assert event.fact is None
+    assert event.unknown == f"its type contradicts its subject: it is of a deployment, not {kind}"
 
 
 def test_a_router_that_joined_under_a_project_is_waited_for_by_nobody():

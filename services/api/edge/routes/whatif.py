@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from libs.common.autoscaling.replay import ASSUMPTIONS, MINUTE_S, Capacity
 from libs.common.clock import to_rfc3339
 from libs.common.errors import BadRequest, Issue
-from libs.common.spec.autoscaling import MAX_REPLICAS
+from libs.common.spec.bounds import MAX_REPLICAS
 from services.api.commands.known_ids import check_deployment_id
 from services.api.edge import bodies
 from services.api.edge.routes.context import Api, ApiRoute, IdPath, OneFreshContext, refuse

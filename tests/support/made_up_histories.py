@@ -1,0 +1,45 @@
+"""Histories that somebody made up: any facts, in any order, about a few ids, behind those of an ordinary
+deployment."""
+
+from collections.abc import Iterable, Iterator
+
+from hypothesis import reject
+from hypothesis import strategies as st
+
+from libs.common.errors import BadRequest
+from libs.common.log.export import import_
+from libs.common.log.memory import MemoryLog
+from libs.common.log.port import Stored
+from tests.support.made_up import lines_of, made_up
+from tests.support.made_up_facts import EPOCH, GOOD, MadeUp
+
+_events = st.lists(st.integers(0, 2**40), max_size=10)
+"""Each by its number: so a failure is told by its few events, however much is in them."""
+
+
+def good() -> Iterator[Stored]:
+    """What the api writes of an ordinary deployment."""
+    resources = {"machineType": "C4", "ports": [8000], "replicas": 1}
+    spec = {"name": "good", "image": "example/app:1.0", "command": ["serve"], "resources": resources}
+    facts = (
+        ("DeploymentCreated", {"name": "good"}),
+        ("SpecRegistered", {"spec_id": "e" * 32, "run_id": "e" * 32, "spec": spec}),
+    )
+    for event_type, content in facts:
+        yield made_up(f"events.default.deployment.{GOOD}.{event_type}", content, time=EPOCH)
+
+
+histories: st.SearchStrategy[list[Stored]] = st.lists(_events, max_size=5).map(
+    lambda parts: [*good(), *(MadeUp(seed).event() for part in parts for seed in part)]
+)
+"""In the order of the log, without the hashes that `chained` gives them."""
+
+
+async def log_of(history: Iterable[Stored]) -> MemoryLog:
+    """After an import. A history that is refused is none."""
+    log = MemoryLog(source="specstream/api")
+    try:
+        await import_(log, lines_of(history))
+    except BadRequest:
+        reject()
+    return log
