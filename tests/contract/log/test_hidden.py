@@ -47,7 +47,7 @@ ALTERED = [
 
 
 def applied(spec_id: str) -> SpecApplied:
-    run_id = "r" * 64
+    run_id = "r" * 32
     return SpecApplied(spec_id=spec_id, run_id=run_id, runs=(LiveRun(run_id=run_id, spec_id=spec_id),))
 
 
