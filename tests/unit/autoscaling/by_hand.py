@@ -68,7 +68,9 @@ def _in_flight(sentence: str) -> None:
 
 
 def _same(calculated: Fraction, shown: str, sentence: str) -> None:
-    """Rounded to as many decimals as are shown, three at least; a double may be a hair away."""
+    """Rounded to as many decimals as are shown, three at least; a double may be a hair away, or by the
+    least that there is."""
     decimals = max(3, len(shown.partition(".")[2]))
-    nearest = Fraction(1, 2 * 10**decimals) + abs(calculated) * Fraction(1, 10**14)
+    hair = max(abs(calculated) * Fraction(1, 10**14), Fraction(math.ulp(0.0)))
+    nearest = Fraction(1, 2 * 10**decimals) + hair
     assert abs(calculated - Fraction(shown)) <= nearest, sentence

@@ -4,7 +4,7 @@ import pytest
 from envoy.service.load_stats.v3.lrs_pb2 import LoadStatsRequest
 
 from libs.common.events.deployment import DeploymentCreated, DeploymentDeleted, SpecRegistered
-from libs.common.spec.model import Autoscaling, ScalingConcurrency
+from libs.common.spec.model import Autoscaling, ScalingConcurrency, ScalingMetric
 from services.router.measuring.in_flight import (
     InFlightBatches,
     Question,
@@ -67,7 +67,7 @@ def test_what_is_told():
         (None, False),
         (Autoscaling(max_replicas=4, concurrency=ScalingConcurrency()), True),
         (Autoscaling(max_replicas=4, concurrency=ScalingConcurrency(), enabled=False), False),
-        (Autoscaling(max_replicas=4), False),
+        (Autoscaling(max_replicas=4, metrics=(ScalingMetric(metric="cpu", value=50),)), False),
     ],
 )
 def test_who_needs_to_know(autoscaling, is_needed):
