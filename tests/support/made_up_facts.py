@@ -23,8 +23,7 @@ from libs.common.spec.bounds import MAX_REPLICAS
 from libs.common.spec.model import Autoscaling, ScalingBehavior, Spec
 from libs.common.state.aggregates import BY_NAME
 from tests.support.made_up import made_up
-
-EPOCH: Final = datetime(2026, 1, 1, tzinfo=UTC)
+from tests.support.strategies import EPOCH
 
 DEPLOYMENTS: Final = ("a" * 32, "a" * 32, "a" * 32, "b" * 32)
 GOOD: Final = "f" * 32

@@ -7,11 +7,13 @@ from hypothesis import reject
 from hypothesis import strategies as st
 
 from libs.common.errors import BadRequest
+from libs.common.events.envelope import Recorded
 from libs.common.log.export import import_
 from libs.common.log.memory import MemoryLog
 from libs.common.log.port import Stored
 from tests.support.made_up import lines_of, made_up
-from tests.support.made_up_facts import EPOCH, GOOD, MadeUp
+from tests.support.made_up_facts import GOOD, MadeUp
+from tests.support.strategies import EPOCH
 
 _events = st.lists(st.integers(0, 2**40), max_size=10)
 """Each by its number: so a failure is told by its few events, however much is in them."""
@@ -43,3 +45,8 @@ async def log_of(history: Iterable[Stored]) -> MemoryLog:
     except BadRequest:
         reject()
     return log
+
+
+async def events_of(history: Iterable[Stored]) -> list[Recorded]:
+    """As every reader has them after an import."""
+    return [event async for event in (await log_of(history)).read(">")]

@@ -34,9 +34,10 @@ from services.router.routing import make_leaving, make_routing
 from services.router.xds.cache import Cache
 from services.router.xds.listener import make_listener
 from services.router.xds.types import Packed
-from tests.support.made_up_facts import EPOCH, GOOD
+from tests.support.made_up_facts import GOOD
 from tests.support.made_up_histories import histories, log_of
 from tests.support.scaling_story import knowledge_of
+from tests.support.strategies import EPOCH
 from tests.unit.health.test_watch import NativeCluster
 
 NOW = EPOCH + timedelta(minutes=90)

@@ -152,10 +152,14 @@ def headers_can_be_sent(raw: Raw) -> Iterator[Issue]:
                     message = "Host is given already, and a request has one: by `host` or an earlier header"
                     yield Issue(place, message, shown(place, name), "one of them")
                 has_host = True
-                host, place = text(mapping(entry).get("value")), (*path, "headers", index, "value")
-                if host is not None and not re.fullmatch(HOST, host):
-                    allowed = "a host name or an address, and maybe a port"
-                    yield Issue(place, "no request can have such a Host", shown(place, host), allowed)
+                yield from _host_can_be_sent((*path, "headers", index, "value"), mapping(entry).get("value"))
+
+
+def _host_can_be_sent(path: tuple[str | int, ...], value: object) -> Iterator[Issue]:
+    host = text(value)
+    if host is not None and not re.fullmatch(HOST, host):
+        allowed = "a host name or an address, and maybe a port"
+        yield Issue(path, "no request can have such a Host", shown(path, host), allowed)
 
 
 def checks_have_one_form(raw: Raw) -> Iterator[Issue]:

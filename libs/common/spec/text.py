@@ -10,6 +10,7 @@ from pydantic import Field
 
 _CONTROL = r"\x00-\x1f\x7f-\x9f"
 _LABEL = r"[A-Za-z0-9_]([A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_LABELS = rf"{_LABEL}(\.{_LABEL})*"
 
 LINE = rf"^[^{_CONTROL}]*$"
 TEXT = r"^[^\x00-\x08\x0b-\x1f\x7f-\x9f]*$"
@@ -21,8 +22,8 @@ _DIGEST = r"(sha256:[a-f0-9]{64}|sha384:[a-f0-9]{96}|sha512:[a-f0-9]{128})"
 IMAGE = rf"^({_DOMAIN}/)?{_PATH_PART}(/{_PATH_PART})*(:[A-Za-z0-9_][A-Za-z0-9_.-]{{0,127}})?(@{_DIGEST})?$"
 """`[host[:port]/]path[:tag][@digest]`, as container runtimes read it."""
 PROBE_PATH = rf"^/[^\s\\{_CONTROL}]*$"
-HOST_NAME = rf"^{_LABEL}(\.{_LABEL})*$"
-HOST = rf"^({_LABEL}(\.{_LABEL})*|\[[a-fA-F0-9:.]+\])(:[0-9]{{1,5}})?$"
+HOST_NAME = rf"^{_LABELS}$"
+HOST = rf"^({_LABELS}|\[[a-fA-F0-9:.]+\])(:[0-9]{{1,5}})?$"
 """What a Host header says."""
 HEADER_NAME = r"^[!#$%&'*+.^_`|~0-9A-Za-z-]+$"
 HEADER_VALUE = r"^[\x20-\x7e]*$"

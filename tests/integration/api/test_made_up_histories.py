@@ -1,7 +1,7 @@
 """Whatever an import brings, the api shows it and takes changes."""
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from datetime import timedelta
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -9,16 +9,16 @@ from tempfile import TemporaryDirectory
 from hypothesis import given, settings
 
 from libs.common.clock import to_rfc3339
-from libs.common.events.envelope import Recorded
 from libs.common.log.port import Stored
 from libs.common.log.timeline import Timeline
 from services.api.readmodels.database import memory_database
 from services.api.readmodels.numbers import numbers_at, steps_between
 from services.api.readmodels.replay import Replay
 from services.api.readmodels.writer import take_all_in
-from tests.support.made_up_facts import DEPLOYMENTS, EPOCH, GOOD, PROJECT
-from tests.support.made_up_histories import histories, log_of
+from tests.support.made_up_facts import DEPLOYMENTS, GOOD, PROJECT
+from tests.support.made_up_histories import events_of, histories, log_of
 from tests.support.rest import RunningApi, a_config, running_api
+from tests.support.strategies import EPOCH
 
 FEW = settings(max_examples=max(8, settings.default.max_examples // 8))
 """Each is hundreds of requests."""
@@ -26,7 +26,7 @@ FEW = settings(max_examples=max(8, settings.default.max_examples // 8))
 
 @given(histories)
 def test_a_replay_in_other_batches_gives_the_same_rows(history: list[Stored]) -> None:
-    events = asyncio.run(_events(history))
+    events = asyncio.run(events_of(history))
     with TemporaryDirectory() as folder, Replay(Path(folder)) as replay:
         shown = memory_database()
         take_all_in(shown, events, log="", timeline=Timeline())
@@ -35,10 +35,6 @@ def test_a_replay_in_other_batches_gives_the_same_rows(history: list[Stored]) ->
         with shown.connect() as connection:
             assert [found for found in replay.pages(connection) if found is not None] == []
         shown.dispose()
-
-
-async def _events(history: Iterable[Stored]) -> Sequence[Recorded]:
-    return [event async for event in (await log_of(history)).read(">")]
 
 
 @FEW

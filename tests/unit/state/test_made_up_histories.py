@@ -9,33 +9,24 @@ import pytest
 from hypothesis import given
 
 from libs.common.events.catalogue import decode, encode
-from libs.common.events.envelope import Position, Recorded
-from libs.common.log.memory import MemoryLog
+from libs.common.events.envelope import Position
 from libs.common.log.port import Stored
 from libs.common.log.snapshots import Kept, Snapshot
 from libs.common.state.aggregates import followed_by
 from libs.common.state.view import Views
-from tests.support.made_up_histories import GOOD, histories, log_of
+from tests.support.made_up_histories import GOOD, events_of, histories, log_of
 
 FOLLOWERS = ("reconciler", "health", "autoscaler", "router")
 
 
-async def events_of(log: MemoryLog) -> list[Recorded]:
-    return [event async for event in log.read(">")]
-
-
 @given(histories)
 def test_what_is_understood_can_be_written_anew(history: list[Stored]) -> None:
-    for event in asyncio.run(_events(history)):
+    for event in asyncio.run(events_of(history)):
         if event.fact is not None:
             written = encode(event.fact)
             _, again = decode(event.type, written)
             assert again is not None
             assert encode(again) == written
-
-
-async def _events(history: list[Stored]) -> list[Recorded]:
-    return await events_of(await log_of(history))
 
 
 @pytest.mark.parametrize("service", FOLLOWERS)
