@@ -6,9 +6,9 @@ from pydantic import BaseModel, ConfigDict, Field, field_validator
 
 from libs.common.events.text import bounded
 
-MadeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9._-]{1,63}$")]
-"""The id of a spec, a run or a replica. They are made here, and become values of headers and of labels as
-they are: one with a line break in it would end its header and begin another."""
+MadeId = Annotated[str, Field(pattern=r"^[A-Za-z0-9]([A-Za-z0-9._-]{0,61}[A-Za-z0-9])?$")]
+"""The id of a spec, a run or a replica. They are made here, and become headers, labels of Kubernetes and
+names of directories as they are: a line break would end its header, and `..` leads out of its directory."""
 
 
 class FactPart(BaseModel):

@@ -98,15 +98,15 @@ def _roll_out(rows: Rows, event: Recorded, fact: RolloutFact, at: str) -> None:
         case SpecApplied(spec_id=spec_id, runs=runs):
             rows.change(deployments, {"runs": [run.model_dump() for run in runs]}, id=deployment_id)
             staying.carry_out(rows, event, runs)
-            rows.change(specs, {"error": None}, id=spec_id)
-            rows.change(specs, {"applied_at": at}, id=spec_id, applied_at=None)
+            rows.change(specs, {"error": None}, deployment_id=deployment_id, id=spec_id)
+            rows.change(specs, {"applied_at": at}, deployment_id=deployment_id, id=spec_id, applied_at=None)
         case SpecHealthy(spec_id=spec_id):
-            rows.change(specs, {"healthy_at": at}, id=spec_id, healthy_at=None)
+            rows.change(specs, {"healthy_at": at}, deployment_id=deployment_id, id=spec_id, healthy_at=None)
         case SpecFailed(spec_id=spec_id, message=message):
-            rows.change(specs, {"error": message}, id=spec_id)
+            rows.change(specs, {"error": message}, deployment_id=deployment_id, id=spec_id)
         case RolloutProgressed(spec_id=spec_id, phase=phase, message=message):
-            is_stalled = phase is RolloutPhase.STALLED
-            rows.change(specs, {"stalled": message if is_stalled else None}, id=spec_id)
+            stalled = message if phase is RolloutPhase.STALLED else None
+            rows.change(specs, {"stalled": stalled}, deployment_id=deployment_id, id=spec_id)
         case ReplicasRetiring(replica_ids=replica_ids):
             rows.change(deployments, {"retiring": list(replica_ids)}, id=deployment_id)
         case WorkloadRemoved():
@@ -116,7 +116,7 @@ def _roll_out(rows: Rows, event: Recorded, fact: RolloutFact, at: str) -> None:
 def _register(rows: Rows, event: Recorded, fact: SpecRegistered) -> None:
     deployment_id = event.aggregate.id
     latest = rows.first(deployments, "spec_id", id=deployment_id)
-    before = rows.first(specs, "data", id=latest) if latest is not None else None
+    before = rows.first(specs, "data", deployment_id=deployment_id, id=latest) if latest is not None else None
     rows.put(
         specs,
         id=fact.spec_id,
@@ -147,7 +147,9 @@ def _decide(rows: Rows, event: Recorded, fact: ReplicasDecided) -> None:
         deployments, ("spec_id", "decided", "deleted_at"), id=deployment_id
     ):
         rows.change(deployments, {"decided": asdict(decided)}, id=deployment_id)
-        for data, since in rows.find(specs, ("data", "scaling_since"), id=spec_id):
+        for data, since in rows.find(
+            specs, ("data", "scaling_since"), deployment_id=deployment_id, id=spec_id
+        ):
             scale = replace(Spec.model_validate(data).scale, stretch_id=since)
             old, new = (
                 in_force(scale, decision, is_deleted=deleted_at is not None)
@@ -190,9 +192,9 @@ def _put_replica(rows: Rows, event: Recorded, replica_id: str, replica: Replica 
     deployment_id = event.aggregate.id
     if replica is None:
         staying.end(rows, event, replica_id)
-        rows.delete(instances, id=replica_id, deployment_id=deployment_id)
+        rows.delete(instances, deployment_id=deployment_id, id=replica_id)
         return
-    known = rows.find(instances, _SHOWN, id=replica_id, deployment_id=deployment_id)
+    known = rows.find(instances, _SHOWN, deployment_id=deployment_id, id=replica_id)
     if not known:
         staying.begin(rows, event, replica)
     if not known or known[0][:3] != (replica.state, replica.message, replica.attempt):
@@ -205,7 +207,7 @@ def _put_roster(rows: Rows, event: Recorded, roster: Sequence[Replica], at: str)
     known = {row[0]: row[1:] for row in rows.find(instances, ("id", *_SHOWN), deployment_id=deployment_id)}
     for replica_id in known.keys() - {replica.replica_id for replica in roster}:
         staying.end(rows, event, replica_id)
-        rows.delete(instances, id=replica_id)
+        rows.delete(instances, deployment_id=deployment_id, id=replica_id)
     for replica in roster:
         if replica.replica_id not in known:
             staying.begin(rows, event, replica)

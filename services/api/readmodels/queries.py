@@ -4,7 +4,7 @@ from collections.abc import Iterable, Mapping
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, RowMapping, Select, Table, bindparam, func, select
+from sqlalchemy import ColumnElement, RowMapping, Select, Table, and_, bindparam, func, select
 from sqlalchemy.ext.asyncio import AsyncEngine
 
 from libs.common.events.replica import ReplicaState
@@ -34,7 +34,7 @@ _DEPLOYMENTS = (
         *(column.label(f"s_{column.name}") for column in specs.c),
     )
     .select_from(deployments)
-    .outerjoin(specs, specs.c.id == deployments.c.spec_id)
+    .outerjoin(specs, and_(specs.c.deployment_id == deployments.c.id, specs.c.id == deployments.c.spec_id))
 )
 
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from sqlalchemy import Connection, Row, Table, select
+from sqlalchemy import Connection, Row, Table, select, tuple_
 
 from libs.common.events.envelope import Recorded
 from libs.common.log.timeline import Timeline
@@ -53,28 +53,31 @@ class Replay:
 
 def _pages(table: Table, shown: Connection, replayed: Connection) -> Generator[str | None]:
     """Both sides in the order of their keys."""
-    (key,) = table.primary_key
-    page = select(table).order_by(key).limit(ROWS)
+    key = tuple(table.primary_key)
+    first_page = page = select(table).order_by(*key).limit(ROWS)
     while True:
         ours = list(shown.execute(page).all())
         fresh = list(replayed.execute(page).all())
         yield _first_difference(table, ours, fresh) if ours != fresh else None
         if len(ours) < ROWS:
             return
-        page = select(table).order_by(key).limit(ROWS).where(key > ours[-1]._mapping[key])  # noqa: SLF001 - its name in the library
+        page = first_page.where(tuple_(*key) > _key_of(table, ours[-1]))
 
 
 def _first_difference(table: Table, shown: list[Row[Any]], replayed: list[Row[Any]]) -> str:
-    (key,) = table.primary_key
-    place = table.columns.values().index(key)
-    ours = {row[place]: row for row in shown}
-    fresh = {row[place]: row for row in replayed}
+    ours = {_key_of(table, row): row for row in shown}
+    fresh = {_key_of(table, row): row for row in replayed}
     # Behind the end of the shorter page nothing is known of its side.
     first = min(at for at in ours.keys() | fresh.keys() if ours.get(at) != fresh.get(at))
+    name = " ".join((table.name, *map(str, first)))
     if first not in fresh:
-        return f"{table.name} {first} is shown, and a replay does not make it"
+        return f"{name} is shown, and a replay does not make it"
     if first not in ours:
-        return f"{table.name} {first} is made by a replay, and not shown"
+        return f"{name} is made by a replay, and not shown"
     pairs = zip(table.columns, ours[first], fresh[first], strict=True)
     columns = [column.name for column, a, b in pairs if a != b]
-    return f"{table.name} {first} differs from a replay in {', '.join(columns)}"
+    return f"{name} differs from a replay in {', '.join(columns)}"
+
+
+def _key_of(table: Table, row: Row[Any]) -> tuple[Any, ...]:
+    return tuple(row._mapping[column] for column in table.primary_key)  # noqa: SLF001 - its name in the library

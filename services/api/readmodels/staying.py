@@ -16,7 +16,8 @@ from services.api.readmodels.tables import deployments, specs, stays
 
 def begin(rows: Rows, event: Recorded, replica: Replica) -> None:
     """It appears. One that is there already changes nothing."""
-    if rows.find(stays, ("id",), replica_id=replica.replica_id, ended_at=None):
+    present = {"deployment_id": event.aggregate.id, "replica_id": replica.replica_id, "ended_at": None}
+    if rows.find(stays, ("id",), **present):
         return
     carried_out = rows.first(deployments, "runs", id=event.aggregate.id) or ()
     of_run = (run["spec_id"] for run in carried_out if run["run_id"] == replica.run_id)
@@ -25,7 +26,13 @@ def begin(rows: Rows, event: Recorded, replica: Replica) -> None:
 
 def end(rows: Rows, event: Recorded, replica_id: str) -> None:
     """It is gone."""
-    rows.change(stays, {"ended_at": to_rfc3339(event.time)}, replica_id=replica_id, ended_at=None)
+    rows.change(
+        stays,
+        {"ended_at": to_rfc3339(event.time)},
+        deployment_id=event.aggregate.id,
+        replica_id=replica_id,
+        ended_at=None,
+    )
 
 
 def carry_out(rows: Rows, event: Recorded, runs: Iterable[LiveRun]) -> None:
@@ -45,7 +52,7 @@ def carry_out(rows: Rows, event: Recorded, runs: Iterable[LiveRun]) -> None:
 
 
 def _put(rows: Rows, event: Recorded, replica_id: str, run_id: str, spec_id: str) -> None:
-    spec = rows.first(specs, "data", id=spec_id) or {}
+    spec = rows.first(specs, "data", deployment_id=event.aggregate.id, id=spec_id) or {}
     rows.put(
         stays,
         id=f"{replica_id}-{event.sequence}",

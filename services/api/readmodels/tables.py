@@ -13,6 +13,7 @@ from sqlalchemy import (
     Index,
     Integer,
     MetaData,
+    PrimaryKeyConstraint,
     String,
     Table,
     Text,
@@ -78,7 +79,7 @@ what was deleted is in no list."""
 specs = Table(
     "specs",
     metadata,
-    Column("id", String(32), primary_key=True),
+    Column("id", String(32), nullable=False),
     Column("sequence", BigInteger, nullable=False, unique=True),
     Column("deployment_id", String(32), nullable=False),
     Column("run_id", String(32), nullable=False),
@@ -92,16 +93,17 @@ specs = Table(
     Column("git", JSON),
     Column("command_source", Text),
     Column("scaling_since", String(32)),
+    PrimaryKeyConstraint("deployment_id", "id"),
     Index("specs_by_deployment", "deployment_id", "sequence"),
 )
-
-"""user_id: the actor. stalled: why its rollout takes too long.
+"""An imported log may have one spec's id in two deployments. user_id: the actor.
+stalled: why its rollout takes too long.
 command_source: what the publisher of a command claims to be; None for others."""
 
 instances = Table(
     "instances",
     metadata,
-    Column("id", String(32), primary_key=True),
+    Column("id", String(32), nullable=False),
     Column("deployment_id", String(32), nullable=False),
     Column("run_id", String(32), nullable=False),
     Column("state", String(16), nullable=False),
@@ -110,9 +112,9 @@ instances = Table(
     Column("finished_at", String(32)),
     Column("restarts", Integer, nullable=False),
     Column("history", JSON, nullable=False),
-    Index("instances_by_deployment", "deployment_id"),
+    PrimaryKeyConstraint("deployment_id", "id"),
 )
-"""The replicas that exist. history: `[{state, message, timestamp}]`."""
+"""The replicas that exist, by their deployment as specs are. history: `[{state, message, timestamp}]`."""
 
 activities = Table(
     "activities",
@@ -141,7 +143,7 @@ stays = Table(
     Column("machine_type", Text, nullable=False),
     Column("started_at", String(32), nullable=False),
     Column("ended_at", String(32)),
-    Index("stays_by_replica", "replica_id"),
+    Index("stays_by_replica", "deployment_id", "replica_id"),
     Index("stays_by_deployment", "deployment_id", "run_id"),
     Index("stays_by_end", "ended_at"),
 )

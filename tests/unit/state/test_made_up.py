@@ -27,8 +27,8 @@ REPLICA = {
 }
 SPEC = {"name": "x", "image": "x", "resources": {"machineType": "C4", "ports": [80], "replicas": 1}}
 
-ODD_IDS = ("", "a\r\nx-forged: b", "a\n", "\0", "é", "x" * 64)
-"""What would end the header of an answer that it stands in, or is no value of a label."""
+ODD_IDS = ("", "a\r\nx-forged: b", "a\n", "\0", "é", "x" * 64, "..", "-x", "x.")
+"""What would end the header of an answer, leads out of a directory, or is no value of a label."""
 CPU = {"metric": "cpu", "value": 50}
 RATE = {"type": "Pods", "value": 1, "periodSeconds": 15}
 
