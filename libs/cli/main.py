@@ -22,6 +22,7 @@ from libs.cli import (
     top,
     whatif,
 )
+from libs.cli.errors import reported_errors
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -60,7 +61,11 @@ def main() -> None:
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # names hold any letter, and a terminal may not know it
             stream.reconfigure(errors="backslashreplace")
-    app(prog_name="specstream")
+    try:
+        with reported_errors():  # commands have their own; the help has not
+            app(prog_name="specstream")
+    except typer.Exit as ended:
+        sys.exit(ended.exit_code)
 
 
 def _open_what_is_closed() -> None:

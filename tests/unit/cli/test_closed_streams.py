@@ -1,4 +1,5 @@
-"""A stream that its caller has closed is no reason for a command to fail otherwise than it would."""
+"""A stream that its caller has closed is no reason for a command to fail otherwise than it would; one that
+leads to a full disk is, in one sentence."""
 
 import subprocess
 import sys
@@ -16,6 +17,11 @@ ITEMS = {"items": [{"id": "p" * 32, "name": "team", "dtCreated": "2026-01-01T00:
         ("projects list 2>&-", 0, "team"),
         ("get no-such-one 2>&-", 4, ""),
         ("deploy -f - <&-", 5, "the standard input cannot be read as a spec"),
+        ("projects list >/dev/full", 1, "specstream: cannot write: No space left on device"),
+        ("projects list --json >/dev/full", 1, "specstream: cannot write: No space left on device"),
+        ("--help >/dev/full", 1, "specstream: cannot write: No space left on device"),
+        ("deploy --help >/dev/full", 1, "specstream: cannot write: No space left on device"),
+        ("--help 2>/dev/full", 0, "declarative spec"),
     ],
 )
 def test_the_outcome_is_the_same(command_at, line, status, told):
