@@ -1,6 +1,6 @@
 # Each target sets up what it needs by itself; `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-scaling demo-kubernetes test up down lint docs bench bench-scale soak explore kubelab
+.PHONY: help setup demo demo-scaling demo-kubernetes test unit up down lint docs bench bench-scale soak explore kubelab
 
 PYTHON := .venv/bin/python
 
@@ -43,6 +43,9 @@ test: lint ## All checks, then all tests; what CI runs
 	@# The Kubernetes of the tests takes minutes to build, once; those that need it come late, and wait for it.
 	@$(PYTHON) -m tests.support.kubelab.binary >/dev/null 2>&1 &
 	@$(PYTHON) -m pytest -q -n 3 --dist loadfile  # three at a time on two cores: tests of real processes mostly wait
+
+unit: lint ## All checks, then the tests that start no process of the platform; a few minutes
+	@exec $(PYTHON) -m pytest -q -n 2 --dist loadfile tests/architecture tests/unit
 
 docs: setup ## Write the parts of docs/reference that the code knows best
 	@$(PYTHON) -m docs.generate
