@@ -3,10 +3,13 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from typing import Any
 
 from libs.common.autoscaling.usage import INTERVALS
 from libs.common.clock import Ticks, monotonic
+from libs.common.events.deployment import SpecRegistered
+from libs.common.events.envelope import Recorded
 from libs.common.log.memory import MemoryLog
 from libs.common.metrics.port import MemorySamples
 from libs.common.set_aside import PAUSES
@@ -51,6 +54,35 @@ async def test_a_policy_that_no_spec_may_have_keeps_the_autoscaler_from_nobody_e
         assert not progress.set_aside
         await sick.autoscale(by_cpu(), spec_id="spec-2")
         await eventually(lambda: policies.keys() == {sick.deployment_id, well.deployment_id})
+
+
+class WithoutRules(PoisonedLog):
+    """The policies of the poisoned go by nothing, which no reader of an event lets pass."""
+
+    def _given(self, event: Recorded) -> Recorded:
+        fact = event.fact
+        if event.aggregate.id not in self.poisoned or not isinstance(fact, SpecRegistered):
+            return event
+        nothing = by_cpu().model_copy(update={"metrics": ()})
+        resources = fact.spec.resources.model_copy(update={"autoscaling": nothing})
+        spec = fact.spec.model_copy(update={"resources": resources})
+        return replace(event, fact=fact.model_copy(update={"spec": spec}))
+
+
+async def test_a_view_that_cannot_be_noted_at_the_start_is_set_aside_alone() -> None:
+    log = WithoutRules(MemoryLog())
+    sick, well = await deployed(log), await deployed(log)
+    log.poisoned = {sick.deployment_id}
+    async with Autoscaler(log).running() as autoscaler:
+        progress, policies = autoscaler.progress, autoscaler.knowledge.policies
+        await eventually(lambda: progress.is_ready)
+        assert policies.keys() == {well.deployment_id}
+        (shown,) = progress.set_aside.values()
+        assert shown.subject == sick.deployment_id
+        assert shown.reason.startswith("follow: ValueError: metrics is empty")
+        log.poisoned = set()
+        await eventually(lambda: not progress.set_aside)
+        assert policies.keys() == {sick.deployment_id, well.deployment_id}
 
 
 @asynccontextmanager
