@@ -4,7 +4,10 @@ from pathlib import Path
 
 
 def children(pid: int | str, *holding: str) -> list[int]:
-    """The pids of those in whose command line all of `holding` stands."""
+    """The pids of those in whose command line all of `holding` stands.
+
+    For a moment after its start a process has none: whoever started it goes on before the kernel has set it.
+    """
     return [
         int(child)
         for task in Path(f"/proc/{pid}/task").iterdir()

@@ -104,7 +104,7 @@ async def test_who_leaves_takes_the_process_along(api: RunningApi):
     found = verify_all(api.api.archive, api.api.engine, head=None, folder=api.api.exported_head.parent)
     async with aclosing(found):
         await anext(found)
-        assert at_work("verify")
+        await eventually(lambda: at_work("verify"))
     assert not at_work("verify")
     assert not list(api.api.exported_head.parent.glob(".*"))
 
@@ -115,6 +115,7 @@ async def test_a_process_that_was_killed_is_said_and_the_next_one_verifies(tmp_p
         await api.submit(a_config())
 
         async def kill() -> None:
+            await eventually(lambda: at_work("verify"))
             (pid,) = at_work("verify")
             os.kill(pid, signal.SIGKILL)
 
@@ -205,7 +206,7 @@ async def test_without_prepared_read_models_they_are_made_from_the_log(
     async def killed_at_once(module: str, *arguments: str) -> AsyncIterator[OwnProcess]:
         """Whoever looks for it now and then may find that it has ended already."""
         async with started(module, *arguments) as process:
-            assert at_work("prepare")
+            await eventually(lambda: at_work("prepare"))
             process._process.kill()
             yield process
 
