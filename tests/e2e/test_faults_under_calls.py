@@ -20,7 +20,7 @@ from tests.support.killing import SEED_VARIABLE, choose_seed
 from tests.support.kubernetes_faults import FAULTS, Trouble
 from tests.support.pod_platform import pod_platform
 from tests.support.polling import let_time_pass
-from tests.support.tries import soon
+from tests.support.tries import soon_or_twice
 
 CLIENTS = 8
 BY_CHANCE_S = 30.0
@@ -58,7 +58,7 @@ async def changes(platform, proxy_of_all):
 async def test_calls_are_served_and_changes_carried_out_once_within_ten_seconds(changes, proxy, fault):
     course = changes.course
 
-    async def attempt():
+    async def disturbed():
         await changes.prepare()
         async with course.platform.calling(changes.called, lanes=CLIENTS) as caller:
             go_on = await FAULTS[fault](Trouble(course.platform, proxy))
@@ -66,7 +66,15 @@ async def test_calls_are_served_and_changes_carried_out_once_within_ten_seconds(
             await go_on()
             return await course.ends_well([caller])
 
-    await soon(attempt, WITHIN_S)
+    await soon_or_twice(disturbed, lambda: undisturbed(changes), WITHIN_S)
+
+
+async def undisturbed(changes):
+    """How long the same changes take where nothing goes wrong."""
+    await changes.prepare()
+    async with changes.course.platform.calling(changes.called, lanes=CLIENTS) as caller:
+        await changes.ask()
+        return await changes.course.ends_well([caller])
 
 
 async def test_calls_are_served_and_changes_carried_out_once_whatever_goes_wrong_by_chance(changes, proxy):
@@ -87,4 +95,4 @@ async def test_calls_are_served_and_changes_carried_out_once_whatever_goes_wrong
             print(f"asked: {dict(asked)}; met: {dict(chance.met)}")
             return await course.ends_well([caller])
 
-    await soon(attempt, WITHIN_S)
+    await soon_or_twice(attempt, lambda: undisturbed(changes), WITHIN_S)
