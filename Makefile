@@ -1,6 +1,6 @@
 # Each target sets up what it needs by itself; `make` alone says what there is.
 .DEFAULT_GOAL := help
-.PHONY: help setup demo demo-scaling demo-kubernetes test unit up down lint docs bench bench-scale soak explore kubelab
+.PHONY: help setup demo demo-scaling demo-kubernetes test e2e up down lint docs bench bench-scale soak explore kubelab
 
 PYTHON := .venv/bin/python
 
@@ -8,7 +8,7 @@ PYTHON := .venv/bin/python
 unexport PYTHONDONTWRITEBYTECODE
 
 help: ## Say what there is
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  make %-15s %s\n", $$1, $$2 }' Makefile
 
 setup: ## Install the locked dependencies and the binaries; at once when nothing changed
 	@infra/setup/sync.sh
@@ -38,14 +38,16 @@ lint: setup ## Check format, lint, types and the architecture
 	@echo '== architecture'
 	@.venv/bin/lint-imports
 
-test: lint ## All checks, then all tests; what CI runs
+test: lint ## All checks, then all tests but those of whole platforms; ten minutes
 	@echo '== tests'
 	@# The Kubernetes of the tests takes minutes to build, once; those that need it come late, and wait for it.
 	@$(PYTHON) -m tests.support.kubelab.binary >/dev/null 2>&1 &
-	@$(PYTHON) -m pytest -q -n 3 --dist loadfile  # three at a time on two cores: tests of real processes mostly wait
+	@# More at a time than there are cores: tests of real processes mostly wait.
+	@$(PYTHON) -m pytest -q -n 4 --dist loadfile --ignore tests/e2e
 
-unit: lint ## All checks, then the tests that start no process of the platform; a few minutes
-	@exec $(PYTHON) -m pytest -q -n 2 --dist loadfile tests/architecture tests/unit
+e2e: setup ## The tests of whole platforms, by processes and on real nodes, with kills and faults; 20 minutes
+	@echo '== tests of whole platforms'
+	@exec $(PYTHON) -m pytest -q -n 3 --dist loadfile tests/e2e
 
 docs: setup ## Write the parts of docs/reference that the code knows best
 	@$(PYTHON) -m docs.generate

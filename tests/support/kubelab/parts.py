@@ -70,8 +70,11 @@ class Part:
         self.kill()
 
     def pause(self) -> None:
-        """As a machine that has stalled: connected, and silent."""
+        """As a machine that has stalled: connected, and silent.
+
+        Returns when the last of its threads has stopped; on a busy machine they go on for a while."""
         os.kill(self.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, self.pid, os.WSTOPPED)
 
     def go_on(self) -> None:
         os.kill(self.pid, signal.SIGCONT)
