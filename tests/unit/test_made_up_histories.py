@@ -36,9 +36,9 @@ from services.router.xds.listener import make_listener
 from services.router.xds.types import Packed
 from tests.support.made_up_facts import GOOD
 from tests.support.made_up_histories import histories, log_of
+from tests.support.native_cluster import NativeCluster
 from tests.support.scaling_story import knowledge_of
 from tests.support.strategies import EPOCH
-from tests.unit.health.test_watch import NativeCluster
 
 NOW = EPOCH + timedelta(minutes=90)
 
