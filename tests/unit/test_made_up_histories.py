@@ -17,15 +17,12 @@ from libs.common.log.port import Stored
 from libs.common.machine_types.reading import bundled
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestsInFlight, RequestTotals
 from libs.common.runtime import Progress
-from libs.common.spec.model import HealthCheck, HealthChecks
-from libs.common.spec.template import Template
 from libs.common.state.aggregates import followed_by
 from libs.common.state.view import Views
 from services.autoscaler.appending import Appender
 from services.autoscaler.fleet import Fleet
 from services.autoscaler.memory import KeptMemory
 from services.health.loop import Watch
-from services.health.probe_request import Endpoint, make_request
 from services.health.prober import Prober
 from services.health.records import Records
 from services.reconciler.converge import Reconciler
@@ -71,9 +68,6 @@ async def _run_and_watch(history: Iterable[Stored]) -> None:
         await _watch(log, cluster)
         for workload in (await cluster.observe()).values():
             for replica in workload.replicas:
-                for check in checks_of(replica.template):
-                    if check.path is not None:
-                        make_request(Endpoint("127.0.0.1", 1), check).to_bytes()
                 match replica.phase:
                     case ReplicaPhase.PENDING:
                         cluster.start(replica.replica_id)
@@ -85,11 +79,6 @@ async def _run_and_watch(history: Iterable[Stored]) -> None:
     good = (await views_of(log, "reconciler")).by_id[GOOD]
     assert good.rollout.applied_spec_id == "e" * 32
     assert len(good.roster.replicas) == 1
-
-
-def checks_of(template: Template) -> list[HealthCheck]:
-    checks = template.health_checks or HealthChecks()
-    return [one for one in (checks.startup, checks.readiness, checks.liveness) if one is not None]
 
 
 async def _watch(log: MemoryLog, cluster: NativeCluster) -> None:
