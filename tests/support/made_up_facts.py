@@ -156,17 +156,25 @@ class MadeUp:
         return json.dumps(content).encode()
 
     def _object(self, model: type[BaseModel]) -> dict[str, Any]:
+        if model is Spec:
+            return self._that_runs()
+        return self._fields(model)
+
+    def _fields(self, model: type[BaseModel]) -> dict[str, Any]:
         found = {}
         for name, field in model.model_fields.items():
             if field.is_required() or self._is(50):
                 found[field.alias or name] = self._field(name, field.annotation)
-        return self._that_runs(found) if model is Spec else found
+        return found
 
-    def _that_runs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Mostly an ordinary one, but for a part."""
+    def _that_runs(self) -> dict[str, Any]:
+        """A spec: mostly an ordinary one, but for a part, which is odder than all else."""
+        usual, self._odd = self._odd, self._one_of((self._odd, 60))
+        spec = self._fields(Spec)
+        self._odd = usual
         if self._is(10):
             return spec
-        part = self._one_of(tuple(spec))
+        part = self._one_of([name for name in spec if name != "apiVersion"])
         odd = {part: spec[part]} if part not in {"resources", "name"} else {}
         resources = {"machineType": "C4", "ports": [8000], "replicas": self._one_of((0, 1, 1, 2))}
         checks = ("startup", "readiness", "liveness")

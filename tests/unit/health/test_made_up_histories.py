@@ -21,14 +21,13 @@ from libs.common.log.port import Stored
 from libs.common.machine_types.reading import bundled
 from libs.common.runtime import Progress
 from libs.common.spec.model import HealthCheck
-from libs.common.state.aggregates import followed_by
 from libs.common.state.view import Views
 from services.health.probe_request import Endpoint, make_request
 from services.health.prober import Prober
 from services.health.probing import Failure, Outcome, ProberError, Success
 from services.health.watching import watch_cluster
 from services.reconciler.converge import Reconciler
-from tests.support.made_up_histories import histories, log_of
+from tests.support.made_up_histories import histories, log_of, views_of
 from tests.support.polling import let_time_pass
 from tests.support.strategies import EPOCH
 from tests.support.swift_loop import SwiftLoop
@@ -37,13 +36,15 @@ FEW = settings(max_examples=max(8, settings.default.max_examples // 2))
 """Each is minutes of a platform."""
 ROOM: Final = 20
 """Replicas of a deployment that the cluster takes."""
+MOST_ATTEMPTS: Final = 10
+"""At which it begins: nobody has started a replica as often as a log may say."""
 LOOKS: Final = 20
 EVERY_S: Final = 6.0
 """Between what the reconciler and the cluster do, on a clock that waits for nobody."""
 
 
 class RestoredCluster(MemoryCluster):
-    """Its replicas have the ids of which the log speaks, and are at their attempts."""
+    """Its replicas have the ids of which the log speaks, and begin at their attempts."""
 
     def __init__(self, views: Views, *, clock: Clock, chance: Random) -> None:
         super().__init__(clock)
@@ -64,7 +65,7 @@ class RestoredCluster(MemoryCluster):
         known = self._spoken_of.pop(0)
         if any(known.replica_id in each.replicas for each in self._deployments.values()):
             return created
-        return replace(created, replica_id=known.replica_id, attempt=known.attempt)
+        return replace(created, replica_id=known.replica_id, attempt=min(known.attempt, MOST_ATTEMPTS))
 
     def live(self) -> None:
         """By chance something ends, and what is due happens."""
@@ -112,9 +113,7 @@ def test_what_is_there_is_examined(history: list[Stored], seed: int) -> None:
 
 async def _examine(history: Iterable[Stored], chance: Random) -> None:
     log, ticks = await log_of(history), asyncio.get_running_loop().time
-    views = Views(followed_by("health"))
-    async for event in log.read(*views.filters):
-        views.apply(event)
+    views = await views_of(log, "health")
 
     def clock() -> datetime:
         return EPOCH + timedelta(minutes=90, seconds=ticks())
