@@ -20,7 +20,7 @@ from libs.common.events.replica import ReplicaState
 from libs.common.log import wire
 from libs.common.log.port import Stored
 from libs.common.spec.bounds import MAX_REPLICAS
-from libs.common.spec.model import Autoscaling, ScalingBehavior, Spec
+from libs.common.spec.model import Autoscaling, HealthCheck, ScalingBehavior, Spec
 from libs.common.state.aggregates import BY_NAME
 from tests.support.made_up import made_up
 from tests.support.strategies import EPOCH
@@ -76,6 +76,8 @@ _OF_FIELDS: Final[dict[str, tuple[Any, ...]]] = {
     "period_seconds": (1, 15, 1800, 0),
     "target_utilization_percentage": (1, 70, 100, 0),
     "max_scale_down_rate_percent": (1, 50, 51),
+    "port": (8000, 8000, 9000),
+    "must_stay_ready_s": (0, 10, 300, 10**400),
 }
 """What the fields of these names hold, since their types say less than their readers expect."""
 _BODIES = (b"", b"null", b"[]", b"{", b"\xff", b'"x"', b"{}")
@@ -154,19 +156,28 @@ class MadeUp:
         return json.dumps(content).encode()
 
     def _object(self, model: type[BaseModel]) -> dict[str, Any]:
+        if model is Spec:
+            return self._that_runs()
+        return self._fields(model)
+
+    def _fields(self, model: type[BaseModel]) -> dict[str, Any]:
         found = {}
         for name, field in model.model_fields.items():
             if field.is_required() or self._is(50):
                 found[field.alias or name] = self._field(name, field.annotation)
-        return self._that_runs(found) if model is Spec else found
+        return found
 
-    def _that_runs(self, spec: dict[str, Any]) -> dict[str, Any]:
-        """Mostly an ordinary one, but for a part."""
+    def _that_runs(self) -> dict[str, Any]:
+        """A spec: mostly an ordinary one, but for a part, which is odder than all else."""
+        usual, self._odd = self._odd, self._one_of((self._odd, 60))
+        spec = self._fields(Spec)
+        self._odd = usual
         if self._is(10):
             return spec
-        part = self._one_of(tuple(spec))
+        part = self._one_of([name for name in spec if name != "apiVersion"])
         odd = {part: spec[part]} if part not in {"resources", "name"} else {}
         resources = {"machineType": "C4", "ports": [8000], "replicas": self._one_of((0, 1, 1, 2))}
+        checks = ("startup", "readiness", "liveness")
         if self._is(60):
             resources["autoscaling"] = self._autoscaling()
         if part == "resources":
@@ -177,6 +188,7 @@ class MadeUp:
             "image": "example/app:1.0",
             "command": ["serve"],
             "resources": resources,
+            "healthChecks": {name: self._check() for name in checks if self._is(30)},
             **odd,
         }
 
@@ -190,6 +202,12 @@ class MadeUp:
         if self._is(50):
             block["behavior"] = self._object(ScalingBehavior)
         return {**block, **self._object(Autoscaling)} if self._is(20) else block
+
+    def _check(self) -> dict[str, Any]:
+        """The same."""
+        form = self._one_of(({"path": "/"}, {"path": "/"}, {"exec": {"command": ["true"]}}))
+        check = {**form, "periodSeconds": self._one_of((1, 1, 10, 2**31 - 1))}
+        return {**self._object(HealthCheck), **check} if self._is(20) else check
 
     def _field(self, name: str, annotation: Any) -> Any:
         if name == "address":

@@ -9,7 +9,6 @@ from hypothesis import given
 
 from libs.common.autoscaling.kept import Kept, read_kept
 from libs.common.autoscaling.sentence import sentence_of
-from libs.common.cluster.abilities import Abilities
 from libs.common.cluster.addresses import LOCAL
 from libs.common.cluster.port import ReplicaPhase
 from libs.common.log.memory import MemoryLog
@@ -17,15 +16,11 @@ from libs.common.log.port import Stored
 from libs.common.machine_types.reading import bundled
 from libs.common.metrics.samples import Batch, Kind, ReplicaUsage, RequestsInFlight, RequestTotals
 from libs.common.runtime import Progress
-from libs.common.spec.model import HealthCheck, HealthChecks
-from libs.common.spec.template import Template
-from libs.common.state.aggregates import followed_by
 from libs.common.state.view import Views
 from services.autoscaler.appending import Appender
 from services.autoscaler.fleet import Fleet
 from services.autoscaler.memory import KeptMemory
 from services.health.loop import Watch
-from services.health.probe_request import Endpoint, make_request
 from services.health.prober import Prober
 from services.health.records import Records
 from services.reconciler.converge import Reconciler
@@ -35,19 +30,12 @@ from services.router.xds.cache import Cache
 from services.router.xds.listener import make_listener
 from services.router.xds.types import Packed
 from tests.support.made_up_facts import GOOD
-from tests.support.made_up_histories import histories, log_of
+from tests.support.made_up_histories import histories, log_of, views_of
+from tests.support.played_kubernetes import PlayedKubernetes
 from tests.support.scaling_story import knowledge_of
 from tests.support.strategies import EPOCH
-from tests.unit.health.test_watch import NativeCluster
 
 NOW = EPOCH + timedelta(minutes=90)
-
-
-async def views_of(log: MemoryLog, service: str) -> Views:
-    views = Views(followed_by(service))
-    async for event in log.read(*views.filters):
-        views.apply(event)
-    return views
 
 
 async def assert_understood(log: MemoryLog, after: int) -> None:
@@ -63,7 +51,7 @@ def test_what_is_wanted_is_run_and_watched(history: list[Stored]) -> None:
 async def _run_and_watch(history: Iterable[Stored]) -> None:
     log = await log_of(history)
     imported = await log.last_sequence()
-    cluster = NativeCluster(lambda: NOW, Abilities(probes_natively=True))
+    cluster = PlayedKubernetes(lambda: NOW)
     reconciler = Reconciler(log, cluster, clock=lambda: NOW, machine_types=bundled())
     for _ in range(3):
         for deployment_id in (await views_of(log, "reconciler")).by_id:
@@ -71,9 +59,6 @@ async def _run_and_watch(history: Iterable[Stored]) -> None:
         await _watch(log, cluster)
         for workload in (await cluster.observe()).values():
             for replica in workload.replicas:
-                for check in checks_of(replica.template):
-                    if check.path is not None:
-                        make_request(Endpoint("127.0.0.1", 1), check).to_bytes()
                 match replica.phase:
                     case ReplicaPhase.PENDING:
                         cluster.start(replica.replica_id)
@@ -87,12 +72,7 @@ async def _run_and_watch(history: Iterable[Stored]) -> None:
     assert len(good.roster.replicas) == 1
 
 
-def checks_of(template: Template) -> list[HealthCheck]:
-    checks = template.health_checks or HealthChecks()
-    return [one for one in (checks.startup, checks.readiness, checks.liveness) if one is not None]
-
-
-async def _watch(log: MemoryLog, cluster: NativeCluster) -> None:
+async def _watch(log: MemoryLog, cluster: PlayedKubernetes) -> None:
     progress, records = Progress(), Records(log, await views_of(log, "health"))
     await records.load()
     watch = Watch(cluster, records, Prober(), progress=progress, clock=lambda: NOW, ticks=lambda: 0.0)

@@ -27,6 +27,8 @@ class Abilities:
     them have its GPUs."""
     regions: tuple[str, ...] = ()
     """Those in which a replica can be asked for; none where the cluster does not say."""
+    names_are_plain: bool = False
+    """Variables and headers have only names that Kubernetes takes."""
     most_bytes: int | None = None
     """Of what it has to know of one deployment: the templates and replicas of all its runs."""
 
@@ -40,6 +42,7 @@ KUBERNETES: Final = Abilities(
     probes_natively=True,
     is_ours_alone=False,
     gpus=None,
+    names_are_plain=True,
     most_bytes=900 * 1024,
 )
 """A ConfigMap, where all of it is, has at most 1 MiB with its metadata."""

@@ -71,7 +71,8 @@ class MemoryCluster(Certain):
 
     async def apply(self, workload: Workload, *, fence: Fence) -> None:
         self._ask()
-        if any(run.replicas and not run.template.command for run in workload.runs):
+        needs_images = any(run.replicas and not run.template.command for run in workload.runs)
+        if needs_images and not self.abilities.runs_images:
             raise CannotApply(
                 "an image needs a container runtime; this cluster runs processes: set `command`",
                 reason=SpecFailedReason.NO_COMMAND,

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from libs.common.cluster.abilities import Abilities
-from libs.common.cluster.kubernetes import anchor, names
+from libs.common.cluster.kubernetes import acceptance, anchor, names
 from libs.common.errors import Issue
 from libs.common.machine_types.catalogue import MachineType, MachineTypes
 from libs.common.spec.model import Spec
@@ -33,6 +33,7 @@ class Offer:
             *self._of_command(spec),
             *self._of_machine_type(spec),
             *self._of_region(spec),
+            *self._of_names(spec),
             *self._of_size(spec, before),
         ]
 
@@ -73,6 +74,10 @@ class Offer:
         if placed not in (None, spec.region):
             message = f"is not where {spec.resources.machine_type} is"
             yield Issue(("region",), message, spec.region, [placed])
+
+    def _of_names(self, spec: Spec) -> Iterator[Issue]:
+        if self.abilities.names_are_plain:
+            yield from acceptance.refused(spec)
 
     def _of_size(self, spec: Spec, before: Spec | None) -> Iterator[Issue]:
         most = self.abilities.most_bytes

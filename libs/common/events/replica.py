@@ -100,7 +100,7 @@ class Replica(FactPart):
     condemned_attempt: int | None = None
     startup_passed_attempt: int | None = None
     changed_at: tuple[Moment, ...] = ()
-    must_stay_ready_s: int = 0
+    must_stay_ready_s: Annotated[int, Field(ge=0, le=MOST)] = 0
     full_until: Moment | None = None
     reason: ReplicaReason | None = None
     message: str | None = None

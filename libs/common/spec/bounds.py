@@ -9,6 +9,8 @@ from libs.common.scaling.behavior import MAX_PERIOD_S, MAX_WINDOW_S
 
 MAX_INT = 2_147_483_647
 MAX_REPLICAS = 1000
+MAX_PORTS = 128
+"""A machine has some twenty thousand for the replicas of all, and a replica holds a file for each."""
 MAX_RATES = 10
 """Of one direction. autoscaling/v2 has no limit; here every decision carries its policy."""
 LOWEST_TARGET = 0.001

@@ -20,6 +20,7 @@ from pydantic.alias_generators import to_camel
 from libs.common.scaling.in_force import Scale
 from libs.common.spec.bounds import (
     LOWEST_TARGET,
+    MAX_PORTS,
     MAX_RATES,
     Count,
     Delay,
@@ -180,7 +181,7 @@ class Resources(SpecPart):
     """`ports[0]` is the endpoint; further ones are reachable inside the cluster only."""
 
     machine_type: str
-    ports: tuple[Port, ...] = Field(min_length=1)
+    ports: tuple[Port, ...] = Field(min_length=1, max_length=MAX_PORTS)
     replicas: Replicas = 1
     """With autoscaling the floor."""
     autoscaling: Shared[Autoscaling | None] = None
@@ -198,6 +199,14 @@ class Spec(SpecPart):
     resources: Shared[Resources]
     health_checks: Shared[HealthChecks | None] = None
     region: str | None = None
+
+    @model_validator(mode="after")
+    def _is_checked_at_its_ports(self) -> Self:
+        checks = self.health_checks or HealthChecks()
+        for check in (checks.startup, checks.readiness, checks.liveness):
+            if check is not None and check.port not in (None, *self.resources.ports):
+                raise ValueError(f"has a check at {check.port}, which is none of its ports")
+        return self
 
     @property
     def scale(self) -> Scale:

@@ -13,7 +13,7 @@ from pydantic.json_schema import models_json_schema
 from pydantic_core import PydanticCustomError
 
 from libs.common.spec.autoscaling import Autoscaling
-from libs.common.spec.bounds import Count, Delay, Port, Replicas
+from libs.common.spec.bounds import MAX_PORTS, Count, Delay, Port, Replicas
 from libs.common.spec.integrations import ABSENT, MAX_INTEGRATIONS, AnyIntegration, FolderPath, Input
 from libs.common.spec.text import (
     ENV_NAME,
@@ -29,9 +29,6 @@ from libs.common.spec.text import (
     Line,
     Name,
 )
-
-MAX_PORTS = 128
-"""A machine has some twenty thousand for the replicas of all, and a replica holds a file for each."""
 
 
 def _known_machine_type(name: str, info: ValidationInfo) -> str:

@@ -70,6 +70,20 @@ LOCAL, ONE_GPU, KUBERNETES = offer("local"), offer("local", gpus=1), offer("kube
         ),
         (KUBERNETES, spec(region="mars"), ("region",), "is not a region of this cluster", [*REGIONS]),
         (KUBERNETES, spec("east", region="eu-west"), ("region",), "is not where east is", ["us-east"]),
+        (
+            KUBERNETES,
+            spec(env=[{"name": "é", "value": ""}]),
+            ("env", 0, "name"),
+            "is no name of a variable",
+            "printable ASCII",
+        ),
+        (
+            KUBERNETES,
+            spec(healthChecks={"readiness": {"path": "/", "headers": [{"name": "X_A", "value": "b"}]}}),
+            ("healthChecks", "readiness", "headers", 0, "name"),
+            "is no name of a header",
+            "letters, digits and `-`",
+        ),
     ],
 )
 def test_it_is_refused(there, asked, path, message, allowed):

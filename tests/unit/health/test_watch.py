@@ -6,13 +6,11 @@ The cluster carries out the checks itself here, so that a test says when a repli
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
 from libs.common.cluster.abilities import Abilities
-from libs.common.cluster.memory import MemoryCluster
 from libs.common.cluster.port import ObservedWorkload, RunWorkload, Workload
 from libs.common.errors import ClusterUnavailable, LogUnavailable
 from libs.common.events.deployment import DeploymentCreated, SpecRegistered
@@ -28,6 +26,7 @@ from libs.common.state.view import Views
 from services.health.loop import Watch
 from services.health.prober import Prober
 from services.health.records import Records
+from tests.support.native_cluster import NativeCluster
 from tests.support.polling import eventually
 
 PROJECT, DEPLOYMENT = "default", "d" * 32
@@ -39,13 +38,6 @@ SPEC = Spec(
     resources=Resources(machine_type="C4", ports=(8000,), replicas=1),
 )
 RUN = run_id(make_template(SPEC))
-
-
-class NativeCluster(MemoryCluster):
-    """A memory cluster that checks its replicas itself, as Kubernetes does."""
-
-    def say(self, replica_id: str, *, ready: bool, message: str | None = None) -> None:
-        self._put(replace(self._replica(replica_id), ready=ready, message=message))
 
 
 class ForgetfulCluster(NativeCluster):

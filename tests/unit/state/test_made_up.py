@@ -10,7 +10,7 @@ import pytest
 
 from libs.common.events.replica import MOST, ReplicaStarted
 from libs.common.log import wire
-from libs.common.spec.bounds import MAX_REPLICAS
+from libs.common.spec.bounds import MAX_PORTS, MAX_REPLICAS
 from libs.common.state import replica as rosters
 from libs.common.state.aggregates import followed_by
 from libs.common.state.router import ALONE, joined, joined_by
@@ -29,6 +29,7 @@ SPEC = {"name": "x", "image": "x", "resources": {"machineType": "C4", "ports": [
 
 ODD_IDS = ("", "a\r\nx-forged: b", "a\n", "\0", "é", "x" * 64, "..", "-x", "x.")
 """What would end the header of an answer, leads out of a directory, or is no value of a label."""
+COUNTS = ("slot", "attempt", "must_stay_ready_s")
 CPU = {"metric": "cpu", "value": 50}
 RATE = {"type": "Pods", "value": 1, "periodSeconds": 15}
 
@@ -80,9 +81,11 @@ def progress(since):
         ),
         roster(changed_at=["0001-01-01T00:00:00+14:00"]),
         progress("0001-01-01T00:00:00+14:00"),
-        *(roster(**{field: number}) for field in ("slot", "attempt") for number in (-1, MOST + 1)),
+        *(roster(**{field: number}) for field in COUNTS for number in (-1, MOST + 1)),
         *(spec(replicas=number) for number in (-1, MAX_REPLICAS + 1, 2**63)),
         *(spec(ports=[80, number]) for number in (-1, 0, 65536)),
+        spec(ports=[*range(1, MAX_PORTS + 2)]),
+        checked(port=81),
         *(
             checked(**{field: number})
             for field in ("periodSeconds", "timeoutSeconds", "failureThreshold", "port")

@@ -3,8 +3,8 @@
 import math
 from typing import Any, Final
 
+from libs.common.cluster.kubernetes import acceptance, names, pod_security
 from libs.common.cluster.kubernetes import anchor as anchors
-from libs.common.cluster.kubernetes import names, pod_security
 from libs.common.cluster.kubernetes.anchor import Anchor, Listed
 from libs.common.cluster.kubernetes.placement import (
     machine_type_of,
@@ -53,8 +53,9 @@ def make_pod(
     over those that lack a label which it is to spread by, not even by the others. security: how much the
     namespace allows.
 
-    Raises CannotApply for a machine type that this cluster cannot provide."""
+    Raises CannotApply for a machine type that this cluster cannot provide, and for what no pod can have."""
     template = anchor.templates[replica.run_id]
+    acceptance.check(template)
     labels = names.pod_labels(anchor.project_id, anchor.deployment_id, replica.run_id, replica.replica_id)
     annotations = {names.SPEC: replica.spec_id, names.MAY_BE_EVICTED: "true"}
     if traceparent is not None:

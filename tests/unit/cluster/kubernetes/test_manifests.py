@@ -116,6 +116,38 @@ def test_a_machine_type_that_is_gone_cannot_be_applied():
         pod_of({**PLAIN, "machine_type": "C99"})
 
 
+HEADER = {"name": "X_Check", "value": "yes"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "said"),
+    [
+        ({"image": ""}, "image is no image: ''; allowed: an image reference"),
+        ({"image": "a "}, "image is no image: 'a '"),
+        *(
+            (
+                {"env": [{"name": name, "value": ""}]},
+                f"env.0.name is no name of a variable: {name!r}; allowed",
+            )
+            for name in ("", "a=b", "é", "a\n", "\0")
+        ),
+        *(
+            ({"region": region}, "region is no label of a node: ")
+            for region in ("../x", "é", "a\n", "x" * 64)
+        ),
+        ({"health_checks": {"startup": {"path": ""}}}, "healthChecks.startup.path must not be empty: ''"),
+        (
+            {"health_checks": {"readiness": {"path": "/", "headers": [HEADER]}}},
+            "healthChecks.readiness.headers.0.name is no name of a header: 'X_Check'; allowed: letters",
+        ),
+    ],
+)
+def test_what_no_pod_can_have_cannot_be_applied(changes, said):
+    with pytest.raises(CannotApply) as refused:
+        pod_of({**PLAIN, **changes})
+    assert str(refused.value).startswith(said)
+
+
 def test_a_region_is_a_label_of_its_nodes_beside_those_of_its_machine_type():
     assert pod_of({**PLAIN, "region": "eu-west"})["spec"]["nodeSelector"] == {
         "topology.kubernetes.io/region": "eu-west"

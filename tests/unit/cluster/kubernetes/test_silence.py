@@ -1,7 +1,6 @@
 """When so many nodes are silent that it says more of us than of them, and when one is given up."""
 
 import asyncio
-import selectors
 from dataclasses import replace
 
 import pytest
@@ -10,6 +9,7 @@ from libs.common.cluster.kubernetes.places import BELIEVED_AFTER_S, Places
 from libs.common.cluster.kubernetes.pods import parse
 from libs.common.cluster.kubernetes.silence import GivenUp, Silence
 from tests.support.polling import let_time_pass
+from tests.support.swift_loop import SwiftLoop
 from tests.unit.cluster.kubernetes.test_pods import RUNNING, condition, container, pod
 
 
@@ -117,25 +117,6 @@ async def test_when_most_answer_again_the_rest_has_as_long_as_one_that_fell_sile
     assert not any(places.is_held(pod) for pod in pods[2:])
 
 
-class _Passing(selectors.DefaultSelector):
-    """A wait is over at once, and counts as long as it would have been."""
-
-    passed_s = 0.0
-
-    def select(self, timeout=None):
-        self.passed_s += timeout or 0.0
-        return super().select(0)
-
-
-class _Swift(asyncio.SelectorEventLoop):
-    def __init__(self):
-        self._passing = _Passing()
-        super().__init__(self._passing)
-
-    def time(self):
-        return self._passing.passed_s
-
-
 def told_of(play):
     """(seconds, node, whether it is given up then) of each time that somebody was told of a node in a play of
     150 s."""
@@ -161,7 +142,7 @@ def told_of(play):
         await play(hear)
         await let_time_pass(150 - loop.time())
 
-    with asyncio.Runner(loop_factory=_Swift) as runner:
+    with asyncio.Runner(loop_factory=SwiftLoop) as runner:
         runner.run(scene())
     return told
 
