@@ -3,6 +3,7 @@
 Here are the shapes. `parse.py` turns what a client sent into a `Spec`, or says everything that is wrong.
 """
 
+import re
 from functools import lru_cache
 from typing import Annotated, Any, Self, TypeVar
 
@@ -38,6 +39,7 @@ from libs.common.spec.bounds import (
     Utilization,
     Window,
 )
+from libs.common.spec.text import RESERVED_VARIABLE
 
 T = TypeVar("T")
 
@@ -199,6 +201,13 @@ class Spec(SpecPart):
     resources: Shared[Resources]
     health_checks: Shared[HealthChecks | None] = None
     region: str | None = None
+
+    @model_validator(mode="after")
+    def _leaves_our_variables_alone(self) -> Self:
+        for entry in self.env:
+            if re.fullmatch(RESERVED_VARIABLE, entry.name):
+                raise ValueError(f"sets {entry.name}, which is the platform's")
+        return self
 
     @model_validator(mode="after")
     def _is_checked_at_its_ports(self) -> Self:

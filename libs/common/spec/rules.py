@@ -8,7 +8,7 @@ from libs.common.errors import Issue
 from libs.common.spec.autoscaling import autoscaling_is_consistent
 from libs.common.spec.raw import CHECKS_SPELLINGS, arguments, checks, listing, mapping, text, whole
 from libs.common.spec.shown import shown
-from libs.common.spec.text import HOP_BY_HOP, HOST
+from libs.common.spec.text import HOP_BY_HOP, HOST, RESERVED_VARIABLE
 
 Raw = Mapping[str, Any]
 
@@ -26,7 +26,6 @@ MAX_REPOSITORY_LENGTH = 255
 
 A_PROGRAM = "the name or the path of a program"
 
-_RESERVED = re.compile(r"PORT(_[0-9]+)?|SPECSTREAM_.*", re.DOTALL)
 _HTTP_FIELDS = ("path", "port", "host", "headers")
 
 
@@ -75,7 +74,7 @@ def env_names_are_unique_and_free(raw: Raw) -> Iterator[Issue]:
         if name is None:
             continue
         path = ("env", index, "name")
-        if _RESERVED.fullmatch(name):
+        if re.fullmatch(RESERVED_VARIABLE, name):
             message = f"{shown(path, name)} is set by the platform"
             yield Issue(path, message, shown(path, name), "any name but PORT, PORT_<n> and SPECSTREAM_<...>")
         if name in first:

@@ -56,6 +56,11 @@ def checked(**changes):
     return f"deployment.{DEPLOYMENT}.SpecRegistered", {"spec_id": "s", "run_id": "r", "spec": changed}
 
 
+def with_variable(name):
+    changed = {**SPEC, "env": [{"name": name, "value": "e" * 32}]}
+    return f"deployment.{DEPLOYMENT}.SpecRegistered", {"spec_id": "s", "run_id": "r", "spec": changed}
+
+
 def told(**changes):
     event_type, content = spec()
     return event_type, {**content, **changes}
@@ -85,6 +90,7 @@ def progress(since):
         *(spec(replicas=number) for number in (-1, MAX_REPLICAS + 1, 2**63)),
         *(spec(ports=[80, number]) for number in (-1, 0, 65536)),
         spec(ports=[*range(1, MAX_PORTS + 2)]),
+        *(with_variable(name) for name in ("PORT", "PORT_80", "SPECSTREAM_REPLICA_ID", "SPECSTREAM_\n")),
         checked(port=81),
         *(
             checked(**{field: number})
