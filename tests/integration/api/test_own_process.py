@@ -115,7 +115,7 @@ async def test_a_process_that_was_killed_is_said_and_the_next_one_verifies(tmp_p
         await api.submit(a_config())
 
         async def kill() -> None:
-            await eventually(lambda: at_work("verify"))
+            await eventually(lambda: at_work("verify"))  # it has no command line at once
             (pid,) = at_work("verify")
             os.kill(pid, signal.SIGKILL)
 
