@@ -2,7 +2,7 @@
 beside an Envoy that does not count requests."""
 
 import statistics
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from benchmarks.envoys import bare_envoy, call, cpu_seconds, load_server, platform_envoy, pss_mib
 from benchmarks.figure import AtLeastOfLimit, AtMost, Figure
@@ -12,8 +12,10 @@ from tests.support.routed import Routed
 SECONDS = 1.0
 """Short rounds and many, so that what else the machine does meets both sides alike."""
 CONNECTIONS = 32
-ROUNDS = 15
-QUICK_ROUNDS = 5
+STARTS = 7
+"""Of each Envoy: from one start to the next the same one differs by up to 3 %, by where its memory lies."""
+ROUNDS = 3
+QUICK_STARTS = 2
 AIM = AtLeastOfLimit(0.95)
 COUNTING_AIM = AtMost(2)
 """Microseconds of Envoy's CPU for a request."""
@@ -36,33 +38,40 @@ async def run(host: str, port: int, envoy_pid: int) -> Run:
     return Run(said["per_second"], said["p50_ms"], said["p99_ms"], used / said["requests"] * 1e6)
 
 
+@dataclass
+class Runs:
+    """Of each side, and what the platform's Envoy takes at the end of each start."""
+
+    bare: list[Run] = field(default_factory=list)
+    counted: list[Run] = field(default_factory=list)
+    uncounted: list[Run] = field(default_factory=list)
+    memory_mib: list[float] = field(default_factory=list)
+
+
 async def measure(*, quick: bool = False) -> list[Figure]:
     """Endpoint, one that is not counted, and bare Envoy in turns, so that all meet one machine; medians."""
-    async with (
-        load_server() as upstream,
-        bare_envoy(upstream) as (port, pid),
-        platform_envoy() as counting,
-        platform_envoy(counts_requests=False) as silent,
-    ):
-        served = await an_endpoint(counting, upstream)
-        uncounted = await an_endpoint(silent, upstream)
-        bare, endpoint, without = [], [], []
-        for _ in range(QUICK_ROUNDS if quick else ROUNDS):
-            bare.append(await run("bare", port, pid))
-            endpoint.append(await run(*served))
-            without.append(await run(*uncounted))
-        memory = pss_mib(served[2])
+    runs = Runs()
+    async with load_server() as upstream:
+        for _ in range(QUICK_STARTS if quick else STARTS):
+            await start_and_run(upstream, runs)
 
-    def median(runs: list[Run], field: str) -> float:
-        return statistics.median(getattr(run, field) for run in runs)
+    def median(of: list[Run], field: str) -> float:
+        return statistics.median(getattr(run, field) for run in of)
 
     # Of each round by itself: what else the machine does moves both.
     more = statistics.median(
-        counted.cpu_us - other.cpu_us for counted, other in zip(endpoint, without, strict=True)
+        one.cpu_us - other.cpu_us for one, other in zip(runs.counted, runs.uncounted, strict=True)
     )
     return [
         *(
-            Figure(f"endpoint {name}", median(endpoint, field), unit, median(bare, field), "bare Envoy", aim)
+            Figure(
+                f"endpoint {name}",
+                median(runs.counted, field),
+                unit,
+                median(runs.bare, field),
+                "bare Envoy",
+                aim,
+            )
             for name, field, unit, aim in (
                 ("requests", "per_second", "1/s", AIM),
                 ("latency p50", "p50_ms", "ms", None),
@@ -70,10 +79,26 @@ async def measure(*, quick: bool = False) -> list[Figure]:
                 ("Envoy's CPU for a request", "cpu_us", "us", None),
             )
         ),
-        Figure("endpoint requests, not counted", median(without, "per_second"), "1/s"),
+        Figure("endpoint requests, not counted", median(runs.uncounted, "per_second"), "1/s"),
         Figure("Envoy's CPU for counting a request", more, "us", aim=COUNTING_AIM),
-        Figure("Envoy's memory (PSS)", memory, "MiB"),
+        Figure("Envoy's memory (PSS)", statistics.median(runs.memory_mib), "MiB"),
     ]
+
+
+async def start_and_run(upstream: int, runs: Runs) -> None:
+    """Start each Envoy and call them in turns."""
+    async with (
+        bare_envoy(upstream) as (port, pid),
+        platform_envoy() as counting,
+        platform_envoy(counts_requests=False) as silent,
+    ):
+        served = await an_endpoint(counting, upstream)
+        uncounted = await an_endpoint(silent, upstream)
+        for _ in range(ROUNDS):
+            runs.bare.append(await run("bare", port, pid))
+            runs.counted.append(await run(*served))
+            runs.uncounted.append(await run(*uncounted))
+        runs.memory_mib.append(pss_mib(served[2]))
 
 
 async def an_endpoint(platform: Routed, upstream: int) -> tuple[str, int, int]:

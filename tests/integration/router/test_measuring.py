@@ -2,109 +2,19 @@
 
 import asyncio
 import signal
-from collections.abc import AsyncIterator
-from contextlib import suppress
 
 import httpx
 import pytest
 
 from libs.common.clock import monotonic
-from libs.common.events.deployment import SpecRegistered
-from libs.common.log.memory import MemoryLog
-from libs.common.metrics.port import MemorySamples
-from libs.common.spec.model import Autoscaling, ScalingConcurrency
-from services.router.measuring.requests import Rhythm
 from services.router.routing import Route, Routing
-from tests.support.deployments import a_spec
-from tests.support.envoy import EnvoyProcess
-from tests.support.free_ports import free_port
-from tests.support.measured import Published, until_cancelled
+from tests.support.measured import call, counts, play, until_cancelled
 from tests.support.plain_http import plain_client
-from tests.support.polling import eventually
-from tests.support.routed import Routed, a_served, answer_with
-from tests.support.upstream import CRLF, plain, upstreams
+from tests.support.polling import eventually, let_time_pass
+from tests.support.routed import a_served, answer_with
+from tests.support.upstream import upstreams
 
-SWEPT_S = 600.0
-"""As the platform has it: longer than a machine makes anything stand still."""
 SOON_S = 6.0
-
-
-@pytest.fixture
-async def measured(request: pytest.FixtureRequest, envoy: EnvoyProcess) -> AsyncIterator[Routed]:
-    """Like `routed`, with an Envoy that pushes each second. Its parameter: how often it sweeps, in seconds,
-    and forgets what was silent between two sweeps."""
-    sweep_s = getattr(request, "param", SWEPT_S)
-    rhythm = Rhythm(push_s=1.0, sweep_s=sweep_s, look_s=1.5)
-    setup = Routed(MemoryLog(), envoy, free_port(), samples=MemorySamples(), rhythm=rhythm)
-    envoy.flush_interval, envoy.eviction_interval = "1s", f"{sweep_s:.0f}s"
-    await setup.start_router()
-    await envoy.start()
-    await eventually(setup.is_listening, because="Envoy never opened its listener")
-    yield setup
-    await envoy.stop()
-    await setup.stop_router()
-
-
-@pytest.fixture
-async def published(measured: Routed) -> AsyncIterator[Published]:
-    assert isinstance(measured.samples, MemorySamples)
-    published = Published(measured.samples)
-    task = asyncio.ensure_future(published.run())
-    yield published
-    await until_cancelled(task)
-
-
-async def lasting(seconds=None):
-    """As long as a replica takes for its answer. None: until it is cut."""
-    with suppress(TimeoutError):
-        async with asyncio.timeout(seconds):
-            await asyncio.Event().wait()
-
-
-async def play(_, asked, writer):
-    """Does as the path asks."""
-    match asked.path.strip("/"):
-        case "error":
-            writer.write(plain("503 Service Unavailable", b"busy"))
-        case "missing":
-            writer.write(plain("404 Not Found", b"?"))
-        case "break":
-            writer.transport.abort()
-        case "half":
-            writer.write(b"HTTP/1.1 200 OK" + CRLF + b"content-length: 100" + CRLF + CRLF + b"half")
-            await writer.drain()
-            await lasting(0.3)
-            writer.transport.abort()
-        case "never":
-            await lasting()
-        case "slow":
-            await lasting(0.25)
-            writer.write(plain("200 OK", b"slow"))
-        case "upgrade":
-            writer.write(b"HTTP/1.1 101 Switching Protocols" + CRLF + b"upgrade: websocket" + CRLF)
-            writer.write(b"connection: upgrade" + CRLF + CRLF)
-            await writer.drain()
-            await lasting()
-        case _:
-            writer.write(plain("200 OK", b"ok"))
-
-
-async def counts(published, deployment, **wanted):
-    """Until exactly this is published."""
-
-    def are_there():
-        found = published.of(deployment.deployment_id)
-        assert all(found[name] <= value for name, value in wanted.items()), (found, wanted)
-        return all(found[name] == value for name, value in wanted.items())
-
-    try:
-        await eventually(are_there)
-    except AssertionError:
-        raise AssertionError(f"{published.of(deployment.deployment_id)} never became {wanted}") from None
-
-
-async def call(client, deployment, path="/", method="GET", **options):
-    return await client.request(method, path, headers={"host": deployment.host}, **options)
 
 
 async def leave_before_an_answer(client, deployment, replica):
@@ -161,6 +71,28 @@ async def test_a_retried_request_is_one_request(measured, published):
             assert (await call(client, deployment)).status_code == 200
         assert len(broken.asked) + len(good.asked) > asked_before + 10
         await counts(published, deployment, answered=asked_before + 10, unanswered=0, server_errors=0)
+
+
+async def test_an_upgrade_that_is_refused_was_answered(measured, published):
+    async with upstreams("r1") as (replica,), plain_client(base_url=measured.base_url) as client:
+        replica.behaviour = play
+        deployment = await a_served(measured, replica)
+        headers = {"host": deployment.host, "connection": "upgrade", "upgrade": "websocket"}
+        for path, status in (("/", 502), ("/moved", 302), ("/missing", 404)):
+            assert (await client.get(path, headers=headers)).status_code == status
+        await counts(published, deployment, answered=4, unanswered=0)
+
+
+async def test_hints_before_an_answer_are_none(measured, published):
+    async with upstreams("r1") as (replica,), plain_client(base_url=measured.base_url) as client:
+        replica.behaviour = play
+        deployment = await a_served(measured, replica)
+        asked = len(replica.asked)
+        waiting = asyncio.ensure_future(call(client, deployment, "/early"))
+        await eventually(lambda: len(replica.asked) > asked)
+        await let_time_pass(0.2)
+        await until_cancelled(waiting)
+        await counts(published, deployment, answered=1, unanswered=1)
 
 
 async def test_a_label_is_never_a_clients(measured):
@@ -293,45 +225,3 @@ async def test_10_000_silent_deployments_send_nothing(measured, published):
             served.deployment_id
         }
         assert not [name for name in await held(measured) if ".of.0000" in name]
-
-
-async def test_a_silent_stream_is_in_flight_where_a_policy_needs_to_know(measured, published):
-    async with upstreams("r1") as (replica,), plain_client(base_url=measured.base_url) as client:
-        replica.behaviour = play
-        deployment = measured.deployment()
-        await deployment.create()
-        spec = a_spec()
-        scaled = spec.resources.model_copy(
-            update={"autoscaling": Autoscaling(max_replicas=4, concurrency=ScalingConcurrency())}
-        )
-        spec = spec.model_copy(update={"resources": scaled})
-        await deployment.tell(SpecRegistered(spec_id="spec-2", run_id="run-1", spec=spec))
-        await deployment.ready("r1", replica.address)
-        await answer_with(client, deployment, 200)
-        waiting = asyncio.ensure_future(call(client, deployment, "/never"))
-        await eventually(lambda: published.flying(deployment.deployment_id) == 1)
-        begun = len(published.in_flight)
-        await eventually(lambda: len(published.in_flight) >= begun + 3)
-        for batch in published.in_flight[begun:]:
-            assert [one.in_flight for one in batch.in_flight] == [1]
-        # Of one of them; any of them may be late where the machine is busy.
-        await eventually(lambda: min(batch.interval_s for batch in published.in_flight[begun:]) < 3)
-        waiting.cancel()
-        await asyncio.gather(waiting, return_exceptions=True)
-        await eventually(lambda: published.flying(deployment.deployment_id) == 0)
-
-
-async def test_an_upgraded_connection_counts_in_flight_alone(measured, published):
-    async with upstreams("r1") as (replica,), plain_client(base_url=measured.base_url):
-        replica.behaviour = play
-        deployment = await a_served(measured, replica)  # its one call is within the last minute
-        reader, writer = await asyncio.open_connection("127.0.0.1", measured.edge_port)
-        lines = ("GET /upgrade HTTP/1.1", f"host: {deployment.host}", "connection: upgrade")
-        writer.write("\r\n".join((*lines, "upgrade: websocket")).encode() + CRLF + CRLF)
-        assert b" 101 " in await reader.readuntil(CRLF + CRLF)
-        await eventually(lambda: published.flying(deployment.deployment_id) == 1)
-        writer.close()
-        await eventually(lambda: published.flying(deployment.deployment_id) == 0)
-        begun = len(published.requests)
-        await eventually(lambda: len(published.requests) >= begun + 3)
-        await counts(published, deployment, answered=1, unanswered=0, server_errors=0)
