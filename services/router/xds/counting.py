@@ -15,7 +15,7 @@ An ordinary request touches two counters. What is upgraded (status 101) is not c
 | cut_ms  | whole milliseconds until they were cut | ended with a flag        | answered, ended all the same |
 
 Whether a replica answered is in doubt from status 400 on, and where there is none (0, its client went away).
-With a lower one a replica did: what Envoy says itself is an error. Not to look is a third of the cost.
+With a lower one a replica did: what Envoy says itself is an error. Not to look costs fewer instructions.
 
 Envoy knows the microseconds of an answer only when its last byte went out. What was cut before is in
 `cut_ms`.
