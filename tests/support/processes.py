@@ -24,19 +24,26 @@ def own_pid(pid: int) -> int:
 
 
 async def main_pid(replica_id: str) -> int:
-    """The replica's one process that leads its session, as soon as it runs its command."""
+    """The replica's one process that leads its session, as soon as it runs its command.
+
+    One that the replica starts to hide from the platform leads a session too, until it has dropped its
+    environment; two that stay are a failure.
+    """
 
     def leaders() -> list[int]:
-        # By the environment alone: what a replica has hidden may lead a session too.
-        return [pid for pid in replica_pids(replica_id) if _leads_its_session(pid) and _carries(pid)]
+        return [
+            pid
+            for pid in replica_pids(replica_id)
+            if _leads_its_session(pid) and proc.carries(pid, replica_id)
+        ]
 
-    def _carries(pid: int) -> bool:
-        return proc.carries(pid, replica_id)
+    def the_one() -> int | None:
+        found = leaders()
+        return found[0] if len(found) == 1 else None
 
-    found = await eventually(leaders, because=f"replica {replica_id} has no process")
-    assert isinstance(found, list)
-    assert len(found) == 1, f"replica {replica_id} has the processes {found}"
-    return found[0]
+    found = await eventually(the_one, because=lambda: f"replica {replica_id} has the processes {leaders()}")
+    assert isinstance(found, int)
+    return found
 
 
 def _leads_its_session(pid: int) -> bool:
